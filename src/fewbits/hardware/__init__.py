@@ -1,0 +1,1 @@
+"""What a precision costs in silicon: accelerator, schedule, technology tables and cost."""
