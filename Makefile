@@ -1,0 +1,39 @@
+# Two commands do everything on a fresh Linux machine: `make study` and `make test`. Needs Python >= 3.11 and g++.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?')
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: study test lint setup bench clean
+
+study: setup
+	$(BIN)/fewbits run default --out fewbits-default
+	$(BIN)/fewbits report fewbits-default
+
+test: setup lint
+	$(BIN)/python -m pytest -n 2 -m "not nightly" --cov --cov-report=term:skip-covered
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/interrogate -q src
+
+setup: .venv/.installed
+
+.venv/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fewbits needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@command -v g++ >/dev/null || { echo "fewbits needs g++ (to compile circuit simulations): install your system's package g++"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r requirements.lock
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml README.md LICENSE $(SOURCES)
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@touch $@
+
+bench: setup
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .coverage
