@@ -17,7 +17,6 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
-	$(BIN)/interrogate -q src
 
 setup: .venv/.installed
 
