@@ -1,0 +1,159 @@
+"""Building a model from its name: built-in, widened (`lenet*1.5`) or the user's own function."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from fewbits.errors import ModelError
+from fewbits.models.networks import NETWORKS
+from fewbits.models.widen import widen
+
+MODEL_NAMES: tuple[str, ...] = tuple(NETWORKS)
+"""Names of the built-in models."""
+
+
+def build(name: str, seed: int | None = None) -> nn.Module:
+    """The model of that name, freshly initialized.
+
+    name: `lenet`, `convnet`, `alex`, `alex+`, `alex++`; `package.module:function` (looked for in the current folder
+    too) or `path/file.py:function`, a function without arguments that returns a torch module; each with `*FACTOR`
+    at the end for a widened one (see `widen`).
+    seed: makes the weights the same each time and leaves torch's global generator as it was; None draws from the
+    global generator.
+    Raises ModelError if there is no such model, or the user's function fails or returns something else.
+    """
+    base, factor = _split_factor(name)
+    make = NETWORKS[base][0] if base in NETWORKS else _user_function(base)
+    with _seeded(seed):
+        model = _call(make, base)
+        return model if factor is None else widen(model, factor)
+
+
+def input_shape(name: str) -> tuple[int, ...] | None:
+    """Channels, height and width that a model takes; None if its owner does not say.
+
+    A user's function says so by an attribute `input_shape`, on the function or on the module that it returns.
+    Raises ModelError like `build`, or if the attribute is not a tuple of positive integers.
+    """
+    base, _ = _split_factor(name)
+    if base in NETWORKS:
+        return NETWORKS[base][1]
+    make = _user_function(base)
+    shape: object = getattr(make, "input_shape", None)
+    if shape is None:
+        with _seeded(0):
+            shape = getattr(_call(make, base), "input_shape", None)
+    if shape is None:
+        return None
+    if not isinstance(shape, (tuple, list)):
+        raise ModelError(f"input_shape of {base!r} must be a tuple such as (1, 28, 28), not {shape!r}")
+    sizes: tuple[object, ...] = tuple(shape)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    checked = tuple(size for size in sizes if isinstance(size, int) and size > 0)
+    if len(checked) != len(sizes) or not checked:
+        raise ModelError(f"input_shape of {base!r} must be a tuple such as (1, 28, 28), not {shape!r}")
+    return checked
+
+
+def _split_factor(name: str) -> tuple[str, float | None]:
+    """Split `lenet*1.5` into name and factor; None where there is no factor."""
+    base, star, text = name.rpartition("*")
+    if not star:
+        return name, None
+    try:
+        return base, float(text)
+    except ValueError:
+        raise ModelError(f"model {name!r}: {text!r} is not a factor; write it like 'lenet*1.5'") from None
+
+
+def _user_function(name: str) -> Callable[[], object]:
+    """Import the function that `package.module:function` or `file.py:function` names."""
+    source, colon, function = name.rpartition(":")
+    if not colon or not source or not function:
+        close = difflib.get_close_matches(name, MODEL_NAMES, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ModelError(
+            f"unknown model {name!r}: give one of {', '.join(MODEL_NAMES)}, 'file.py:function' or "
+            f"'package.module:function'{hint}"
+        )
+    try:
+        module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
+    except ModelError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"model {name!r}: importing {source!r} raised {_one_line(error)}") from error
+    made: object = getattr(module, function, None)
+    if not callable(made):
+        raise ModelError(f"model {name!r}: {source!r} has no function {function!r}")
+    return made
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Run a Python file as a module; files beside it can be imported by it."""
+    if not path.is_file():
+        raise ModelError(f"no file {str(path)!r}: give a Python file as 'path/file.py:function'")
+    spec = importlib.util.spec_from_file_location(f"fewbits_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    with _on_import_path(path.resolve().parent):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    """Import a module by its dotted name, from the current folder too."""
+    with _on_import_path(Path.cwd()):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+                raise ModelError(f"no module {name!r}: install it, or run where its folder lies") from None
+            raise
+
+
+@contextmanager
+def _on_import_path(folder: Path) -> Generator[None]:
+    """Let imports look into a folder too, for a while."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _call(make: Callable[[], object], name: str) -> nn.Module:
+    """Call a constructor and check what it returns."""
+    try:
+        model = make()
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"model {name!r} raised {_one_line(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model {name!r} must return a torch.nn.Module, not {type(model).__name__}")
+    return model
+
+
+def _one_line(error: BaseException) -> str:
+    """Kind and message of an exception, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Generator[None]:
+    """Seed torch's generators and put them back afterwards; with None, leave them alone."""
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng():  # pyright: ignore[reportUnknownMemberType]
+        torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
+        yield
