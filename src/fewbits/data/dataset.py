@@ -169,7 +169,9 @@ def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
 
 def _split(images: Array, labels: Array) -> Split:
     """Tensors over the arrays, which are copied only if they are not in order or read-only."""
-    in_order: Array = np.require(images, dtype=np.uint8, requirements=["C", "W"])
+    in_order: Array = np.ascontiguousarray(images)
+    if not in_order.flags.writeable:
+        in_order = in_order.copy()
     return Split(
         images=torch.from_numpy(in_order),  # pyright: ignore[reportUnknownMemberType]
         labels=torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),  # pyright: ignore[reportUnknownMemberType]

@@ -1,0 +1,317 @@
+"""Each file format is read whole and right; damaged, wrong and hostile files are refused in one line."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.io import savemat
+
+from fewbits import DataError
+from fewbits.data import Dataset, load
+from fewbits.data.cifar import read_binary_batch, read_pickled_batch
+from fewbits.data.files import read_bytes
+from fewbits.data.idx import read_idx
+from fewbits.data.npz import read_npz
+from fewbits.data.svhn import read_mat
+
+
+def assert_holds(data: Dataset, train: Any, test: Any) -> None:
+    """Every image of the source is in the data set, under its label, in order, training and validation merged."""
+    kept = {
+        image.numpy().tobytes(): int(label) for image, label in zip(data.train.images, data.train.labels, strict=True)
+    }
+    held_out = zip(data.validation.images, data.validation.labels, strict=True)
+    kept |= {image.numpy().tobytes(): int(label) for image, label in held_out}
+    assert kept == {image.tobytes(): int(label) for image, label in zip(train.images, train.labels, strict=True)}
+    assert np.array_equal(data.test.images, test.images)
+    assert data.test.labels.tolist() == test.labels.tolist()
+
+
+def merged(parts: list[Any]) -> Any:
+    return type(parts[0])(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
+
+
+def test_idx_files_are_read(idx_folder: Any):
+    folder, train, test = idx_folder
+    assert_holds(load(folder), train, test)
+
+
+def test_cifar_binary_batches_are_read(cifar_binary: Path, cifar_parts: list[Any]):
+    assert_holds(load(cifar_binary), merged(cifar_parts[:5]), cifar_parts[5])
+
+
+def test_cifar_pickled_batches_are_read(cifar_pickled: Path, cifar_parts: list[Any]):
+    assert_holds(load(cifar_pickled), merged(cifar_parts[:5]), cifar_parts[5])
+
+
+def test_svhn_files_are_read_with_ten_as_zero(svhn_folder: Any):
+    folder, train, test = svhn_folder
+    assert_holds(load(folder), train, test)
+
+
+def test_npz_is_read(npz_file: Any):
+    path, train, test = npz_file
+    assert_holds(load(path), train, test)
+
+
+def test_python_2_batch_is_read(tmp_path: Path):
+    """The published batches were written by Python 2: byte strings without a mark, and numpy's old module names."""
+    data = b"".join(
+        [
+            b"\x80\x02}(U\x06labels]K\x07aU\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R",
+            b"(K\x01K\x01M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb",
+            b"\x89T\x00\x0c\x00\x00" + bytes(range(256)) * 12 + b"tbu.",
+        ]
+    )
+    (tmp_path / "batch").write_bytes(data)
+    images, labels = read_pickled_batch(tmp_path / "batch")
+    assert images.reshape(-1).tolist() == list(range(256)) * 12
+    assert labels.tolist() == [7]
+
+
+# --- IDX
+
+
+def idx_bytes(kind: int = 8, shape: tuple[int, ...] = (2, 3), data: bytes = b"abcdef") -> bytes:
+    return struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape) + data
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not an IDX file"),
+        (b"\x89PNG\r\n", "is not an IDX file"),
+        (idx_bytes(kind=0x0D), "must hold unsigned bytes in 2 dimensions .* not type 0x0d02"),
+        (idx_bytes(shape=(6,)), "must hold unsigned bytes in 2 dimensions"),
+        (idx_bytes()[:9], "is truncated: its header of 12 bytes is cut off at 9"),
+        (idx_bytes(data=b"abc"), "is truncated: its header promises 6 bytes of data, it has 3"),
+        (idx_bytes(data=b"abcdefgh"), "is too long: its header promises 6 bytes of data, it has 8"),
+        (idx_bytes(shape=(0xFFFFFFFF, 0xFFFFFFFF)), "is truncated: its header promises"),
+    ],
+)
+def test_bad_idx_is_refused(tmp_path: Path, content: bytes, message: str):
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_idx(tmp_path / "file", 2)
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: b"no gzip", lambda c: c[:10] + b"\xff" * 20 + c[30:]])
+def test_damaged_gzip_is_refused(tmp_path: Path, damage: Any):
+    path = tmp_path / "file.gz"
+    path.write_bytes(damage(gzip.compress(idx_bytes(shape=(256, 4), data=bytes(range(256)) * 4))))
+    with pytest.raises(DataError, match=r"file\.gz cannot be read"):
+        read_idx(path, 2)
+
+
+def test_gzip_bomb_stops_at_the_limit(tmp_path: Path):
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(gzip.compress(bytes(4_000_000)))
+    with pytest.raises(DataError, match="holds more than the 1000000 bytes"):
+        read_bytes(path, limit=1_000_000)
+
+
+def test_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match=r"no file .*absent"):
+        read_bytes(tmp_path / "absent")
+
+
+# --- CIFAR-10
+
+
+@pytest.mark.parametrize("size", [0, 1, 3072, 3074])
+def test_binary_batch_of_a_wrong_size_is_refused(tmp_path: Path, size: int):
+    (tmp_path / "batch.bin").write_bytes(bytes(size))
+    with pytest.raises(DataError, match="is truncated or no CIFAR-10 binary batch"):
+        read_binary_batch(tmp_path / "batch.bin")
+
+
+class Hostile:
+    """Unpickles as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def batch(**changes: Any) -> dict[str, Any]:
+    return {"labels": [1, 2], "data": np.zeros((2, 3072), np.uint8)} | changes
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_hostile_pickle_is_refused_and_runs_nothing(tmp_path: Path, protocol: int):
+    target = tmp_path / "ran"
+    content = batch(extra=Hostile(Path.touch, str(target)))
+    (tmp_path / "batch").write_bytes(pickle.dumps(content, protocol=protocol))
+    with pytest.raises(DataError, match="which is not read"):
+        read_pickled_batch(tmp_path / "batch")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickle.dumps([1]), "holds no dictionary"),
+        (pickle.dumps({}), "lacks an array 'data' or a list 'labels'"),
+        (pickle.dumps(batch(labels=[1, "2"])), "'labels' must be a list of integers"),
+        (pickle.dumps(batch(labels=[1, 1 << 70])), "'labels' must be a list of integers"),
+        (pickle.dumps(batch(data=np.zeros((2, 3072), np.float32))), "must be an array of unsigned bytes in row order"),
+        (pickle.dumps(batch(data=np.zeros((2, 3071), np.uint8))), "'data' must be N x 3072"),
+        (pickle.dumps(batch(data=np.zeros((3072, 2), np.uint8))), "'data' must be N x 3072"),
+        (pickle.dumps(batch(data=np.asfortranarray(np.zeros((2, 3072), np.uint8)))), "in row order"),
+        (pickle.dumps(batch())[:-200], "not a CIFAR-10 pickled batch"),
+        (b"", "not a CIFAR-10 pickled batch"),
+        (b"\x80\x02}r\xff\xff\xff\x7f.", "numbers an object 2147483647, over the limit"),
+        (b"\x80\x02cnumpy\nndarray\n}X\x04\x00\x00\x00evilK\x01sb.", "it changes what it names"),
+        (b"\x80\x02(inumpy\nndarray\n.", "instruction INST, which is not read"),
+        (pickle.dumps(batch(extra={1, 2}), protocol=4), "instruction EMPTY_SET, which is not read"),
+    ],
+)
+def test_bad_pickled_batch_is_refused(tmp_path: Path, content: bytes, message: str):
+    (tmp_path / "batch").write_bytes(content)
+    with pytest.raises(DataError, match=message) as raised:
+        read_pickled_batch(tmp_path / "batch")
+    assert "\n" not in str(raised.value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged_pickle_gives_a_data_error_or_a_batch(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+    content = bytearray(
+        pickle.dumps(batch(data=np.zeros((1, 3072), np.uint8)), protocol=data.draw(st.sampled_from([0, 2, 4])))
+    )
+    for _ in range(data.draw(st.integers(1, 3))):
+        content[data.draw(st.integers(0, min(len(content) - 1, 200)))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("damaged") / "batch"
+    path.write_bytes(content)
+    try:
+        images, labels = read_pickled_batch(path)
+    except DataError:
+        return
+    assert images.dtype == np.uint8
+    assert labels.dtype == np.int64
+
+
+def test_missing_batch_is_named(cifar_binary: Path):
+    (cifar_binary / "data_batch_3.bin").unlink()
+    with pytest.raises(DataError, match=r"no file .*data_batch_3\.bin"):
+        load(cifar_binary)
+
+
+# --- SVHN
+
+
+def test_missing_mat_is_named(svhn_folder: Any):
+    folder, _, _ = svhn_folder
+    (folder / "test_32x32.mat").unlink()
+    with pytest.raises(DataError, match=r"no file .*test_32x32\.mat"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"Z": np.zeros(3)}, "must hold X and y .* it has Z"),
+        ({"X": np.zeros((32, 32, 3), np.uint8), "y": np.zeros(3)}, "X must be 32 x 32 x 3 x N"),
+        ({"X": np.zeros((32, 32, 3, 2)), "y": np.zeros(2)}, "X must be uint8 and y numbers, not float64"),
+        (
+            {"X": np.zeros((32, 32, 3, 2), np.uint8), "y": np.array([[1], ["a"]], object)},
+            "y numbers, not uint8 and obj",
+        ),
+    ],
+)
+def test_mat_of_other_content_is_refused(tmp_path: Path, content: dict[str, Any], message: str):
+    savemat(tmp_path / "file.mat", content)
+    with pytest.raises(DataError, match=message):
+        read_mat(tmp_path / "file.mat")
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:500], lambda c: b"MATLAB 7.3 MAT-file" + bytes(200), lambda c: b""])
+def test_damaged_mat_is_refused(svhn_folder: Any, damage: Any):
+    path = svhn_folder[0] / "train_32x32.mat"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"cannot be read as a MATLAB file|must hold X and y") as raised:
+        read_mat(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_mat_above_the_limit_is_refused(svhn_folder: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fewbits.data.svhn.MAX_BYTES", 1000)
+    with pytest.raises(DataError, match="larger than the limit of 1000 bytes"):
+        read_mat(svhn_folder[0] / "train_32x32.mat")
+
+
+# --- .npz
+
+
+def good() -> dict[str, Any]:
+    images, labels = np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2
+    return {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": np.zeros((20, 4, 4), np.float32)}, "x_train must be uint8"),
+        ({"x_train": np.zeros((20, 3, 4, 4), np.uint8)}, "x_train must be uint8, N x H x W or N x H x W x 3"),
+        ({"y_test": np.zeros(20)}, "y_test must be N integers, not float64"),
+        ({"y_test": np.zeros((20, 1), int)}, "y_test must be N integers"),
+        ({"y_test": np.array([{}] * 20)}, "holds Python objects, which are not read"),
+    ],
+)
+def test_npz_of_other_content_is_refused(tmp_path: Path, changes: dict[str, Any], message: str):
+    np.savez(tmp_path / "file.npz", allow_pickle=True, **(good() | changes))
+    with pytest.raises(DataError, match=message):
+        read_npz(tmp_path / "file.npz")
+
+
+def test_npz_without_a_key_says_what_it_has(tmp_path: Path):
+    np.savez(tmp_path / "file.npz", x_train=np.zeros(3))
+    with pytest.raises(DataError, match="lacks y_train; it has x_train"):
+        read_npz(tmp_path / "file.npz")
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[: len(c) // 2], lambda c: b"", lambda c: c.replace(b"NUMPY", b"BUMPY")])
+def test_damaged_npz_is_refused(tmp_path: Path, damage: Any):
+    path = tmp_path / "file.npz"
+    np.savez(path, **good())
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"is not a whole \.npz file") as raised:
+        read_npz(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_missing_npz_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match="no file"):
+        read_npz(tmp_path / "absent.npz")
+
+
+def test_npz_that_promises_more_than_it_holds_is_refused_before_allocation(tmp_path: Path):
+    path = tmp_path / "file.npz"
+    header = str({"descr": "|u1", "fortran_order": False, "shape": (1 << 40, 28, 28)}).encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+        archive.writestr("y_train.npy", b"")
+    with pytest.raises(DataError, match=r"promises .* bytes, more than it holds"):
+        read_npz(path)
+
+
+def test_training_files_of_different_image_sizes_are_refused(tmp_path: Path):
+    for number in range(1, 6):
+        size = 32 if number < 5 else 28
+        np.savez(
+            tmp_path / f"cifar10_train_{number}.npz", x_train=np.zeros((4, size, size), np.uint8), y_train=np.arange(4)
+        )
+    np.savez(tmp_path / "cifar10_test.npz", x_test=np.zeros((4, 32, 32), np.uint8), y_test=np.arange(4))
+    with pytest.raises(DataError, match="images of different sizes"):
+        load(tmp_path)
