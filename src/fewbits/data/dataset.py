@@ -193,10 +193,10 @@ def _statistics(images: Array) -> tuple[tuple[float, ...], float]:
         total += chunk.sum(axis=(0, 2, 3), dtype=np.int64)
         squares += int(np.square(chunk, dtype=np.uint16).sum(dtype=np.int64))  # 255^2 fits 16 bits
     count = images.size // channels
-    mean = total / count
-    variance = squares / images.size - float(np.mean(mean**2))
+    mean: Array = total / count
+    variance = squares / images.size - float(np.square(mean).mean())
     scale = float(np.sqrt(variance)) / 255
-    return tuple(float(value) / 255 for value in mean), scale if scale > 0 else 1.0
+    return tuple((mean / 255).tolist()), scale if scale > 0 else 1.0
 
 
 def _times(shape: tuple[int, ...]) -> str:
