@@ -1,0 +1,401 @@
+"""Liberty libraries as values: cells, pins, timing arcs, internal power, leakage; every figure in one set of units.
+
+Whatever units a file's header states, the values here are in ns, pF, pJ, uW, um2, V and degrees C.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.liberty_syntax import Group, parse_groups
+
+_PREFIX = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
+
+_DELAY_TABLES = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
+_CONSTRAINT_TABLES = ("rise_constraint", "fall_constraint")
+_SLEW_VARIABLES = ("input_net_transition", "input_transition_time", "related_pin_transition")
+
+
+@dataclass(frozen=True)
+class Units:
+    """What one unit of a file's numbers is."""
+
+    time_ns: float
+    capacitance_pf: float
+    voltage_v: float
+    leakage_uw: float
+
+    @property
+    def energy_pj(self) -> float:
+        """Internal power's unit: capacitance x voltage squared (Liberty user guide, internal_power)."""
+        return self.capacitance_pf * self.voltage_v**2
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A two-dimensional lookup table; an axis that the file does not have is one point long."""
+
+    slews: NDArray[np.float64]
+    """First axis, ns: transition at the related pin."""
+
+    columns: NDArray[np.float64]
+    """Second axis: load in pF, or for a constraint the transition at the constrained pin in ns."""
+
+    values: NDArray[np.float64]
+    """Shape (len(slews), len(columns)): ns or pJ."""
+
+    def at(self, slew_ns: float, column: float = 0.0) -> float:
+        """Bilinear interpolation; beyond the axes the outermost segment goes on straight."""
+        i, u = _segment(self.slews, slew_ns)
+        j, v = _segment(self.columns, column)
+        rows = self.values[i] + u * (self.values[min(i + 1, len(self.slews) - 1)] - self.values[i])
+        return float(rows[j] + v * (rows[min(j + 1, len(self.columns) - 1)] - rows[j]))
+
+
+def _segment(axis: NDArray[np.float64], x: float) -> tuple[int, float]:
+    if len(axis) == 1:
+        return 0, 0.0
+    i = min(max(int(np.searchsorted(axis, x, side="right")) - 1, 0), len(axis) - 2)
+    return i, float((x - axis[i]) / (axis[i + 1] - axis[i]))
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin, or a bus taken as one pin."""
+
+    name: str
+    direction: str
+    """`input`, `output`, `inout` or `internal`."""
+
+    capacitance_pf: float
+    function: str | None
+    """Boolean expression of an output over the inputs and the flip-flop's states."""
+
+    is_clock: bool
+
+
+@dataclass(frozen=True)
+class TimingArc:
+    """One `timing` group for one related pin."""
+
+    pin: str
+    related_pin: str
+    kind: str
+    """`timing_type`: `combinational`, `rising_edge`, `setup_rising`, ..."""
+
+    sense: str
+    """`positive_unate`, `negative_unate` or `non_unate`."""
+
+    tables: dict[str, Table]
+    """By name: cell_rise, cell_fall, rise_transition, fall_transition, rise_constraint, fall_constraint."""
+
+
+@dataclass(frozen=True)
+class InternalPower:
+    """One `internal_power` group for one related pin: energy of a rise and of a fall of `pin`, pJ."""
+
+    pin: str
+    related_pin: str | None
+    when: str | None
+    rise: Table | None
+    fall: Table | None
+
+
+@dataclass(frozen=True)
+class FlipFlop:
+    """The `ff` group of an edge-triggered cell."""
+
+    state: str
+    inverted_state: str
+    clocked_on: str
+    next_state: str
+    clear: str | None
+    preset: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A standard cell or an SRAM macro."""
+
+    name: str
+    area_um2: float
+    footprint: str
+    pins: dict[str, Pin]
+    leakage_uw: float | None
+    """`cell_leakage_power`; None where the file gives none."""
+
+    leakage_states: tuple[tuple[str, float], ...]
+    """(when, uW) of the state-dependent `leakage_power` groups."""
+
+    arcs: tuple[TimingArc, ...]
+    powers: tuple[InternalPower, ...]
+    flip_flop: FlipFlop | None
+    is_latch: bool
+    dont_use: bool
+    words: int | None
+    """Rows of a memory, else None."""
+
+    word_bits: int | None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input pins."""
+        return tuple(name for name, pin in self.pins.items() if pin.direction == "input")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the output pins."""
+        return tuple(name for name, pin in self.pins.items() if pin.direction == "output")
+
+
+@dataclass(frozen=True)
+class Library:
+    """One liberty file."""
+
+    name: str
+    path: Path
+    sha256: str
+    units: Units
+    """Of the file; the values here are converted already."""
+
+    voltage_v: float
+    temperature_c: float
+    cells: dict[str, Cell]
+
+    def flip_flops(self) -> list[Cell]:
+        """Edge-triggered cells with a single data input: no scan, no enable."""
+        return [cell for cell in self.cells.values() if cell.flip_flop and cell.flip_flop.next_state in cell.pins]
+
+
+def read_library(path: Path | str) -> Library:
+    """Read a liberty file; a second call for an unchanged file answers from memory.
+
+    Raises HardwareError, with the line, for a file that is truncated, no liberty, or lacks a unit, an area, or a
+    number where one must be.
+    """
+    path = Path(path)
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise HardwareError(f"cannot read the liberty file {path}: {error.strerror}") from None
+    return _read_library(path.resolve(), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_library(path: Path, _modified_ns: int, _size: int) -> Library:
+    tree = parse_groups(path)
+    reader = _Reader(path, tree)
+    cells = {cell.name: cell for cell in map(reader.cell, tree.named("cell"))}
+    if not cells:
+        raise HardwareError(f"{path}: the library has no cell")
+    return Library(
+        name=tree.arguments[0] if tree.arguments else path.stem,
+        path=path,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        units=reader.units,
+        voltage_v=reader.number(tree, "nom_voltage") * reader.units.voltage_v,
+        temperature_c=reader.number(tree, "nom_temperature"),
+        cells=cells,
+    )
+
+
+class _Reader:
+    """Turns groups of one file into values, with the file's units and table templates."""
+
+    def __init__(self, path: Path, library: Group) -> None:
+        self._path = path
+        self._library = library
+        self.units = self._read_units()
+        self._templates = {g.arguments[0]: g for g in library.named("lu_table_template", "power_lut_template")}
+        self._default_capacitance = self.number(library, "default_input_pin_cap", 0.0) * self.units.capacitance_pf
+
+    def error(self, line: int, what: str) -> HardwareError:
+        return HardwareError(f"{self._path}:{line}: {what}")
+
+    def number(self, group: Group, name: str, default: float | None = None) -> float:
+        text = group.attributes.get(name)
+        if text is None:
+            if default is not None:
+                return default
+            raise self.error(group.line, f"{group.name} {' '.join(group.arguments)} has no {name}: add it")
+        return self._float(text, group.line, name)
+
+    def _float(self, text: str, line: int, what: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.error(line, f"{what} must be a finite number, not {text[:40]!r}")
+        return value
+
+    def _read_units(self) -> Units:
+        load = self._library.lists.get("capacitive_load_unit", ())
+        if len(load) != 2:
+            raise self.error(self._library.line, "the header has no capacitive_load_unit (NUMBER, pf): add it")
+        farads = self._scaled("".join(load).lower(), "f", "capacitive_load_unit")
+        return Units(
+            time_ns=self._unit("time_unit", "s") * 1e9,
+            capacitance_pf=farads * 1e12,
+            voltage_v=self._unit("voltage_unit", "V"),
+            leakage_uw=self._unit("leakage_power_unit", "W") * 1e6,
+        )
+
+    def _unit(self, name: str, base: str) -> float:
+        if name not in self._library.attributes:
+            raise self.error(self._library.line, f"the header has no {name}: add it")
+        return self._scaled(self._library.attributes[name], base, name)
+
+    def _scaled(self, text: str, base: str, name: str) -> float:
+        match = re.fullmatch(rf"\s*([\d.]+)\s*([fpnumk]?){base}\s*", text, re.IGNORECASE)
+        if match is None:
+            raise self.error(self._library.line, f"{name} must be like 1n{base}, not {text!r}")
+        # Rounded, so that 1e-9 * 1e9 is 1 and not its neighbour.
+        return float(f"{self._float(match[1], self._library.line, name) * _PREFIX[match[2].lower()]:.12g}")
+
+    def cell(self, group: Group) -> Cell:
+        memory = group.named("memory")
+        pin_groups = group.named("pin", "bus", "bundle")
+        pins = {pin.name: pin for pin_group in pin_groups for pin in self._pins(pin_group)}
+        leakage = group.attributes.get("cell_leakage_power")
+        states = [
+            (state.attributes["when"], self.number(state, "value") * self.units.leakage_uw)
+            for state in group.named("leakage_power")
+            if "when" in state.attributes
+        ]
+        words = 2 ** int(self.number(memory[0], "address_width")) if memory else None
+        return Cell(
+            name=group.arguments[0] if group.arguments else "",
+            area_um2=self.number(group, "area"),
+            footprint=group.attributes.get("cell_footprint", ""),
+            pins=pins,
+            leakage_uw=None if leakage is None else self.number(group, "cell_leakage_power") * self.units.leakage_uw,
+            leakage_states=tuple(states),
+            arcs=tuple(arc for pin_group in pin_groups for arc in self._arcs(pin_group)),
+            powers=tuple(power for pin_group in pin_groups for power in self._powers(pin_group)),
+            flip_flop=self._flip_flop(group),
+            is_latch=bool(group.named("latch", "statetable", "latch_bank")),
+            dont_use=group.attributes.get("dont_use") == "true",
+            words=words,
+            word_bits=int(self.number(memory[0], "word_width")) if memory else None,
+        )
+
+    def _pins(self, group: Group) -> list[Pin]:
+        if not group.arguments:
+            raise self.error(group.line, f"{group.name} has no name")
+        default = self._default_capacitance if group.attributes.get("direction") == "input" else 0.0
+        capacitance = group.attributes.get("capacitance")
+        return [
+            Pin(
+                name=name,
+                direction=group.attributes.get("direction", "internal"),
+                capacitance_pf=default
+                if capacitance is None
+                else self._float(capacitance, group.line, "capacitance") * self.units.capacitance_pf,
+                function=group.attributes.get("function"),
+                is_clock=group.attributes.get("clock") == "true",
+            )
+            for name in group.arguments
+        ]
+
+    def _members(self, group: Group, name: str) -> list[Group]:
+        """Groups called `name` of a pin, or of a bus and of the pins inside it."""
+        inner = [member for pin in group.named("pin") for member in pin.named(name)]
+        return group.named(name) + inner
+
+    def _arcs(self, group: Group) -> list[TimingArc]:
+        return [
+            TimingArc(
+                pin=pin,
+                related_pin=related,
+                kind=timing.attributes.get("timing_type", "combinational"),
+                sense=timing.attributes.get("timing_sense", "non_unate"),
+                tables=tables,
+            )
+            for timing in self._members(group, "timing")
+            if (tables := self._tables(timing))
+            for pin in group.arguments
+            for related in timing.attributes.get("related_pin", "").split()
+        ]
+
+    def _tables(self, timing: Group) -> dict[str, Table]:
+        return {
+            table.name: self._table(table, self.units.time_ns)
+            for table in timing.named(*_DELAY_TABLES, *_CONSTRAINT_TABLES)
+        }
+
+    def _powers(self, group: Group) -> list[InternalPower]:
+        found: list[InternalPower] = []
+        for power in self._members(group, "internal_power"):
+            both = [self._table(t, self.units.energy_pj) for t in power.named("power")]
+            rise = [self._table(t, self.units.energy_pj) for t in power.named("rise_power")] or both
+            fall = [self._table(t, self.units.energy_pj) for t in power.named("fall_power")] or both
+            found.extend(
+                InternalPower(
+                    pin, related, power.attributes.get("when"), rise[0] if rise else None, fall[0] if fall else None
+                )
+                for pin in group.arguments
+                for related in power.attributes.get("related_pin", "").split() or [None]
+            )
+        return found
+
+    def _table(self, group: Group, unit: float) -> Table:
+        template = self._templates.get(group.arguments[0] if group.arguments else "", Group("scalar", (), 0))
+        rows = [self._floats(text, group, "values") for text in group.lists.get("values", ())]
+        if not rows:
+            raise self.error(group.line, f"{group.name} has no values")
+        indices = [
+            self._floats(" ".join(lists[name]), group, name)
+            for name in ("index_1", "index_2", "index_3")
+            if (lists := group.lists if name in group.lists else template.lists) and name in lists
+        ]
+        names = [template.attributes.get(f"variable_{k}", "") for k in (1, 2, 3)]
+        flat = np.array([value for row in rows for value in row])
+        if flat.size == 1:
+            return Table(np.zeros(1), np.zeros(1), flat.reshape(1, 1) * unit)
+        if len(indices) > 2 or math.prod(map(len, indices)) != flat.size:
+            shape = " x ".join(str(len(index)) for index in indices)
+            raise self.error(group.line, f"{group.name} has {flat.size} values for indices of {shape or 'no'} points")
+        return self._oriented(indices, names, flat.reshape([len(index) for index in indices]) * unit)
+
+    def _oriented(self, indices: list[list[float]], names: list[str], values: NDArray[np.float64]) -> Table:
+        """Put the related pin's transition on the first axis, whichever way the template has it."""
+        slew_first = names[0] in _SLEW_VARIABLES or names[0] == "" or names[1] not in (*_SLEW_VARIABLES, "")
+        if len(indices) == 1:
+            if "load" in names[0] or "capacitance" in names[0] or names[0] == "constrained_pin_transition":
+                return Table(np.zeros(1), self._axis(indices[0], names[0]), values.reshape(1, -1))
+            return Table(self._axis(indices[0], names[0]), np.zeros(1), values.reshape(-1, 1))
+        first, second = self._axis(indices[0], names[0]), self._axis(indices[1], names[1])
+        return Table(first, second, values) if slew_first else Table(second, first, np.ascontiguousarray(values.T))
+
+    def _axis(self, index: list[float], name: str) -> NDArray[np.float64]:
+        unit = self.units.capacitance_pf if "capacitance" in name else self.units.time_ns
+        return np.array(index) * unit
+
+    def _floats(self, text: str, group: Group, what: str) -> list[float]:
+        return [self._float(word, group.line, what) for word in text.replace(",", " ").split()]
+
+    def _flip_flop(self, group: Group) -> FlipFlop | None:
+        found = group.named("ff")
+        if not found:
+            return None
+        ff = found[0]
+        if "clocked_on" not in ff.attributes or "next_state" not in ff.attributes or len(ff.arguments) < 2:
+            raise self.error(ff.line, "an ff group needs two state names, clocked_on and next_state")
+        return FlipFlop(
+            state=ff.arguments[0],
+            inverted_state=ff.arguments[1],
+            clocked_on=ff.attributes["clocked_on"],
+            next_state=ff.attributes["next_state"],
+            clear=ff.attributes.get("clear"),
+            preset=ff.attributes.get("preset"),
+        )
