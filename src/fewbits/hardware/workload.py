@@ -1,0 +1,125 @@
+"""The workload of a network: the shape of each layer that the accelerator computes, and what follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fewbits.errors import HardwareError
+
+Kind = Literal["convolution", "linear", "max-pool", "average-pool"]
+
+Size = tuple[int, int]
+"""Height and width; height 1 for one dimension, (1, 1) for a linear layer of one position."""
+
+
+@dataclass(frozen=True)
+class LayerShape:
+    """One layer, for one image."""
+
+    name: str
+    kind: Kind
+    input_channels: int
+    """Channels, or features of a linear layer."""
+
+    input_size: Size
+    """Without padding."""
+
+    neurons: int
+    """Output channels or features, of all groups together."""
+
+    output_size: Size
+    kernel: Size = (1, 1)
+    stride: Size = (1, 1)
+    dilation: Size = (1, 1)
+    groups: int = 1
+    has_bias: bool = False
+
+    def __post_init__(self) -> None:
+        geometry = (*self.input_size, *self.output_size, *self.kernel, *self.stride, *self.dilation)
+        if min(self.input_channels, self.neurons, self.groups, *geometry) < 1:
+            raise HardwareError(f"layer {self.name!r}: channels, sizes and groups must be positive, not {self}")
+        if self.input_channels % self.groups or self.neurons % self.groups:
+            raise HardwareError(
+                f"layer {self.name!r}: {self.input_channels} inputs and {self.neurons} neurons cannot be divided into "
+                f"{self.groups} groups"
+            )
+
+    @property
+    def is_pooling(self) -> bool:
+        """Whether the layer pools: no weights, each channel by itself."""
+        return self.kind in ("max-pool", "average-pool")
+
+    @property
+    def positions(self) -> int:
+        """Output positions."""
+        return self.output_size[0] * self.output_size[1]
+
+    @property
+    def window(self) -> int:
+        """Input positions that one output sees in each channel."""
+        return self.kernel[0] * self.kernel[1]
+
+    @property
+    def synapses(self) -> int:
+        """Inputs that one output value is made from."""
+        return self.window if self.is_pooling else self.input_channels // self.groups * self.window
+
+    @property
+    def products(self) -> int:
+        """Multiplications."""
+        return 0 if self.is_pooling else self.neurons * self.positions * self.synapses
+
+    @property
+    def weights(self) -> int:
+        """Weights, biases not among them."""
+        return 0 if self.is_pooling else self.neurons * self.synapses
+
+    @property
+    def biases(self) -> int:
+        """Biases: one a neuron or none."""
+        return self.neurons if self.has_bias else 0
+
+    @property
+    def input_values(self) -> int:
+        """Values that the layer reads."""
+        return self.input_channels * self.input_size[0] * self.input_size[1]
+
+    @property
+    def output_values(self) -> int:
+        """Values that the layer makes."""
+        return self.neurons * self.positions
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The layers of a network in the order in which the accelerator computes them, for one image."""
+
+    layers: tuple[LayerShape, ...]
+
+    precision: str | None = None
+    """The precision's name, if the network has one."""
+
+    def __post_init__(self) -> None:
+        if not any(layer.products for layer in self.layers):
+            raise HardwareError("a workload needs at least one convolution or linear layer")
+
+    @property
+    def weights(self) -> int:
+        """Weights of all layers."""
+        return sum(layer.weights for layer in self.layers)
+
+    @property
+    def biases(self) -> int:
+        """Biases of all layers."""
+        return sum(layer.biases for layer in self.layers)
+
+    @property
+    def products(self) -> int:
+        """Multiplications for one image."""
+        return sum(layer.products for layer in self.layers)
+
+    @property
+    def largest_activations(self) -> int:
+        """Values that the layer with the most inputs and outputs together holds."""
+        return max(layer.input_values + layer.output_values for layer in self.layers)

@@ -1,0 +1,219 @@
+"""The schedule equals hand-computed figures and a walk through every cycle."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lenet_by_hand import LENET
+
+from fewbits import HardwareError
+from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths, schedule
+from fewbits.hardware.workload import LayerShape, Workload
+
+TILE = Accelerator()
+
+
+def by_name(plan: Schedule) -> dict[str, LayerSchedule]:
+    return {layer.name: layer for layer in plan.layers}
+
+
+def alone(layer: LayerShape, *, interleaved: int = 1, accelerator: Accelerator = TILE) -> LayerSchedule:
+    """The layer's schedule where another one follows."""
+    after = LayerShape("after", "linear", 1, (1, 1), 1, (1, 1))
+    return schedule(Workload((layer, after)), accelerator, Pipeline(0, interleaved)).layers[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "cycles"),
+    [
+        ("conv1", 2 * 576 * 2),  # 20 channels in 2 groups, 24 x 24 positions, 25 synapses in 2 chunks
+        ("conv2", 4 * 64 * 32),  # 50 channels, 8 x 8, 500 synapses
+        ("fc1", 32 * 50),
+        ("fc2", 1 * 32),
+        ("pool1", 2 * 144 * 4),  # 20 channels in 2 rows, 12 x 12, windows of 4
+        ("pool2", 4 * 16 * 4),
+    ],
+)
+def test_busy_cycles_of_lenet_are_those_computed_by_hand(name: str, cycles: int):
+    assert by_name(schedule(LENET, TILE, Pipeline()))[name].busy_cycles == cycles
+
+
+def test_lenet_takes_the_sum_of_its_layers_and_one_fill_a_layer_with_weights():
+    plan = schedule(LENET, TILE, Pipeline(stages=5))
+    assert plan.cycles == 2304 + 1152 + 8192 + 256 + 1600 + 32 + 4 * 5
+    assert [layer.fill_cycles for layer in plan.layers] == [5, 0, 5, 0, 5, 5]
+
+
+def test_utilization_is_needed_products_over_possible_ones():
+    plan = schedule(LENET, TILE, Pipeline(0))
+    assert by_name(plan)["conv1"].utilization == pytest.approx(20 * 25 / (32 * 32))
+    assert plan.utilization == pytest.approx((288_000 + 1_600_000 + 400_000 + 5_000) / (13_536 * 256))
+
+
+def test_each_busy_cycle_reads_a_row_of_bin_and_of_sb():
+    assert all(
+        layer.bin_reads == layer.sb_reads == layer.busy_cycles
+        for layer in schedule(LENET, TILE, Pipeline(3, 4)).layers
+        if layer.products
+    )
+
+
+def test_buffer_writes_of_lenet_are_those_computed_by_hand():
+    layers = by_name(schedule(LENET, TILE, Pipeline()))
+    assert [layers[name].sb_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [4, 128, 1600, 32]
+    # fc1's 50 rows of inputs stay in Bin for its 32 groups; conv2 writes its 64 x 32 rows for each of 4 groups.
+    assert [layers[name].bin_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [2304, 8192, 50, 32]
+    assert [layers[name].bout_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [1152, 256, 32, 0]
+    assert (layers["pool1"].bout_reads, layers["pool1"].bout_writes) == (1152 + 288, 2 * 576 + 288)
+
+
+def test_values_moved_by_lenet_are_those_computed_by_hand():
+    layers = by_name(schedule(LENET, TILE, Pipeline()))
+    assert [layers[name].weights_loaded for name in ("conv1", "conv2", "fc1", "fc2")] == [500, 25_000, 400_000, 5_000]
+    # conv1's image (784 values) fits Bin. conv2's five rows (5 x 12 x 20 = 1,200) do not, its window (500) does: each
+    # of 8 rows of outputs loads five rows again, for each of 4 groups. fc1's and fc2's inputs fit.
+    assert [layers[name].inputs_loaded for name in ("conv1", "conv2", "fc1", "fc2")] == [784, 38_400, 800, 500]
+    assert [layers[name].inputs_loaded for name in ("pool1", "pool2")] == [20 * 576, 50 * 64]
+    assert [layer.outputs_stored for layer in layers.values()] == [11_520, 2_880, 3_200, 800, 500, 10]
+
+
+def test_traffic_counts_each_value_at_its_width():
+    fc2 = schedule(LENET, TILE, Pipeline()).layers[-1]
+    assert fc2.traffic_bits(Widths(6, 16, 30)) == 5_000 * 6 + 10 * 30 + 500 * 16 + 10 * 30
+    plan = schedule(LENET, TILE, Pipeline())
+    assert plan.traffic_bits(Widths(6, 16, 30)) == sum(layer.traffic_bits(Widths(6, 16, 30)) for layer in plan.layers)
+
+
+def test_last_layer_hands_out_accumulators():
+    assert [layer.stores_accumulators for layer in schedule(LENET, TILE, Pipeline()).layers] == [False] * 5 + [True]
+
+
+def test_weights_that_do_not_fit_are_loaded_for_each_block_of_positions():
+    layer = LayerShape("wide", "convolution", 64, (16, 16), 64, (16, 16), (5, 5))
+    plan = alone(layer)
+    assert plan.sb_writes == 4 * 100 * 256
+    assert plan.weights_loaded == 102_400 * 256
+    assert alone(layer, interleaved=4).weights_loaded == 102_400 * 64
+
+
+def test_weights_that_fit_are_loaded_once():
+    assert alone(LayerShape("fits", "convolution", 32, (16, 16), 32, (16, 16), (5, 5))).weights_loaded == 25_600
+
+
+def test_inputs_of_windows_that_do_not_fit_are_loaded_for_each_window():
+    plan = alone(LayerShape("deep", "convolution", 600, (8, 8), 32, (6, 6), (3, 3)))
+    assert plan.inputs_loaded == 2 * 36 * 5_400
+
+
+def test_pooling_with_overlapping_windows_loads_rows_again_if_they_do_not_fit():
+    fits = LayerShape("pool", "average-pool", 16, (16, 16), 16, (8, 8), (3, 3), (2, 2))
+    wide = LayerShape("pool", "average-pool", 16, (32, 32), 16, (16, 16), (3, 3), (2, 2))
+    assert alone(fits).inputs_loaded == 16 * 256
+    assert alone(wide).inputs_loaded == 16 * 16 * 3 * 32
+
+
+def test_strided_windows_load_only_what_they_see():
+    assert alone(LayerShape("sparse", "convolution", 16, (8, 8), 16, (2, 2), (1, 1), (4, 4))).inputs_loaded == 64
+
+
+def test_depthwise_convolution_keeps_one_neuron_busy():
+    plan = alone(LayerShape("depthwise", "convolution", 8, (6, 6), 8, (4, 4), (3, 3), groups=8))
+    assert plan.busy_cycles == 8 * 16
+    assert plan.utilization == pytest.approx(9 / 256)
+
+
+def test_part_filled_block_stalls_between_its_chunks():
+    # 9 positions, 4 interleaved: two full blocks of 4 x 3 cycles, then 1 position: 2 chunks at 4 cycles, 1 at 1.
+    layer = LayerShape("part", "convolution", 48, (3, 3), 16, (3, 3))
+    assert alone(layer, interleaved=4).cycles == 24 + 2 * 4 + 1
+
+
+def test_linear_layer_interleaves_groups_of_neurons():
+    layer = LayerShape("fc", "linear", 48, (1, 1), 6 * 16, (1, 1))
+    assert alone(layer, interleaved=3).stall_cycles == 0
+    assert alone(layer, interleaved=4).cycles == 12 + 2 * 4 + 2
+
+
+def issue_cycles(groups: int, positions: int, chunks: int, interleaved: int) -> int:
+    """Walk through the cycles: an output's next chunk may start `interleaved` cycles after its last."""
+    if positions >= interleaved:
+        sizes = [min(interleaved, positions - start) for start in range(0, positions, interleaved)] * groups
+    else:
+        together = interleaved // positions
+        sizes = [positions * min(together, groups - start) for start in range(0, groups, together)]
+    now = 0
+    for size in sizes:
+        ready = [0] * size
+        for _ in range(chunks):
+            for output in range(size):
+                start = max(now, ready[output])
+                ready[output], now = start + interleaved, start + 1
+    return now
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 4), st.integers(1, 7))
+def test_cycles_equal_a_walk_through_them(groups: int, positions: int, chunks: int, interleaved: int):
+    layer = LayerShape("any", "convolution", 16 * chunks, (1, positions), 16 * groups, (1, positions))
+    assert alone(layer, interleaved=interleaved).cycles == issue_cycles(groups, positions, chunks, interleaved)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_no_layer_beats_the_tile(data: st.DataObject):
+    kernel, stride = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 3))
+    height, groups = data.draw(st.integers(kernel, 20)), data.draw(st.integers(1, 3))
+    size = (height - kernel) // stride + 1
+    layer = LayerShape(
+        "any",
+        "convolution",
+        groups * data.draw(st.integers(1, 40)),
+        (height, height),
+        groups * data.draw(st.integers(1, 40)),
+        (size, size),
+        (kernel, kernel),
+        (stride, stride),
+        groups=groups,
+    )
+    plan = alone(layer, interleaved=data.draw(st.integers(1, 6)))
+    assert plan.cycles >= math.ceil(layer.products / 256)
+    assert 0 < plan.utilization <= 1
+    assert plan.weights_loaded >= layer.weights
+    assert plan.inputs_loaded <= plan.bin_reads * 16
+    assert plan.bin_writes <= plan.bin_reads
+    assert plan.sb_writes <= plan.sb_reads
+
+
+def test_more_neurons_take_fewer_cycles():
+    assert schedule(LENET, Accelerator(neurons=32), Pipeline()).cycles < schedule(LENET, TILE, Pipeline()).cycles
+
+
+@pytest.mark.parametrize("arguments", [(-1, 1), (0, 0)])
+def test_pipeline_must_be_possible(arguments: tuple[int, int]):
+    with pytest.raises(HardwareError, match="a pipeline has 0 or more stages"):
+        Pipeline(*arguments)
+
+
+@pytest.mark.parametrize("changes", [{"neurons": 0}, {"synapses": -1}, {"buffer_rows": 1.5}, {"clock_mhz": 0}])
+def test_accelerator_must_be_possible(changes: dict[str, float]):
+    with pytest.raises(HardwareError, match="must be"):
+        Accelerator(**changes)
+
+
+def test_layer_sizes_must_be_positive():
+    with pytest.raises(HardwareError, match="layer 'conv': channels, sizes and groups must be positive"):
+        LayerShape("conv", "convolution", 1, (4, 4), 1, (0, 4))
+
+
+def test_groups_must_divide_channels():
+    with pytest.raises(HardwareError, match="3 inputs and 4 neurons cannot be divided into 2 groups"):
+        LayerShape("conv", "convolution", 3, (4, 4), 4, (4, 4), groups=2)
+
+
+def test_workload_needs_products():
+    with pytest.raises(HardwareError, match="at least one convolution or linear layer"):
+        Workload((LayerShape("pool", "max-pool", 1, (4, 4), 1, (2, 2), (2, 2), (2, 2)),))
