@@ -1,0 +1,144 @@
+"""`quantize`: a copy of any torch network with its convolutions and linear layers in low precision."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewbits.errors import ModelError
+from fewbits.formats import Precision, parse_precision
+from fewbits.quantize.layer import FloatLayer, QuantizedLayer
+from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A module that was left float."""
+
+    name: str
+    """Where it is in the network, such as `features.bn1`; empty for the network itself."""
+
+    kind: str
+    """Its class."""
+
+    reason: str
+    """Why it was left."""
+
+
+class QuantizedModel(nn.Module):
+    """A network whose convolutions and linear layers compute in low precision. Made by `quantize`."""
+
+    network: nn.Module
+    """The copied network, with a `QuantizedLayer` in place of each layer that is quantized."""
+
+    def __init__(self, network: nn.Module, precision: Precision, skipped: tuple[Skipped, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.precision = precision
+        self.skipped = skipped
+        """Every module that computes and was left float."""
+
+    @property
+    def layers(self) -> dict[str, QuantizedLayer]:
+        """The quantized layers by their name in `network`, in the order of its modules; a shared one once."""
+        return {name: module for name, module in self.network.named_modules() if isinstance(module, QuantizedLayer)}
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the network returns. Raises ModelError before calibration."""
+        return self.network(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """The precision, for printing."""
+        return f"precision={self.precision.name}"
+
+
+def quantize(model: nn.Module, precision: str | Precision) -> QuantizedModel:
+    """A copy of a network that computes at a precision; the network itself stays as it is.
+
+    Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
+    of itself. Each other module that has parameters or computes on numbers is left float and named in `.skipped`
+    with a reason; modules that only choose, move or average values (ReLU, pooling, flatten, dropout, containers: see
+    `module_kinds.WITHOUT_ARITHMETIC`) need no entry. Functional calls in a module's own `forward`, such as
+    `F.conv2d(x, self.kernel)` or `a * b`, cannot be seen and stay float.
+
+    A module used twice stays one module; tied parameters stay tied. A network that is itself a single layer becomes
+    a chain of one, named `layer`. The result needs `calibrate` before use, unless the precision's formats have no
+    radix point to choose (float32, float16, bfloat16).
+    precision: such as "fixed8" or "pow2-6/fixed16".
+    Raises FormatError for an unknown precision; ModelError if the model is no module, is quantized already, cannot be
+    copied, holds a weight that is NaN or infinite, or has no layer to quantize.
+    """
+    precision = parse_precision(precision) if isinstance(precision, str) else precision
+    network = _copy(model)
+    if isinstance(network, FloatLayer):
+        network = nn.Sequential(OrderedDict(layer=network))
+    skipped: list[Skipped] = []
+    _replace_children(network, "", precision, skipped, {id(network): None})
+    quantized = QuantizedModel(network, precision, tuple(skipped))
+    if not quantized.layers:
+        raise ModelError(
+            f"{type(model).__name__} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
+            + "".join(f"; {entry.name or entry.kind}: {entry.reason}" for entry in skipped)
+        )
+    return quantized.train(model.training)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A deep copy, after the checks that need no look inside."""
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"quantize takes a torch.nn.Module, not {type(model).__name__}")
+    if any(isinstance(module, (QuantizedModel, QuantizedLayer)) for module in model.modules()):
+        raise ModelError("the model is quantized already: give the float model")
+    for name, module in model.named_modules():
+        if not is_initialized(module):
+            raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise ModelError(f"{type(model).__name__} cannot be copied: {type(error).__name__}: {error}") from error
+
+
+def _replace_children(
+    parent: nn.Module,
+    prefix: str,
+    precision: Precision,
+    skipped: list[Skipped],
+    seen: dict[int, nn.Module | None],
+) -> None:
+    """Replace the layers below a module and note what stays float.
+
+    seen: what became of each module so far, by identity (None: left in place), so that shared modules stay shared.
+    """
+    if (reason := reason_left_float(parent)) is not None:
+        skipped.append(Skipped(prefix.rstrip("."), type(parent).__name__, reason))
+    if is_opaque(parent):
+        return
+    for name, child in list(parent._modules.items()):
+        if child is None:
+            continue
+        if id(child) in seen:
+            replacement = seen[id(child)]
+        else:
+            replacement = seen[id(child)] = _replacement(child, prefix + name, precision, skipped)
+            if replacement is None and not isinstance(child, FloatLayer):
+                _replace_children(child, f"{prefix}{name}.", precision, skipped, seen)
+        if replacement is not None:
+            parent._modules[name] = replacement
+
+
+def _replacement(module: nn.Module, name: str, precision: Precision, skipped: list[Skipped]) -> QuantizedLayer | None:
+    """The quantized form of a layer; None if the module is none or must stay float."""
+    if not isinstance(module, FloatLayer):
+        return None
+    if (reason := reason_to_skip(module)) is not None:
+        skipped.append(Skipped(name, type(module).__name__, reason))
+        return None
+    for kind, values in (("weight", module.weight), ("bias", module.bias)):
+        if values is not None and not torch.isfinite(values).all():
+            raise ModelError(f"layer {name!r}: a {kind} is NaN or infinite; train the float model anew")
+    return QuantizedLayer(module, precision, name).train(module.training)

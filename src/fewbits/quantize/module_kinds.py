@@ -1,0 +1,114 @@
+"""Which modules of a network are quantized, which compute nothing that needs a format, which are left float."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from fewbits.quantize.layer import FloatLayer
+
+WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = frozenset(
+    {
+        # containers
+        nn.Sequential,
+        nn.ModuleList,
+        nn.ModuleDict,
+        # the same values, all of them or some, or zeros
+        nn.Identity,
+        nn.Flatten,
+        nn.Unflatten,
+        nn.ReLU,
+        nn.MaxPool1d,
+        nn.MaxPool2d,
+        nn.MaxPool3d,
+        nn.AdaptiveMaxPool1d,
+        nn.AdaptiveMaxPool2d,
+        nn.AdaptiveMaxPool3d,
+        nn.ZeroPad1d,
+        nn.ZeroPad2d,
+        nn.ZeroPad3d,
+        nn.ReflectionPad1d,
+        nn.ReflectionPad2d,
+        nn.ReflectionPad3d,
+        nn.ReplicationPad1d,
+        nn.ReplicationPad2d,
+        nn.ReplicationPad3d,
+        nn.CircularPad1d,
+        nn.CircularPad2d,
+        nn.CircularPad3d,
+        nn.PixelShuffle,
+        nn.PixelUnshuffle,
+        nn.ChannelShuffle,
+        # the same values outside training
+        nn.Dropout,
+        nn.Dropout1d,
+        nn.Dropout2d,
+        nn.Dropout3d,
+        nn.AlphaDropout,
+        nn.FeatureAlphaDropout,
+        # averages of values that the next layer rounds to its own format
+        nn.AvgPool1d,
+        nn.AvgPool2d,
+        nn.AvgPool3d,
+        nn.AdaptiveAvgPool1d,
+        nn.AdaptiveAvgPool2d,
+        nn.AdaptiveAvgPool3d,
+    }
+)
+"""Modules that need no entry in `skipped`: they choose, move or average values whose format the layer around gives.
+
+Not here, so named in `skipped`: whatever multiplies, normalizes, looks up or applies a curve (sigmoid, softmax, ReLU6
+with its constant), even if it has no parameters, and every kind that fewbits does not know.
+"""
+
+_PARAMETERLESS_REASON = "its arithmetic stays float: no low-precision form"
+
+
+def reason_to_skip(module: nn.Module) -> str | None:
+    """Why a Conv1d, Conv2d or Linear is left float; None if it can be quantized."""
+    assert isinstance(module, FloatLayer)
+    kind = type(module)
+    if kind not in (nn.Conv1d, nn.Conv2d, nn.Linear):
+        return f"a kind derived from {_base_name(module)}, whose forward pass may differ"
+    if not isinstance(module.weight, nn.Parameter):
+        return "its weight is computed (a parametrization or weight norm), not a parameter"
+    if not isinstance(module, nn.Linear) and module.padding_mode != "zeros":
+        return f"padding_mode {module.padding_mode!r}: only 'zeros' is quantized"
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+        return "it has hooks, which a quantized layer would not call"
+    return None
+
+
+def is_opaque(module: nn.Module) -> bool:
+    """Whether a module is taken as a whole, its children left alone.
+
+    True for torch's own compound modules (attention, transformer, recurrent): they reach into their children's
+    parameters, so that a replaced child would break them.
+    """
+    return type(module).__module__.startswith("torch.") and type(module) not in WITHOUT_ARITHMETIC
+
+
+def reason_left_float(module: nn.Module) -> str | None:
+    """Why a module that is no Conv1d, Conv2d or Linear is named in `skipped`; None if it needs no entry."""
+    if type(module) in WITHOUT_ARITHMETIC:
+        return None
+    own_parameters = next(module.parameters(recurse=False), None) is not None
+    if type(module).__module__.startswith("torch."):
+        has_parameters = next(module.parameters(), None) is not None
+        return "its parameters and arithmetic stay float" if has_parameters else _PARAMETERLESS_REASON
+    if own_parameters:
+        return "parameters that its own forward pass uses stay float"
+    if next(module.children(), None) is None:
+        return "a kind that fewbits does not know: its arithmetic stays float"
+    return None
+
+
+def _base_name(module: nn.Module) -> str:
+    """Which of the quantizable kinds a module derives from."""
+    return next(kind.__name__ for kind in (nn.Conv1d, nn.Conv2d, nn.Linear) if isinstance(module, kind))
+
+
+def is_initialized(module: nn.Module) -> bool:
+    """Whether a module's own parameters have values (those of lazy modules have none before the first call)."""
+    lazy = torch.nn.parameter.UninitializedParameter
+    return not any(isinstance(parameter, lazy) for parameter in module.parameters(recurse=False))

@@ -1,0 +1,88 @@
+"""The straight-through estimator: quantize forward, pass the gradient backward where nothing saturated."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+
+from fewbits.formats import Format
+
+
+class StraightThrough(torch.autograd.Function):
+    """Quantize a tensor; its gradient is the identity inside the format's limits and zero outside.
+
+    The identity is Bengio, Leonard and Courville, "Estimating or propagating gradients through stochastic neurons"
+    (arXiv:1308.3432, section 4); cancelling it where the value saturates is Hubara et al., "Binarized neural
+    networks" (NIPS 2016, equation 4).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, number_format: Format, fraction_bits: int) -> Tensor:
+        """Quantize `x`, in the order that its elements have in memory."""
+        ctx.save_for_backward(x)
+        ctx.limits = number_format.limits(fraction_bits)
+        return quantize_dense(x, number_format, fraction_bits)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Mask the gradient, in place where that is safe."""
+        (x,) = ctx.saved_tensors
+        return mask_gradient(gradients[0], x, ctx.limits), None, None
+
+
+def quantize_dense(x: Tensor, number_format: Format, fraction_bits: int, out: Tensor | None = None) -> Tensor:
+    """`number_format.quantize` that keeps a channels-last tensor channels-last, without a copy.
+
+    x: any shape. out: takes the result; it must have the shape and strides of `x`; None makes it.
+    """
+    if x.is_contiguous():
+        return number_format.quantize(x, fraction_bits, out=out)
+    if out is None:
+        out = torch.empty_like(x)  # keeps the strides of a dense tensor
+    if out.stride() != x.stride() or not _is_dense(x):
+        return out.copy_(number_format.quantize(x.contiguous(), fraction_bits))
+    number_format.quantize(_in_memory_order(x), fraction_bits, out=_in_memory_order(out))
+    return out
+
+
+def mask_gradient(gradient: Tensor, x: Tensor, limits: tuple[float, float]) -> Tensor:
+    """The gradient where low <= x <= high, zero elsewhere.
+
+    Overwrites `gradient` unless the backward pass is itself differentiated. That is safe for the layers of this
+    package alone: the quantized tensor has one consumer, a convolution or matrix product, whose backward pass makes
+    its gradient afresh.
+    """
+    low, high = _just_outside(limits, x.dtype)
+    if torch.is_grad_enabled() or gradient.stride() != x.stride():
+        return torch.where((x > low) & (x < high), gradient, 0.0)
+    return torch.ops.aten.hardtanh_backward.grad_input(gradient, x, low, high, grad_input=gradient)
+
+
+def _just_outside(limits: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
+    """The nearest values of `dtype` outside closed limits: torch's kernel excludes the limits that it is given."""
+    key = (*limits, dtype)
+    if key not in _OUTSIDE:
+        low, high = (torch.tensor(limit, dtype=dtype) for limit in limits)
+        _OUTSIDE[key] = (
+            torch.nextafter(low, torch.tensor(-math.inf, dtype=dtype)).item(),
+            torch.nextafter(high, torch.tensor(math.inf, dtype=dtype)).item(),
+        )
+    return _OUTSIDE[key]
+
+
+_OUTSIDE: dict[tuple[float, float, torch.dtype], tuple[float, float]] = {}
+"""Widened limits already computed; a network has few radix points, so it stays small."""
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether a non-contiguous tensor fills one block of memory (channels-last does)."""
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def _in_memory_order(x: Tensor) -> Tensor:
+    """A dense tensor's elements as a flat view, in the order in which they lie in memory."""
+    return x.as_strided((x.numel(),), (1,))

@@ -1,0 +1,247 @@
+"""The training loop: epochs, validation, early stop, checkpoints that resume exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fewbits.data import Dataset
+from fewbits.errors import DataError, FormatError, ModelError
+from fewbits.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fewbits.train.evaluation import Evaluation, evaluate, network_inputs
+from fewbits.train.progress import Progress, ProgressCallback
+from fewbits.train.record import EpochRecord, TrainRecord
+from fewbits.train.settings import TrainSettings
+
+
+def _nothing() -> None:
+    """Do nothing, where a recipe has nothing to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, apart from the network."""
+
+    phase: str
+    """`float`, or the name of the recipe."""
+
+    data: Dataset
+    settings: TrainSettings
+    seed: int
+    run: str
+    """Hash of what defines the run."""
+
+    checkpoint: Path | None = None
+    progress: ProgressCallback | None = None
+    device: str = "cpu"
+    before_epoch: Callable[[], None] = _nothing
+    """Called at each epoch's start (calibration)."""
+
+    after_step: Callable[[], None] = _nothing
+    """Called after each optimizer step (clipping)."""
+
+
+def train(module: nn.Module, plan: Plan) -> TrainRecord:
+    """Train a network in place and leave it with the weights of its best epoch.
+
+    Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
+    training was interrupted. Randomness (the order of images, dropout) comes from generators that are seeded anew for
+    each epoch; torch's global generator is put back after each.
+    Raises DataError for an empty split, ModelError if the loss is no longer finite, StudyError if a checkpoint cannot
+    be written or read; whatever `progress` raises.
+    """
+    for name in ("train", "validation"):
+        if len(getattr(plan.data, name)) == 0:
+            raise DataError(f"data {plan.data.name!r} has an empty {name} split: training needs one")
+    training = _Training(module, plan)
+    training.resume()
+    while not training.is_over:
+        training.run_epoch()
+    training.keep_best()
+    return training.record()
+
+
+def epoch_seed(seed: int, *stream: int) -> int:
+    """A seed for one purpose of a run, independent of the others (numpy's SeedSequence, whose result is frozen)."""
+    return int(np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class _Training:
+    """A training run between two epochs."""
+
+    def __init__(self, module: nn.Module, plan: Plan) -> None:
+        self.module = module.to(plan.device).to(memory_format=torch.channels_last)
+        self.plan = plan
+        self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if not self.parameters:
+            raise ModelError(f"{type(module).__name__} has no parameters to train")
+        self.optimizer = _optimizer(self.parameters, plan.settings)
+        self.batches = math.ceil(len(plan.data.train) / plan.settings.batch_size)
+        self.history: list[EpochRecord] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch = 0
+        self.resumed_epochs = 0
+        self.notices: list[str] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done or patience is at its end."""
+        return len(self.history) >= self.plan.settings.epochs or self.lost_patience
+
+    @property
+    def lost_patience(self) -> bool:
+        """Whether the last epochs brought no better validation accuracy."""
+        patience = self.plan.settings.patience
+        if patience is None or len(self.history) <= patience:
+            return False
+        accuracies = [epoch.validation_accuracy_percent for epoch in self.history]
+        return max(accuracies[-patience:]) <= max(accuracies[:-patience])
+
+    def run_epoch(self) -> None:
+        """Train one epoch, validate, remember the best, write the checkpoint."""
+        epoch = len(self.history) + 1
+        self.plan.before_epoch()
+        rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches, self.batches)
+        devices = [torch.cuda.current_device()] if self.plan.device.startswith("cuda") else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(epoch_seed(self.plan.seed, epoch, 0))  # for dropout
+            loss = self._train_epoch(epoch)
+        validation = self._validate(epoch)
+        self.history.append(EpochRecord(epoch, rate, loss, validation.loss, validation.accuracy_percent))
+        if self._is_best():
+            self.best_epoch = epoch
+            self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+        self._save()
+        self._report(epoch, self.batches, loss)
+
+    def _train_epoch(self, epoch: int) -> float:
+        """All batches of one epoch, in an order of their own; the mean loss."""
+        self.module.train()
+        split = self.plan.data.train
+        shuffle = torch.Generator().manual_seed(epoch_seed(self.plan.seed, epoch, 1))
+        order = torch.randperm(len(split), generator=shuffle)
+        total, images = 0.0, 0
+        for batch, chosen in enumerate(order.tensor_split(self.batches)):
+            rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches + batch, self.batches)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            total += self._step(split.images[chosen], split.labels[chosen], epoch, rate) * len(chosen)
+            images += len(chosen)
+            self._report(epoch, batch + 1, total / images)
+        return total / images
+
+    def _step(self, images: Tensor, labels: Tensor, epoch: int, rate: float) -> float:
+        """One optimizer step; the loss before it."""
+        inputs = network_inputs(self.plan.data, images, self.plan.device)
+        self.optimizer.zero_grad()
+        try:
+            loss = F.cross_entropy(self.module(inputs), labels.to(self.plan.device))
+        except FormatError:  # a NaN on its way through the network
+            raise self._diverged(epoch, rate) from None
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(epoch, rate)
+        loss.backward()
+        self.optimizer.step()
+        self.plan.after_step()
+        return value
+
+    def _validate(self, epoch: int) -> Evaluation:
+        """Loss and accuracy on the held-out split."""
+        try:
+            result = evaluate(self.module, self.plan.data, self.plan.data.validation, device=self.plan.device)
+        except FormatError:
+            result = None
+        if result is None or not math.isfinite(result.loss):
+            rate = self.plan.settings.learning_rate_at(epoch * self.batches - 1, self.batches)
+            raise self._diverged(epoch, rate)
+        return result
+
+    def _diverged(self, epoch: int, rate: float) -> ModelError:
+        return ModelError(
+            f"training ({self.plan.phase}) diverged in epoch {epoch}: the loss is not finite at learning rate "
+            f"{rate:g}; give a smaller learning_rate than {self.plan.settings.learning_rate:g}"
+        )
+
+    def _is_best(self) -> bool:
+        """Whether the last epoch has the highest validation accuracy so far, then the lowest loss."""
+        ranks = [(-epoch.validation_accuracy_percent, epoch.validation_loss) for epoch in self.history]
+        return len(ranks) == 1 or ranks[-1] < min(ranks[:-1])
+
+    def keep_best(self) -> None:
+        """Put the best epoch's weights back."""
+        self.module.load_state_dict(self.best)
+
+    def record(self) -> TrainRecord:
+        """What the run leaves."""
+        return TrainRecord(
+            phase=self.plan.phase,
+            history=tuple(self.history),
+            best_epoch=self.best_epoch,
+            best_validation_accuracy_percent=self.history[self.best_epoch - 1].validation_accuracy_percent,
+            stopped_early=len(self.history) < self.plan.settings.epochs,
+            resumed_epochs=self.resumed_epochs,
+            notices=tuple(self.notices),
+        )
+
+    def _report(self, epoch: int, batch: int, loss: float) -> None:
+        if self.plan.progress is not None:
+            accuracy = self.history[-1].validation_accuracy_percent if self.history else None
+            epochs = self.plan.settings.epochs
+            self.plan.progress(Progress(self.plan.phase, epoch, epochs, batch, self.batches, loss, accuracy))
+
+    def _save(self) -> None:
+        """Write the state after this epoch."""
+        if self.plan.checkpoint is None:
+            return
+        tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for index, parameter in enumerate(self.parameters):
+            for name, value in self.optimizer.state[parameter].items():
+                if isinstance(value, Tensor):  # torch's optimizers keep None where a term is unused
+                    tensors[f"optimizer.{index}.{name}"] = value
+        values = {"history": [asdict(epoch) for epoch in self.history], "best_epoch": self.best_epoch}
+        save_checkpoint(self.plan.checkpoint, Checkpoint(self.plan.run, tensors, values))
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one of this run."""
+        if self.plan.checkpoint is None:
+            return
+        checkpoint, notice = load_checkpoint(self.plan.checkpoint, self.plan.run)
+        self.notices += [notice] if notice else []
+        if checkpoint is None:
+            return
+        parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "optimizer": {}}
+        for name, tensor in checkpoint.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        self.module.load_state_dict(parts["module"])
+        self.best = {name: tensor.to(self.plan.device) for name, tensor in parts["best"].items()}
+        for name, tensor in parts["optimizer"].items():
+            index, _, key = name.partition(".")
+            parameter = self.parameters[int(index)]
+            like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+            self.optimizer.state[parameter][key] = like.copy_(tensor)
+        self.history = [EpochRecord(**epoch) for epoch in checkpoint.values["history"]]
+        self.best_epoch = checkpoint.values["best_epoch"]
+        self.resumed_epochs = len(self.history)
+
+
+def _optimizer(parameters: list[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, in its fused form: one pass over the parameters."""
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    return torch.optim.SGD(
+        parameters,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )

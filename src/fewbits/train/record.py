@@ -1,0 +1,49 @@
+"""What a training run leaves beside the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch."""
+
+    epoch: int
+    """From 1."""
+
+    learning_rate: float
+    """At the epoch's first step."""
+
+    loss: float
+    """Mean over the images trained on, while training."""
+
+    validation_loss: float
+    validation_accuracy_percent: float
+
+
+@dataclass(frozen=True)
+class TrainRecord:
+    """A finished run. The weights kept are those of `best_epoch`."""
+
+    phase: str
+    """`float`, or the name of the recipe."""
+
+    history: tuple[EpochRecord, ...]
+    """One entry an epoch; empty for `post-training`."""
+
+    best_epoch: int
+    """Highest accuracy on the validation split, then lowest loss there; 0 for `post-training`."""
+
+    best_validation_accuracy_percent: float
+    stopped_early: bool
+    resumed_epochs: int
+    """Epochs that came from a checkpoint instead of being run now."""
+
+    notices: tuple[str, ...] = ()
+    """What a reader should know, such as a damaged checkpoint that was not used."""
+
+    @property
+    def epochs_run(self) -> int:
+        """Epochs in all, those from a checkpoint included."""
+        return len(self.history)

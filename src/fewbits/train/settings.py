@@ -1,0 +1,85 @@
+"""Settings of a training run: how long, how fast, when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from fewbits.errors import ModelError
+from fewbits.quantize.radix_point import Method, check_method
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. Raises ModelError for a value outside its range."""
+
+    epochs: int = 10
+    """Passes over the training split; at least 1."""
+
+    batch_size: int = 64
+    """Images a step; batches of one epoch differ by one image at most."""
+
+    learning_rate: float = 0.02
+    """Step size at the start of the schedule."""
+
+    optimizer: Literal["sgd", "adam"] = "sgd"
+
+    momentum: float = 0.9
+    """Of `sgd`; unused by `adam`, whose moments keep torch's defaults."""
+
+    weight_decay: float = 5e-4
+    """Added to the gradient, times the weight."""
+
+    schedule: Literal["cosine", "step"] = "cosine"
+    """`cosine`: falls to zero over all steps (Loshchilov and Hutter, arXiv:1608.03983, without restarts).
+    `step`: multiplied by `step_factor` after every `step_epochs` epochs."""
+
+    step_epochs: int = 5
+    step_factor: float = 0.1
+
+    patience: int | None = None
+    """Stop after this many epochs without a better validation accuracy; None never stops early."""
+
+    clip_shadow_weights: bool = True
+    """Keep the shadow weights of binary and ternary layers within the quantized range after each step, as in
+    Courbariaux et al., "BinaryConnect" (NIPS 2015, section 2.4). Beyond it their gradient is masked, so that they
+    would never come back."""
+
+    calibration_images: int = 256
+    """Training images from which radix points are chosen."""
+
+    calibration_method: Method = "squared-error"
+    calibration_percentile: float = 99.9
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in ("epochs", "batch_size", "step_epochs", "calibration_images"):
+            _require(name, getattr(self, name), "an integer of at least 1", _is_count(getattr(self, name)))
+        _require("patience", self.patience, "None or at least 1", self.patience is None or _is_count(self.patience))
+        _require("learning_rate", self.learning_rate, "above 0", _is_finite(self.learning_rate, above=0))
+        _require("momentum", self.momentum, "from 0 to below 1", 0 <= self.momentum < 1)
+        _require("weight_decay", self.weight_decay, "at least 0", 0 <= self.weight_decay < math.inf)
+        _require("step_factor", self.step_factor, "above 0, up to 1", 0 < self.step_factor <= 1)
+        _require("optimizer", self.optimizer, "'sgd' or 'adam'", self.optimizer in ("sgd", "adam"))
+        _require("schedule", self.schedule, "'cosine' or 'step'", self.schedule in ("cosine", "step"))
+        check_method(self.calibration_method, self.calibration_percentile)
+
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of a step, counted from 0 over all epochs."""
+        if self.schedule == "step":
+            return self.learning_rate * self.step_factor ** (step // steps_per_epoch // self.step_epochs)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / (self.epochs * steps_per_epoch)))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_finite(value: float, above: float) -> bool:
+    return above < value < math.inf
+
+
+def _require(name: str, value: object, allowed: str, holds: bool) -> None:
+    if not holds:
+        raise ModelError(f"{name} must be {allowed}, not {value!r}")
