@@ -76,11 +76,21 @@ class Pin:
     direction: str
     """`input`, `output`, `inout` or `internal`."""
 
-    capacitance_pf: float
+    fall_capacitance_pf: float
+    rise_capacitance_pf: float
+    largest_fall_capacitance_pf: float
+    """Upper end of `fall_capacitance_range`, for the latest arrival; the plain value where the file has no range."""
+
+    largest_rise_capacitance_pf: float
     function: str | None
     """Boolean expression of an output over the inputs and the flip-flop's states."""
 
     is_clock: bool
+
+    @property
+    def capacitance_pf(self) -> float:
+        """Mean of a fall's and a rise's."""
+        return (self.fall_capacitance_pf + self.rise_capacitance_pf) / 2
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,26 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class WireLoad:
+    """A wire-load model: the estimated capacitance of a net's wire before layout, by its fanout."""
+
+    name: str
+    fanouts: tuple[float, ...]
+    capacitances_pf: tuple[float, ...]
+    """At each of `fanouts`."""
+
+    slope_pf: float
+    """More for each pin beyond the last of `fanouts`, and less for each before the first."""
+
+    def at(self, fanout: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Capacitance of nets with these numbers of driven pins, pF; zero where nothing is driven."""
+        points, values = np.array(self.fanouts), np.array(self.capacitances_pf)
+        inside = np.interp(fanout, points, values)
+        beyond = np.maximum(fanout - points[-1], 0) - np.maximum(points[0] - fanout, 0)
+        return np.where(fanout > 0, np.maximum(inside + beyond * self.slope_pf, 0.0), 0.0)
+
+
+@dataclass(frozen=True)
 class Library:
     """One liberty file."""
 
@@ -169,6 +199,9 @@ class Library:
 
     voltage_v: float
     temperature_c: float
+    wire_load: WireLoad | None
+    """The model that the file's `default_wire_load` names; None where it names none."""
+
     cells: dict[str, Cell]
 
     def flip_flops(self) -> list[Cell]:
@@ -204,6 +237,7 @@ def _read_library(path: Path, _modified_ns: int, _size: int) -> Library:
         units=reader.units,
         voltage_v=reader.number(tree, "nom_voltage") * reader.units.voltage_v,
         temperature_c=reader.number(tree, "nom_temperature"),
+        wire_load=reader.wire_load(),
         cells=cells,
     )
 
@@ -239,7 +273,7 @@ class _Reader:
         return value
 
     def _read_units(self) -> Units:
-        load = self._library.lists.get("capacitive_load_unit", ())
+        load = self._library.list("capacitive_load_unit")
         if len(load) != 2:
             raise self.error(self._library.line, "the header has no capacitive_load_unit (NUMBER, pf): add it")
         farads = self._scaled("".join(load).lower(), "f", "capacitive_load_unit")
@@ -261,6 +295,25 @@ class _Reader:
             raise self.error(self._library.line, f"{name} must be like 1n{base}, not {text!r}")
         # Rounded, so that 1e-9 * 1e9 is 1 and not its neighbour.
         return float(f"{self._float(match[1], self._library.line, name) * _PREFIX[match[2].lower()]:.12g}")
+
+    def wire_load(self) -> WireLoad | None:
+        name = self._library.attributes.get("default_wire_load")
+        found = [group for group in self._library.named("wire_load") if group.arguments[:1] == (name,)]
+        if not found or "fanout_length" not in found[0].lists:
+            return None
+        group = found[0]
+        unit = self.number(group, "capacitance") * self.units.capacitance_pf
+        points = sorted(
+            tuple(self._floats(" ".join(pair), group, "fanout_length")) for pair in group.lists["fanout_length"]
+        )
+        if any(len(point) != 2 for point in points):
+            raise self.error(group.line, "fanout_length needs a fanout and a length")
+        return WireLoad(
+            name=group.arguments[0],
+            fanouts=tuple(point[0] for point in points),
+            capacitances_pf=tuple(point[1] * unit for point in points),
+            slope_pf=self.number(group, "slope", 0.0) * unit,
+        )
 
     def cell(self, group: Group) -> Cell:
         memory = group.named("memory")
@@ -293,19 +346,29 @@ class _Reader:
         if not group.arguments:
             raise self.error(group.line, f"{group.name} has no name")
         default = self._default_capacitance if group.attributes.get("direction") == "input" else 0.0
-        capacitance = group.attributes.get("capacitance")
+        capacitance = self._capacitance(group, "capacitance", default)
+        fall = self._capacitance(group, "fall_capacitance", capacitance)
+        rise = self._capacitance(group, "rise_capacitance", capacitance)
         return [
             Pin(
                 name=name,
                 direction=group.attributes.get("direction", "internal"),
-                capacitance_pf=default
-                if capacitance is None
-                else self._float(capacitance, group.line, "capacitance") * self.units.capacitance_pf,
+                fall_capacitance_pf=fall,
+                rise_capacitance_pf=rise,
+                largest_fall_capacitance_pf=self._range_end(group, "fall_capacitance_range", fall),
+                largest_rise_capacitance_pf=self._range_end(group, "rise_capacitance_range", rise),
                 function=group.attributes.get("function"),
                 is_clock=group.attributes.get("clock") == "true",
             )
             for name in group.arguments
         ]
+
+    def _range_end(self, group: Group, name: str, default: float) -> float:
+        ends = [self._float(text, group.line, name) * self.units.capacitance_pf for text in group.list(name)]
+        return max([default, *ends])
+
+    def _capacitance(self, group: Group, name: str, default: float) -> float:
+        return self.number(group, name) * self.units.capacitance_pf if name in group.attributes else default
 
     def _members(self, group: Group, name: str) -> list[Group]:
         """Groups called `name` of a pin, or of a bus and of the pins inside it."""
@@ -350,13 +413,13 @@ class _Reader:
 
     def _table(self, group: Group, unit: float) -> Table:
         template = self._templates.get(group.arguments[0] if group.arguments else "", Group("scalar", (), 0))
-        rows = [self._floats(text, group, "values") for text in group.lists.get("values", ())]
+        rows = [self._floats(text, group, "values") for text in group.list("values")]
         if not rows:
             raise self.error(group.line, f"{group.name} has no values")
         indices = [
-            self._floats(" ".join(lists[name]), group, name)
+            self._floats(" ".join(index), group, name)
             for name in ("index_1", "index_2", "index_3")
-            if (lists := group.lists if name in group.lists else template.lists) and name in lists
+            if (index := group.list(name) or template.list(name))
         ]
         names = [template.attributes.get(f"variable_{k}", "") for k in (1, 2, 3)]
         flat = np.array([value for row in rows for value in row])

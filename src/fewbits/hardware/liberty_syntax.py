@@ -49,14 +49,18 @@ class Group:
     attributes: dict[str, str] = field(default_factory=dict[str, str])
     """Simple attributes, text as written without quotes; of a repeated one the last."""
 
-    lists: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Complex attributes and their arguments; of a repeated one the last."""
+    lists: dict[str, list[tuple[str, ...]]] = field(default_factory=dict[str, list[tuple[str, ...]]])
+    """Complex attributes: the arguments of each occurrence."""
 
     groups: list[Group] = field(default_factory=list["Group"])
 
     def named(self, *names: str) -> list[Group]:
         """The groups directly inside that bear one of `names`, in the file's order."""
         return [group for group in self.groups if group.name in names]
+
+    def list(self, name: str) -> tuple[str, ...]:
+        """The arguments of a complex attribute, of a repeated one the last; empty where it is missing."""
+        return self.lists[name][-1] if name in self.lists else ()
 
 
 _List: TypeAlias = tuple[str, tuple[str, ...]]
@@ -86,7 +90,7 @@ class _Build(Transformer[Token, Group]):
                 if isinstance(value, str):
                     built.attributes[name] = value
                 else:
-                    built.lists[name] = value
+                    built.lists.setdefault(name, []).append(value)
         return built
 
 
