@@ -1,5 +1,13 @@
 """A torch network in low precision: quantized layers, calibration, straight-through gradients."""
 
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+from torch import nn
+
+from fewbits.formats import Precision
 from fewbits.quantize.calibration import LayerCalibration, calibrate
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel, Skipped, quantize
@@ -15,3 +23,17 @@ __all__ = [
     "choose_fraction_bits",
     "quantize",
 ]
+
+
+class _CallablePackage(ModuleType):
+    """Lets `fewbits.quantize(model, precision)` be the function although it names this package too.
+
+    Importing a package makes it an attribute of its parent, in place of the function of the same name.
+    """
+
+    def __call__(self, model: nn.Module, precision: str | Precision) -> QuantizedModel:
+        """See `fewbits.quantize.quantize`."""
+        return quantize(model, precision)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -48,7 +48,8 @@ def train_float(
 
     model: takes `data.inputs(...)`, N x channels x height x width, and returns logits, N x classes. Training starts
     from its weights as they are. settings: None takes the defaults.
-    checkpoint_folder: where to write `float.safetensors` after each epoch; training goes on from it, exactly.
+    checkpoint_folder: where to write `float-float32-seedN.safetensors` after each epoch; training goes on from it,
+    exactly.
     Raises ModelError if training diverges or the folder holds another run's checkpoint, DataError for an empty split,
     StudyError if the folder cannot be used.
     """
@@ -59,7 +60,7 @@ def train_float(
         settings=settings,
         seed=seed,
         run=_run_hash("float", model, "float32", data, settings, seed),
-        checkpoint=_checkpoint_path(checkpoint_folder, "float"),
+        checkpoint=_checkpoint_path(checkpoint_folder, "float", "float32", seed),
         progress=progress,
         device=device,
     )
@@ -83,7 +84,8 @@ def run_recipe(
     name: one of `RECIPES`. float_model: the trained float network; it stays as it is. For `from-scratch` only its
     shape counts: the weights are initialized anew from the seed.
     settings: None takes the defaults; `post-training` uses the calibration's alone.
-    checkpoint_folder: where to write `NAME.safetensors` after each epoch; training goes on from it, exactly.
+    checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
+    exactly.
     Radix points are chosen from training images, before training and again before each epoch (the weights' scale of
     binary and ternary layers once). Nothing here sees the test split.
     Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe.
@@ -105,7 +107,7 @@ def run_recipe(
         settings=settings,
         seed=seed,
         run=run,
-        checkpoint=_checkpoint_path(checkpoint_folder, name),
+        checkpoint=_checkpoint_path(checkpoint_folder, name, model.precision.name, seed),
         progress=progress,
         device=device,
         before_epoch=calibrator.calibrate_again,
@@ -185,8 +187,10 @@ def _initialize_anew(model: nn.Module, seed: int) -> None:
             reset()
 
 
-def _checkpoint_path(folder: str | Path | None, name: str) -> Path | None:
-    return None if folder is None else Path(folder) / f"{name}.safetensors"
+def _checkpoint_path(folder: str | Path | None, name: str, precision: str, seed: int) -> Path | None:
+    if folder is None:
+        return None
+    return Path(folder) / f"{name}-{precision.replace('/', '_')}-seed{seed}.safetensors"
 
 
 def _run_hash(name: str, model: nn.Module, precision: str, data: Dataset, settings: TrainSettings, seed: int) -> str:

@@ -1,0 +1,229 @@
+"""Time one step of quantization-aware training against a float step: fewbits, a naive estimator, and the peers.
+
+A step is forward, loss, backward, optimizer. The contestants take turns, round after round, so that a busy machine
+slows all of them alike; each one's figure is the median over the rounds of its ratio to the float step of the same
+round. Peers that are not installed are named with the reason.
+
+    python benchmarks/qat_step.py [--rounds 40] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import fewbits
+from fewbits.models import build
+
+BATCH = 64
+STEPS = 4
+"""Steps of one contestant before the next takes its turn."""
+
+Step = Callable[[], None]
+
+
+def images(layout: torch.memory_format) -> tuple[Tensor, Tensor]:
+    """A batch of MNIST's shape and its labels."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(BATCH, 1, 28, 28, generator=generator)
+    return pixels.contiguous(memory_format=layout), torch.randint(0, 10, (BATCH,), generator=generator)
+
+
+def step_of(model: nn.Module, layout: torch.memory_format = torch.contiguous_format) -> Step:
+    """One training step of a model, in a memory layout, with the optimizer that the recipes use."""
+    model = model.to(memory_format=layout)
+    inputs, labels = images(layout)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, fused=True)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def lenet() -> nn.Module:
+    """The network of the comparison, with the same weights for each contestant."""
+    return build("lenet", seed=0)
+
+
+def fewbits_step(precision: str) -> Step:
+    """Fewbits at a precision, in the layout that its recipes train in."""
+    q = fewbits.quantize(lenet(), precision)
+    fewbits.calibrate(q, images(torch.contiguous_format)[0])
+    return step_of(q, torch.channels_last)
+
+
+class _NaiveEstimator(torch.autograd.Function):
+    """What one writes first: round, clamp, and a mask, each a pass of its own."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor, scale: float, low: int, high: int) -> Tensor:
+        scaled = x * scale
+        ctx.save_for_backward((scaled >= low) & (scaled <= high))  # type: ignore[attr-defined]
+        return scaled.round().clamp(low, high) / scale
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (inside,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return gradient * inside, None, None, None
+
+
+class _NaiveLayer(nn.Module):
+    """A layer with 8-bit weights and inputs by the naive estimator."""
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = _NaiveEstimator.apply(x, 2.0**5, -128, 127)
+        weight = _NaiveEstimator.apply(self.layer.weight, 2.0**8, -128, 127)
+        if isinstance(self.layer, nn.Linear):
+            return F.linear(x, weight, self.layer.bias)
+        return F.conv2d(x, weight, self.layer.bias)
+
+
+class _FakeQuantizeLayer(nn.Module):
+    """A layer with 8-bit weights and inputs by torch's own fake quantization."""
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.fake_quantize_per_tensor_affine(x, 2.0**-5, 0, -128, 127)
+        weight = torch.fake_quantize_per_tensor_affine(self.layer.weight, 2.0**-8, 0, -128, 127)
+        if isinstance(self.layer, nn.Linear):
+            return F.linear(x, weight, self.layer.bias)
+        return F.conv2d(x, weight, self.layer.bias)
+
+
+def replaced(kind: type[nn.Module]) -> nn.Module:
+    """LeNet with its layers wrapped."""
+    model = lenet()
+    for name, module in list(model.named_children()):
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            setattr(model, name, kind(module))
+    return model
+
+
+def torchao_step() -> Step:
+    """Torchao's pt2e flow with its XNNPACK-style 8-bit quantizer, as far as this release ships one."""
+    from torchao.quantization.pt2e import move_exported_model_to_train
+    from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
+    from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
+        X86InductorQuantizer,
+        get_default_x86_inductor_quantization_config,
+    )
+
+    inputs, _ = images(torch.contiguous_format)
+    exported = torch.export.export(lenet(), (inputs,), strict=True).module()
+    quantizer = X86InductorQuantizer().set_global(get_default_x86_inductor_quantization_config(is_qat=True))
+    prepared = prepare_qat_pt2e(exported, quantizer)
+    move_exported_model_to_train(prepared)
+    return step_of(prepared)
+
+
+def brevitas_step() -> Step:
+    """Brevitas' 8-bit layers with a power-of-two scale for each tensor."""
+    from brevitas import nn as bnn
+    from brevitas.quant import Int8ActPerTensorFixedPoint, Int8WeightPerTensorFixedPoint
+
+    model = lenet()
+    for name, module in list(model.named_children()):
+        options = {"weight_quant": Int8WeightPerTensorFixedPoint, "input_quant": Int8ActPerTensorFixedPoint}
+        if isinstance(module, nn.Conv2d):
+            layer = bnn.QuantConv2d(module.in_channels, module.out_channels, module.kernel_size, **options)
+        elif isinstance(module, nn.Linear):
+            layer = bnn.QuantLinear(module.in_features, module.out_features, bias=True, **options)
+        else:
+            continue
+        layer.weight.data.copy_(module.weight.data)
+        setattr(model, name, layer)
+    return step_of(model.train())
+
+
+def contestants() -> dict[str, Callable[[], Step]]:
+    """Name to what makes the step; both float layouts, since ours trains channels-last."""
+    ours = ("fixed8", "fixed16", "fixed4", "pow2-6/fixed16", "binary/fixed16", "fp8-e4m3")
+    return {
+        "float": lambda: step_of(lenet()),
+        "float, channels last": lambda: step_of(lenet(), torch.channels_last),
+        **{f"fewbits {name}": (lambda name=name: fewbits_step(name)) for name in ours},
+        "naive estimator": lambda: step_of(replaced(_NaiveLayer)),
+        "naive estimator, channels last": lambda: step_of(replaced(_NaiveLayer), torch.channels_last),
+        "torch.fake_quantize": lambda: step_of(replaced(_FakeQuantizeLayer)),
+        "torch.fake_quantize, channels last": lambda: step_of(replaced(_FakeQuantizeLayer), torch.channels_last),
+        "torchao pt2e": torchao_step,
+        "Brevitas": brevitas_step,
+    }
+
+
+def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds a step, by contestant and round."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + 2):
+        for name, step in steps.items():
+            step()  # brings its own data into the caches
+            start = time.perf_counter()
+            for _ in range(STEPS):
+                step()
+            if turn >= 2:  # the first rounds warm up
+                times[name].append((time.perf_counter() - start) / STEPS * 1e3)
+    return times
+
+
+def ratio(times: dict[str, list[float]], name: str, to: str) -> float:
+    """Median over the rounds of the ratio of two contestants."""
+    return statistics.median(a / b for a, b in zip(times[name], times[to], strict=True))
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--only", nargs="*", help="names that contain one of these texts, beside the float ones")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    steps: dict[str, Step] = {}
+    for name, make in contestants().items():
+        if arguments.only and not name.startswith("float") and not any(text in name for text in arguments.only):
+            continue
+        try:
+            steps[name] = make()
+        except Exception as error:
+            print(f"{name}: not measured ({type(error).__name__}: {str(error).splitlines()[0]})", file=sys.stderr)
+    times = measure(steps, arguments.rounds)
+    figures = {
+        name: {
+            "step_ms": round(statistics.median(times[name]), 2),
+            "ratio_to_float": round(ratio(times, name, "float"), 3),
+            "ratio_to_float_channels_last": round(ratio(times, name, "float, channels last"), 3),
+        }
+        for name in times
+    }
+    print(f"LeNet, batch {BATCH}, one thread, {arguments.rounds} rounds; torch {torch.__version__}")
+    print(f"{'':36}{'ms/step':>9}{'to float':>10}{'to float, channels last':>25}")
+    for name, figure in figures.items():
+        step_ms, to_float, to_channels_last = figure.values()
+        print(f"{name:36}{step_ms:9.2f}{to_float:10.3f}{to_channels_last:25.3f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
