@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from fewbits.errors import HardwareError
+
+TABLES = Path(__file__).parent / "tables"
+"""Folder of the tables that the package ships."""
+
+DEFAULT_TECHNOLOGY = "ihp-sg13g2"
 
 LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 """Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
@@ -84,3 +96,106 @@ class Technology:
     macros: tuple[MacroCost, ...]
     provenance: dict[str, str]
     """What made the table, from what, with which versions and hashes."""
+
+    def datapath(self, precision: str) -> DatapathCost:
+        """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
+        if precision not in self.datapaths:
+            raise HardwareError(
+                f"technology {self.name} has no datapath for {precision!r}, it has {', '.join(self.datapaths)}: "
+                "use one of these, or add it with fewbits characterize"
+            )
+        return self.datapaths[precision]
+
+    def save(self, path: Path | str) -> None:
+        """Write the table as JSON: to a temporary name beside `path`, then renamed.
+
+        Raises HardwareError if the folder cannot be written.
+        """
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise HardwareError(f"cannot write the technology table {path}: {error.strerror}") from None
+
+
+def shipped_technologies() -> list[str]:
+    """Names of the tables that the package ships."""
+    return sorted(path.stem for path in TABLES.glob("*.json"))
+
+
+def load_technology(name_or_path: str | Path = DEFAULT_TECHNOLOGY) -> Technology:
+    """Load a shipped table by its name, or any table by its path.
+
+    Raises HardwareError for an unknown name, a missing file, or a file that is no complete technology table.
+    """
+    shipped = TABLES / f"{name_or_path}.json"
+    path = shipped if str(name_or_path) in shipped_technologies() else Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HardwareError(
+            f"no technology {str(name_or_path)!r}: {error.strerror}; use {', '.join(shipped_technologies())} or the "
+            "path of a table made by fewbits characterize"
+        ) from None
+    except UnicodeDecodeError:
+        raise HardwareError(f"{path} is not a technology table: it is not text") from None
+    try:
+        return _technology(json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HardwareError(
+            f"{path} is not a complete technology table: {reason}; make it anew with fewbits characterize"
+        ) from None
+
+
+def _technology(raw: object) -> Technology:
+    """Build the table from parsed JSON; raises TypeError or ValueError where a field is missing, unknown or wrong."""
+    table = _fields(Technology, raw)
+    table["datapaths"] = {name: _datapath(name, entry) for name, entry in _entries(table["datapaths"])}
+    if not isinstance(table["macros"], list):
+        raise TypeError("macros must be a list")
+    table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
+    return Technology(**table)
+
+
+def _datapath(name: str, raw: object) -> DatapathCost:
+    entry = _fields(DatapathCost, raw)
+    if entry["precision"] != name:
+        raise ValueError(f"datapath {name!r} says that its precision is {entry['precision']!r}")
+    entry["components"] = {
+        part: ComponentCost(**_fields(ComponentCost, cost)) for part, cost in _entries(entry["components"])
+    }
+    if set(entry["components"]) != set(LOGIC_COMPONENTS):
+        raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
+    return DatapathCost(**entry)
+
+
+_NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
+
+
+def _fields(kind: type, raw: object) -> dict[str, Any]:
+    """The fields of a dataclass from a JSON object, each of the right plain type, numbers finite and not negative."""
+    if not isinstance(raw, dict):
+        raise TypeError(f"{kind.__name__} must be an object")
+    given = cast("dict[str, Any]", raw)
+    wanted = {field.name: str(field.type) for field in fields(kind)}
+    if missing := [name for name in wanted if name not in given]:
+        raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
+    if unknown := [name for name in given if name not in wanted]:
+        raise ValueError(f"{kind.__name__} has an unknown field {unknown[0]!r}")
+    for name, type_name in wanted.items():
+        value = given[name]
+        allowed = _NUMBERS.get(type_name)
+        if allowed is not None and (not isinstance(value, allowed) or (type_name != "bool" and value is True)):
+            raise TypeError(f"{kind.__name__}.{name} must be a {type_name}, not {value!r}")
+        if type_name in ("float", "int") and name != "temperature_c" and not 0 <= value < math.inf:
+            raise ValueError(f"{kind.__name__}.{name} must be a number from 0 up, not {value!r}")
+    return dict(given)
+
+
+def _entries(raw: object) -> Iterator[tuple[str, object]]:
+    if not isinstance(raw, dict):
+        raise TypeError("datapaths and components must be objects")
+    return iter(cast("dict[str, object]", raw).items())
