@@ -172,7 +172,7 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     return DatapathCost(**entry)
 
 
-_NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
+_PLAIN_TYPES = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
 def _fields(kind: type, raw: object) -> dict[str, Any]:
@@ -187,10 +187,12 @@ def _fields(kind: type, raw: object) -> dict[str, Any]:
         raise ValueError(f"{kind.__name__} has an unknown field {unknown[0]!r}")
     for name, type_name in wanted.items():
         value = given[name]
-        allowed = _NUMBERS.get(type_name)
-        if allowed is not None and (not isinstance(value, allowed) or (type_name != "bool" and value is True)):
+        allowed = _PLAIN_TYPES.get(type_name)
+        if allowed is not None and (
+            not isinstance(value, allowed) or (type_name != "bool" and isinstance(value, bool))
+        ):
             raise TypeError(f"{kind.__name__}.{name} must be a {type_name}, not {value!r}")
-        if type_name in ("float", "int") and name != "temperature_c" and not 0 <= value < math.inf:
+        if isinstance(value, int | float) and name != "temperature_c" and not 0 <= value < math.inf:
             raise ValueError(f"{kind.__name__}.{name} must be a number from 0 up, not {value!r}")
     return dict(given)
 
