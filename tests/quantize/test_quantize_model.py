@@ -227,3 +227,8 @@ def test_the_layers_are_quantized_layers_with_their_radix_points():
     assert isinstance(layer, QuantizedLayer)
     assert (layer.weight_format.name, layer.input_format.name) == ("pow2-6", "fixed16")
     assert layer.accumulator_fraction_bits == layer.weight_fraction_bits + layer.input_fraction_bits
+
+
+def test_a_traced_network_is_the_users_own():
+    q = quantize(torch.fx.symbolic_trace(nn.Sequential(nn.Linear(3, 2), nn.ReLU())), "float32")
+    assert list(q.layers) == ["0"]

@@ -176,3 +176,24 @@ def test_evaluation_counts_right_images_and_keeps_the_mode(quadrants: Dataset, s
     assert result.accuracy_percent == 100 * result.right / 60
     assert small_network.training
     assert not small_network[1].training
+
+
+def test_a_network_that_views_its_activations_trains(quadrants: Dataset):
+    class Viewing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3)
+            self.conv2 = nn.Conv2d(4, 4, 3)
+            self.fc = nn.Linear(64, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.conv2(self.conv(x)).view(-1, 64))
+
+    record = train_float(Viewing(), quadrants, TrainSettings(epochs=1))
+    assert record.epochs_run == 1
+
+
+def test_convolutions_train_channels_last(quadrants: Dataset):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 4))
+    train_float(model, quadrants, TrainSettings(epochs=1))
+    assert model[1].weight.is_contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,5 @@
 """Which modules of a network are quantized, which compute nothing that needs a format, which are left float."""
+# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -85,7 +86,7 @@ def is_opaque(module: nn.Module) -> bool:
     True for torch's own compound modules (attention, transformer, recurrent): they reach into their children's
     parameters, so that a replaced child would break them.
     """
-    return type(module).__module__.startswith("torch.") and type(module) not in WITHOUT_ARITHMETIC
+    return _is_torchs_own(module) and type(module) not in WITHOUT_ARITHMETIC
 
 
 def reason_left_float(module: nn.Module) -> str | None:
@@ -93,7 +94,7 @@ def reason_left_float(module: nn.Module) -> str | None:
     if type(module) in WITHOUT_ARITHMETIC:
         return None
     own_parameters = next(module.parameters(recurse=False), None) is not None
-    if type(module).__module__.startswith("torch."):
+    if _is_torchs_own(module):
         has_parameters = next(module.parameters(), None) is not None
         return "its parameters and arithmetic stay float" if has_parameters else _PARAMETERLESS_REASON
     if own_parameters:
@@ -112,3 +113,8 @@ def is_initialized(module: nn.Module) -> bool:
     """Whether a module's own parameters have values (those of lazy modules have none before the first call)."""
     lazy = torch.nn.parameter.UninitializedParameter
     return not any(isinstance(parameter, lazy) for parameter in module.parameters(recurse=False))
+
+
+def _is_torchs_own(module: nn.Module) -> bool:
+    """Whether torch defines a module's kind; a graph that torch.fx made of a user's model counts as the user's."""
+    return type(module).__module__.startswith("torch.") and not isinstance(module, torch.fx.GraphModule)

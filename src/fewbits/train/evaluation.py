@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fewbits.data import Dataset, Split
 from fewbits.errors import DataError
+from fewbits.train.memory_layout import layout_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ def evaluate(
     """
     if len(split) == 0:
         raise DataError(f"data {data.name!r}: cannot evaluate on an empty split")
+    layout = layout_of(module)
     modes = {part: part.training for part in module.modules()}
     module.eval()
     predictions: list[Tensor] = []
@@ -51,7 +53,7 @@ def evaluate(
     try:
         with torch.no_grad():
             for start in range(0, len(split), batch_size):
-                inputs = network_inputs(data, split.images[start : start + batch_size], device)
+                inputs = network_inputs(data, split.images[start : start + batch_size], device, layout)
                 labels = split.labels[start : start + batch_size].to(device)
                 logits: Tensor = module(inputs)
                 loss += F.cross_entropy(logits, labels, reduction="sum").item()
@@ -64,7 +66,6 @@ def evaluate(
     return Evaluation(right=right, count=len(split), loss=loss / len(split), predictions=predicted)
 
 
-def network_inputs(data: Dataset, images: Tensor, device: str | torch.device) -> Tensor:
-    """Normalized inputs on a device, channels last: the layout in which convolutions train fastest on a CPU."""
-    inputs = data.inputs(images).to(device)
-    return inputs.contiguous(memory_format=torch.channels_last) if inputs.ndim == 4 else inputs
+def network_inputs(data: Dataset, images: Tensor, device: str | torch.device, layout: torch.memory_format) -> Tensor:
+    """Normalized inputs on a device, in a memory layout."""
+    return data.inputs(images).to(device).contiguous(memory_format=layout)

@@ -1,4 +1,5 @@
 """The training loop: epochs, validation, early stop, checkpoints that resume exactly."""
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from fewbits.data import Dataset
 from fewbits.errors import DataError, FormatError, ModelError
 from fewbits.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from fewbits.train.evaluation import Evaluation, evaluate, network_inputs
+from fewbits.train.memory_layout import choose_layout, layout_of
 from fewbits.train.progress import Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
 from fewbits.train.settings import TrainSettings
@@ -77,11 +79,13 @@ class _Training:
     """A training run between two epochs."""
 
     def __init__(self, module: nn.Module, plan: Plan) -> None:
-        self.module = module.to(plan.device).to(memory_format=torch.channels_last)
+        self.module = module.to(plan.device)
         self.plan = plan
         self.parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         if not self.parameters:
             raise ModelError(f"{type(module).__name__} has no parameters to train")
+        choose_layout(module, plan.data.inputs(plan.data.train.images[:1]).to(plan.device))
+        self.layout = layout_of(module)
         self.optimizer = _optimizer(self.parameters, plan.settings)
         self.batches = math.ceil(len(plan.data.train) / plan.settings.batch_size)
         self.history: list[EpochRecord] = []
@@ -139,7 +143,7 @@ class _Training:
 
     def _step(self, images: Tensor, labels: Tensor, epoch: int, rate: float) -> float:
         """One optimizer step; the loss before it."""
-        inputs = network_inputs(self.plan.data, images, self.plan.device)
+        inputs = network_inputs(self.plan.data, images, self.plan.device, self.layout)
         self.optimizer.zero_grad()
         try:
             loss = F.cross_entropy(self.module(inputs), labels.to(self.plan.device))
