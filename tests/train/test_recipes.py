@@ -10,12 +10,12 @@ from fewbits import ModelError, data, models
 from fewbits.data import Dataset
 from fewbits.train import RECIPES, TrainSettings, evaluate, run_recipe, train_float
 
-SETTINGS = TrainSettings(epochs=3, batch_size=25, learning_rate=0.05)
+SETTINGS = TrainSettings(epochs=3, batch_size=25, learning_rate=0.05, optimizer="sgd")
 
 
 @pytest.fixture
 def trained(quadrants: Dataset, small_network: nn.Module) -> nn.Module:
-    train_float(small_network, quadrants, TrainSettings(epochs=4, batch_size=25, learning_rate=0.1))
+    train_float(small_network, quadrants, TrainSettings(epochs=4, batch_size=25, learning_rate=0.1, optimizer="sgd"))
     return small_network
 
 
@@ -40,7 +40,7 @@ def test_post_training_keeps_the_float_weights(quadrants: Dataset, trained: nn.M
 
 
 def test_fine_tune_starts_from_the_float_weights(quadrants: Dataset, trained: nn.Module):
-    tiny = TrainSettings(epochs=1, learning_rate=1e-12)
+    tiny = TrainSettings(epochs=1, learning_rate=1e-12, optimizer="sgd")
     q, _ = run_recipe("fine-tune", trained, "fixed8", quadrants, tiny)
     torch.testing.assert_close(q.layers["0"].layer.weight, trained[0].weight)
 
@@ -62,7 +62,7 @@ def test_from_scratch_refuses_parameters_that_it_cannot_draw(quadrants: Dataset,
 
 @pytest.mark.parametrize("clips", [True, False])
 def test_shadow_weights_of_binary_layers_are_clipped_to_the_scale(quadrants: Dataset, trained: nn.Module, clips: bool):
-    settings = TrainSettings(epochs=1, learning_rate=0.05, clip_shadow_weights=clips)
+    settings = TrainSettings(epochs=1, learning_rate=0.05, optimizer="sgd", clip_shadow_weights=clips)
     q, _ = run_recipe("fine-tune", trained, "binary/fixed16", quadrants, settings)
     layer = q.layers["0"]
     inside = layer.layer.weight.abs() <= 2.0**-layer.weight_fraction_bits
@@ -71,7 +71,13 @@ def test_shadow_weights_of_binary_layers_are_clipped_to_the_scale(quadrants: Dat
 
 def test_divergence_in_low_precision_is_named(quadrants: Dataset, trained: nn.Module):
     with pytest.raises(ModelError, match=r"\(fine-tune\) diverged"):
-        run_recipe("fine-tune", trained, "float32/fixed16", quadrants, TrainSettings(epochs=2, learning_rate=1e30))
+        run_recipe(
+            "fine-tune",
+            trained,
+            "float32/fixed16",
+            quadrants,
+            TrainSettings(epochs=2, learning_rate=1e30, optimizer="sgd"),
+        )
 
 
 def test_an_unknown_recipe_is_refused(quadrants: Dataset, trained: nn.Module):

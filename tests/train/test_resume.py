@@ -64,7 +64,7 @@ def test_float_training_resumes_exactly(
 def test_recipes_resume_exactly(
     quadrants: Dataset, small_network: nn.Module, tmp_path: Path, recipe: str, precision: str
 ):
-    settings = TrainSettings(epochs=3, batch_size=50, learning_rate=0.05)
+    settings = TrainSettings(epochs=3, batch_size=50, learning_rate=0.05, optimizer="sgd")
     expected, record = run_recipe(recipe, small_network, precision, quadrants, settings, seed=3)
     with pytest.raises(StopTrainingError):
         run_recipe(
@@ -100,7 +100,7 @@ def test_a_finished_run_is_not_repeated(quadrants: Dataset, small_network: nn.Mo
 
 
 def test_a_run_that_stopped_early_is_not_repeated(quadrants: Dataset, small_network: nn.Module, tmp_path: Path):
-    settings = TrainSettings(epochs=40, learning_rate=0.1, patience=2)
+    settings = TrainSettings(epochs=40, learning_rate=0.1, optimizer="sgd", patience=2)
     start = copy.deepcopy(small_network)
     first = train_float(small_network, quadrants, settings, checkpoint_folder=tmp_path)
     again = train_float(start, quadrants, settings, checkpoint_folder=tmp_path)

@@ -11,7 +11,7 @@ from fewbits import DataError, ModelError
 from fewbits.data import Dataset, Split
 from fewbits.train import Progress, TrainSettings, evaluate, train_float
 
-SETTINGS = TrainSettings(epochs=4, batch_size=32, learning_rate=0.1)
+SETTINGS = TrainSettings(epochs=4, batch_size=32, learning_rate=0.1, optimizer="sgd")
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -55,7 +55,9 @@ def test_the_weights_kept_are_those_of_the_best_epoch(quadrants: Dataset, small_
         if progress.validation_accuracy_percent is not None and progress.batch == progress.batches:
             kept.append(weights(small_network))
 
-    record = train_float(small_network, quadrants, TrainSettings(epochs=4, learning_rate=0.3), progress=keep)
+    record = train_float(
+        small_network, quadrants, TrainSettings(epochs=4, learning_rate=0.3, optimizer="sgd"), progress=keep
+    )
     ranks = [(-epoch.validation_accuracy_percent, epoch.validation_loss) for epoch in record.history]
     assert record.best_epoch == 1 + ranks.index(min(ranks))
     accuracy = evaluate(small_network, quadrants, quadrants.validation).accuracy_percent
@@ -63,7 +65,9 @@ def test_the_weights_kept_are_those_of_the_best_epoch(quadrants: Dataset, small_
 
 
 def test_patience_stops_training_early(quadrants: Dataset, small_network: nn.Module):
-    record = train_float(small_network, quadrants, TrainSettings(epochs=40, learning_rate=0.1, patience=2))
+    record = train_float(
+        small_network, quadrants, TrainSettings(epochs=40, learning_rate=0.1, optimizer="sgd", patience=2)
+    )
     accuracies = [epoch.validation_accuracy_percent for epoch in record.history]
     assert record.stopped_early
     assert record.epochs_run < 40
@@ -102,7 +106,7 @@ def test_batches_of_an_epoch_differ_by_one_image_at_most(quadrants: Dataset):
 
 
 def test_the_cosine_falls_from_the_learning_rate_to_zero():
-    settings = TrainSettings(epochs=10, learning_rate=0.2)
+    settings = TrainSettings(epochs=10, learning_rate=0.2, optimizer="sgd")
     rates = [settings.learning_rate_at(step, 5) for step in range(51)]
     assert rates[0] == 0.2
     assert rates[25] == pytest.approx(0.1)
@@ -117,7 +121,7 @@ def test_the_step_schedule_multiplies_after_its_epochs():
 
 def test_divergence_is_named_with_epoch_and_learning_rate(quadrants: Dataset, small_network: nn.Module):
     with pytest.raises(ModelError, match=r"diverged in epoch 1: .* at learning rate .*give a smaller"):
-        train_float(small_network, quadrants, TrainSettings(epochs=2, learning_rate=1e20))
+        train_float(small_network, quadrants, TrainSettings(epochs=2, learning_rate=1e20, optimizer="sgd"))
 
 
 def test_a_loss_that_is_infinite_only_in_validation_is_divergence(quadrants: Dataset):

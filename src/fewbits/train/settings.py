@@ -20,15 +20,17 @@ class TrainSettings:
     batch_size: int = 64
     """Images a step; batches of one epoch differ by one image at most."""
 
-    learning_rate: float = 0.02
-    """Step size at the start of the schedule."""
+    learning_rate: float = 0.002
+    """Step size at the start of the schedule; the default suits `adam`, for `sgd` take some 0.05."""
 
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam"] = "adam"
+    """`adam` (Kingma and Ba, arXiv:1412.6980) needs no other rate for binary weights than for float ones; `sgd`, at a
+    rate that suits float weights, moves too few binary ones across zero."""
 
     momentum: float = 0.9
     """Of `sgd`; unused by `adam`, whose moments keep torch's defaults."""
 
-    weight_decay: float = 5e-4
+    weight_decay: float = 0.0
     """Added to the gradient, times the weight."""
 
     schedule: Literal["cosine", "step"] = "cosine"
