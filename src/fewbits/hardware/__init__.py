@@ -1,1 +1,21 @@
 """What a precision costs in silicon: accelerator, schedule, technology tables and cost."""
+
+from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.cost import Cost, cost
+from fewbits.hardware.networks import workload_of
+from fewbits.hardware.schedule import Schedule, schedule
+from fewbits.hardware.technology import Technology, load_technology
+from fewbits.hardware.workload import LayerShape, Workload
+
+__all__ = [
+    "Accelerator",
+    "Cost",
+    "LayerShape",
+    "Schedule",
+    "Technology",
+    "Workload",
+    "cost",
+    "load_technology",
+    "schedule",
+    "workload_of",
+]
