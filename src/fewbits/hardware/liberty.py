@@ -82,6 +82,9 @@ class Pin:
     """Upper end of `fall_capacitance_range`, for the latest arrival; the plain value where the file has no range."""
 
     largest_rise_capacitance_pf: float
+    max_load_pf: float
+    """`max_capacitance` of an output: the largest load that its tables are made for; infinite where none is stated."""
+
     function: str | None
     """Boolean expression of an output over the inputs and the flip-flop's states."""
 
@@ -357,6 +360,7 @@ class _Reader:
                 rise_capacitance_pf=rise,
                 largest_fall_capacitance_pf=self._range_end(group, "fall_capacitance_range", fall),
                 largest_rise_capacitance_pf=self._range_end(group, "rise_capacitance_range", rise),
+                max_load_pf=self._capacitance(group, "max_capacitance", math.inf),
                 function=group.attributes.get("function"),
                 is_clock=group.attributes.get("clock") == "true",
             )

@@ -157,6 +157,16 @@ class Netlist:
         fanout[self.clock_nets] = 0
         return load if wire is None else load + wire.at(fanout)[:, None]
 
+    def overloaded(self, loads_pf: NDArray[np.float64]) -> int:
+        """Number of nets with more load than their driver's `max_capacitance`; loads_pf: shape (net_count, 2)."""
+        count = 0
+        for group in self.groups:
+            for column, pin in enumerate(group.cell.pins.values()):
+                if pin.direction == "output":
+                    driven = group.nets[:, column]
+                    count += int((loads_pf[driven[driven >= 0]].max(axis=1) > pin.max_load_pf).sum())
+        return count
+
     def net_names(self) -> list[str]:
         """A Verilog expression for each net: a port's bit, a constant, or `n` and its number."""
         names = [f"n{net}" for net in range(self.net_count)]

