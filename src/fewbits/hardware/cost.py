@@ -16,7 +16,7 @@ What is counted:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,15 +140,17 @@ def cost(
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
     parsed = parse_precision(chosen) if isinstance(chosen, str) else chosen
-    table = technology if isinstance(technology, Technology) else _load(technology)
+    if technology is None:
+        technology = _shipped()
+    table = technology if isinstance(technology, Technology) else load_technology(technology)
     tile = accelerator or Accelerator()
     return _cost(workload, parsed, _datapath(table, parsed, tile), table, tile)
 
 
-@lru_cache(maxsize=8)
-def _load(path: Path | str | None) -> Technology:
-    """Read a table once."""
-    return load_technology() if path is None else load_technology(path)
+@cache
+def _shipped() -> Technology:
+    """The default table, read once."""
+    return load_technology()
 
 
 def _datapath(table: Technology, precision: Precision, accelerator: Accelerator) -> DatapathCost:
