@@ -1,0 +1,23 @@
+"""Number formats: what values exist, how a tensor is rounded to them, and their codes."""
+
+from fewbits.formats.fixed import FixedPoint
+from fewbits.formats.floating import FloatFormat
+from fewbits.formats.format import Description, Format
+from fewbits.formats.power_of_two import PowerOfTwo
+from fewbits.formats.registry import STUDY_PRECISIONS, Precision, all_format_names, parse_format, parse_precision
+from fewbits.formats.units import Binary, Ternary
+
+__all__ = [
+    "STUDY_PRECISIONS",
+    "Binary",
+    "Description",
+    "FixedPoint",
+    "FloatFormat",
+    "Format",
+    "PowerOfTwo",
+    "Precision",
+    "Ternary",
+    "all_format_names",
+    "parse_format",
+    "parse_precision",
+]

@@ -1,0 +1,163 @@
+"""Floating point: float32, float16, bfloat16, FP8 and every other small float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+from fewbits.errors import FormatError
+from fewbits.formats.format import Family, Format, floor_log2, round_half_even
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Specials = Literal["infinity", "nan", "none"]
+
+
+@dataclass(frozen=True)
+class FloatFormat(Format):
+    """Sign, exponent and mantissa with subnormals; the exponent's bias is 2**(exponent_bits - 1) - 1."""
+
+    name: str
+    exponent_bits: int
+    mantissa_bits: int
+    """Stored bits of the mantissa, without the leading one."""
+
+    specials: Specials
+    """What the highest exponent holds: `infinity`, infinity and NaN, as IEEE 754 has it; `nan`, numbers but for NaN in
+    the last code, as OCP's E4M3 ("OCP 8-bit Floating Point Specification", 2023); `none`, numbers only, as OCP's FP4
+    and FP6 ("OCP Microscaling Formats (MX) Specification", 2023)."""
+
+    overflow: Literal["saturate", "infinity"] = "saturate"
+    """What a value beyond the largest becomes: the largest, or infinity (NaN if the format has no infinity)."""
+
+    family: Family = "float"
+
+    def __post_init__(self) -> None:
+        if self.overflow == "infinity" and self.specials == "none":
+            raise FormatError(f"{self.name} can't overflow to infinity: all of its codes are numbers")
+
+    @property
+    def bits(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Sign, exponent and mantissa."""
+        return 1 + self.exponent_bits + self.mantissa_bits
+
+    @property
+    def bias(self) -> int:
+        """What is taken from the exponent's field."""
+        return 2 ** (self.exponent_bits - 1) - 1
+
+    @property
+    def smallest_exponent(self) -> int:
+        """Exponent of the smallest normal number and of the subnormal ones."""
+        return 1 - self.bias
+
+    @property
+    def largest(self) -> Fraction:
+        """The highest finite number."""
+        exponent = self.bias if self.specials == "infinity" else self.bias + 1
+        last = 2 if self.specials == "nan" else 1
+        return (2 - Fraction(last, 2**self.mantissa_bits)) * Fraction(2) ** exponent
+
+    @property
+    def smallest_positive(self) -> Fraction:
+        """The smallest subnormal number."""
+        return Fraction(2) ** (self.smallest_exponent - self.mantissa_bits)
+
+    @property
+    def integer_limits(self) -> tuple[int, int]:
+        """Raises FormatError: floats are not integers."""
+        raise FormatError(f"{self.name} has no integers: its codes are floating point")
+
+    @property
+    def count(self) -> int:
+        """Codes less infinity, NaN and the second zero."""
+        special = {"infinity": 2 * 2**self.mantissa_bits, "nan": 2, "none": 0}[self.specials]
+        return 2**self.bits - special - 1
+
+    @property
+    def overflowed(self) -> float:
+        """What a value beyond the largest becomes."""
+        if self.overflow == "saturate":
+            return float(self.largest)
+        return float("inf") if self.specials == "infinity" else float("nan")
+
+    def largest_carried(self, significant_bits: int, bound: Fraction) -> Fraction:
+        """Truncated to the mantissa's bits, too."""
+        return super().largest_carried(min(significant_bits, self.mantissa_bits + 1), bound)
+
+    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+        """Round to a multiple of the last place of x's binade, ties to even."""
+        import torch
+
+        _, exponent = torch.frexp(x)
+        place = (exponent - 1).clamp(min=self.smallest_exponent) - self.mantissa_bits
+        rounded = torch.ldexp(torch.ldexp(x, -place).round(), place)
+        over = (rounded.abs() > largest) | x.isinf()
+        beyond = largest if self.overflow == "saturate" else self.overflowed
+        return torch.where(over, torch.copysign(torch.full_like(x, beyond), x), rounded)
+
+    def code_numbers(self, numbers: Tensor) -> Tensor:
+        """Fields from the number's binade."""
+        import torch
+
+        magnitude = numbers.abs()
+        finite = torch.where(magnitude.isfinite(), magnitude, 0.0)
+        _, exponent = torch.frexp(finite)
+        field = (exponent - 1 + self.bias).clamp(min=0)
+        field = torch.where(finite == 0, 0, field)
+        place = (exponent - 1).clamp(min=self.smallest_exponent) - self.mantissa_bits
+        significand = torch.ldexp(finite, -place).to(torch.int64)
+        implicit = torch.where(field > 0, 2**self.mantissa_bits, 0)
+        code = field.to(torch.int64) * 2**self.mantissa_bits + significand - implicit
+        top = (2**self.exponent_bits - 1) * 2**self.mantissa_bits
+        code = torch.where(magnitude.isinf(), top, code)
+        not_a_number = (
+            top + 2**self.mantissa_bits - 1 if self.specials == "nan" else top + 2 ** (self.mantissa_bits - 1)
+        )
+        code = torch.where(magnitude.isnan(), not_a_number, code)
+        return code + torch.signbit(numbers).to(torch.int64) * 2 ** (self.bits - 1)
+
+    def decode_numbers(self, codes: Tensor) -> Tensor:
+        """Numbers, infinities and NaN from the fields."""
+        import torch
+
+        mantissa = codes & (2**self.mantissa_bits - 1)
+        field = (codes >> self.mantissa_bits) & (2**self.exponent_bits - 1)
+        significand = mantissa + torch.where(field > 0, 2**self.mantissa_bits, 0)
+        place = field.clamp(min=1) - self.bias - self.mantissa_bits
+        numbers = torch.ldexp(significand.to(torch.float64), place)
+        top = field == 2**self.exponent_bits - 1
+        if self.specials == "infinity":
+            numbers = torch.where(top, torch.where(mantissa == 0, torch.inf, torch.nan).to(torch.float64), numbers)
+        elif self.specials == "nan":
+            numbers = torch.where(top & (mantissa == 2**self.mantissa_bits - 1), torch.nan, numbers)
+        return torch.where(codes >= 2 ** (self.bits - 1), -numbers, numbers)
+
+    def nearest(self, x: Fraction) -> Fraction:
+        """Round to a multiple of the last place, then saturate."""
+        if x == 0:
+            return x
+        place = Fraction(2) ** (max(floor_log2(abs(x)), self.smallest_exponent) - self.mantissa_bits)
+        return min(max(round_half_even(x / place) * place, -self.largest), self.largest)
+
+
+def small_float(exponent_bits: int, mantissa_bits: int) -> FloatFormat:
+    """`float-eXmY`: every code is a number.
+
+    Raises FormatError outside 2 to 7 exponent and 1 to 22 mantissa bits: what a float32 tensor carries exactly.
+    """
+    if not 2 <= exponent_bits <= 7 or not 1 <= mantissa_bits <= 22:
+        raise FormatError(
+            f"float-e{exponent_bits}m{mantissa_bits} is not supported: a small float has 2 to 7 exponent and 1 to 22 "
+            "mantissa bits, so that float32 carries it"
+        )
+    return FloatFormat(f"float-e{exponent_bits}m{mantissa_bits}", exponent_bits, mantissa_bits, "none")
+
+
+FLOAT32 = FloatFormat("float32", 8, 23, "infinity")
+FLOAT16 = FloatFormat("float16", 5, 10, "infinity")
+BFLOAT16 = FloatFormat("bfloat16", 8, 7, "infinity")
+FP8_E4M3 = FloatFormat("fp8-e4m3", 4, 3, "nan")
+FP8_E5M2 = FloatFormat("fp8-e5m2", 5, 2, "infinity")

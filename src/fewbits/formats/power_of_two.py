@@ -1,0 +1,93 @@
+"""Powers of two: a sign and an exponent, so that a multiplier becomes a shifter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from fewbits.errors import FormatError
+from fewbits.formats.format import Family, Format, floor_log2
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PowerOfTwo(Format):
+    """0 and ±2**(k-1), k = 1 .. 2**(bits-1) - 1; the code is the sign, then k, with k = 0 for zero."""
+
+    bits: int
+    """Total width, sign included; 2 to 8."""
+
+    family: Family = "pow2"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise FormatError(f"a power of two has 2 to 8 bits, not {self.bits}")
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """`pow2-6`."""
+        return f"pow2-{self.bits}"
+
+    @property
+    def exponents(self) -> int:
+        """Number of powers: the window that the radix point places."""
+        return 2 ** (self.bits - 1) - 1
+
+    @property
+    def largest(self) -> Fraction:
+        """The window's top."""
+        return Fraction(2 ** (self.exponents - 1))
+
+    @property
+    def count(self) -> int:
+        """Both signs of each power, and zero."""
+        return 2 * self.exponents + 1
+
+    def largest_carried(self, significant_bits: int, bound: Fraction) -> Fraction:
+        """The power of two below the bound."""
+        return Fraction(2) ** floor_log2(min(self.largest, bound))
+
+    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+        """The nearer of the two powers around x; at the middle, the one of even code k."""
+        import torch
+
+        magnitude = x.abs().clamp(max=largest)
+        mantissa, exponent = torch.frexp(magnitude.clamp(min=0.25))  # magnitude = mantissa * 2**exponent, 0.5 <= m < 1
+        even_above = (exponent + 1) % 2 == 0  # below lies 2**(exponent-1), whose code is `exponent`
+        power = exponent - 1 + ((mantissa > 0.75) | ((mantissa == 0.75) & even_above)).to(exponent.dtype)
+        rounded = torch.ldexp(torch.ones_like(x), power.clamp(min=0)).clamp(max=largest)
+        return torch.where(magnitude > 0.5, torch.copysign(rounded, x), 0.0)
+
+    def code_numbers(self, numbers: Tensor) -> Tensor:
+        """Sign bit and k."""
+        import torch
+
+        _, exponent = torch.frexp(numbers.abs())
+        code = exponent.to(torch.int64) + (numbers < 0).to(torch.int64) * 2 ** (self.bits - 1)
+        return torch.where(numbers == 0, 0, code)
+
+    def decode_numbers(self, codes: Tensor) -> Tensor:
+        """The power. Raises FormatError for a negative zero, which is no code."""
+        import torch
+
+        half = 2 ** (self.bits - 1)
+        if bool((codes == half).any()):
+            raise FormatError(f"{self.name} does not use code {half}: zero has sign 0")
+        k = codes & (half - 1)
+        power = torch.ldexp(torch.ones(codes.shape, dtype=torch.float64, device=codes.device), k - 1)
+        return torch.where(k == 0, 0.0, torch.where(codes >= half, -power, power))
+
+    def nearest(self, x: Fraction) -> Fraction:
+        """Compare with the middle between neighbours."""
+        magnitude = min(abs(x), self.largest)
+        if magnitude <= Fraction(1, 2):  # the middle of codes 0 and 1 goes to 0, the even one
+            return Fraction(0)
+        below = max(floor_log2(magnitude), -1)
+        middle = Fraction(3, 2) * Fraction(2) ** below
+        code_below = below + 1
+        up = magnitude > middle or (magnitude == middle and code_below % 2 == 1)
+        result = Fraction(2) ** max(0, below + 1 if up else below)
+        return result if x > 0 else -result

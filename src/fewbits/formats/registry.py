@@ -1,0 +1,89 @@
+"""Formats and precisions by name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from fewbits.errors import FormatError
+from fewbits.formats.fixed import FixedPoint
+from fewbits.formats.floating import BFLOAT16, FLOAT16, FLOAT32, FP8_E4M3, FP8_E5M2, small_float
+from fewbits.formats.format import Format
+from fewbits.formats.power_of_two import PowerOfTwo
+from fewbits.formats.units import Binary, Ternary
+
+_NAMED: dict[str, Format] = {
+    f.name: f
+    for f in (
+        FLOAT32,
+        FLOAT16,
+        BFLOAT16,
+        FP8_E4M3,
+        FP8_E5M2,
+        *(FixedPoint(bits) for bits in range(2, 33)),
+        *(PowerOfTwo(bits) for bits in range(2, 9)),
+        Ternary(),
+        Binary(),
+    )
+}
+
+STUDY_PRECISIONS = ("float32", "fixed32", "fixed16", "fixed8", "fixed4", "pow2-6/fixed16", "binary/fixed16")
+"""The seven precisions of the 2017 study (Hashemi et al., "Understanding the impact of precision quantization on the
+accuracy and energy of neural networks", DATE 2017)."""
+
+ALLOWED = (
+    "float32, float16, bfloat16, fp8-e4m3, fp8-e5m2, float-eXmY (X 2 to 7, Y 1 to 22), fixed2 to fixed32, pow2-2 to "
+    "pow2-8, ternary, binary"
+)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The formats of a layer's weights and of its inputs."""
+
+    weights: Format
+    inputs: Format
+
+    @property
+    def name(self) -> str:
+        """`pow2-6/fixed16`, or `fixed8` where both are the same."""
+        return self.weights.name if self.weights == self.inputs else f"{self.weights.name}/{self.inputs.name}"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether products are products of integers."""
+        return self.weights.family != "float" and self.inputs.family != "float"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether both formats are floating point."""
+        return self.weights.family == "float" and self.inputs.family == "float"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def all_format_names() -> tuple[str, ...]:
+    """Names of the formats, without the small floats, which are many."""
+    return tuple(_NAMED)
+
+
+def parse_format(text: str) -> Format:
+    """The format of that name. Raises FormatError for an unknown one and suggests the nearest."""
+    if text in _NAMED:
+        return _NAMED[text]
+    small = re.fullmatch(r"float-e(\d{1,3})m(\d{1,3})", text)
+    if small:
+        return small_float(int(small[1]), int(small[2]))
+    nearest = difflib.get_close_matches(text, _NAMED, n=1)
+    suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
+    raise FormatError(f"unknown format {text!r}: give one of {ALLOWED}{suggestion}")
+
+
+def parse_precision(text: str) -> Precision:
+    """The precision of that name: `weights/inputs`, or one format for both. Raises FormatError."""
+    parts = text.split("/")
+    if len(parts) > 2:
+        raise FormatError(f"{text!r} is not a precision: give weights/inputs, such as pow2-6/fixed16, or one format")
+    return Precision(parse_format(parts[0]), parse_format(parts[-1]))
