@@ -1,0 +1,34 @@
+"""The bit-exact network: exactly what the hardware computes, lowered from a quantized torch module."""
+
+from fewbits.bitexact.lowering import lower
+from fewbits.bitexact.network import BitExactNetwork, ExactValues
+from fewbits.bitexact.operations import (
+    AveragePool,
+    Convolution,
+    Flatten,
+    InputRounding,
+    Layer,
+    Linear,
+    MaxPool,
+    Operation,
+    Pooling,
+    ReLU,
+    Rounding,
+)
+
+__all__ = [
+    "AveragePool",
+    "BitExactNetwork",
+    "Convolution",
+    "ExactValues",
+    "Flatten",
+    "InputRounding",
+    "Layer",
+    "Linear",
+    "MaxPool",
+    "Operation",
+    "Pooling",
+    "ReLU",
+    "Rounding",
+    "lower",
+]

@@ -1,0 +1,51 @@
+"""How wide an accumulator must be: bounds on every sum of products, in any order of summation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Range = tuple[int, int]
+"""Smallest and largest integer."""
+
+
+def twos_complement_bits(low: int, high: int) -> int:
+    """Width of the smallest two's complement integer that holds all from `low` (<= 0) to `high` (>= 0)."""
+    return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+
+
+def format_range(weights: Range, inputs: Range, synapses: int, bias: tuple[int, ...] | None) -> Range:
+    """Range of every partial sum for any weights and inputs of their formats, on top of this bias."""
+    products = [weight * value for weight in weights for value in inputs]
+    smallest, largest = min(bias or (0,)), max(bias or (0,))
+    return synapses * min(0, *products) + min(0, smallest), synapses * max(0, *products) + max(0, largest)
+
+
+def weight_range(weight: NDArray[Any], inputs: Range, bias: tuple[int, ...] | None) -> Range:
+    """Range of every partial sum with these weights, for any inputs within a range (low <= 0 <= high).
+
+    A sum of any of the products, with or without the bias, lies between the sum of those that can be negative and the
+    sum of those that can be positive; that also holds for the tree of an adder and for zeros of padding.
+    weight: integers, outputs first.
+    """
+    low, high = inputs
+    rows = weight.reshape(len(weight), -1)
+    positive, negative = _row_sums(np.where(rows > 0, rows, 0)), _row_sums(np.where(rows < 0, rows, 0))
+    biases = bias or (0,) * len(rows)
+    smallest = [p * low + n * high + min(0, b) for p, n, b in zip(positive, negative, biases, strict=True)]
+    largest = [p * high + n * low + max(0, b) for p, n, b in zip(positive, negative, biases, strict=True)]
+    return min(smallest), max(largest)
+
+
+def magnitude(bounds: Range) -> int:
+    """The larger distance of the two bounds from zero."""
+    return max(-bounds[0], bounds[1])
+
+
+def _row_sums(rows: NDArray[Any]) -> list[int]:
+    """Sums of integers of at most 62 bits, or of Python integers, that cannot overflow."""
+    if rows.dtype == object or rows.dtype.itemsize == 8:
+        return [int(total) for total in rows.astype(object).sum(axis=1)]
+    return [int(total) for total in rows.sum(axis=1, dtype=np.int64)]

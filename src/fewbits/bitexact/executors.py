@@ -1,0 +1,28 @@
+"""Which executor computes a network on a device."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from fewbits.bitexact.integer import IntegerExecutor
+from fewbits.bitexact.operations import Layer, Operation
+
+
+class Executor(Protocol):
+    """Computes a network's operations on batches of images of one device."""
+
+    def values(self, images: Tensor) -> dict[str, Any]:
+        """Every operation's result by name."""
+        ...
+
+    def logits(self, images: Tensor) -> Any:
+        """The last operation's result."""
+        ...
+
+
+def choose_executor(operations: tuple[Operation, ...], device: torch.device) -> Executor:
+    """The fastest executor that is exact."""
+    return IntegerExecutor(operations)

@@ -1,0 +1,288 @@
+"""Execute integer operations one by one on any device, exactly at every width.
+
+Integers below 2**53 are float64 tensors, wider accumulators limbs. Products are summed by matrix multiplication in the
+fastest type in which no partial sum, in whatever order, can be rounded: float32 below 2**24, float64 below 2**53,
+limbs of both operands in float64 otherwise. Fast convolution algorithms (Winograd, Fourier) are not exact, so
+convolutions are unfolded.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from fewbits.bitexact.accumulator import Range, magnitude, weight_range
+from fewbits.bitexact.operations import (
+    AveragePool,
+    Convolution,
+    Flatten,
+    InputRounding,
+    Layer,
+    MaxPool,
+    ObjectArray,
+    Operation,
+    Pooling,
+    ReLU,
+    Rounding,
+)
+from fewbits.bitexact.wide import LIMB_BITS, WideIntegers, split_values, split_weight
+from fewbits.errors import FormatError
+from fewbits.formats import Format
+
+Value = Tensor | WideIntegers | ObjectArray
+"""Integers: float64 below 2**53, limbs, or Python integers (after the last layer)."""
+
+FLOAT32_EXACT = 2**24
+FLOAT64_EXACT = 2**53
+"""Every integer up to this magnitude is a value of the type (IEEE 754: precision p holds all up to 2**p)."""
+
+
+class LayerArithmetic:
+    """How one layer's products are summed exactly; holds its weights in the types that this takes."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.range = weight_range(layer.weight, layer.input_format.integer_limits, _integer_bias(layer))
+        self.bound = magnitude(self.range)
+        self._weights: dict[tuple[torch.dtype, torch.device], Tensor] = {}
+
+    @cached_property
+    def is_wide(self) -> bool:
+        """Whether sums may reach 2**53."""
+        return self.bound >= FLOAT64_EXACT
+
+    def run(self, values: Tensor) -> Tensor | WideIntegers:
+        """Accumulators of a batch of inputs: float64, or limbs if the layer is wide."""
+        if self.is_wide:
+            return self._run_wide(values)
+        dtype = torch.float32 if self.bound < FLOAT32_EXACT else torch.float64
+        sums = self._products(values.to(dtype), self._weight(dtype, values.device)).to(torch.float64)
+        if self.layer.bias is not None:
+            sums += _per_output(torch.tensor(self.layer.bias, dtype=torch.float64, device=sums.device), sums)
+        return sums
+
+    def _run_wide(self, values: Tensor) -> WideIntegers:
+        """Sum the products of limbs in float64, those of equal weight in int64, then carry."""
+        low, high = self.layer.input_format.integer_limits
+        input_limbs = max(1, -(-(max(high, -low - 1).bit_length() + 1) // LIMB_BITS))
+        value_limbs = split_values(values, input_limbs)
+        sums: list[Tensor] = []
+        for i, weight in enumerate(self._limbs):
+            on_device = torch.from_numpy(weight).to(values.device)
+            for j, part in enumerate(value_limbs):
+                _add_at(sums, i + j, self._products(part, on_device).to(torch.int64))
+        for i, limb in enumerate(self._bias_limbs):
+            _add_at(sums, i, _per_output(limb.to(values.device), sums[0]).expand_as(sums[0]))
+        return WideIntegers.from_sums(sums, self.layer.accumulator_bits)
+
+    @cached_property
+    def _limbs(self) -> list[NDArray[np.float64]]:
+        limbs = split_weight(self.layer.weight)
+        for limb in limbs:
+            largest = magnitude(weight_range(limb.astype(np.int64), (1 - 2**LIMB_BITS, 2**LIMB_BITS - 1), None))
+            assert largest < FLOAT64_EXACT, "more than 2**22 synapses"
+        return limbs
+
+    @cached_property
+    def _bias_limbs(self) -> list[Tensor]:
+        if self.layer.bias is None:
+            return []
+        return [
+            torch.from_numpy(limb).to(torch.int64) for limb in split_weight(np.array(self.layer.bias, dtype=object))
+        ]
+
+    def _weight(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        if (dtype, device) not in self._weights:
+            self._weights[dtype, device] = torch.from_numpy(self.layer.weight.astype(np.float64)).to(device, dtype)
+        return self._weights[dtype, device]
+
+    def _products(self, values: Tensor, weight: Tensor) -> Tensor:
+        """Sums of products for every output, in the type of the operands."""
+        if not isinstance(self.layer, Convolution):
+            return values @ weight.T
+        return convolve(values, weight, self.layer)
+
+
+def convolve(values: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
+    """A convolution as unfolding and matrix products: every result is a sum of products and nothing else.
+
+    values: N, channels, length or height and width; weight: of the layer's shape, in the same type.
+    """
+    if values.ndim == 3:
+        values, weight = values.unsqueeze(2), weight.unsqueeze(2)
+        stride, dilation, padding = (1, *layer.stride), (1, *layer.dilation), ((0, 0), *layer.padding)
+    else:
+        stride, dilation, padding = layer.stride, layer.dilation, layer.padding
+    values = F.pad(values, [width for along in reversed(padding) for width in along])
+    columns = F.unfold(values, tuple(weight.shape[2:]), dilation=dilation, stride=stride)
+    columns = columns.view(len(values), layer.groups, -1, columns.shape[-1])
+    sums = weight.reshape(layer.groups, len(weight) // layer.groups, -1) @ columns
+    return sums.view(len(values), *layer.output_shape)
+
+
+class IntegerExecutor:
+    """Executes an integer network's operations one by one."""
+
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        self._operations = operations
+        self._arithmetic = {op.name: LayerArithmetic(op) for op in operations if isinstance(op, Layer)}
+
+    def values(self, images: Tensor) -> dict[str, Value]:
+        """Every operation's result for a batch of images, by name. Raises FormatError if an image holds NaN."""
+        results: dict[str, Value] = {}
+        for operation in self._operations:
+            source = images if isinstance(operation, InputRounding) else results[operation.inputs[0]]
+            value = self._execute(operation, source)
+            is_last = operation is self._operations[-1] or not self._is_rounded_later(operation)
+            results[operation.name] = value.to_objects() if isinstance(value, WideIntegers) and is_last else value
+        return results
+
+    def logits(self, images: Tensor) -> Value:
+        """The last operation's result. Raises FormatError if an image holds NaN."""
+        return self.values(images)[self._operations[-1].name]
+
+    def _is_rounded_later(self, operation: Operation) -> bool:
+        """Whether the accumulators of a layer go to a rounding, perhaps through a ReLU; if not, they are the logits."""
+        users = [user for user in self._operations if operation.name in user.inputs]
+        return any(isinstance(u, Rounding) or (isinstance(u, ReLU) and self._is_rounded_later(u)) for u in users)
+
+    def _execute(self, operation: Operation, source: Value) -> Value:
+        if isinstance(operation, InputRounding):
+            assert isinstance(source, Tensor)
+            return round_images(source, operation)
+        if isinstance(operation, Layer):
+            assert isinstance(source, Tensor)
+            return self._arithmetic[operation.name].run(source)
+        if isinstance(operation, ReLU):
+            return _relu(source)
+        if isinstance(operation, Rounding):
+            return _round(source, operation)
+        if isinstance(operation, Flatten):
+            assert not isinstance(source, WideIntegers)
+            return source.reshape(len(source), *operation.output_shape)
+        assert isinstance(operation, (MaxPool, AveragePool))
+        assert not isinstance(source, WideIntegers)
+        return _pool(source, operation)
+
+
+def round_images(images: Tensor, operation: InputRounding) -> Tensor:
+    """Images to the first layer's input format: float64 integers. Raises FormatError for NaN."""
+    if bool(torch.isnan(images).any()):
+        raise FormatError("the images hold NaN, which has no code: normalize them without dividing by zero")
+    return nearest_integers(images.to(torch.float64) * 2.0**operation.fraction_bits, operation.number_format)
+
+
+def nearest_integers(numbers: Tensor, number_format: Format) -> Tensor:
+    """Nearest integers of a format, ties to the even code, saturating; float64."""
+    return number_format.reference_quantize(numbers, float(number_format.largest))
+
+
+def _relu(source: Value) -> Value:
+    if isinstance(source, Tensor):
+        return source.clamp(min=0)
+    return source.relu() if isinstance(source, WideIntegers) else np.maximum(source, 0)
+
+
+def _round(source: Value, operation: Rounding) -> Tensor:
+    """Scale to the new radix point, exactly, then round."""
+    assert isinstance(source, (Tensor, WideIntegers))
+    numbers = source.rounded_to_odd() if isinstance(source, WideIntegers) else source
+    return nearest_integers(numbers * 2.0**-operation.shift, operation.number_format)
+
+
+def _pool(source: Tensor | ObjectArray, operation: MaxPool | AveragePool) -> Tensor | ObjectArray:
+    if isinstance(operation, MaxPool):
+        return _maximum(source, operation) if isinstance(source, Tensor) else _windowed(source, operation, np.max)
+    if isinstance(source, Tensor) and operation.number_format is not None:
+        return _average(source, operation)
+    is_tensor = isinstance(source, Tensor)
+    values = source.to(torch.int64).cpu().numpy().astype(object) if isinstance(source, Tensor) else source
+    sums = _windowed(values, operation, np.sum)
+    averages = divide_half_even(sums, operation.divisors.astype(object))
+    return torch.from_numpy(averages.astype(np.float64)) if is_tensor else averages
+
+
+def _maximum(source: Tensor, operation: MaxPool) -> Tensor:
+    """The largest of each window; infinity below zero stands for padding."""
+    settings = (operation.kernel, operation.stride, operation.padding, operation.dilation)
+    pool = F.max_pool2d if len(operation.kernel) == 2 else F.max_pool1d
+    return pool(source, *settings, ceil_mode=operation.ceil_mode)
+
+
+def _average(source: Tensor, operation: AveragePool) -> Tensor:
+    """Exact sums, then the nearest integer of the format to their quotients.
+
+    While sums stay below 2**51, a float64 quotient lies on the same side of every tie as the exact one: the two
+    differ by a share of 2**-53, while sum / divisor and a tie (a multiple of 1/2) differ by 1 / (2 * divisor) or more.
+    """
+    assert operation.number_format is not None
+    largest = magnitude(operation.number_format.integer_limits) * math.prod(operation.kernel)
+    if largest >= 2**51:
+        return _average_of_fractions(source, operation, operation.number_format)
+    sums = _window_sums(source, operation)
+    divisors = torch.from_numpy(operation.divisors).to(sums.device, torch.float64)
+    return nearest_integers(sums / divisors, operation.number_format)
+
+
+def _average_of_fractions(source: Tensor, operation: AveragePool, number_format: Format) -> Tensor:
+    """The same, for powers of two so large that sums leave float64."""
+    values = np.frompyfunc(int, 1, 1)(source.cpu().numpy()).astype(object)
+    quotients = _windowed(values, operation, np.sum) * Fraction(1) / operation.divisors.astype(object)
+    nearest = np.frompyfunc(lambda quotient: float(number_format.nearest(quotient)), 1, 1)(quotients)
+    return torch.from_numpy(nearest.astype(np.float64)).to(source.device)
+
+
+def _window_sums(source: Tensor, operation: AveragePool) -> Tensor:
+    """Sums of windows in float64; a divisor of 1 makes torch's average a sum."""
+    if len(operation.kernel) == 2:
+        kernel, stride, padding, values = operation.kernel, operation.stride, operation.padding, source
+    else:
+        kernel, stride, padding = (1, *operation.kernel), (1, *operation.stride), (0, *operation.padding)
+        values = source.unsqueeze(2)
+    sums = F.avg_pool2d(values, kernel, stride, padding, ceil_mode=operation.ceil_mode, divisor_override=1)
+    return sums.view(len(source), *operation.output_shape)
+
+
+def _windowed(values: ObjectArray, operation: Pooling, reduce: Any) -> ObjectArray:
+    """Reduce each window of Python integers to one."""
+    shape = (len(values), *operation.output_shape)
+    result: ObjectArray = np.empty(shape, dtype=object)
+    windows = operation.windows
+    for position in np.ndindex(*operation.output_shape[1:]):
+        part = values
+        for axis, (index, along) in enumerate(zip(position, windows, strict=True)):
+            part = np.take(part, along[index], axis=axis + 2)
+        result[(slice(None), slice(None), *position)] = reduce(part, axis=tuple(range(2, values.ndim)))
+    return result
+
+
+def divide_half_even(sums: ObjectArray, divisors: ObjectArray) -> ObjectArray:
+    """Exact quotients rounded to the nearest integer, ties to even."""
+    quotient = sums // divisors
+    twice = 2 * (sums - quotient * divisors)
+    up = (twice > divisors) | ((twice == divisors) & (quotient % 2 == 1))
+    return quotient + up.astype(object)
+
+
+def _integer_bias(layer: Layer) -> tuple[int, ...] | None:
+    return None if layer.bias is None else tuple(int(value) for value in layer.bias)
+
+
+def _per_output(values: Tensor, like: Tensor) -> Tensor:
+    """One value for each output (dimension 1) in a shape that can be added to `like`."""
+    return values.view(1, -1, *(1,) * (like.ndim - 2))
+
+
+def _add_at(sums: list[Tensor], index: int, values: Tensor) -> None:
+    """Add to entry `index`, growing the list."""
+    while len(sums) <= index:
+        sums.append(torch.zeros_like(sums[0] if sums else values))
+    sums[index] = sums[index] + values

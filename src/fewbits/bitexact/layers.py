@@ -1,0 +1,153 @@
+"""Lower one quantized layer: its integers, its geometry, the width of its accumulator."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fewbits.bitexact.accumulator import format_range, twos_complement_bits, weight_range
+from fewbits.bitexact.geometry import convolution_length
+from fewbits.bitexact.operations import Convolution, Layer, Linear, Operation
+from fewbits.errors import DataError, ModelError
+from fewbits.formats import Format
+from fewbits.quantize import QuantizedLayer
+
+_FLOAT_ACCUMULATOR_BITS = 32
+"""Float precisions add in float32 (docs/architecture.md)."""
+
+
+def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Layer:
+    """The operation of a quantized layer that takes the result of `source`.
+
+    Raises ModelError if it is not calibrated, holds NaN or infinity, or mixes a float format with an integer one;
+    DataError if its input does not fit.
+    """
+    _check(name, quantized)
+    layer = quantized.layer
+    weight = _weights(quantized)
+    bias = None if layer.bias is None else _biases(layer.bias, quantized)
+    accumulator_bits, worst_case_bits = _widths(quantized, weight, bias)
+    settings: dict[str, Any] = {
+        "name": name,
+        "inputs": (source.name,),
+        "input_shape": source.output_shape,
+        "weight": weight,
+        "bias": bias,
+        "weight_format": quantized.weight_format,
+        "input_format": quantized.input_format,
+        "weight_fraction_bits": quantized.weight_fraction_bits,
+        "input_fraction_bits": quantized.input_fraction_bits,
+        "accumulator_bits": accumulator_bits,
+        "worst_case_accumulator_bits": worst_case_bits,
+    }
+    if isinstance(layer, nn.Linear):
+        return _linear(settings, source.output_shape, layer)
+    return _convolution(settings, source.output_shape, layer)
+
+
+def _check(name: str, quantized: QuantizedLayer) -> None:
+    if not quantized.is_calibrated:
+        raise ModelError(f"layer {name!r} has no radix points yet: call fewbits.calibrate(model, images) first")
+    for kind, values in (("weight", quantized.layer.weight), ("bias", quantized.layer.bias)):
+        if values is not None and not torch.isfinite(values).all():  # pyright: ignore[reportUnnecessaryComparison]
+            raise ModelError(f"layer {name!r}: a {kind} is NaN or infinite; train the model anew")
+    weights, inputs = quantized.weight_format, quantized.input_format
+    if (weights.family == "float") != (inputs.family == "float"):
+        raise ModelError(
+            f"layer {name!r}: weights {weights.name} with inputs {inputs.name} cannot be lowered; "
+            "two integer formats go together, or two float formats"
+        )
+
+
+def _weights(quantized: QuantizedLayer) -> NDArray[Any]:
+    """The weights' integers in the smallest dtype for their format; float32 for a float format."""
+    number_format, fraction_bits = quantized.weight_format, quantized.weight_fraction_bits
+    values = quantized.layer.weight.detach().cpu()
+    if number_format.family == "float":
+        numbers = number_format.quantize(values, fraction_bits).double() * 2.0**fraction_bits
+        weight: NDArray[Any] = numbers.to(torch.float32).numpy()
+    else:
+        weight = integers_of_codes(number_format.encode(values, fraction_bits), number_format)
+    weight.setflags(write=False)
+    return weight
+
+
+def integers_of_codes(codes: Tensor, number_format: Format) -> NDArray[Any]:
+    """The integers that codes stand for, in the smallest dtype that holds all of the format's; Python's if none does.
+
+    codes: int64, any shape, of an integer format.
+    """
+    widest = max(number_format.integer_limits)
+    for dtype in (np.int8, np.int16, np.int32, np.int64):
+        if widest <= np.iinfo(dtype).max:
+            return number_format.to_integers(codes).numpy().astype(dtype)
+    # Only pow2-8 is wider: its powers are exact in float64.
+    numbers = number_format.decode(codes).numpy()
+    return np.frompyfunc(int, 1, 1)(numbers).astype(object).reshape(numbers.shape)
+
+
+def _biases(bias: Tensor, quantized: QuantizedLayer) -> tuple[int, ...] | tuple[float, ...]:
+    """The bias at the accumulator's radix point: integers rounded half to even, or float32 values."""
+    scale = Fraction(2) ** quantized.accumulator_fraction_bits
+    values: list[float] = bias.detach().double().cpu().tolist()
+    if quantized.input_format.family == "float":
+        return tuple(float(np.float32(float(Fraction(value) * scale))) for value in values)
+    return tuple(round(Fraction(value) * scale) for value in values)
+
+
+def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any) -> tuple[int, int]:
+    """Accumulator bits with these weights, and with any weights of the format."""
+    if quantized.input_format.family == "float":
+        return _FLOAT_ACCUMULATOR_BITS, _FLOAT_ACCUMULATOR_BITS
+    inputs = quantized.input_format.integer_limits
+    synapses = math.prod(weight.shape[1:])
+    return (
+        twos_complement_bits(*weight_range(weight, inputs, bias)),
+        twos_complement_bits(*format_range(quantized.weight_format.integer_limits, inputs, synapses, bias)),
+    )
+
+
+def _linear(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Linear) -> Linear:
+    if shape != (layer.in_features,):
+        raise DataError(
+            f"layer {settings['name']!r} takes {layer.in_features} features, its input has shape {shape}; "
+            "check the example's shape, or flatten first"
+        )
+    return Linear(**settings, output_shape=(layer.out_features,))
+
+
+def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Conv1d | nn.Conv2d) -> Convolution:
+    kernel, stride, dilation = tuple(layer.kernel_size), tuple(layer.stride), tuple(layer.dilation)
+    padding = _padding(layer)
+    if len(shape) != len(kernel) + 1 or shape[0] != layer.in_channels:
+        raise DataError(
+            f"layer {settings['name']!r} takes {layer.in_channels} channels of {len(kernel)} dimensions, "
+            f"its input has shape {shape}; check the example's shape"
+        )
+    lengths = tuple(map(convolution_length, shape[1:], kernel, stride, padding, dilation))
+    if min(lengths) < 1:
+        raise DataError(f"layer {settings['name']!r}: kernel {kernel} does not fit into an input of shape {shape}")
+    return Convolution(
+        **settings,
+        output_shape=(layer.out_channels, *lengths),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=layer.groups,
+    )
+
+
+def _padding(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
+    """Zeros before and after; for 'same' an odd one goes after, as torch does it."""
+    if layer.padding == "valid":
+        return ((0, 0),) * len(layer.kernel_size)
+    if layer.padding == "same":
+        totals = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((int(width), int(width)) for width in layer.padding)

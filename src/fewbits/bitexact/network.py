@@ -1,0 +1,205 @@
+"""The bit-exact network: its operations, and what it computes on images."""
+
+# torch's switches are not typed.
+# pyright: reportUnknownMemberType=false
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fewbits.bitexact.executors import Executor, choose_executor
+from fewbits.bitexact.operations import Convolution, Layer, ObjectArray, Operation
+from fewbits.errors import DataError
+from fewbits.formats import Precision
+
+ExactValues = Tensor | ObjectArray
+"""Exact integers: an int64 tensor, or Python integers where they are wider. float32 tensors in a float precision."""
+
+_MEMORY_ELEMENTS = 2**22
+"""Elements that one batch of the largest operation may take: 32 MiB in float64, which stays below malloc's largest
+threshold for giving memory back to the system after each use (glibc's M_MMAP_THRESHOLD)."""
+
+
+class BitExactNetwork:
+    """What the hardware computes: operations in the order of execution, the last one gives the logits.
+
+    Made by `fewbits.lower`. Immutable.
+    """
+
+    def __init__(self, operations: tuple[Operation, ...], precision: Precision, input_shape: tuple[int, ...]) -> None:
+        """See `lower`."""
+        self._operations = operations
+        self._precision = precision
+        self._input_shape = input_shape
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations, each after those that it takes its input from."""
+        return self._operations
+
+    @property
+    def precision(self) -> Precision:
+        """Formats of weights and inputs that the network was quantized to."""
+        return self._precision
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self._input_shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one image's logits."""
+        return self._operations[-1].output_shape
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The convolutions and linear layers, in order."""
+        return tuple(operation for operation in self._operations if isinstance(operation, Layer))
+
+    @property
+    def logits_fraction_bits(self) -> int:
+        """Radix point of the accumulators that are the logits."""
+        by_name = {operation.name: operation for operation in self._operations}
+        operation = self._operations[-1]
+        while not isinstance(operation, Layer):
+            operation = by_name[operation.inputs[0]]
+        return operation.accumulator_fraction_bits
+
+    def run(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
+        """Logits, float64, N first, on the images' device.
+
+        They are the last layer's accumulators times 2**-logits_fraction_bits: exact where an accumulator has at most
+        53 significant bits, else the nearest float64 (rounded once, ties to even).
+        images: N, then `input_shape`; float, normalized as for the float model. batch_size: images computed at a time;
+        chosen so that memory stays bounded if None.
+        Raises DataError for images of another shape or type, FormatError for NaN, ModelError (naming the layer) where
+        a float precision overflows.
+        """
+        scale = 2.0**-self.logits_fraction_bits
+        values = self.accumulators(images, batch_size=batch_size)
+        if isinstance(values, Tensor):
+            return values.to(torch.float64) * scale
+        return torch.from_numpy(values.astype(np.float64) * scale).to(images.device)
+
+    def accumulators(self, images: Tensor, *, batch_size: int | None = None) -> ExactValues:
+        """The logits as exact integers, without their radix point; see `run`.
+
+        Returns int64, or Python integers if an accumulator is wider than 64 bits; float32 in a float precision.
+        """
+        batches = [
+            exact_values(self._executor(images.device).logits(batch)) for batch in self._batches(images, batch_size)
+        ]
+        return _joined(batches)
+
+    def predict(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
+        """Class of each image, int64: the first largest of its exact accumulators. See `run` for images and errors."""
+        values = self.accumulators(images, batch_size=batch_size)
+        if isinstance(values, Tensor):
+            return values.argmax(dim=1)
+        return torch.from_numpy(np.argmax(values, axis=1)).to(images.device)
+
+    def trace(self, images: Tensor) -> dict[str, ExactValues]:
+        """Every operation's exact result by its name, for one batch; see `accumulators` for types, `run` for errors."""
+        self._check(images)
+        with exact_arithmetic(images.device):
+            values = self._executor(images.device).values(images)
+            return {name: exact_values(value) for name, value in values.items()}
+
+    def _batches(self, images: Tensor, batch_size: int | None) -> Iterator[Tensor]:
+        self._check(images)
+        size = self._batch_size if batch_size is None else batch_size
+        if size < 1:
+            raise DataError(f"batch_size must be at least 1, not {size}")
+        with exact_arithmetic(images.device):
+            for start in range(0, max(1, len(images)), size):
+                yield images[start : start + size]
+
+    def _check(self, images: Tensor) -> None:
+        """Raise DataError unless these are float images of the right shape."""
+        expected = f"(N, {', '.join(map(str, self._input_shape))})"
+        if not isinstance(images, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(f"images must be a tensor of shape {expected}, not {type(images).__name__}")
+        if tuple(images.shape[1:]) != self._input_shape or images.ndim != len(self._input_shape) + 1:
+            raise DataError(f"images have shape {tuple(images.shape)}: this network takes {expected}")
+        if not images.is_floating_point():
+            raise DataError(f"images must be normalized floats, not {images.dtype}")
+
+    @cached_property
+    def _batch_size(self) -> int:
+        largest = max(_elements(operation) for operation in self._operations)
+        return max(1, min(256, _MEMORY_ELEMENTS // largest))
+
+    @cached_property
+    def _executors(self) -> dict[str, Executor]:
+        return {}
+
+    def _executor(self, device: torch.device) -> Executor:
+        if device.type not in self._executors:
+            self._executors[device.type] = choose_executor(self._operations, device)
+        return self._executors[device.type]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the executors, whose buffers are made anew."""
+        return {key: value for key, value in self.__dict__.items() if key != "_executors"}
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """No gradients, no autocast, and float32 products in float32, whatever a program has switched on for speed."""
+    switches: list[Any] = [
+        torch.backends.cuda.matmul,
+        torch.backends.cudnn.conv,
+        torch.backends.mkldnn.matmul,
+        torch.backends.mkldnn.conv,
+    ]
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches:
+            switch.fp32_precision = "ieee"
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision
+
+
+def exact_values(value: Any) -> ExactValues:
+    """An executor's result as int64 if it fits, Python integers if not; float32 stays."""
+    if not isinstance(value, Tensor):
+        return _narrowed(np.asarray(value, dtype=object))
+    if value.dtype == torch.float32:
+        return value.clone()
+    if value.numel() and value.abs().max() >= 2**63:
+        return np.frompyfunc(int, 1, 1)(value.cpu().numpy()).astype(object)
+    return value.to(torch.int64)
+
+
+def _narrowed(value: ObjectArray) -> ExactValues:
+    return value
+
+
+def _joined(batches: list[ExactValues]) -> ExactValues:
+    """One tensor, or Python integers if any batch needs them."""
+    tensors = [batch for batch in batches if isinstance(batch, Tensor)]
+    if len(tensors) == len(batches):
+        return torch.cat(tensors)
+    arrays = [batch.cpu().numpy().astype(object) if isinstance(batch, Tensor) else batch for batch in batches]
+    joined: NDArray[np.object_] = np.concatenate(arrays)
+    return joined
+
+
+def _elements(operation: Operation) -> int:
+    """Elements that an operation needs for one image: its unfolded input, or its result."""
+    result = math.prod(operation.output_shape)
+    if isinstance(operation, Convolution):
+        return max(result, operation.synapses * operation.groups * math.prod(operation.output_shape[1:]))
+    return result

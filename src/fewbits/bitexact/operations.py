@@ -1,0 +1,186 @@
+"""The operations of a bit-exact network: frozen, each with its name, its inputs' names and its output shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbits.bitexact.geometry import average_divisors, pooling_windows
+from fewbits.formats import Format
+
+ObjectArray = NDArray[np.object_]
+"""Python integers, for what is wider than 64 bits."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Operation:
+    """One step of the network; compared by identity."""
+
+    name: str
+    """Unique in the network: the module's name in the model, or that of the traced call."""
+
+    inputs: tuple[str, ...]
+    """Names of the operations whose results it takes; `images` is what the network is given."""
+
+    output_shape: tuple[int, ...]
+    """Shape of the result, without the batch."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InputRounding(Operation):
+    """Images to values of the first layer's input format."""
+
+    number_format: Format
+    fraction_bits: int
+    """Radix point of the result."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Layer(Operation):
+    """Products of weights and inputs, summed at full width; the result is the accumulator."""
+
+    input_shape: tuple[int, ...]
+    """Shape of the input, without the batch."""
+
+    weight: NDArray[Any]
+    """Weight integers, int8 to int64 or Python integers (outputs, synapses' dimensions); float32 in a float precision.
+    Read-only. A float format's weights are the stored numbers, without the scale 2**-weight_fraction_bits."""
+
+    bias: tuple[int, ...] | tuple[float, ...] | None
+    """Bias integers (floats that are float32 values) at the accumulator's radix point; None without bias."""
+
+    weight_format: Format
+    input_format: Format
+    weight_fraction_bits: int
+    input_fraction_bits: int
+
+    accumulator_bits: int
+    """Smallest two's complement width that no sum leaves, in any order of summation and for any input code, with these
+    weights and this bias; 32 in a float precision."""
+
+    worst_case_accumulator_bits: int
+    """The same for any weights of the weight format: from the two formats, the synapses' number and the bias (which
+    has no format of its own, so that its value is taken); 32 in a float precision."""
+
+    @property
+    def accumulator_fraction_bits(self) -> int:
+        """Radix point of the accumulator and the bias."""
+        return self.weight_fraction_bits + self.input_fraction_bits
+
+    @property
+    def synapses(self) -> int:
+        """Products that are summed for one output."""
+        return int(np.prod(self.weight.shape[1:]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Convolution(Layer):
+    """A convolution over one or two dimensions; shapes are channels, then length or height and width."""
+
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    """Zeros before and after, for each dimension."""
+
+    dilation: tuple[int, ...]
+    groups: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Linear(Layer):
+    """A matrix product: one vector to another."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReLU(Operation):
+    """Negatives (and -0) to zero."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rounding(Operation):
+    """Accumulators to values of the next layer's input format: nearest, ties to even, saturating."""
+
+    number_format: Format
+    accumulator_fraction_bits: int
+    """Radix point of the input."""
+
+    fraction_bits: int
+    """Radix point of the result."""
+
+    @property
+    def shift(self) -> int:
+        """Places by which the integers move right; left if negative."""
+        return self.accumulator_fraction_bits - self.fraction_bits
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pooling(Operation):
+    """Windows over one or two dimensions of each channel."""
+
+    input_shape: tuple[int, ...]
+    """Shape of the input, without the batch."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+
+    ceil_mode: bool
+    """Whether a last window may run over the end."""
+
+    @property
+    def windows(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """For each dimension and each position along it, the input elements in the window, padding left out."""
+        return tuple(
+            pooling_windows(*settings)
+            for settings in zip(
+                self.input_shape[1:],
+                self.kernel,
+                self.stride,
+                self.padding,
+                self.dilation,
+                self.output_shape[1:],
+                strict=True,
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaxPool(Pooling):
+    """The largest value of each window; padding never is."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AveragePool(Pooling):
+    """The sum of each window, divided by the count of its elements and rounded to the values' format.
+
+    Integers: half to even. Floats: summed in row-major order in float32, divided in float32, then rounded.
+    """
+
+    number_format: Format | None
+    """Format of the values; None for accumulators, whose average is rounded to an integer (or stays float32)."""
+
+    count_include_pad: bool
+    """Whether padding counts in the divisor."""
+
+    divisor_override: int | None
+    """The divisor of every window, where it is given."""
+
+    @property
+    def divisors(self) -> NDArray[np.int64]:
+        """What each window's sum is divided by, in the shape of the output without channels."""
+        positions = self.output_shape[1:]
+        if self.divisor_override is not None:
+            return np.full(positions, self.divisor_override, dtype=np.int64)
+        result = np.ones((), dtype=np.int64)
+        for settings in zip(self.input_shape[1:], self.kernel, self.stride, self.padding, positions, strict=True):
+            along = np.array(average_divisors(*settings, self.count_include_pad), dtype=np.int64)
+            result = np.multiply.outer(result, along)
+        return result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Flatten(Operation):
+    """The same values in fewer dimensions."""
