@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from fewbits.bitexact.floating import FloatExecutor
 from fewbits.bitexact.integer import IntegerExecutor
 from fewbits.bitexact.operations import Layer, Operation
 
@@ -25,4 +26,6 @@ class Executor(Protocol):
 
 def choose_executor(operations: tuple[Operation, ...], device: torch.device) -> Executor:
     """The fastest executor that is exact."""
+    if any(isinstance(operation, Layer) and operation.input_format.family == "float" for operation in operations):
+        return FloatExecutor(operations)
     return IntegerExecutor(operations)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from fewbits.bitexact.accumulator import Range, magnitude, weight_range
+from fewbits.bitexact.accumulator import magnitude, weight_range
 from fewbits.bitexact.operations import (
     AveragePool,
     Convolution,

@@ -1,0 +1,25 @@
+"""Compile loops with numba: without the interpreter's lock, kept on disk where that can be written."""
+
+# numba is not typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def compiled(function: Function) -> Function:
+    """The compiled function. Never with fast-math: sums keep their order and every rounding its place."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # numba found no folder for its cache
+        return numba.njit(nogil=True)(function)
+
+
+def inlined(function: Function) -> Function:
+    """A compiled function whose code is put where it is called."""
+    return numba.njit(inline="always")(function)

@@ -1,0 +1,143 @@
+"""Float layers in the order of the hardware's adders: compiled loops over many outputs at once.
+
+Compiled without fast-math, so that every product and sum is rounded to float32 where it is written.
+"""
+
+# numba compiles these functions, which no type checker can follow.
+# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
+# pyright: reportMissingTypeStubs=false, reportMissingTypeArgument=false
+from __future__ import annotations
+
+import numpy as np
+
+from fewbits.bitexact.compiled import compiled, inlined
+
+CHUNK = 16
+"""Products that the adder tree takes at a time: the synapses of a neuron (docs/architecture.md)."""
+
+_LANES = 64
+"""Outputs computed together: a multiple of every vector width, and few enough that their operands stay in cache."""
+
+_SMALLEST_NORMAL = np.float32(2.0**-126)
+_ZERO = np.float32(0)
+
+
+@inlined
+def _flush(x):
+    """A subnormal number becomes a zero of its sign."""
+    return x if abs(x) >= _SMALLEST_NORMAL else x * _ZERO
+
+
+@inlined
+def _add(a, b):
+    return _flush(a + b)
+
+
+@inlined
+def _times(a, b):
+    return _flush(a * b)
+
+
+@compiled
+def float_layer(padded, taps, positions, weight, bias, out):
+    """Accumulators of a layer.
+
+    padded: N x elements, float32; taps, positions: see `Gather`; weight: outputs x synapses, the synapses filled up to
+    whole chunks; bias: outputs; out: N x outputs x positions.
+    """
+    count = len(positions)
+    total = len(padded) * count
+    groups, synapses = taps.shape
+    per_group = len(weight) // groups
+    operands = np.zeros((weight.shape[1], _LANES), np.float32)
+    accumulators = np.empty(_LANES, np.float32)
+    flat = padded.reshape(-1)
+    bases = np.zeros(_LANES, np.int64)
+    for start in range(0, total, _LANES):
+        lanes = min(_LANES, total - start)
+        for lane in range(lanes):
+            image, position = divmod(start + lane, count)
+            bases[lane] = image * padded.shape[1] + positions[position]
+        for group in range(groups):
+            for synapse in range(synapses):
+                for lane in range(_LANES):
+                    operands[synapse, lane] = _flush(flat[bases[lane] + taps[group, synapse]])
+            for output in range(group * per_group, (group + 1) * per_group):
+                _accumulate(operands, weight[output], bias[output], synapses, accumulators)
+                for lane in range(lanes):
+                    image, position = divmod(start + lane, count)
+                    out[image, output, position] = accumulators[lane]
+
+
+@compiled
+def _accumulate(operands, weight, bias, synapses, accumulators):
+    """Add chunk after chunk to the accumulators, which start at the bias."""
+    for lane in range(_LANES):
+        accumulators[lane] = bias
+    whole = synapses // CHUNK * CHUNK
+    for first in range(0, whole, CHUNK):
+        x, w = operands[first : first + CHUNK], weight[first : first + CHUNK]
+        for lane in range(_LANES):
+            a = _add(_times(w[0], x[0, lane]), _times(w[1], x[1, lane]))
+            b = _add(_times(w[2], x[2, lane]), _times(w[3], x[3, lane]))
+            c = _add(_times(w[4], x[4, lane]), _times(w[5], x[5, lane]))
+            d = _add(_times(w[6], x[6, lane]), _times(w[7], x[7, lane]))
+            low = _add(_add(a, b), _add(c, d))
+            a = _add(_times(w[8], x[8, lane]), _times(w[9], x[9, lane]))
+            b = _add(_times(w[10], x[10, lane]), _times(w[11], x[11, lane]))
+            c = _add(_times(w[12], x[12, lane]), _times(w[13], x[13, lane]))
+            d = _add(_times(w[14], x[14, lane]), _times(w[15], x[15, lane]))
+            high = _add(_add(a, b), _add(c, d))
+            accumulators[lane] = _add(accumulators[lane], _add(low, high))
+    if whole < synapses:
+        _accumulate_short(operands[whole:synapses], weight[whole:synapses], accumulators)
+
+
+@compiled
+def _accumulate_short(x, w, accumulators):
+    """The last chunk, filled with products of +0."""
+    products = np.zeros(CHUNK, np.float32)
+    for lane in range(_LANES):
+        for synapse in range(CHUNK):
+            products[synapse] = _times(w[synapse], x[synapse, lane]) if synapse < len(w) else _ZERO
+        width = CHUNK
+        while width > 1:
+            width //= 2
+            for pair in range(width):
+                products[pair] = _add(products[2 * pair], products[2 * pair + 1])
+        accumulators[lane] = _add(accumulators[lane], products[0])
+
+
+@compiled
+def float_maximum(x, rows, columns, out):
+    """The first largest value of each window.
+
+    x: maps x height x width; rows, columns: positions x elements of the window, -1 for padding; out: maps x positions.
+    """
+    for index in range(len(x)):
+        for i in range(len(rows)):
+            for j in range(len(columns)):
+                best = np.float32(-np.inf)
+                for row in rows[i]:
+                    for column in columns[j]:
+                        if row >= 0 and column >= 0 and x[index, row, column] > best:
+                            best = x[index, row, column]
+                out[index, i, j] = best
+
+
+@compiled
+def float_average(x, rows, columns, divisors, out):
+    """Sums of windows in row-major order, from +0, padding left out; divided by their divisors, all in float32.
+
+    See `float_maximum`; divisors: float32, rows x columns of positions.
+    """
+    for index in range(len(x)):
+        for i in range(len(rows)):
+            for j in range(len(columns)):
+                total = _ZERO
+                for row in rows[i]:
+                    for column in columns[j]:
+                        if row >= 0 and column >= 0:
+                            total = _add(total, _flush(x[index, row, column]))
+                out[index, i, j] = _flush(total / divisors[i, j])
