@@ -54,29 +54,33 @@ def float_layer(padded, taps, positions, weight, bias, out):
     accumulators = np.empty(_LANES, np.float32)
     flat = padded.reshape(-1)
     bases = np.zeros(_LANES, np.int64)
+    targets = np.zeros(_LANES, np.int64)
+    results = out.reshape(-1)
     for start in range(0, total, _LANES):
         lanes = min(_LANES, total - start)
         for lane in range(lanes):
             image, position = divmod(start + lane, count)
             bases[lane] = image * padded.shape[1] + positions[position]
+            targets[lane] = image * len(weight) * count + position
         for group in range(groups):
             for synapse in range(synapses):
                 for lane in range(_LANES):
                     operands[synapse, lane] = _flush(flat[bases[lane] + taps[group, synapse]])
             for output in range(group * per_group, (group + 1) * per_group):
-                _accumulate(operands, weight[output], bias[output], synapses, accumulators)
+                _accumulate(operands, weight[output], bias[output], accumulators)
                 for lane in range(lanes):
-                    image, position = divmod(start + lane, count)
-                    out[image, output, position] = accumulators[lane]
+                    results[targets[lane] + output * count] = accumulators[lane]
 
 
 @compiled
-def _accumulate(operands, weight, bias, synapses, accumulators):
-    """Add chunk after chunk to the accumulators, which start at the bias."""
+def _accumulate(operands, weight, bias, accumulators):
+    """Add chunk after chunk to the accumulators, which start at the bias.
+
+    In what fills the last chunk both operands are +0, and so is their product.
+    """
     for lane in range(_LANES):
         accumulators[lane] = bias
-    whole = synapses // CHUNK * CHUNK
-    for first in range(0, whole, CHUNK):
+    for first in range(0, len(weight), CHUNK):
         x, w = operands[first : first + CHUNK], weight[first : first + CHUNK]
         for lane in range(_LANES):
             a = _add(_times(w[0], x[0, lane]), _times(w[1], x[1, lane]))
@@ -90,23 +94,6 @@ def _accumulate(operands, weight, bias, synapses, accumulators):
             d = _add(_times(w[14], x[14, lane]), _times(w[15], x[15, lane]))
             high = _add(_add(a, b), _add(c, d))
             accumulators[lane] = _add(accumulators[lane], _add(low, high))
-    if whole < synapses:
-        _accumulate_short(operands[whole:synapses], weight[whole:synapses], accumulators)
-
-
-@compiled
-def _accumulate_short(x, w, accumulators):
-    """The last chunk, filled with products of +0."""
-    products = np.zeros(CHUNK, np.float32)
-    for lane in range(_LANES):
-        for synapse in range(CHUNK):
-            products[synapse] = _times(w[synapse], x[synapse, lane]) if synapse < len(w) else _ZERO
-        width = CHUNK
-        while width > 1:
-            width //= 2
-            for pair in range(width):
-                products[pair] = _add(products[2 * pair], products[2 * pair + 1])
-        accumulators[lane] = _add(accumulators[lane], products[0])
 
 
 @compiled

@@ -57,8 +57,7 @@ class FloatExecutor:
         if isinstance(operation, ReLU):
             return np.where(source > 0, source, np.float32(0))
         if isinstance(operation, Rounding):
-            numbers = source.astype(np.float64) * 2.0**-operation.shift
-            return _checked(_nearest(numbers, operation.number_format), operation)
+            return _checked(_rounded(source, operation), operation)
         if isinstance(operation, Flatten):
             return source.reshape(len(source), *operation.output_shape)
         assert isinstance(operation, (MaxPool, AveragePool))
@@ -95,6 +94,14 @@ def _round_images(images: Tensor, operation: InputRounding) -> FloatArray:
         raise FormatError("the images hold NaN, which has no code: normalize them without dividing by zero")
     numbers = images.cpu().to(torch.float64).numpy() * 2.0**operation.fraction_bits
     return _checked(_nearest(numbers, operation.number_format), operation)
+
+
+def _rounded(accumulators: FloatArray, operation: Rounding) -> FloatArray:
+    """Accumulators to numbers of the next layer's format, without its radix point; none to change for float32."""
+    if operation.number_format.name == "float32" and operation.shift == 0:
+        return accumulators
+    values = operation.number_format.quantize(torch.from_numpy(accumulators), -operation.shift)
+    return values.mul_(2.0**-operation.shift).numpy()
 
 
 def _nearest(numbers: NDArray[np.float64], number_format: Format) -> FloatArray:
