@@ -1,0 +1,20 @@
+"""Studies: what to run (TOML), the engine that runs it on worker processes, and the store of its results."""
+
+from __future__ import annotations
+
+from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
+from fewbits.study.spec import PRESETS, StudySpec, load_study
+from fewbits.study.store import read_failures, read_results, read_study
+
+__all__ = [
+    "FLOAT_RECIPE",
+    "PRESETS",
+    "FailedRun",
+    "RunResult",
+    "StudyRecord",
+    "StudySpec",
+    "load_study",
+    "read_failures",
+    "read_results",
+    "read_study",
+]

@@ -1,0 +1,130 @@
+"""What a run leaves: its figures, or why it has none; and the study that it belongs to. Loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+FLOAT_RECIPE = "float"
+"""Recipe of the float32 rows: the float network itself, which the recipes start from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """The figures of one finished run: one network, data set, precision, recipe and seed."""
+
+    key: str
+    """Hash of all that defines the run."""
+
+    model: str
+    data: str
+    precision: str
+    recipe: str
+    """One of `fewbits.train.RECIPES`, or FLOAT_RECIPE for float32."""
+
+    seed: int
+
+    accuracy_percent: float
+    """Of the bit-exact network on the whole test split: what the hardware would reach."""
+
+    fake_quantized_accuracy_percent: float
+    """Of the torch module with quantized layers that was lowered, on the same images."""
+
+    float_accuracy_percent: float
+    """Of the float network of this model, data and seed, in plain torch, on the same images."""
+
+    validation_accuracy_percent: float
+    """Of the epoch whose weights were kept, on the held-out split; settings are chosen by this, never by the test."""
+
+    differing_images: int
+    """Test images that the bit-exact and the fake-quantized network put into different classes."""
+
+    test_images: int
+    epochs: int
+    """Epochs trained for this run; those of the float network that it started from are not counted."""
+
+    memory_kib: float
+    """Parameters and the largest layer's activations."""
+
+    parameters_kib: float
+    area_mm2: float
+    power_mw: float
+    """Mean while images are computed."""
+
+    clock_mhz: float
+    cycles: int
+    """For one image, as the energy."""
+
+    energy_uj: float
+    energy_saving_percent: float | None
+    """Against the same network at float32; None if the technology table has no float32."""
+
+    area_mm2_by_component: dict[str, float]
+    energy_uj_by_component: dict[str, float]
+    """Dynamic and leakage together. Keys here and above: `fewbits.hardware.cost.PARTS`."""
+
+    leakage_uj_by_component: dict[str, float]
+    """The part of it that is leakage."""
+
+    energy_uj_by_layer: dict[str, float]
+    skipped: tuple[str, ...]
+    """Each module that was left float, with the reason: `name (kind): reason`."""
+
+    technology: str
+    wall_time_s: float
+    """Spent on this run, training included unless it was done before; the only field that differs between machines."""
+
+    notices: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict[str, str])
+    """Of fewbits, python, torch and numpy that made it."""
+
+    @property
+    def power_mw_by_component(self) -> dict[str, float]:
+        """The power split as the energy is."""
+        return {part: self.power_mw * energy / self.energy_uj for part, energy in self.energy_uj_by_component.items()}
+
+    @property
+    def difference_to_float_points(self) -> float:
+        """Accuracy gained (positive) or lost against the float network, in percentage points."""
+        return self.accuracy_percent - self.float_accuracy_percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedRun:
+    """A run that ended without a result; the next start tries it again."""
+
+    key: str
+    model: str
+    data: str
+    precision: str
+    recipe: str
+    seed: int
+    error: str
+    """Why, in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord:
+    """A study as its store tells it: what was asked for, on what it rests and how far it is."""
+
+    name: str
+    definition: dict[str, Any]
+    """The study, as `fewbits.study.spec.parse_study` takes it."""
+
+    data: dict[str, dict[str, Any]]
+    """By name: `sha256` of the images and labels, `images` of each split, `notes` on what to know about it."""
+
+    technology: dict[str, Any]
+    """`name`, `process`, `sha256` of the table, its `provenance`."""
+
+    versions: dict[str, str]
+    runs: int
+    """Planned in all."""
+
+    finished: int
+    failed: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every run has finished."""
+        return self.finished == self.runs

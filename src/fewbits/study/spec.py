@@ -1,0 +1,248 @@
+"""A study as its TOML file says it: what to run and how, checked key by key; loads no torch."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+
+from fewbits.errors import StudyError
+
+_PRESETS = files("fewbits.study") / "presets"
+
+PRESETS: tuple[str, ...] = tuple(
+    sorted(entry.name.removesuffix(".toml") for entry in _PRESETS.iterdir() if entry.name.endswith(".toml"))
+)
+"""Names of the studies that come with the package."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Section(BaseModel):
+    """A table of the file: unknown keys and values of another type are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TrainingSection(_Section):
+    """How to train; a key that is left out takes the default of `fewbits.train.TrainSettings`, which explains them."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    optimizer: Literal["sgd", "adam"] | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    schedule: Literal["cosine", "step"] | None = None
+    step_epochs: int | None = None
+    step_factor: float | None = None
+    patience: int | None = None
+    clip_shadow_weights: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the study gives."""
+        return self.model_dump(exclude_none=True)
+
+
+class CalibrationSection(_Section):
+    """How radix points are chosen; what is left out takes the default of `fewbits.train.TrainSettings`."""
+
+    method: Literal["maximum", "percentile", "squared-error"] | None = None
+    percentile: float | None = None
+    images: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the study gives, under their names in TrainSettings."""
+        return {f"calibration_{name}": value for name, value in self.model_dump(exclude_none=True).items()}
+
+
+class AcceleratorSection(_Section):
+    """The tile; what is left out takes the default of `fewbits.hardware.accelerator.Accelerator`."""
+
+    neurons: int | None = None
+    synapses: int | None = None
+    buffer_rows: int | None = None
+    clock_mhz: float | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the study gives."""
+        return self.model_dump(exclude_none=True)
+
+
+class StudySpec(_Section):
+    """A grid of models x data x precisions x recipes x seeds, and how its points are trained and costed."""
+
+    name: Name
+    models: Names
+    """As `fewbits.models.build` takes them; files are looked for from the current folder."""
+
+    data: Names
+    """As `fewbits.data.load` takes them; files are looked for from the current folder."""
+
+    precisions: Names
+    """Such as `fixed8` or `pow2-6/fixed16`. `float32` stands for the float network that the others start from: one
+    run for each seed, whatever the recipes."""
+
+    recipes: Annotated[tuple[Literal["post-training", "fine-tune", "from-scratch"], ...], Field(min_length=1)] = (
+        "fine-tune",
+    )
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
+    technology: str = "ihp-sg13g2"
+    """A shipped technology table's name, or the path of a table made by `fewbits characterize`."""
+
+    float_training: TrainingSection = TrainingSection()
+    fine_tune: TrainingSection = TrainingSection()
+    from_scratch: TrainingSection = TrainingSection()
+    calibration: CalibrationSection = CalibrationSection()
+    accelerator: AcceleratorSection = AcceleratorSection()
+
+    _source: str = PrivateAttr(default="")
+
+    @property
+    def source(self) -> str:
+        """Where the study came from, for messages: its file, or its name."""
+        return self._source or f"study {self.name!r}"
+
+    @field_validator("models", "data", "precisions", "recipes", "seeds")
+    @classmethod
+    def _refuse_repeats(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                raise ValueError(f"{value!r} is listed twice; give each once")
+        return values
+
+    def definition(self) -> dict[str, Any]:
+        """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def load_study(name_or_path: str | Path) -> StudySpec:
+    """The study of a preset's name or a TOML file.
+
+    Names of models, precisions, data and technology are checked when the study is planned, which loads them.
+    Raises StudyError in one line: file, key, what was given, what is allowed.
+    """
+    name = str(name_or_path)
+    if name in PRESETS:
+        return parse_toml((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"), f"preset {name!r}")
+    path = Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise StudyError(_no_such_study(name)) from None
+    except OSError as error:
+        raise StudyError(f"cannot read the study {name!r}: {error.strerror}; give a TOML file") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{name}: not a TOML file, since it is not UTF-8 text; give a TOML file") from None
+    return parse_toml(text, name)
+
+
+def parse_toml(text: str, source: str) -> StudySpec:
+    """The study that a TOML text describes. Raises StudyError; source: named in messages."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{source}: malformed TOML: {error}; see https://toml.io") from None
+    except RecursionError:
+        raise StudyError(f"{source}: malformed TOML: nested too deep") from None
+    return parse_study(values, source)
+
+
+def parse_study(values: Mapping[str, Any], source: str) -> StudySpec:
+    """The study that a mapping describes. Raises StudyError; source: named in messages."""
+    try:
+        spec = StudySpec.model_validate(_with_tuples(values))
+    except ValidationError as error:
+        raise StudyError(f"{source}: {_explain(error.errors(include_url=False))}") from None
+    spec._source = source  # pyright: ignore[reportPrivateUsage]
+    return spec
+
+
+def _no_such_study(name: str) -> str:
+    nearest = difflib.get_close_matches(name, PRESETS, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return f"no study {name!r}: give one of {', '.join(PRESETS)}, or the path of a TOML file{hint}"
+
+
+def _with_tuples(value: object) -> object:
+    """Lists, which a strict tuple refuses, as tuples."""
+    if isinstance(value, Mapping):
+        return {name: _with_tuples(entry) for name, entry in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_with_tuples(entry) for entry in cast("list[object]", value))
+    return value
+
+
+def _explain(errors: list[ErrorDetails]) -> str:
+    """The first mistake in words, and how many more there are; a misspelled key comes before what it leaves missing."""
+    lists = {error["loc"][:-1] for error in errors}  # a list with a wrong entry is reported as too short besides
+    mistakes = [error for error in errors if error["type"] != "too_short" or error["loc"] not in lists]
+    first = min(mistakes, key=lambda error: error["type"] != "extra_forbidden")
+    rest = len(mistakes) - 1
+    return _explain_one(first) + (f" (and {rest} more)" if rest else "")
+
+
+def _explain_one(error: ErrorDetails) -> str:
+    *parents, key = error["loc"]
+    where = _dotted(error["loc"])
+    if error["type"] == "extra_forbidden":
+        allowed = _keys(parents)
+        nearest = difflib.get_close_matches(str(key), allowed, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        return f"unknown key {where!r}: allowed here are {', '.join(allowed)}{hint}"
+    if error["type"] == "missing":
+        return f"key {where!r} is missing: a study needs name, models, data and precisions"
+    return f"key {where!r}: {_given(error['input'])} was given; {_allowed(error)}"
+
+
+def _allowed(error: ErrorDetails) -> str:
+    """What the key takes, in the words of TOML."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "tuple_type":
+            return "it takes a list, such as [0, 1] or ['lenet']"
+        case "model_type" | "model_attributes_type":
+            return f"it is a table: write it as [{_dotted(error['loc'])}]"
+        case "too_short":
+            return "it takes at least one entry"
+        case "literal_error":
+            return f"allowed are {context['expected']}"
+        case "value_error":
+            return str(context["error"])
+        case "string_pattern_mismatch":
+            return "it takes letters, digits, spaces, '.', '_' and '-', and starts with a letter or digit"
+        case _:
+            message = error["msg"].removeprefix("Input should be ")
+            return f"it must be {message[:1].lower()}{message[1:]}"
+
+
+def _given(value: object) -> str:
+    """The value, cut short."""
+    shown = repr(list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    """A key's place as TOML writes it: `fine_tune.epochs`, `seeds[1]`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _keys(parents: list[int | str]) -> list[str]:
+    """The keys that the table at this place takes."""
+    section: type[BaseModel] = StudySpec
+    for name in parents:
+        kinds = [section.model_fields[str(name)].annotation]
+        kinds += get_args(kinds[0])
+        section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(section.model_fields)
