@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from fewbits.bitexact.floating import FloatExecutor
+from fewbits.bitexact.fused import FusedExecutor
 from fewbits.bitexact.integer import IntegerExecutor
 from fewbits.bitexact.operations import Layer, Operation
 
 
 class Executor(Protocol):
     """Computes a network's operations on batches of images of one device."""
+
+    batch_size: int
+    """Images at a time that suit it, if their memory allows."""
 
     def values(self, images: Tensor) -> dict[str, Any]:
         """Every operation's result by name."""
@@ -28,4 +32,4 @@ def choose_executor(operations: tuple[Operation, ...], device: torch.device) -> 
     """The fastest executor that is exact."""
     if any(isinstance(operation, Layer) and operation.input_format.family == "float" for operation in operations):
         return FloatExecutor(operations)
-    return IntegerExecutor(operations)
+    return FusedExecutor(operations) if device.type == "cpu" else IntegerExecutor(operations)

@@ -16,10 +16,10 @@ from fewbits.bitexact.operations import (
     Layer,
     MaxPool,
     Operation,
-    Pooling,
     ReLU,
     Rounding,
 )
+from fewbits.bitexact.window_tables import window_tables
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Format
 
@@ -28,6 +28,9 @@ FloatArray = NDArray[np.float32]
 
 class FloatExecutor:
     """Executes a float network; on the CPU, wherever the images are."""
+
+    batch_size = 128
+    """Images at a time, if their memory allows."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         """Prepare the weights of the layers."""
@@ -122,7 +125,7 @@ def _pool(source: FloatArray, operation: MaxPool | AveragePool) -> FloatArray:
     """Pool maps of two dimensions; one dimension is a map of one row."""
     shape = (len(source) * operation.output_shape[0], *operation.input_shape[1:])
     maps = source.reshape(shape if len(shape) == 3 else (shape[0], 1, shape[1]))
-    rows, columns = _window_tables(operation)
+    rows, columns = window_tables(operation)
     out = np.empty((len(maps), len(rows), len(columns)), dtype=np.float32)
     if isinstance(operation, MaxPool):
         float_maximum(maps, rows, columns, out)
@@ -132,19 +135,6 @@ def _pool(source: FloatArray, operation: MaxPool | AveragePool) -> FloatArray:
         if operation.number_format is not None:
             out = _nearest(out.astype(np.float64), operation.number_format)
     return out.reshape(len(source), *operation.output_shape)
-
-
-def _window_tables(operation: Pooling) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Elements of the windows along rows and columns, -1 where there is padding."""
-    tables = [_table(windows, size) for windows, size in zip(operation.windows, operation.kernel, strict=True)]
-    return (np.zeros((1, 1), dtype=np.int64), tables[0]) if len(tables) == 1 else (tables[0], tables[1])
-
-
-def _table(windows: tuple[tuple[int, ...], ...], size: int) -> NDArray[np.int64]:
-    table = np.full((len(windows), size), -1, dtype=np.int64)
-    for row, window in zip(table, windows, strict=True):
-        row[: len(window)] = window
-    return table
 
 
 def _flushed(values: FloatArray) -> FloatArray:

@@ -50,7 +50,7 @@ class LayerArithmetic:
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
-        self.range = weight_range(layer.weight, layer.input_format.integer_limits, _integer_bias(layer))
+        self.range = weight_range(layer.weight, layer.input_format.integer_limits, integer_bias(layer))
         self.bound = magnitude(self.range)
         self._weights: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
@@ -131,6 +131,9 @@ def convolve(values: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
 class IntegerExecutor:
     """Executes an integer network's operations one by one."""
 
+    batch_size = 128
+    """Images at a time, if their memory allows."""
+
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self._operations = operations
         self._arithmetic = {op.name: LayerArithmetic(op) for op in operations if isinstance(op, Layer)}
@@ -155,22 +158,26 @@ class IntegerExecutor:
         return any(isinstance(u, Rounding) or (isinstance(u, ReLU) and self._is_rounded_later(u)) for u in users)
 
     def _execute(self, operation: Operation, source: Value) -> Value:
-        if isinstance(operation, InputRounding):
-            assert isinstance(source, Tensor)
-            return round_images(source, operation)
         if isinstance(operation, Layer):
             assert isinstance(source, Tensor)
             return self._arithmetic[operation.name].run(source)
-        if isinstance(operation, ReLU):
-            return _relu(source)
-        if isinstance(operation, Rounding):
-            return _round(source, operation)
-        if isinstance(operation, Flatten):
-            assert not isinstance(source, WideIntegers)
-            return source.reshape(len(source), *operation.output_shape)
-        assert isinstance(operation, (MaxPool, AveragePool))
-        assert not isinstance(source, WideIntegers)
-        return _pool(source, operation)
+        return execute(operation, source)
+
+
+def execute(operation: Operation, source: Value) -> Value:
+    """The result of any operation but a layer. Raises FormatError if an image holds NaN."""
+    if isinstance(operation, InputRounding):
+        assert isinstance(source, Tensor)
+        return round_images(source, operation)
+    if isinstance(operation, ReLU):
+        return _relu(source)
+    if isinstance(operation, Rounding):
+        return _round(source, operation)
+    assert not isinstance(source, WideIntegers)
+    if isinstance(operation, Flatten):
+        return source.reshape(len(source), *operation.output_shape)
+    assert isinstance(operation, (MaxPool, AveragePool))
+    return _pool(source, operation)
 
 
 def round_images(images: Tensor, operation: InputRounding) -> Tensor:
@@ -272,7 +279,8 @@ def divide_half_even(sums: ObjectArray, divisors: ObjectArray) -> ObjectArray:
     return quotient + up.astype(object)
 
 
-def _integer_bias(layer: Layer) -> tuple[int, ...] | None:
+def integer_bias(layer: Layer) -> tuple[int, ...] | None:
+    """The bias of a layer of an integer precision."""
     return None if layer.bias is None else tuple(int(value) for value in layer.bias)
 
 

@@ -116,7 +116,7 @@ class BitExactNetwork:
 
     def _batches(self, images: Tensor, batch_size: int | None) -> Iterator[Tensor]:
         self._check(images)
-        size = self._batch_size if batch_size is None else batch_size
+        size = self._batch_size(images.device) if batch_size is None else batch_size
         if size < 1:
             raise DataError(f"batch_size must be at least 1, not {size}")
         with exact_arithmetic(images.device):
@@ -133,10 +133,9 @@ class BitExactNetwork:
         if not images.is_floating_point():
             raise DataError(f"images must be normalized floats, not {images.dtype}")
 
-    @cached_property
-    def _batch_size(self) -> int:
+    def _batch_size(self, device: torch.device) -> int:
         largest = max(_elements(operation) for operation in self._operations)
-        return max(1, min(256, _MEMORY_ELEMENTS // largest))
+        return max(1, min(self._executor(device).batch_size, _MEMORY_ELEMENTS // largest))
 
     @cached_property
     def _executors(self) -> dict[str, Executor]:
