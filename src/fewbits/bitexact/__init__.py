@@ -1,5 +1,6 @@
 """The bit-exact network: exactly what the hardware computes, lowered from a quantized torch module."""
 
+from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.operations import (
@@ -20,6 +21,7 @@ __all__ = [
     "AveragePool",
     "BitExactNetwork",
     "Convolution",
+    "Difference",
     "ExactValues",
     "Flatten",
     "InputRounding",
@@ -30,5 +32,6 @@ __all__ = [
     "Pooling",
     "ReLU",
     "Rounding",
+    "first_difference",
     "lower",
 ]

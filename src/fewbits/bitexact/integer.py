@@ -33,7 +33,7 @@ from fewbits.bitexact.operations import (
     ReLU,
     Rounding,
 )
-from fewbits.bitexact.wide import LIMB_BITS, WideIntegers, split_values, split_weight
+from fewbits.bitexact.wide import LIMB_BITS, WideIntegers, as_objects, split_values, split_weight
 from fewbits.errors import FormatError
 from fewbits.formats import Format
 
@@ -211,7 +211,7 @@ def _pool(source: Tensor | ObjectArray, operation: MaxPool | AveragePool) -> Ten
     if isinstance(source, Tensor) and operation.number_format is not None:
         return _average(source, operation)
     is_tensor = isinstance(source, Tensor)
-    values = source.to(torch.int64).cpu().numpy().astype(object) if isinstance(source, Tensor) else source
+    values = as_objects(source.cpu().numpy()) if isinstance(source, Tensor) else source
     sums = _windowed(values, operation, np.sum)
     averages = divide_half_even(sums, operation.divisors.astype(object))
     return torch.from_numpy(averages.astype(np.float64)) if is_tensor else averages
@@ -241,7 +241,7 @@ def _average(source: Tensor, operation: AveragePool) -> Tensor:
 
 def _average_of_fractions(source: Tensor, operation: AveragePool, number_format: Format) -> Tensor:
     """The same, for powers of two so large that sums leave float64."""
-    values = np.frompyfunc(int, 1, 1)(source.cpu().numpy()).astype(object)
+    values = as_objects(source.cpu().numpy())
     quotients = _windowed(values, operation, np.sum) * Fraction(1) / operation.divisors.astype(object)
     nearest = np.frompyfunc(lambda quotient: float(number_format.nearest(quotient)), 1, 1)(quotients)
     return torch.from_numpy(nearest.astype(np.float64)).to(source.device)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fewbits.bitexact.accumulator import format_range, twos_complement_bits, weight_range
 from fewbits.bitexact.geometry import convolution_length
 from fewbits.bitexact.operations import Convolution, Layer, Linear, Operation
+from fewbits.bitexact.wide import as_objects
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer
@@ -88,8 +89,7 @@ def integers_of_codes(codes: Tensor, number_format: Format) -> NDArray[Any]:
         if widest <= np.iinfo(dtype).max:
             return number_format.to_integers(codes).numpy().astype(dtype)
     # Only pow2-8 is wider: its powers are exact in float64.
-    numbers = number_format.decode(codes).numpy()
-    return np.frompyfunc(int, 1, 1)(numbers).astype(object).reshape(numbers.shape)
+    return as_objects(number_format.decode(codes).numpy())
 
 
 def _biases(bias: Tensor, quantized: QuantizedLayer) -> tuple[int, ...] | tuple[float, ...]:

@@ -5,18 +5,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from fewbits.bitexact.executors import Executor, choose_executor
+from fewbits.bitexact.integer import Value
 from fewbits.bitexact.operations import Convolution, Layer, ObjectArray, Operation
+from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
 from fewbits.formats import Precision
 
@@ -26,6 +27,9 @@ ExactValues = Tensor | ObjectArray
 _MEMORY_ELEMENTS = 2**22
 """Elements that one batch of the largest operation may take: 32 MiB in float64, which stays below malloc's largest
 threshold for giving memory back to the system after each use (glibc's M_MMAP_THRESHOLD)."""
+
+
+_INT64_END = 2**63
 
 
 class BitExactNetwork:
@@ -93,7 +97,7 @@ class BitExactNetwork:
     def accumulators(self, images: Tensor, *, batch_size: int | None = None) -> ExactValues:
         """The logits as exact integers, without their radix point; see `run`.
 
-        Returns int64, or Python integers if an accumulator is wider than 64 bits; float32 in a float precision.
+        Returns int64, or Python integers if one does not fit 64 bits; float32 in a float precision.
         """
         batches = [
             exact_values(self._executor(images.device).logits(batch)) for batch in self._batches(images, batch_size)
@@ -152,8 +156,8 @@ class BitExactNetwork:
 
 
 @contextmanager
-def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast, and float32 products in float32, whatever a program has switched on for speed."""
+def exact_arithmetic(device: torch.device) -> Generator[None]:
+    """No gradients, no autocast, float32 products in float32, no NNPACK (its convolutions are Winograd's)."""
     switches: list[Any] = [
         torch.backends.cuda.matmul,
         torch.backends.cudnn.conv,
@@ -164,26 +168,29 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
     try:
         for switch in switches:
             switch.fp32_precision = "ieee"
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        with (
+            torch.inference_mode(),
+            torch.backends.nnpack.flags(enabled=False),
+            torch.autocast(device.type, enabled=False),
+        ):
             yield
     finally:
         for switch, precision in zip(switches, before, strict=True):
             switch.fp32_precision = precision
 
 
-def exact_values(value: Any) -> ExactValues:
-    """An executor's result as int64 if it fits, Python integers if not; float32 stays."""
-    if not isinstance(value, Tensor):
-        return _narrowed(np.asarray(value, dtype=object))
-    if value.dtype == torch.float32:
-        return value.clone()
-    if value.numel() and value.abs().max() >= 2**63:
-        return np.frompyfunc(int, 1, 1)(value.cpu().numpy()).astype(object)
-    return value.to(torch.int64)
-
-
-def _narrowed(value: ObjectArray) -> ExactValues:
-    return value
+def exact_values(value: Value) -> ExactValues:
+    """An executor's result as int64 if all of it fits, Python integers if not; float32 stays."""
+    if isinstance(value, WideIntegers):
+        value = value.to_objects()
+    if isinstance(value, Tensor):
+        if value.dtype == torch.float32:
+            return value.clone()
+        if value.numel() == 0 or value.abs().max() < _INT64_END:
+            return value.to(torch.int64)
+        return as_objects(value.cpu().numpy())
+    fits = all(-_INT64_END <= number < _INT64_END for number in value.flat)
+    return torch.from_numpy(value.astype(np.int64)) if fits else value
 
 
 def _joined(batches: list[ExactValues]) -> ExactValues:
@@ -191,9 +198,9 @@ def _joined(batches: list[ExactValues]) -> ExactValues:
     tensors = [batch for batch in batches if isinstance(batch, Tensor)]
     if len(tensors) == len(batches):
         return torch.cat(tensors)
-    arrays = [batch.cpu().numpy().astype(object) if isinstance(batch, Tensor) else batch for batch in batches]
-    joined: NDArray[np.object_] = np.concatenate(arrays)
-    return joined
+    return np.concatenate(
+        [as_objects(batch.cpu().numpy()) if isinstance(batch, Tensor) else batch for batch in batches]
+    )
 
 
 def _elements(operation: Operation) -> int:

@@ -81,6 +81,13 @@ class WideIntegers:
         return np.asarray(total, dtype=object)
 
 
+def as_objects(numbers: NDArray[Any]) -> ObjectArray:
+    """Integers of any type, floats that are integers among them, as Python integers in the same shape."""
+    result: ObjectArray = np.empty(numbers.shape, dtype=object)
+    result.flat = [int(number) for number in numbers.flat]
+    return result
+
+
 def split_weight(weight: NDArray[Any]) -> list[NDArray[np.float64]]:
     """Weights as signed limbs: their sum of limb[i] * 2**(16 * i), each of at most 2**15 in magnitude.
 
