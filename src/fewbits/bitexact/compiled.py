@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import numba
 
-Function = TypeVar("Function", bound=Callable[..., object])
 
-
-def compiled(function: Function) -> Function:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """The compiled function. Never with fast-math: sums keep their order and every rounding its place."""
     try:
         return numba.njit(nogil=True, cache=True)(function)
@@ -20,6 +18,6 @@ def compiled(function: Function) -> Function:
         return numba.njit(nogil=True)(function)
 
 
-def inlined(function: Function) -> Function:
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """A compiled function whose code is put where it is called."""
     return numba.njit(inline="always")(function)

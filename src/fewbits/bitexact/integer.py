@@ -6,6 +6,8 @@ limbs of both operands in float64 otherwise. Fast convolution algorithms (Winogr
 convolutions are unfolded.
 """
 
+# torch's and numpy's conversions into each other are only partly typed.
+# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import math
@@ -242,9 +244,9 @@ def _average(source: Tensor, operation: AveragePool) -> Tensor:
 def _average_of_fractions(source: Tensor, operation: AveragePool, number_format: Format) -> Tensor:
     """The same, for powers of two so large that sums leave float64."""
     values = as_objects(source.cpu().numpy())
-    quotients = _windowed(values, operation, np.sum) * Fraction(1) / operation.divisors.astype(object)
-    nearest = np.frompyfunc(lambda quotient: float(number_format.nearest(quotient)), 1, 1)(quotients)
-    return torch.from_numpy(nearest.astype(np.float64)).to(source.device)
+    quotients: ObjectArray = _windowed(values, operation, np.sum) * Fraction(1) / operation.divisors.astype(object)
+    nearest = np.array([float(number_format.nearest(quotient)) for quotient in quotients.flat])
+    return torch.from_numpy(nearest.reshape(quotients.shape)).to(source.device)
 
 
 def _window_sums(source: Tensor, operation: AveragePool) -> Tensor:
@@ -264,7 +266,7 @@ def _windowed(values: ObjectArray, operation: Pooling, reduce: Any) -> ObjectArr
     result: ObjectArray = np.empty(shape, dtype=object)
     windows = operation.windows
     for position in np.ndindex(*operation.output_shape[1:]):
-        part = values
+        part: Any = values
         for axis, (index, along) in enumerate(zip(position, windows, strict=True)):
             part = np.take(part, along[index], axis=axis + 2)
         result[(slice(None), slice(None), *position)] = reduce(part, axis=tuple(range(2, values.ndim)))

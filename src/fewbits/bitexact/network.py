@@ -158,12 +158,8 @@ class BitExactNetwork:
 @contextmanager
 def exact_arithmetic(device: torch.device) -> Generator[None]:
     """No gradients, no autocast, float32 products in float32, no NNPACK (its convolutions are Winograd's)."""
-    switches: list[Any] = [
-        torch.backends.cuda.matmul,
-        torch.backends.cudnn.conv,
-        torch.backends.mkldnn.matmul,
-        torch.backends.mkldnn.conv,
-    ]
+    backends: Any = torch.backends
+    switches = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fewbits.bitexact.geometry import average_divisors, pooling_windows
 from fewbits.formats import Format
 
-ObjectArray = NDArray[np.object_]
+ObjectArray = NDArray[Any]
 """Python integers, for what is wider than 64 bits."""
 
 

@@ -82,4 +82,4 @@ def _adaptive(name: str, shape: tuple[int, ...], module: Any) -> dict[str, Any]:
 
 def _each(setting: Any, dimensions: int) -> tuple[Any, ...]:
     """One entry a dimension."""
-    return tuple(setting) if isinstance(setting, (tuple, list)) else (setting,) * dimensions
+    return (setting,) * dimensions if setting is None or isinstance(setting, int) else tuple(setting)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +79,7 @@ class _Tracer(fx.Tracer):
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def _evaluating(network: nn.Module) -> Generator[None]:
     """Evaluation mode for a while: `self.training` is read while tracing."""
     modes = {module: module.training for module in network.modules()}
     network.eval()

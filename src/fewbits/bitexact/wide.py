@@ -83,9 +83,9 @@ class WideIntegers:
 
 def as_objects(numbers: NDArray[Any]) -> ObjectArray:
     """Integers of any type, floats that are integers among them, as Python integers in the same shape."""
-    result: ObjectArray = np.empty(numbers.shape, dtype=object)
-    result.flat = [int(number) for number in numbers.flat]
-    return result
+    result: ObjectArray = np.empty(numbers.size, dtype=object)
+    result[:] = [int(number) for number in numbers.flat]
+    return result.reshape(numbers.shape)
 
 
 def split_weight(weight: NDArray[Any]) -> list[NDArray[np.float64]]:
