@@ -268,7 +268,7 @@ def _windowed(values: ObjectArray, operation: Pooling, reduce: Any) -> ObjectArr
     for position in np.ndindex(*operation.output_shape[1:]):
         part: Any = values
         for axis, (index, along) in enumerate(zip(position, windows, strict=True)):
-            part = np.take(part, along[index], axis=axis + 2)
+            part = np.take(part, list(along[int(index)]), axis=axis + 2)
         result[(slice(None), slice(None), *position)] = reduce(part, axis=tuple(range(2, values.ndim)))
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -25,9 +26,6 @@ _VANISHING = (
     nn.FeatureAlphaDropout,
 )
 """Modules that do nothing in evaluation."""
-
-_IMAGE_RANK = {nn.Conv2d: 3, nn.Conv1d: 2, nn.Linear: 1}
-"""Dimensions of one image by the kind of layer that takes it."""
 
 
 def lower(module: QuantizedModel, example: Tensor) -> BitExactNetwork:
@@ -201,24 +199,25 @@ def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
     """Shape of one image, from an image or a batch of them."""
     if not isinstance(example, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise DataError(f"an example is a tensor of one image or a batch of images, not {type(example).__name__}")
-    rank = _image_rank(traced)
+    kind = _first_shaped(traced)
     shape = tuple(example.shape)
-    if rank is None:  # flattened first: an image of one dimension, or of three
-        rank = 1 if len(shape) <= 2 else 3
+    if isinstance(kind, nn.Linear):  # perhaps behind a flatten: the image is what has as many values as it has inputs
+        candidates = [rest for rest in (shape[1:], shape) if math.prod(rest) == kind.in_features]
+        if not candidates:
+            raise DataError(
+                f"the example has shape {shape}: give an image of {kind.in_features} values, or a batch of them"
+            )
+        return candidates[0]
+    rank = 3 if type(kind).__name__.endswith("2d") else 2
     if len(shape) not in (rank, rank + 1) or 0 in shape[len(shape) - rank :]:
         raise DataError(f"the example has shape {shape}: give one image of {rank} dimensions, or a batch of them")
     return shape[len(shape) - rank :]
 
 
-def _image_rank(traced: Trace) -> int | None:
-    """Dimensions of one image, from the first call that fixes them."""
+def _first_shaped(traced: Trace) -> nn.Module:
+    """The first module that takes images of a certain number of dimensions."""
     for call in traced.calls:
         module = call.module.layer if isinstance(call.module, QuantizedLayer) else call.module
-        if isinstance(module, (nn.Flatten, Reshape)):
-            return None
-        for kind, rank in _IMAGE_RANK.items():
-            if isinstance(module, kind):
-                return rank
-        if isinstance(module, POOLING):
-            return 3 if type(module).__name__.endswith("2d") else 2
-    return None
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear, *POOLING)):
+            return module
+    raise ModelError("the network has no layer: there is nothing to lower")

@@ -65,8 +65,8 @@ def _execute(operation: Operation, source: Numbers, is_float: bool) -> Numbers:
 
 def _nearest(value: Any, exponent: int, number_format: Format) -> Any:
     """Nearest number of a format to value * 2**exponent, as an integer; as float32 for a float format."""
-    number = number_format.quantize_scalar(Fraction(float(value) if isinstance(value, np.floating) else value)
-                                           * Fraction(2) ** exponent)  # fmt: skip
+    exact = Fraction(value if isinstance(value, int) else float(value)) * Fraction(2) ** exponent
+    number = number_format.quantize_scalar(exact)
     return np.float32(float(number)) if number_format.family == "float" else int(number)
 
 
@@ -74,7 +74,7 @@ def _layer(layer: Layer, source: Numbers, add: Callable[[list[tuple[Any, Any]], 
     """Sum the products of every output in the order input channel, kernel row, kernel column."""
     result: Numbers = np.empty(layer.output_shape, dtype=object)
     for index in np.ndindex(*layer.output_shape):
-        bias = 0 if layer.bias is None else layer.bias[index[0]]
+        bias: Any = 0 if layer.bias is None else layer.bias[index[0]]
         result[index] = add(list(_operands(layer, source, index)), bias)
     return result
 

@@ -1,0 +1,114 @@
+"""Random small networks, quantized and calibrated, as hypothesis strategies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import fewbits as fb
+from fewbits.quantize import QuantizedModel
+
+INTEGER_FORMATS = ("fixed2", "fixed4", "fixed8", "fixed16", "fixed24", "fixed32", "pow2-3", "pow2-6", "pow2-8")
+INTEGER_FORMATS = (*INTEGER_FORMATS, "ternary", "binary")
+INTEGER_PRECISIONS = (
+    *("fixed4", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "pow2-8/fixed32", "binary/fixed16", "ternary/fixed8"),
+    *("fixed8/pow2-4", "pow2-8", "fixed8/binary", "fixed4/ternary", "binary", "fixed32/fixed4", "fixed4/fixed32"),
+)
+FLOAT_PRECISIONS = ("float32", "float16", "bfloat16", "fp8-e4m3", "fp8-e5m2", "float-e3m2")
+
+
+@dataclass
+class Case:
+    """A quantized network and images for it."""
+
+    model: QuantizedModel
+    images: Tensor
+
+
+@st.composite
+def networks(draw: st.DrawFn, precisions: tuple[str, ...], mixed: bool = False) -> Case:
+    """One to three layers of random geometry; every layer of its own precision if `mixed`."""
+    torch.manual_seed(draw(st.integers(0, 2**20)))
+    dimensions = draw(st.sampled_from((1, 2, 2)))
+    channels = draw(st.integers(1, 4))
+    shape = (channels, *(draw(st.integers(4, 8)) for _ in range(dimensions)))
+    modules: list[nn.Module] = []
+    value = torch.zeros(1, *shape)
+    for _ in range(draw(st.integers(0, 2))):
+        for module in draw(_convolutional_block(dimensions, value.shape[1])):
+            try:
+                after = module(value)
+            except RuntimeError:  # does not fit into what is left of the image
+                continue
+            modules.append(module)
+            value = after
+    if not modules or draw(st.booleans()):
+        modules += [nn.Flatten(), nn.Linear(value[0].numel(), draw(st.integers(1, 5)), bias=draw(st.booleans()))]
+    if draw(st.booleans()):
+        modules.append(nn.ReLU())
+    if not any(isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d)) for module in modules):
+        modules += [nn.Flatten(), nn.Linear(value[0].numel(), 3)]
+    model = fb.quantize(nn.Sequential(*modules), draw(st.sampled_from(precisions)))
+    if mixed:
+        _mix(draw, model, precisions)
+    images = torch.randn(2, *shape) * draw(st.sampled_from((0.01, 1.0, 50.0)))
+    fb.calibrate(model, images)
+    if draw(st.booleans()):  # radix points off the calibrated ones: saturation, left shifts
+        for layer in model.layers.values():
+            layer.input_fraction_bits += draw(st.integers(-4, 4))
+            layer.weight_fraction_bits += draw(st.integers(-2, 4))
+    return Case(model, images)
+
+
+def _mix(draw: st.DrawFn, model: QuantizedModel, precisions: tuple[str, ...]) -> None:
+    for name, layer in model.layers.items():
+        precision = fb.parse_precision(draw(st.sampled_from(precisions)))
+        parent, _, child = name.rpartition(".")
+        replacement = type(layer)(layer.layer, precision, name)
+        setattr(model.network.get_submodule(parent), child, replacement)
+
+
+@st.composite
+def _convolutional_block(draw: st.DrawFn, dimensions: int, channels: int) -> list[nn.Module]:
+    """A convolution, then ReLU and pooling in either order, each of them or not."""
+    groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
+    outputs = groups * draw(st.integers(1, 3))
+    kernel = tuple(draw(st.integers(1, 3)) for _ in range(dimensions))
+    dilation = draw(st.integers(1, 2))
+    same = draw(st.booleans()) and draw(st.booleans())
+    convolution = (nn.Conv1d, nn.Conv2d)[dimensions - 1](
+        channels,
+        outputs,
+        kernel,
+        stride=1 if same else draw(st.integers(1, 2)),
+        padding="same" if same else draw(st.integers(0, 2)),
+        dilation=dilation,
+        groups=groups,
+        bias=draw(st.booleans()),
+    )
+    rest: list[nn.Module] = []
+    if draw(st.booleans()):
+        rest.append(nn.ReLU())
+    if draw(st.booleans()):
+        rest.append(draw(_pooling(dimensions)))
+    return [convolution, *(reversed(rest) if draw(st.booleans()) else rest)]
+
+
+@st.composite
+def _pooling(draw: st.DrawFn, dimensions: int) -> nn.Module:
+    kernel = draw(st.integers(1, 3))
+    settings = {
+        "kernel_size": kernel,
+        "stride": draw(st.integers(1, 3)),
+        "padding": draw(st.integers(0, kernel // 2)),
+        "ceil_mode": draw(st.booleans()),
+    }
+    if draw(st.booleans()):
+        return (nn.MaxPool1d, nn.MaxPool2d)[dimensions - 1](dilation=draw(st.integers(1, 2)), **settings)
+    settings["count_include_pad"] = draw(st.booleans())
+    if dimensions == 2 and draw(st.booleans()):
+        settings["divisor_override"] = draw(st.integers(1, 7))
+    return (nn.AvgPool1d, nn.AvgPool2d)[dimensions - 1](**settings)
