@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from fewbits.formats import STUDY_PRECISIONS, parse_precision
+from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, Technology
 from fewbits.study import RunResult
 
 MakeResult = Callable[..., RunResult]
@@ -47,3 +49,39 @@ def make_result() -> MakeResult:
         versions={"fewbits": "0.1.0"},
     )
     return lambda **changes: dataclasses.replace(made, **changes)
+
+
+def round_technology(precisions: Iterable[str]) -> Technology:
+    """A technology table of round figures; energies go with the weights' bits so that precisions differ."""
+
+    def datapath(precision: str) -> DatapathCost:
+        bits = parse_precision(precision).weights.bits
+        components = {
+            name: ComponentCost(cells=10, area_um2=100.0 * bits, leakage_uw=0.5, energy_pj=0.1 * bits)
+            for name in LOGIC_COMPONENTS
+        }
+        return DatapathCost(
+            precision=precision,
+            components=components,
+            cell_counts={},
+            accumulator_bits=32,
+            longest_path_ns=3.0,
+            clock_mhz=250.0,
+            meets_target=True,
+            pipeline_stages=4,
+            accumulate_cycles=1,
+            multiplier="round figures",
+            activity=0.1,
+        )
+
+    macro = MacroCost("ram", 64, 64, 2, 10_000.0, 3.0, 5.0, 2.0, 2.0)
+    return Technology(
+        name="round",
+        process="none",
+        voltage_v=1.2,
+        temperature_c=25.0,
+        target_clock_mhz=250.0,
+        datapaths={precision: datapath(precision) for precision in precisions},
+        macros=(macro,),
+        provenance={"made by": "a test"},
+    )

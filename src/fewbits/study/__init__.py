@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
 from fewbits.study.spec import PRESETS, StudySpec, load_study
 from fewbits.study.store import read_failures, read_results, read_study
@@ -11,10 +12,13 @@ __all__ = [
     "PRESETS",
     "FailedRun",
     "RunResult",
+    "StudyInterrupted",
+    "StudyOutcome",
     "StudyRecord",
     "StudySpec",
     "load_study",
     "read_failures",
     "read_results",
     "read_study",
+    "run_study",
 ]

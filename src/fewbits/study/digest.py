@@ -1,0 +1,39 @@
+"""Hashes of what defines a run: a data set's content, a fresh network, a definition."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewbits.data import Dataset
+
+
+def data_sha256(dataset: Dataset) -> str:
+    """Hash of all images, labels and the normalization: what a network sees of a data set."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    tensors = [tensor for split in splits for tensor in (split.images, split.labels)]
+    return _sha256(json.dumps([dataset.classes, dataset.mean, dataset.scale]), tensors)
+
+
+def network_sha256(network: nn.Module) -> str:
+    """Hash of a network's modules and weights. What its `forward` does beyond its modules is not in it."""
+    state = network.state_dict()
+    return _sha256(f"{network!r} {list(state)}", state.values())
+
+
+def json_sha256(definition: dict[str, Any]) -> str:
+    """Hash of a definition in canonical JSON. Raises ValueError for NaN and infinity."""
+    return _sha256(json.dumps(definition, sort_keys=True, separators=(",", ":"), allow_nan=False), ())
+
+
+def _sha256(text: str, tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

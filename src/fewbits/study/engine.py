@@ -1,0 +1,209 @@
+"""`run_study`: run what a study lacks on worker processes, and keep the results; only this process writes the store."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewbits.errors import StudyError
+from fewbits.study.events import (
+    FLOAT_TRAINING,
+    Event,
+    FloatNetworkTrained,
+    Observer,
+    RunFailed,
+    RunFinished,
+    StudyStarted,
+    TaskLabel,
+    TaskProgress,
+    TaskStarted,
+)
+from fewbits.study.lock import folder_lock
+from fewbits.study.pool import Pool
+from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
+from fewbits.study.store import Store
+
+if TYPE_CHECKING:
+    from fewbits.study.plan import Plan, Run, Training
+    from fewbits.study.spec import StudySpec
+    from fewbits.study.worker import Message, Task
+    from fewbits.train import Progress
+
+
+@dataclass(frozen=True)
+class StudyOutcome:
+    """How a study ended: all its runs are in one of the two, in the study's order."""
+
+    results: tuple[RunResult, ...]
+    failed: tuple[FailedRun, ...]
+
+
+class StudyInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a study ran. Workers are stopped, the store is whole; the message says how to go on."""
+
+
+def _ignore(_: Event) -> None:
+    """Tell nobody."""
+
+
+def run_study(
+    spec: StudySpec, out: str | Path, workers: int | None = None, observer: Observer = _ignore
+) -> StudyOutcome:
+    """Run a study into a folder, from wherever it stands there.
+
+    Finished runs are not repeated, failed ones are tried again, and those that were cut off go on from the last epoch's
+    checkpoint. Results depend neither on the number of workers nor on interruptions.
+    out: made if it is not there. workers: processes of one thread each; None takes one for each core this process may
+    use. observer: told of each step.
+    Raises StudyError if the study or the folder cannot be used, in which case nothing in the folder is lost;
+    StudyInterrupted (a KeyboardInterrupt) on Ctrl-C.
+    """
+    if workers is not None and workers < 1:
+        raise StudyError(f"workers must be at least 1, not {workers}")
+    from fewbits.study.networks import remove_leftovers  # here and below: loads torch
+    from fewbits.study.plan import make_plan
+
+    folder = Path(out)
+    with folder_lock(folder), Store(folder) as store:
+        plan = make_plan(spec)
+        remove_leftovers(folder)
+        store.plan(spec.name, spec.definition(), plan.rests_on, [(run.key, run.definition) for run in plan.runs])
+        schedule = _Schedule(plan, store.finished_keys())
+        size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
+        observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, size))
+        try:
+            with Pool(folder, size) as pool:
+                _Engine(schedule, store, pool, observer).work()
+        except KeyboardInterrupt:
+            raise StudyInterrupted(
+                f"interrupted: {len(store.finished_keys())} finished runs are kept in {str(folder)!r}; "
+                "the same command goes on from there"
+            ) from None
+        return StudyOutcome(store.results(), store.failures())
+
+
+class _Schedule:
+    """Which tasks are left and which of them can start: a run waits for its float network."""
+
+    def __init__(self, plan: Plan, finished: frozenset[str]) -> None:
+        left = [run for run in plan.runs if run.key not in finished]
+        self.finished = len(plan.runs) - len(left)
+        self.waiting = {
+            training.key: runs
+            for training in plan.float_trainings
+            if (runs := [run for run in left if run.float_training.key == training.key])
+        }
+        """Runs by the key of the float network that they wait for."""
+
+        trainings = [training for training in plan.float_trainings if training.key in self.waiting]
+        self.ready: deque[Task] = deque(trainings)
+        self.count = len(trainings) + len(left)
+        self.epochs = sum(training.epochs for training in trainings) + sum(_epochs(run) for run in left)
+
+
+class _Engine:
+    """Moves tasks to workers and results into the store."""
+
+    def __init__(self, schedule: _Schedule, store: Store, pool: Pool, observer: Observer) -> None:
+        self._schedule = schedule
+        self._store = store
+        self._pool = pool
+        self._observer = observer
+        self._busy = 0
+
+    def work(self) -> None:
+        """Until no task is left."""
+        self._give_out()
+        while self._busy:
+            for task, message in self._pool.messages():
+                self._handle(task, message)
+                self._give_out()
+
+    def _give_out(self) -> None:
+        """Give ready tasks to free workers."""
+        ready = self._schedule.ready
+        while ready and self._pool.give(ready[0]):
+            task = ready.popleft()
+            self._busy += 1
+            if not _is_float_training(task):
+                self._store.set_running(task.key)
+            self._observer(TaskStarted(_label(task), _epochs(task)))
+
+    def _handle(self, task: Task, message: Message | str) -> None:
+        from fewbits.study.networks import TrainingOutcome
+        from fewbits.train import Progress
+
+        if isinstance(message, Progress):
+            self._observer(_progress(task, message))
+            return
+        self._pool.release(task)
+        self._busy -= 1
+        match message:
+            case RunResult():
+                self._store.set_finished(message)
+                self._observer(RunFinished(_label(task), message))
+            case TrainingOutcome():
+                self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
+                self._observer(FloatNetworkTrained(_label(task), message.validation_accuracy_percent))
+            case _:
+                self._fail(task, message if isinstance(message, str) else message.error)
+
+    def _fail(self, task: Task, error: str) -> None:
+        """Note a failed run, or all runs that wait for a failed float network."""
+        if _is_float_training(task):
+            for run in self._schedule.waiting.pop(task.key):
+                self._fail_run(run, f"its float network was not trained: {error}")
+        else:
+            self._fail_run(task, error)
+
+    def _fail_run(self, run: Task, error: str) -> None:
+        self._store.set_failed(run.key, error)
+        label = _label(run)
+        failure = FailedRun(
+            key=run.key,
+            model=label.model,
+            data=label.data,
+            precision=label.precision,
+            recipe=label.recipe,
+            seed=label.seed,
+            error=error,
+        )
+        self._observer(RunFailed(label, failure))
+
+
+def _is_float_training(task: Task) -> bool:
+    from fewbits.study.plan import Training
+
+    return isinstance(task, Training)
+
+
+def _training(task: Task) -> Training:
+    from fewbits.study.plan import Run
+
+    return task.training if isinstance(task, Run) else task
+
+
+def _epochs(task: Run | Training) -> int:
+    """Epochs to train at most; none for float32's run, whose network is a task of its own."""
+    training = _training(task)
+    return 0 if training is not task and training.recipe == FLOAT_RECIPE else training.epochs
+
+
+def _label(task: Task) -> TaskLabel:
+    training = _training(task)
+    recipe = FLOAT_TRAINING if training is task else training.recipe
+    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed)
+
+
+def _progress(task: Task, progress: Progress) -> TaskProgress:
+    return TaskProgress(
+        label=_label(task),
+        epoch=progress.epoch,
+        epochs=progress.epochs,
+        epochs_done=progress.epoch - 1 + progress.batch / progress.batches,
+        loss=progress.loss,
+        validation_accuracy_percent=progress.validation_accuracy_percent,
+    )

@@ -1,0 +1,101 @@
+"""What a study tells while it runs. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
+
+FLOAT_TRAINING = "float training"
+
+
+@dataclass(frozen=True)
+class TaskLabel:
+    """A task, for people."""
+
+    model: str
+    data: str
+    precision: str
+    recipe: str
+    """A run's recipe; FLOAT_TRAINING for the training of a float network."""
+
+    seed: int
+
+    def __str__(self) -> str:
+        what = self.recipe if self.recipe == FLOAT_TRAINING else self.precision
+        recipe = "" if self.recipe in (FLOAT_TRAINING, FLOAT_RECIPE) else f" {self.recipe}"
+        return f"{self.model} {self.data} {what}{recipe} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyStarted:
+    """The plan stands and workers start."""
+
+    name: str
+    runs: int
+    """In the study."""
+
+    finished: int
+    """Of these, before this start."""
+
+    epochs: int
+    """Still to be trained at most, over all tasks."""
+
+    workers: int
+
+
+@dataclass(frozen=True)
+class TaskStarted:
+    """A worker has taken a task."""
+
+    label: TaskLabel
+    epochs: int
+    """Planned."""
+
+
+@dataclass(frozen=True)
+class TaskProgress:
+    """A task goes on."""
+
+    label: TaskLabel
+    epoch: int
+    """Under way, from 1."""
+
+    epochs: int
+    epochs_done: float
+    """Whole epochs and the part of the one under way."""
+
+    loss: float
+    validation_accuracy_percent: float | None
+    """Of the last epoch that was validated."""
+
+
+@dataclass(frozen=True)
+class FloatNetworkTrained:
+    """A float network stands; the runs that start from it can begin."""
+
+    label: TaskLabel
+    validation_accuracy_percent: float
+
+
+@dataclass(frozen=True)
+class RunFinished:
+    """A run's figures are stored."""
+
+    label: TaskLabel
+    result: RunResult
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """A run has failed; the study goes on."""
+
+    label: TaskLabel
+    failure: FailedRun
+
+
+Event = StudyStarted | TaskStarted | TaskProgress | FloatNetworkTrained | RunFinished | RunFailed
+
+Observer = Callable[[Event], None]
+"""Called in the process that runs the study, between its steps: it should return at once."""

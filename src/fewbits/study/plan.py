@@ -1,0 +1,274 @@
+"""From a study to its tasks: every network to train and every run to evaluate, each keyed by all that defines it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from fewbits import __version__, data, models
+from fewbits.bitexact import lower
+from fewbits.data import Dataset
+from fewbits.errors import FewbitsError, StudyError
+from fewbits.formats import Precision, parse_precision
+from fewbits.hardware import Accelerator, Technology, load_technology
+from fewbits.quantize import quantize
+from fewbits.study.digest import data_sha256, json_sha256, network_sha256
+from fewbits.study.result import FLOAT_RECIPE
+from fewbits.study.spec import StudySpec
+from fewbits.train import TrainSettings
+
+_FORMAT = 1
+"""Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
+
+_BASELINE = "float32"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network to train: a float one, or one at a precision by a recipe."""
+
+    key: str
+    """Hash of all that defines the trained weights: equal keys, equal weights."""
+
+    model: str
+    data: str
+    data_sha256: str
+    """Hash of the images and labels that the plan saw."""
+
+    precision: str
+    recipe: str
+    """FLOAT_RECIPE, or one of `fewbits.train.RECIPES`."""
+
+    seed: int
+    settings: TrainSettings
+
+    @property
+    def stem(self) -> str:
+        """A file name for the trained network: readable, then unique."""
+        words = (self.model, self.data, self.recipe, self.precision, f"seed{self.seed}", self.key[:16])
+        return "-".join(
+            re.sub(r"[^A-Za-z0-9.+]+", "_", Path(word).name if word == self.data else word) for word in words
+        )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs at most."""
+        return 0 if self.recipe == "post-training" else self.settings.epochs
+
+
+@dataclass(frozen=True)
+class Run:
+    """A point of the study: a trained network to lower, test and cost."""
+
+    key: str
+    """Hash of all that defines the result."""
+
+    training: Training
+    """For float32, the same as `float_training`."""
+
+    float_training: Training
+    technology: str
+    technology_sha256: str
+    accelerator: Accelerator
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What defines the run, as JSON takes it."""
+        return {
+            "model": self.training.model,
+            "data": self.training.data,
+            "precision": self.training.precision,
+            "recipe": self.training.recipe,
+            "seed": self.training.seed,
+            "settings": asdict(self.training.settings),
+            "training": self.training.key,
+            "float_training": self.float_training.key,
+            "technology": {"name": self.technology, "sha256": self.technology_sha256},
+            "accelerator": asdict(self.accelerator),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All tasks of a study. A run can start when its float network is trained."""
+
+    float_trainings: tuple[Training, ...]
+    runs: tuple[Run, ...]
+    """In the order of the study: model, data, precision, recipe, seed."""
+
+    rests_on: dict[str, Any]
+    """`data`, `technology` and `versions`, as `StudyRecord` has them."""
+
+
+def make_plan(spec: StudySpec) -> Plan:
+    """Check every name in a study by loading what it stands for, and lay out the tasks.
+
+    Each model is tried on one image of each data set and lowered, so that what cannot work shows before any training.
+    Raises StudyError in one line: where the study came from, the key, what was given, what is allowed.
+    """
+    technology = _checked(spec, "technology", lambda: load_technology(spec.technology))
+    accelerator = _checked(spec, "accelerator", lambda: Accelerator(**spec.accelerator.given()))
+    precisions = [
+        _checked(spec, "precisions", lambda text=text: _precision(text, technology)) for text in spec.precisions
+    ]
+    if len({one.name for one in precisions}) < len(precisions):
+        raise StudyError(f"{spec.source}: key 'precisions': {', '.join(spec.precisions)} names a precision twice")
+    settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *spec.recipes)}
+    datasets = {name: _checked(spec, "data", lambda name=name: data.load(name)) for name in spec.data}
+    digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
+    cost_basis = (spec.technology, json_sha256(asdict(technology)), accelerator)
+    float_trainings: list[Training] = []
+    runs: list[Run] = []
+    for model in spec.models:
+        for name in spec.data:
+            _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
+            fixed = (model, name, digests[name], settings[FLOAT_RECIPE])
+            bases = [_float_training(*fixed, seed) for seed in spec.seeds]
+            float_trainings += bases
+            for precision in precisions:
+                trainings = _trainings(precision.name, spec.recipes, settings, bases)
+                runs += [_run(training, base, *cost_basis) for training, base in trainings]
+    return Plan(tuple(float_trainings), tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the results."""
+    packages = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "numba")}
+    return {"fewbits": __version__, "python": platform.python_version(), **packages}
+
+
+def _checked(spec: StudySpec, key: str, make: Callable[[], T]) -> T:
+    """What `make` returns; its errors with the study and the key in front."""
+    try:
+        return make()
+    except FewbitsError as error:
+        raise StudyError(f"{spec.source}: key {key!r}: {error}") from None
+
+
+def _precision(text: str, technology: Technology) -> Precision:
+    """The precision, if it can be lowered and costed."""
+    precision = parse_precision(text)
+    if not precision.is_integer and not precision.is_float:
+        raise StudyError(
+            f"{text!r} mixes a float with an integer format, which no datapath computes: "
+            "give two integer formats (fixed, pow2, ternary, binary) or two floats"
+        )
+    technology.datapath(precision.name)
+    return precision
+
+
+def _settings(spec: StudySpec, recipe: str) -> TrainSettings:
+    """A recipe's settings; `post-training` has those of the calibration alone."""
+    sections = {
+        FLOAT_RECIPE: ("float_training", spec.float_training),
+        "fine-tune": ("fine_tune", spec.fine_tune),
+        "from-scratch": ("from_scratch", spec.from_scratch),
+    }
+    calibration = spec.calibration.given()
+    settings = _checked(spec, "calibration", lambda: TrainSettings(**calibration))
+    if recipe not in sections:
+        return settings
+    key, section = sections[recipe]
+    given = section.given() | ({} if recipe == FLOAT_RECIPE else calibration)
+    return _checked(spec, key, lambda: TrainSettings(**given))
+
+
+def _float_training(model: str, name: str, digest: str, settings: TrainSettings, seed: int) -> Training:
+    network = models.build(model, seed)
+    definition = {
+        "format": _FORMAT,
+        "model": model,
+        "network": network_sha256(network),
+        "data": {"name": name, "sha256": digest},
+        "settings": asdict(settings),
+        "seed": seed,
+    }
+    return Training(json_sha256(definition), model, name, digest, _BASELINE, FLOAT_RECIPE, seed, settings)
+
+
+def _trainings(
+    precision: str, recipes: tuple[str, ...], settings: dict[str, TrainSettings], bases: list[Training]
+) -> Iterator[tuple[Training, Training]]:
+    """Each training of a precision with the float training that it starts from, recipe by recipe, seed by seed."""
+    if precision == _BASELINE:
+        yield from ((base, base) for base in bases)
+        return
+    for recipe in recipes:
+        for base in bases:
+            definition = {
+                "format": _FORMAT,
+                "float": base.key,
+                "precision": precision,
+                "recipe": recipe,
+                "settings": asdict(settings[recipe]),
+            }
+            key = json_sha256(definition)
+            yield (
+                Training(key, base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe]),
+                base,
+            )
+
+
+def _run(training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator) -> Run:
+    definition = {
+        "format": _FORMAT,
+        "training": training.key,
+        "float": base.key,
+        "technology": sha256,
+        "accelerator": asdict(accelerator),
+    }
+    return Run(json_sha256(definition), training, base, technology, sha256, accelerator)
+
+
+def _try_model(model: str, name: str, dataset: Dataset) -> None:
+    """Refuse a model that does not take the data's images, gives no logits of its classes or cannot be lowered."""
+    shape = models.input_shape(model)
+    if shape is not None:
+        dataset.require_shape(shape, model)
+    network = models.build(model, seed=0).eval()
+    image = dataset.inputs(dataset.train.images[:1])
+    try:
+        with torch.no_grad():
+            logits = network(image)
+    except Exception as error:  # whatever a user's forward raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        size = " x ".join(map(str, dataset.image_shape))
+        raise StudyError(f"model {model!r} does not take the images of data {name!r} ({size}): {reason}") from None
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < dataset.classes:
+        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise StudyError(
+            f"model {model!r} returns {given} for one image of data {name!r}: it must return logits of shape "
+            f"(1, {dataset.classes})"
+        )
+    lower(quantize(network, _BASELINE), image)
+
+
+def _rests_on(
+    technology: Technology, sha256: str, datasets: dict[str, Dataset], digests: dict[str, str]
+) -> dict[str, Any]:
+    return {
+        "data": {
+            name: {
+                "sha256": digests[name],
+                "images": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
+                "notes": list(dataset.notes),
+            }
+            for name, dataset in datasets.items()
+        },
+        "technology": {
+            "name": technology.name,
+            "process": technology.process,
+            "sha256": sha256,
+            "provenance": technology.provenance,
+        },
+        "versions": versions(),
+    }

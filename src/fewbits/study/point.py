@@ -1,0 +1,186 @@
+"""One task of a study, from training to figures. Runs in a worker; knows no store and no other task."""
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fewbits import data, models
+from fewbits.bitexact import lower
+from fewbits.data import Dataset
+from fewbits.errors import DataError
+from fewbits.hardware import Cost, Technology, cost, load_technology
+from fewbits.quantize import QuantizedModel, quantize
+from fewbits.study.digest import data_sha256
+from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
+from fewbits.study.plan import Run, Training, versions
+from fewbits.study.result import FLOAT_RECIPE, RunResult
+from fewbits.train import Progress, TrainRecord, evaluate, run_recipe, train_float
+
+CHECKPOINTS = "checkpoints"
+"""Folder for networks half trained, in the study's output folder."""
+
+_BASELINE = "float32"
+
+
+def _ignore(_: Progress) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a worker does its tasks: the output folder, and the data it has loaded."""
+
+    folder: Path
+    progress: Callable[[Progress], None] = _ignore
+    _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
+
+    def train_float(self, training: Training) -> TrainingOutcome:
+        """See that a float network is trained and kept, from its last checkpoint if there is one."""
+        return self._float(training)[1]
+
+    def run(self, run: Run) -> RunResult:
+        """Train (unless that is done), lower, test and cost a point of the study."""
+        start = time.perf_counter()
+        dataset = self._dataset(run.training)
+        base, float_outcome = self._float(run.float_training)
+        assert float_outcome.test_accuracy_percent is not None
+        if run.training.recipe == FLOAT_RECIPE:
+            module, outcome = quantize(base, _BASELINE), float_outcome
+        else:
+            module, outcome = self._quantized(run.training, base)
+        module.eval()
+        images = dataset.inputs(dataset.test)
+        fake = evaluate(module, dataset, dataset.test)
+        network = lower(module, images[:1])
+        predictions = network.predict(images)
+        right = int((predictions == dataset.test.labels).sum())
+        technology = load_technology(run.technology)
+        figures = cost(network, technology=technology, accelerator=run.accelerator)
+        return RunResult(
+            key=run.key,
+            model=run.training.model,
+            data=run.training.data,
+            precision=run.training.precision,
+            recipe=run.training.recipe,
+            seed=run.training.seed,
+            accuracy_percent=100 * right / len(images),
+            fake_quantized_accuracy_percent=fake.accuracy_percent,
+            float_accuracy_percent=float_outcome.test_accuracy_percent,
+            validation_accuracy_percent=outcome.validation_accuracy_percent,
+            differing_images=int((predictions != fake.predictions).sum()),
+            test_images=len(images),
+            epochs=outcome.epochs,
+            memory_kib=figures.memory_kib,
+            parameters_kib=figures.parameters_kib,
+            area_mm2=figures.area_mm2,
+            power_mw=figures.power_mw,
+            clock_mhz=figures.clock_mhz,
+            cycles=figures.cycles,
+            energy_uj=figures.energy_uj,
+            energy_saving_percent=_saving_percent(figures, base, images, technology, run),
+            area_mm2_by_component=figures.breakdown.area_mm2,
+            energy_uj_by_component=figures.breakdown.energy_uj,
+            leakage_uj_by_component=figures.breakdown.leakage_uj,
+            energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
+            skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
+            technology=figures.technology,
+            wall_time_s=time.perf_counter() - start,
+            notices=outcome.notices,
+            versions=versions(),
+        )
+
+    def _dataset(self, training: Training) -> Dataset:
+        """The data, loaded once. Raises DataError if it changed since the study was planned."""
+        if training.data not in self._datasets:
+            dataset = data.load(training.data)
+            if data_sha256(dataset) != training.data_sha256:
+                raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
+            self._datasets[training.data] = dataset
+        return self._datasets[training.data]
+
+    def _float(self, training: Training) -> tuple[nn.Module, TrainingOutcome]:
+        network = models.build(training.model, training.seed)
+
+        def train() -> tuple[nn.Module, TrainRecord]:
+            fresh = models.build(training.model, training.seed)
+            record = train_float(
+                fresh,
+                self._dataset(training),
+                training.settings,
+                training.seed,
+                checkpoint_folder=self._checkpoints(training),
+                progress=self.progress,
+            )
+            return fresh, record
+
+        return network, self._into(network, training, train)
+
+    def _quantized(self, training: Training, base: nn.Module) -> tuple[QuantizedModel, TrainingOutcome]:
+        network = quantize(base, training.precision)
+
+        def train() -> tuple[nn.Module, TrainRecord]:
+            return run_recipe(
+                training.recipe,
+                base,
+                training.precision,
+                self._dataset(training),
+                training.settings,
+                training.seed,
+                checkpoint_folder=self._checkpoints(training),
+                progress=self.progress,
+            )
+
+        return network, self._into(network, training, train)
+
+    def _into(
+        self, network: nn.Module, training: Training, train: Callable[[], tuple[nn.Module, TrainRecord]]
+    ) -> TrainingOutcome:
+        """Fill a network with trained weights: those on disk, or else new ones, which are kept on disk.
+
+        In both cases they are copied into the same fresh network, so that memory layouts, and with them the order in
+        which floats are added, do not depend on how the weights came.
+        """
+        path = self.folder / FOLDER / f"{training.stem}.safetensors"
+        loaded = load_network(path, training.key)
+        if loaded is not None:
+            network.load_state_dict(loaded[0])
+            return loaded[1]
+        trained, record = train()
+        network.load_state_dict({name: tensor.contiguous() for name, tensor in trained.state_dict().items()})
+        test_accuracy = None
+        if training.recipe == FLOAT_RECIPE:
+            dataset = self._dataset(training)
+            test_accuracy = evaluate(network, dataset, dataset.test).accuracy_percent
+        outcome = TrainingOutcome(
+            key=training.key,
+            epochs=record.epochs_run,
+            best_epoch=record.best_epoch,
+            validation_accuracy_percent=record.best_validation_accuracy_percent,
+            test_accuracy_percent=test_accuracy,
+            notices=record.notices,
+        )
+        save_network(path, network, outcome)
+        shutil.rmtree(self._checkpoints(training), ignore_errors=True)
+        return outcome
+
+    def _checkpoints(self, training: Training) -> Path:
+        return self.folder / CHECKPOINTS / training.stem
+
+
+def _saving_percent(
+    figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
+) -> float | None:
+    """Energy saved against the same network at float32."""
+    if _BASELINE not in technology.datapaths:
+        return None
+    shape = tuple(images.shape[1:])
+    baseline = cost(base, _BASELINE, input_shape=shape, technology=technology, accelerator=run.accelerator)
+    return 100 * (1 - figures.energy_uj / baseline.energy_uj)

@@ -1,0 +1,102 @@
+"""A worker process: takes one task after another from the process that runs the study. Started by `pool`."""
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from fewbits.errors import FewbitsError
+from fewbits.study.networks import TrainingOutcome
+from fewbits.study.plan import Run, Training
+from fewbits.study.point import Workshop
+from fewbits.study.result import RunResult
+from fewbits.train import Progress
+
+Task = Training | Run
+
+_PROGRESS_SECONDS = 0.2
+"""Between two messages on a training's progress; a display changes no faster."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
+
+
+@dataclass(frozen=True)
+class TaskFailed:
+    """Why a task has no result, in one line."""
+
+    error: str
+
+
+Message = Progress | TrainingOutcome | RunResult | TaskFailed
+"""What a worker sends: any number of Progress, then one of the others."""
+
+
+def main(descriptor: int, parent: int, folder: Path) -> None:
+    """Do tasks until the other end closes.
+
+    descriptor: of the connection's socket. parent: process id of the other end; the worker dies with it.
+    """
+    _die_with(parent)
+    torch.set_num_threads(1)
+    with Connection(descriptor) as connection:
+        workshop = Workshop(folder, _Reporter(connection))
+        with suppress(EOFError, ConnectionError):
+            while True:
+                connection.send(perform(workshop, connection.recv()))
+
+
+def perform(workshop: Workshop, task: Task) -> TrainingOutcome | RunResult | TaskFailed:
+    """Do one task; whatever it raises becomes one line, with the traceback of what was not foreseen in the log."""
+    try:
+        return workshop.run(task) if isinstance(task, Run) else workshop.train_float(task)
+    except FewbitsError as error:
+        return TaskFailed(_one_line(str(error)))
+    except ConnectionError:
+        raise  # of the other end, which is gone
+    except (Exception, SystemExit) as error:
+        with suppress(OSError):
+            traceback.print_exc()
+            sys.stderr.flush()
+        return TaskFailed(f"{_one_line(f'{type(error).__name__}: {error}')} (traceback in the log)")
+
+
+class _Reporter:
+    """Passes a training's progress on, now and then."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._next = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + _PROGRESS_SECONDS
+            self._connection.send(progress)
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent ends, even by kill -9; elsewhere than on Linux, the next message finds it gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the call
+        os._exit(1)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
