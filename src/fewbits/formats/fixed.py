@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
-from fewbits.formats.format import Family, Format, round_half_even
+from fewbits.formats.format import Family, Format, FusedPass, fits_float32, round_half_even
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,9 +46,19 @@ class FixedPoint(Format):
         """Every code is a value."""
         return 2**self.bits
 
-    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """Round half to even, then clamp."""
-        return x.round().clamp(float(self.lowest), largest) + 0.0  # -0 becomes 0
+        return x.round().clamp(float(self.lowest) if lowest is None else lowest, largest) + 0.0  # -0 becomes 0
+
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """Clamp, then round by adding a large number; float32 has 24 significant bits for the highest value."""
+        unit = Fraction(2) ** -fraction_bits
+        wide = self.bits > 23
+        magic = (2**23 if wide else Fraction(3, 2) * 2**23) * unit
+        if not fits_float32(unit, magic, -self.lowest * unit):
+            return None
+        low, high = self.lowest * unit, self.carried(self.largest, 24, Fraction(1)) * unit
+        return FusedPass("fixed_wide" if wide else "fixed", (float(low), float(high), float(magic)))
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """The low bits of the integer."""
@@ -66,3 +76,7 @@ class FixedPoint(Format):
     def nearest(self, x: Fraction) -> Fraction:
         """Round half to even, then clamp."""
         return min(max(Fraction(round_half_even(x)), self.lowest), self.largest)
+
+    def code_of(self, number: Fraction) -> int:
+        """The low bits of the integer."""
+        return int(number) % 2**self.bits

@@ -7,7 +7,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from fewbits.errors import FormatError
-from fewbits.formats.format import Family, Format, floor_log2, round_half_even
+from fewbits.formats.format import (
+    Family,
+    Format,
+    FusedPass,
+    exact_power,
+    fits_float32,
+    float32_bits,
+    floor_log2,
+    round_half_even,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,20 +92,32 @@ class FloatFormat(Format):
             return float(self.largest)
         return float("inf") if self.specials == "infinity" else float("nan")
 
-    def largest_carried(self, significant_bits: int, bound: Fraction) -> Fraction:
-        """Truncated to the mantissa's bits, too."""
-        return super().largest_carried(min(significant_bits, self.mantissa_bits + 1), bound)
+    def last_place(self, magnitude: Fraction) -> Fraction:
+        """One unit in the mantissa's last bit."""
+        return Fraction(2) ** (max(floor_log2(magnitude), self.smallest_exponent) - self.mantissa_bits)
 
-    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """Round to a multiple of the last place of x's binade, ties to even."""
         import torch
 
         _, exponent = torch.frexp(x)
-        place = (exponent - 1).clamp(min=self.smallest_exponent) - self.mantissa_bits
-        rounded = torch.ldexp(torch.ldexp(x, -place).round(), place)
-        over = (rounded.abs() > largest) | x.isinf()
+        place = (exponent - 1).clamp(min=self.smallest_exponent, max=self.bias + 1) - self.mantissa_bits
+        rounded = (x * exact_power(-place)).round() * exact_power(place)
         beyond = largest if self.overflow == "saturate" else self.overflowed
-        return torch.where(over, torch.copysign(torch.full_like(x, beyond), x), rounded)
+        return torch.where(rounded.abs() > largest, torch.copysign(torch.full_like(x, beyond), x), rounded)
+
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """Round the bit pattern; below the smallest normal number, by adding a large number."""
+        unit = Fraction(2) ** -fraction_bits
+        top, normal = self.largest * unit, Fraction(2) ** self.smallest_exponent * unit
+        dropped = 23 - self.mantissa_bits
+        magic = Fraction(3, 2) * normal * 2**dropped
+        if not fits_float32(top, normal, magic):
+            return None
+        beyond = float32_bits(top if self.overflow == "saturate" else self.overflowed)
+        if not dropped:
+            return FusedPass("whole_float", (float32_bits(top), beyond))
+        return FusedPass("small_float", (dropped, float(magic), float32_bits(normal), float32_bits(top), beyond))
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """Fields from the number's binade."""
@@ -108,7 +129,7 @@ class FloatFormat(Format):
         field = (exponent - 1 + self.bias).clamp(min=0)
         field = torch.where(finite == 0, 0, field)
         place = (exponent - 1).clamp(min=self.smallest_exponent) - self.mantissa_bits
-        significand = torch.ldexp(finite, -place).to(torch.int64)
+        significand = (finite * exact_power(-place)).to(torch.int64)
         implicit = torch.where(field > 0, 2**self.mantissa_bits, 0)
         code = field.to(torch.int64) * 2**self.mantissa_bits + significand - implicit
         top = (2**self.exponent_bits - 1) * 2**self.mantissa_bits
@@ -127,7 +148,7 @@ class FloatFormat(Format):
         field = (codes >> self.mantissa_bits) & (2**self.exponent_bits - 1)
         significand = mantissa + torch.where(field > 0, 2**self.mantissa_bits, 0)
         place = field.clamp(min=1) - self.bias - self.mantissa_bits
-        numbers = torch.ldexp(significand.to(torch.float64), place)
+        numbers = significand.to(torch.float64) * exact_power(place)
         top = field == 2**self.exponent_bits - 1
         if self.specials == "infinity":
             numbers = torch.where(top, torch.where(mantissa == 0, torch.inf, torch.nan).to(torch.float64), numbers)
@@ -139,8 +160,17 @@ class FloatFormat(Format):
         """Round to a multiple of the last place, then saturate."""
         if x == 0:
             return x
-        place = Fraction(2) ** (max(floor_log2(abs(x)), self.smallest_exponent) - self.mantissa_bits)
+        place = self.last_place(abs(x))
         return min(max(round_half_even(x / place) * place, -self.largest), self.largest)
+
+    def code_of(self, number: Fraction) -> int:
+        """Sign, and the exponent and mantissa fields as one number: consecutive magnitudes have consecutive codes."""
+        if not number:
+            return 0
+        exponent = max(floor_log2(abs(number)), self.smallest_exponent)
+        significand = int(abs(number) / self.last_place(abs(number)))
+        magnitude = (exponent - self.smallest_exponent) * 2**self.mantissa_bits + significand
+        return magnitude + (2 ** (self.bits - 1) if number < 0 else 0)
 
 
 def small_float(exponent_bits: int, mantissa_bits: int) -> FloatFormat:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbits.errors import FormatError
 
@@ -32,6 +35,13 @@ class Description:
     has_zero: bool
     example: tuple[tuple[float, float, int], ...]
     """A few numbers, each with the value that it becomes and that value's code."""
+
+
+class FusedPass(NamedTuple):
+    """Which pass of `fused.py` quantizes float32, and with which constants."""
+
+    kernel: str
+    constants: tuple[float, ...]
 
 
 class Format(ABC):
@@ -70,40 +80,42 @@ class Format(ABC):
 
     def limits(self, fraction_bits: int = 0) -> tuple[float, float]:
         """The closed interval within which the straight-through estimator passes gradients: the format's range."""
-        scale = Fraction(2) ** -check_fraction_bits(fraction_bits)
-        return float(self.lowest * scale), float(self.largest * scale)
+        return _limits(self, check_fraction_bits(fraction_bits))
 
     def quantize(self, x: Tensor, fraction_bits: int = 0, *, out: Tensor | None = None) -> Tensor:
         """Nearest value of the format, in the dtype of `x`.
 
-        x: any shape, floating point, CPU or CUDA. out: takes the result if given (same shape, dtype and device; may be
-        `x` itself). A value beyond what the dtype carries (fixed32's largest in float32) becomes the largest value of
-        the format that it does carry. Raises FormatError for NaN, an integer tensor, or a fraction_bits that is
-        not an int.
+        x: any shape, floating point, CPU or CUDA; no gradient flows through. out: takes the result if given (same
+        shape, dtype and device; may be `x` itself). A value that the dtype cannot carry (fixed32's largest in
+        float32) becomes the largest value of the format that it does carry. Raises FormatError for NaN (`out` is
+        then undefined), an integer tensor, a fraction_bits that is not an int, or one at which the dtype carries
+        nothing but zero.
         """
         from fewbits.formats.kernels import quantize_tensor
 
         return quantize_tensor(self, x, check_fraction_bits(fraction_bits), out)
 
     def encode(self, x: Tensor, fraction_bits: int = 0) -> Tensor:
-        """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values."""
+        """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values. Raises what `quantize` raises."""
         import torch
 
         quantized = self.quantize(x, fraction_bits).to(torch.float64)
-        return self.code_numbers(torch.ldexp(quantized, torch.tensor(fraction_bits, device=x.device)))
+        return self.code_numbers(quantized * 2.0**fraction_bits)
 
     def decode(self, codes: Tensor, fraction_bits: int = 0, dtype: torch.dtype | None = None) -> Tensor:
-        """Values (float64 unless `dtype` is given, same shape) of codes.
+        """Values (float64, same shape) of codes; another `dtype` gets them rounded to it.
 
-        Raises FormatError for a code out of 0 to 2**bits - 1, or one that the format doesn't use.
+        Raises FormatError for codes that are not integers, or out of 0 to 2**bits - 1, or not used by the format.
         """
         import torch
 
+        if codes.is_floating_point() or codes.dtype is torch.bool:
+            raise FormatError(f"codes are integers, not {codes.dtype}")
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < 2**self.bits:
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise FormatError(f"a code of {self.name} lies from 0 to {2**self.bits - 1}: got {found}")
         numbers = self.decode_numbers(codes.to(torch.int64))
-        scaled = torch.ldexp(numbers, torch.tensor(-check_fraction_bits(fraction_bits), device=codes.device))
+        scaled = numbers * 2.0 ** -check_fraction_bits(fraction_bits)
         return scaled if dtype is None else scaled.to(dtype)
 
     def to_integers(self, codes: Tensor) -> Tensor:
@@ -118,11 +130,16 @@ class Format(ABC):
         return self.decode(codes).to(torch.int64)
 
     @abstractmethod
-    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """Nearest number of the format, by plain torch operations, at fraction_bits 0.
 
-        x: float64 without NaN. largest: where to saturate: `largest` of the format, or less for a narrow dtype.
+        x: float64 without NaN. largest, lowest: where to saturate, for a dtype that does not carry the whole range;
+        without `lowest`, at the format's own.
         """
+
+    @abstractmethod
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """The pass that quantizes float32 at this radix point, or None where it would not be exact."""
 
     @abstractmethod
     def code_numbers(self, numbers: Tensor) -> Tensor:
@@ -145,17 +162,29 @@ class Format(ABC):
             return (self.largest if x > 0 else self.lowest) / scale
         return self.nearest(Fraction(x) * scale) / scale
 
-    def largest_carried(self, significant_bits: int, bound: Fraction) -> Fraction:
-        """Highest number of the format that has at most so many significant bits and does not exceed `bound`."""
-        return truncate(min(self.largest, bound), significant_bits)
+    def encode_scalar(self, x: Fraction | float, fraction_bits: int = 0) -> int:
+        """Code of the nearest value of one number: the reference of `encode`. A Fraction has no negative zero."""
+        return self.code_of(self.quantize_scalar(x, fraction_bits) * Fraction(2) ** fraction_bits)
+
+    @abstractmethod
+    def code_of(self, number: Fraction) -> int:
+        """Code of a number of the format at fraction_bits 0."""
+
+    def last_place(self, magnitude: Fraction) -> Fraction:
+        """Distance of neighbouring numbers at a magnitude (not 0) at fraction_bits 0."""
+        return Fraction(1)
+
+    def carried(self, bound: Fraction, significant_bits: int, quantum: Fraction) -> Fraction:
+        """Highest number up to `bound` (above 0) of so many significant bits that is a multiple of `quantum`, or 0.
+
+        bound: in the format's range. quantum: a power of two.
+        """
+        place = max(self.last_place(bound), quantum, Fraction(2) ** (floor_log2(bound) - significant_bits + 1))
+        return bound // place * place
 
     def describe(self) -> Description:
-        """Range, count and examples, computed from the format's own codes where they are few."""
-        import torch
-
+        """Range, count and examples."""
         numbers = (0.0, 1.0, -0.3, 2.6, 1e4)
-        example = torch.tensor(numbers, dtype=torch.float64)
-        values, codes = self.quantize(example), self.encode(example)
         return Description(
             name=self.name,
             family=self.family,
@@ -165,7 +194,7 @@ class Format(ABC):
             highest=float(self.largest),
             smallest_positive=float(self.smallest_positive),
             has_zero=self.nearest(Fraction(0)) == 0,
-            example=tuple((x, float(values[i]), int(codes[i])) for i, x in enumerate(numbers)),
+            example=tuple((x, float(self.quantize_scalar(x)), self.encode_scalar(x)) for x in numbers),
         )
 
     @property
@@ -196,13 +225,34 @@ def round_half_even(x: Fraction) -> int:
     return round(x)
 
 
-def truncate(x: Fraction, significant_bits: int) -> Fraction:
-    """A positive number cut down to so many significant bits."""
-    quantum = Fraction(2) ** (floor_log2(x) - significant_bits + 1)
-    return (x // quantum) * quantum
-
-
 def floor_log2(x: Fraction) -> int:
     """The largest k with 2**k <= x, for a positive x."""
     k = x.numerator.bit_length() - x.denominator.bit_length()
     return k if Fraction(2) ** k <= x else k - 1
+
+
+def exact_power(exponents: Tensor) -> Tensor:
+    """2**exponents (float64, same shape) from its bit pattern; int tensor, -1022 to 1023."""
+    import torch
+
+    return ((exponents.to(torch.int64) + 1023) << 52).view(torch.float64)
+
+
+def fits_float32(*magnitudes: Fraction) -> bool:
+    """Whether each is 0 or within the normal numbers of float32."""
+    return all(not m or _FLOAT32_SMALLEST_NORMAL <= m <= _FLOAT32_LARGEST for m in magnitudes)
+
+
+def float32_bits(magnitude: Fraction | float) -> int:
+    """Bit pattern of a float32, as a signed integer."""
+    return struct.unpack("<i", struct.pack("<f", float(magnitude)))[0]
+
+
+_FLOAT32_SMALLEST_NORMAL = Fraction(2) ** -126
+_FLOAT32_LARGEST = (2 - Fraction(1, 2**23)) * Fraction(2) ** 127
+
+
+@lru_cache(maxsize=1024)
+def _limits(number_format: Format, fraction_bits: int) -> tuple[float, float]:
+    low, high = float(number_format.lowest), float(number_format.largest)
+    return math.ldexp(low, -fraction_bits), math.ldexp(high, -fraction_bits)

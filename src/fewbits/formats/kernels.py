@@ -1,6 +1,4 @@
 """Quantizing tensors: one fused pass on the CPU, plain torch elsewhere."""
-# pyright: reportUnknownMemberType=false, reportUntypedFunctionDecorator=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingParameterType=false
 
 from __future__ import annotations
 
@@ -10,23 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewbits.errors import FormatError
-from fewbits.formats.fixed import FixedPoint
-from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Format
-from fewbits.formats.power_of_two import PowerOfTwo
-from fewbits.formats.units import Ternary
 
 SERIAL_ELEMENTS = 2**17
-"""Tensors up to this size are left to one thread: starting a second one takes about as long as quantizing them."""
+"""Tensors up to this size are left to one thread: waking a second one takes about as long as quantizing them."""
 
-_FLOAT32_LARGEST = Fraction(torch.finfo(torch.float32).max)
-_FLOAT32_SMALLEST = Fraction(torch.finfo(torch.float32).smallest_normal)
+_Pass = Callable[..., int]
 
 
 def quantize_tensor(number_format: Format, x: Tensor, fraction_bits: int, out: Tensor | None) -> Tensor:
@@ -36,84 +28,91 @@ def quantize_tensor(number_format: Format, x: Tensor, fraction_bits: int, out: T
     if out is not None and (out.shape != x.shape or out.dtype != x.dtype or out.device != x.device):
         wanted, given = (f"{t.dtype} of shape {tuple(t.shape)} on {t.device}" for t in (x, out))
         raise FormatError(f"out must be as the input is, {wanted}: it is {given}")
-    kernel = _kernel(number_format, fraction_bits) if x.dtype is torch.float32 and x.device.type == "cpu" else None
-    if kernel is None:
+    fused = _fused_pass(number_format, fraction_bits) if x.dtype is torch.float32 and x.is_cpu else None
+    if fused is None:
         result = reference(number_format, x, fraction_bits)
         return result if out is None else out.copy_(result)
-    return _run(kernel, number_format, x.detach(), out)
+    source = x if x.is_contiguous() or _is_dense(x) else x.detach().contiguous()
+    fits = out is not None and out.stride() == source.stride()
+    target = out if out is not None and fits else torch.empty_like(source)
+    found = _run(fused, source.data_ptr(), target.data_ptr(), source.numel())
+    if found:
+        raise FormatError(_nan_message(number_format, found, x.numel()))
+    if out is None:
+        return target
+    if not fits:
+        return out.copy_(target)
+    torch.autograd.graph.increment_version(out)  # as torch's own in-place operations do, for autograd to check
+    return out
 
 
 def reference(number_format: Format, x: Tensor, fraction_bits: int) -> Tensor:
-    """The same by plain torch operations in float64: any device and dtype, and what the kernels are tested against."""
+    """The same by plain torch operations in float64: any device and dtype, and what the fused passes must equal."""
     exact = x.detach().to(torch.float64)
-    if bool(exact.isnan().any()):
-        raise FormatError(_nan_message(number_format))
-    carried = torch.finfo(x.dtype)
-    significant_bits = 1 - math.frexp(carried.eps)[1] + 1
-    scale = Fraction(2) ** fraction_bits
-    largest = number_format.largest_carried(significant_bits, Fraction(carried.max) * scale)
-    exponent = torch.tensor(fraction_bits, device=x.device)
-    numbers = number_format.reference_quantize(torch.ldexp(exact, exponent), float(largest))
-    return torch.ldexp(numbers, -exponent).to(x.dtype)
-
-
-def _nan_message(number_format: Format) -> str:
-    return f"the tensor holds NaN, which {number_format.name} has no value for: find where it comes from"
+    found = int(exact.isnan().sum())
+    if found:
+        raise FormatError(_nan_message(number_format, found, x.numel()))
+    lowest, largest = _carried_limits(number_format, fraction_bits, x.dtype)
+    scaled = exact * 2.0**fraction_bits
+    # What underflows stays on its side of zero, for `binary`.
+    scaled = torch.where((scaled == 0) & (exact != 0), torch.copysign(torch.full_like(exact, 5e-324), exact), scaled)
+    numbers = number_format.reference_quantize(scaled, largest, lowest)
+    return (numbers * 2.0**-fraction_bits).to(x.dtype)
 
 
 @lru_cache(maxsize=1024)
-def _kernel(number_format: Format, fraction_bits: int) -> Callable[[Any, Any], bool] | None:
-    """The fused pass for float32, or None where float32 arithmetic would not be exact."""
+def _carried_limits(number_format: Format, fraction_bits: int, dtype: torch.dtype) -> tuple[float, float]:
+    """Lowest and highest number of the format, at fraction_bits 0, whose value a dtype carries."""
+    info = torch.finfo(dtype)
+    significant_bits = 2 - math.frexp(info.eps)[1]  # eps is 2**(1 - significant bits), frexp's mantissa 0.5
     scale = Fraction(2) ** fraction_bits
-    largest = number_format.largest / scale
-    smallest = number_format.smallest_positive / scale
-    within = Fraction(2) ** -126 <= min(scale, 1 / scale) and smallest >= _FLOAT32_SMALLEST
-    if number_format.family == "float":
-        assert isinstance(number_format, FloatFormat)
-        if number_format.mantissa_bits == 23:
-            within = fraction_bits == 0  # float32 itself, the subnormal numbers included
-        else:
-            within = within or (fraction_bits == 0 and number_format.exponent_bits == 8)
-    if not within or largest > _FLOAT32_LARGEST:
+    bound, quantum = Fraction(info.max) * scale, Fraction(info.smallest_normal) * Fraction(info.eps) * scale
+    largest, lowest = (
+        number_format.carried(min(magnitude, bound), significant_bits, quantum)
+        for magnitude in (number_format.largest, -number_format.lowest)
+    )
+    if not largest:
+        raise FormatError(
+            f"{dtype} carries no value of {number_format.name} with fraction_bits {fraction_bits} but zero: "
+            "choose another radix point or a wider dtype"
+        )
+    return -float(lowest), float(largest)
+
+
+def _nan_message(number_format: Format, found: int, size: int) -> str:
+    return f"{found} of the tensor's {size} elements are NaN, which {number_format.name} has no value for"
+
+
+@lru_cache(maxsize=1024)
+def _fused_pass(number_format: Format, fraction_bits: int) -> tuple[_Pass, tuple[float, ...]] | None:
+    """The compiled pass of a format with its constants, or None where float32 arithmetic would not be exact."""
+    described = number_format.fused_pass(fraction_bits)
+    if described is None:
         return None
-    from fewbits.formats import fused
+    from fewbits.formats.fused import compiled_pass
 
-    forward, backward = float(scale), float(1 / scale)
-    if isinstance(number_format, FixedPoint | Ternary):
-        low, high = float(number_format.lowest), float(number_format.largest_carried(24, number_format.largest))
-        if number_format.bits > 22:
-            return lambda x, out: fused.fixed_wide(x, out, forward, backward, low, high)
-        return lambda x, out: fused.fixed(x, out, forward, backward, low, high)
-    if isinstance(number_format, PowerOfTwo):
-        top = float(number_format.largest)
-        return lambda x, out: fused.power_of_two(x, out, forward, backward, top)
-    if isinstance(number_format, FloatFormat):
-        top, over, dropped = float(number_format.largest), number_format.overflowed, 23 - number_format.mantissa_bits
-        if dropped == 0:
-            return lambda x, out: fused.float32(x, out, top, over)
-        smallest_normal = math.ldexp(1.0, number_format.smallest_exponent)
-        magic = math.ldexp(1.5, number_format.smallest_exponent + dropped)
-        return lambda x, out: fused.small_float(x, out, forward, backward, top, over, dropped, smallest_normal, magic)
-    return lambda x, out: fused.binary(x, out, backward)
+    return compiled_pass(described.kernel), described.constants
 
 
-def _run(kernel: Callable[[Any, Any], bool], number_format: Format, x: Tensor, out: Tensor | None) -> Tensor:
-    """Pass a tensor through a kernel, by as many threads as torch may use."""
-    source = x.contiguous()
-    target = out if out is not None and out.is_contiguous() else torch.empty_like(source)
-    a, b = source.view(-1).numpy(), target.detach().view(-1).numpy()
-    threads = torch.get_num_threads() if a.size > SERIAL_ELEMENTS else 1
+def _is_dense(x: Tensor) -> bool:
+    """Whether the elements fill one block of memory in some order of the dimensions, as channels-last ones do."""
+    order = sorted(range(x.ndim), key=x.stride, reverse=True)
+    return x.permute(order).is_contiguous()
+
+
+def _run(fused: tuple[_Pass, tuple[float, ...]], source: int, target: int, size: int) -> int:
+    """Pass `size` float32 values through, by as many threads as torch may use; the count of NaN among them."""
+    kernel, constants = fused
+    threads = torch.get_num_threads() if size > SERIAL_ELEMENTS else 1
     if threads == 1:
-        found_nan = kernel(a, b)
-    else:
-        step = -(-a.size // threads)
-        sources, targets = ([array[i : i + step] for i in range(0, a.size, step)] for array in (a, b))
-        found_nan = any(list(_threads(os.getpid(), threads).map(kernel, sources, targets)))
-    if found_nan:
-        raise FormatError(_nan_message(number_format))
-    if out is None or target is out:
-        return target
-    return out.copy_(target)
+        return kernel(source, target, size, *constants)
+    step = -(-size // threads)
+    pool = _threads(os.getpid(), threads - 1)
+    others = [
+        pool.submit(kernel, source + 4 * start, target + 4 * start, min(step, size - start), *constants)
+        for start in range(step, size, step)
+    ]
+    return kernel(source, target, step, *constants) + sum(other.result() for other in others)
 
 
 @lru_cache(maxsize=4)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
-from fewbits.formats.format import Family, Format, floor_log2
+from fewbits.formats.format import Family, Format, FusedPass, exact_power, fits_float32, float32_bits, floor_log2
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,11 +46,11 @@ class PowerOfTwo(Format):
         """Both signs of each power, and zero."""
         return 2 * self.exponents + 1
 
-    def largest_carried(self, significant_bits: int, bound: Fraction) -> Fraction:
-        """The power of two below the bound."""
-        return Fraction(2) ** floor_log2(min(self.largest, bound))
+    def last_place(self, magnitude: Fraction) -> Fraction:
+        """The power below."""
+        return Fraction(2) ** max(floor_log2(magnitude), 0)
 
-    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """The nearer of the two powers around x; at the middle, the one of even code k."""
         import torch
 
@@ -58,8 +58,16 @@ class PowerOfTwo(Format):
         mantissa, exponent = torch.frexp(magnitude.clamp(min=0.25))  # magnitude = mantissa * 2**exponent, 0.5 <= m < 1
         even_above = (exponent + 1) % 2 == 0  # below lies 2**(exponent-1), whose code is `exponent`
         power = exponent - 1 + ((mantissa > 0.75) | ((mantissa == 0.75) & even_above)).to(exponent.dtype)
-        rounded = torch.ldexp(torch.ones_like(x), power.clamp(min=0)).clamp(max=largest)
+        rounded = exact_power(power.clamp(min=0)).clamp(max=largest)
         return torch.where(magnitude > 0.5, torch.copysign(rounded, x), 0.0)
+
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """Round the mantissa into the exponent field; code k is 1 + fraction_bits + exponent, the field 127 + it."""
+        unit = Fraction(2) ** -fraction_bits
+        top = self.largest * unit
+        if not fits_float32(unit, top):
+            return None
+        return FusedPass("power_of_two", (*(float32_bits(bound) for bound in (unit / 2, unit, top)), fraction_bits & 1))
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """Sign bit and k."""
@@ -77,7 +85,7 @@ class PowerOfTwo(Format):
         if bool((codes == half).any()):
             raise FormatError(f"{self.name} does not use code {half}: zero has sign 0")
         k = codes & (half - 1)
-        power = torch.ldexp(torch.ones(codes.shape, dtype=torch.float64, device=codes.device), k - 1)
+        power = exact_power(k - 1)
         return torch.where(k == 0, 0.0, torch.where(codes >= half, -power, power))
 
     def nearest(self, x: Fraction) -> Fraction:
@@ -91,3 +99,9 @@ class PowerOfTwo(Format):
         up = magnitude > middle or (magnitude == middle and code_below % 2 == 1)
         result = Fraction(2) ** max(0, below + 1 if up else below)
         return result if x > 0 else -result
+
+    def code_of(self, number: Fraction) -> int:
+        """Sign bit and k."""
+        if not number:
+            return 0
+        return floor_log2(abs(number)) + 1 + (2 ** (self.bits - 1) if number < 0 else 0)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fewbits.formats.format import Family, Format, round_half_even
+from fewbits.errors import FormatError
+from fewbits.formats.format import Family, Format, FusedPass, fits_float32, round_half_even
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,9 +31,17 @@ class Ternary(Format):
         """Three."""
         return 3
 
-    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """Round half to even, then clamp."""
-        return x.round().clamp(-1.0, largest) + 0.0
+        return x.round().clamp(-largest, largest) + 0.0  # -0 becomes 0
+
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """As fixed point, from -1 to 1."""
+        unit = Fraction(2) ** -fraction_bits
+        magic = Fraction(3, 2) * 2**23 * unit
+        if not fits_float32(unit, magic):
+            return None
+        return FusedPass("fixed", (-float(unit), float(unit), float(magic)))
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """Two's complement of 2 bits."""
@@ -44,8 +53,6 @@ class Ternary(Format):
         """0, 1 and (code 3) -1. Raises FormatError for code 2."""
         import torch
 
-        from fewbits.errors import FormatError
-
         if bool((codes == 2).any()):
             raise FormatError("ternary does not use code 2: its codes are 0, 1 and 3 (-1)")
         return ((codes ^ 2) - 2).to(torch.float64)
@@ -53,6 +60,10 @@ class Ternary(Format):
     def nearest(self, x: Fraction) -> Fraction:
         """Round half to even, then clamp."""
         return Fraction(max(-1, min(1, round_half_even(x))))
+
+    def code_of(self, number: Fraction) -> int:
+        """Two's complement of 2 bits."""
+        return int(number) % 4
 
 
 @dataclass(frozen=True)
@@ -77,11 +88,16 @@ class Binary(Format):
         """Two."""
         return 2
 
-    def reference_quantize(self, x: Tensor, largest: float) -> Tensor:
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """The sign, with zero at 1."""
         import torch
 
         return torch.where(x >= 0, largest, -largest)
+
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """The sign, scaled."""
+        unit = Fraction(2) ** -fraction_bits
+        return FusedPass("binary", (float(unit),)) if fits_float32(unit) else None
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """Set for -1."""
@@ -98,3 +114,7 @@ class Binary(Format):
     def nearest(self, x: Fraction) -> Fraction:
         """The sign, with zero at 1."""
         return Fraction(1 if x >= 0 else -1)
+
+    def code_of(self, number: Fraction) -> int:
+        """1 for -1."""
+        return int(number < 0)
