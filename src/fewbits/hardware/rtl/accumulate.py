@@ -7,23 +7,36 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.rtl.bit_heap import shared
+from fewbits.hardware.rtl.bit_heap import delayed, shared
 from fewbits.hardware.rtl.design import NeuronDesign
 
 
 class Accumulator(Component):
-    """Adds the tree's sums up; the first of an output is added to the bias."""
+    """Adds the tree's sums up; the first of an output is added to the bias.
+
+    Segments of the sum arrive a cycle after one another and leave together.
+    """
 
     def __init__(self, design: NeuronDesign) -> None:
-        self.tree_bits = design.tree_bits
+        self.design = design
         bits = design.accumulator_bits
         super().__init__({"sum": In(design.tree_bits), "first": In(1), "bias": In(bits), "total": Out(bits)})
 
     def elaborate(self, platform: object) -> Module:
-        """One addition a cycle."""
+        """One addition a cycle in each segment."""
         m = Module()
-        start = Mux(self.first, self.bias, self.total)
-        m.d.sync += self.total.eq(start + self.sum.as_signed())
+        segments = self.design.segments
+        carry: Value = Const(0, 1)
+        for cycle, (start, stop) in enumerate(segments):
+            bias = delayed(m, self.bias[start:stop], cycle, f"bias_{start}")
+            first = delayed(m, self.first, cycle, f"first_{start}")
+            addend = self.sum[start:stop]
+            total = Signal(stop - start + 1, name=f"total_{start}", reset_less=True)
+            extended = addend if len(addend) == stop - start else addend.as_signed()
+            base = Mux(first, bias, total[:-1])
+            m.d.sync += total.eq(base + extended + carry)
+            m.d.comb += self.total[start:stop].eq(delayed(m, total[:-1], len(segments) - 1 - cycle, f"aligned_{start}"))
+            carry = total[-1]
         return m
 
 

@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.rtl.bit_heap import BitHeap
+from fewbits.hardware.rtl.bit_heap import BitHeap, delayed
 from fewbits.hardware.rtl.design import NeuronDesign
 
 
 class AdderTree(Component):
-    """The sum of the products, two cycles later; `high` and `low` hold the multipliers' rows side by side."""
+    """The sum of the products, two cycles later; `high` and `low` hold the multipliers' rows side by side.
+
+    Each segment of the sum comes a cycle after the one below it.
+    """
 
     def __init__(self, design: NeuronDesign) -> None:
         self.design = design
@@ -36,7 +39,12 @@ class AdderTree(Component):
             else:
                 heap.add_signed(high)
             heap.add_unsigned(low)
-        rows = [Signal(self.design.tree_bits, name=f"row{i}", reset_less=True) for i in range(2)]
-        m.d.sync += [row.eq(value) for row, value in zip(rows, heap.compress(m), strict=True)]
-        m.d.sync += self.sum.eq(rows[0] + rows[1])
+        rows = heap.compress(m)
+        carry: Value = Const(0, 1)
+        for cycle, (start, stop) in enumerate(self.design.segments):
+            row0, row1 = (delayed(m, row[start:stop], 1 + cycle, f"row_{start}") for row in rows)
+            total = Signal(len(row0) + 1, name=f"sum_{start}", reset_less=True)
+            m.d.sync += total.eq(row0 + row1 + carry)
+            m.d.comb += self.sum[start:stop].eq(total)
+            carry = total[-1]
         return m

@@ -83,3 +83,12 @@ def shared(m: Module, value: Value, name: str = "shared") -> Signal:
     wire = Signal(value.shape(), name=name)
     m.d.comb += wire.eq(value)
     return wire
+
+
+def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
+    """The value some cycles later."""
+    for cycle in range(cycles):
+        register = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=True)
+        m.d.sync += register.eq(value)
+        value = register
+    return value

@@ -13,7 +13,8 @@ class NeuronDesign:
     """A neuron: `synapses` products, summed by a tree, accumulated, rounded to the output's format.
 
     The pipeline of an integer neuron, one register each: product (or its two carry-save rows), compressed tree, tree
-    sum, accumulator, two steps of the output's shifter, output. That of a float neuron: three for the product, five
+    sum, accumulator, two steps of the output's shifter, output. A wide sum is added in `segments`, the upper ones a
+    cycle later each, in the tree and in the accumulator alike, so that they only meet at the output. That of a float neuron: three for the product, five
     for each level of the tree and for the accumulator, one for the output.
     """
 
@@ -52,6 +53,16 @@ class NeuronDesign:
     def accumulator_bits(self) -> int:
         """Width of the accumulator: the largest layer's sum and a bias of the same size."""
         return 32 if self.is_float else self.product_bits + (self.maximum_synapses - 1).bit_length() + 1
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """Bit ranges (from, to) of the accumulator that are added in turn, one a cycle, each with the carry before it.
+
+        One of 62 bits takes 3.0 ns on a 130 nm process, the choice of the bias before it included.
+        """
+        count = -(-self.accumulator_bits // SEGMENT_BITS)
+        width = -(-self.accumulator_bits // count)
+        return tuple((i * width, min((i + 1) * width, self.accumulator_bits)) for i in range(count))
 
     @property
     def shift_bits(self) -> int:
@@ -114,7 +125,8 @@ class NeuronDesign:
     @property
     def accumulator_delay(self) -> int:
         """Cycles after a chunk's operands at which the accumulator shows the sum with it."""
-        return self.bias_delay + self.accumulate_cycles
+        skew = 0 if self.is_float else len(self.segments) - 1
+        return self.bias_delay + self.accumulate_cycles + skew
 
     @property
     def pipeline_stages(self) -> int:
@@ -133,6 +145,7 @@ class NeuronDesign:
         return "radix-4 Booth, full product" + (" in carry-save form" if self.carry_save_products else "")
 
 
+SEGMENT_BITS = 64
 FLOAT_MULTIPLY_STAGES = 3
 FLOAT_ADD_STAGES = 5
 
@@ -152,7 +165,10 @@ def design(precision: str | Precision, synapses: int = 16, maximum_synapses: int
             f"no datapath for {chosen.name}: weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs "
             "fixedN, or both float32"
         )
-    return NeuronDesign(chosen, synapses, maximum_synapses)
+    made = NeuronDesign(chosen, synapses, maximum_synapses)
+    if not made.is_float and made.segments[-1][0] >= made.tree_bits:
+        raise HardwareError(f"maximum_synapses of {maximum_synapses} makes the accumulator too wide for this datapath")
+    return made
 
 
 def signed_bits(low: int, high: int) -> int:

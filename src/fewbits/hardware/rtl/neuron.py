@@ -12,6 +12,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
 from fewbits.hardware.rtl.adder_tree import AdderTree
+from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier, registered
 from fewbits.hardware.rtl.multipliers import Multiplier
@@ -48,8 +49,8 @@ class Neuron(Component):
         """The pipeline, and `first` and `last` delayed along it."""
         m = Module()
         m.domains += self.domain
-        first = _delayed(m, self.first, self.design.bias_delay, "first")
-        last = _delayed(m, self.last, self.design.pipeline_stages, "last")
+        first = delayed(m, self.first, self.design.bias_delay, "first")
+        last = delayed(m, self.last, self.design.pipeline_stages, "last")
         m.d.comb += self.valid.eq(last)
         if self.design.is_float:
             self._float(m, first)
@@ -101,12 +102,6 @@ class Neuron(Component):
             self.total.eq(accumulator.sum),
             self.output.eq(registered(m, Mux(self.relu & accumulator.sum[-1], 0, accumulator.sum), "output_register")),
         ]
-
-
-def _delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    for cycle in range(cycles):
-        value = registered(m, value, f"{name}{cycle + 1}")
-    return value
 
 
 def _ports(neuron: Neuron) -> list[Signal]:
