@@ -14,8 +14,8 @@ class NeuronDesign:
 
     The pipeline of an integer neuron, one register each: product (or its two carry-save rows), compressed tree, tree
     sum, accumulator, two steps of the output's shifter, output. A wide sum is added in `segments`, the upper ones a
-    cycle later each, in the tree and in the accumulator alike, so that they only meet at the output. That of a float neuron: three for the product, five
-    for each level of the tree and for the accumulator, one for the output.
+    cycle later each, in the tree and in the accumulator alike, so that they only meet at the output. That of a float
+    neuron: three for the product, five for each level of the tree and for the accumulator, one for the output.
     """
 
     precision: Precision

@@ -1,12 +1,16 @@
 """One neuron: multipliers, adder tree, accumulator and output stage, wired up; RTLIL and Verilog of it."""
+
+# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
+# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
 from __future__ import annotations
 
-import os
+import tempfile
+from pathlib import Path
 
-from amaranth.back import rtlil, verilog
+from amaranth.back import rtlil
 from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
@@ -16,6 +20,7 @@ from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier, registered
 from fewbits.hardware.rtl.multipliers import Multiplier
+from fewbits.hardware.synthesis import merge_equal_modules, run_yosys
 
 
 class Neuron(Component):
@@ -87,7 +92,10 @@ class Neuron(Component):
         sums: list[Value] = []
         for i in range(self.design.synapses):
             m.submodules[f"multiplier{i}"] = multiplier = FloatMultiplier()
-            m.d.comb += [multiplier.a.eq(self.weights.word_select(i, 32)), multiplier.b.eq(self.inputs.word_select(i, 32))]
+            m.d.comb += [
+                multiplier.a.eq(self.weights.word_select(i, 32)),
+                multiplier.b.eq(self.inputs.word_select(i, 32)),
+            ]
             sums.append(multiplier.product)
         for level in range(self.design.tree_levels):
             for pair in range(len(sums) // 2):
@@ -105,10 +113,8 @@ class Neuron(Component):
 
 
 def _ports(neuron: Neuron) -> list[Signal]:
-    return [
-        neuron.domain.clk, neuron.weights, neuron.inputs, neuron.first, neuron.last, neuron.bias, neuron.shift, neuron.relu,
-        neuron.output, neuron.valid, neuron.total,
-    ]  # fmt: skip
+    names = ("weights", "inputs", "first", "last", "bias", "shift", "relu", "output", "valid", "total")
+    return [neuron.domain.clk, *(getattr(neuron, name) for name in names)]
 
 
 def to_rtlil(design: NeuronDesign) -> str:
@@ -118,7 +124,11 @@ def to_rtlil(design: NeuronDesign) -> str:
 
 
 def to_verilog(design: NeuronDesign) -> str:
-    """The neuron as Verilog; its top module is `neuron`."""
-    os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")  # the packaged yosys, never one that happens to be there
-    neuron = Neuron(design)
-    return verilog.convert(neuron, name="neuron", ports=_ports(neuron), emit_src=False)
+    """The neuron as Verilog; its top module is `neuron`. Raises HardwareError if yosys fails."""
+    with tempfile.TemporaryDirectory(prefix="fewbits-verilog-") as name:
+        folder = Path(name)
+        (folder / "neuron.il").write_text(merge_equal_modules(to_rtlil(design)), encoding="utf-8")
+        script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_verilog -noattr neuron.v\n"
+        (folder / "verilog.ys").write_text(script, encoding="utf-8")
+        run_yosys(folder, "verilog.ys")
+        return (folder / "neuron.v").read_text(encoding="utf-8")

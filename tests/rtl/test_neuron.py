@@ -1,0 +1,198 @@
+"""The RTL computes what exact arithmetic and the bit-exact network say."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import fewbits as fb
+from fewbits import HardwareError
+from fewbits.formats import STUDY_PRECISIONS
+from fewbits.hardware.rtl import design, export_verilog, to_rtlil
+from fewbits.hardware.rtl.simulate import Operands, Simulator, Trace, pack, unpack
+from fewbits.hardware.rtl.vectors import flushed, make_vectors
+
+QUICK = ("fixed4", "fixed8", "binary/fixed16")
+CHUNKS, ROUNDS = 2500, 4
+"""Four settings of shift and ReLU, 2,500 chunks each: 10,000 vectors a precision."""
+
+
+def marked(names: tuple[str, ...]) -> list[object]:
+    """Compiling the wide ones takes over ten seconds."""
+    return [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in names]
+
+
+_compiled: dict[str, Simulator] = {}
+
+
+def simulator(precision: str) -> Simulator:
+    """One for each precision and process."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
+    if precision not in _compiled:
+        _compiled[precision] = Simulator(design(precision))
+    return _compiled[precision]
+
+
+def totals(trace: Trace, precision: str, count: int) -> list[int]:
+    """The accumulator after each of so many chunks; a float32's bits are unsigned."""
+    made = design(precision)
+    shown = trace.total[made.accumulator_delay :][:count]
+    return unpack(shown, made.accumulator_bits, signed=not made.is_float)
+
+
+def outputs(trace: Trace, precision: str, count: int) -> list[int]:
+    """The output after each of so many chunks."""
+    made = design(precision)
+    assert trace.valid[made.pipeline_stages :][:count].all()
+    shown = trace.output[made.pipeline_stages :][:count]
+    return unpack(shown, made.output_bits, signed=not made.is_float)
+
+
+@pytest.mark.parametrize("precision", marked((*STUDY_PRECISIONS, "ternary/fixed8", "pow2-4/fixed8", "fixed4/fixed8")))
+def test_rtl_equals_exact_arithmetic_on_ten_thousand_vectors(precision: str):
+    for seed in range(ROUNDS):
+        vectors = make_vectors(design(precision), CHUNKS, seed)
+        trace = simulator(precision).run(vectors.operands(design(precision)))
+        assert totals(trace, precision, CHUNKS) == vectors.totals
+        assert outputs(trace, precision, CHUNKS) == vectors.outputs
+
+
+def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
+    """One row of codes, filled up with zero codes, as words of chunks."""
+    filled = torch.nn.functional.pad(codes, (0, -len(codes) % synapses)).reshape(-1, synapses)
+    return pack([sum(int(c) << (bits * i) for i, c in enumerate(row)) for row in filled.tolist()], bits * synapses)
+
+
+@pytest.mark.parametrize("precision", marked(STUDY_PRECISIONS))
+def test_rtl_equals_the_bit_exact_network(precision: str):
+    made = design(precision)
+    generator = torch.Generator().manual_seed(0)
+    layer = torch.nn.Linear(50, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(1, 50, generator=generator))
+    images = torch.randn(20, 50, generator=generator)
+    quantized = fb.quantize(torch.nn.Sequential(layer), precision)
+    fb.calibrate(quantized, images)
+    network = fb.lower(quantized, images[:1])
+    (lowered,) = network.layers
+    accumulators = network.accumulators(images).reshape(-1)
+    weight_codes = lowered.weight_format.encode(quantized.layers["0"].layer.weight[0], lowered.weight_fraction_bits)
+    if precision == "binary/fixed16":  # a code of zero inputs makes the filling weights count for nothing
+        assert made.precision.weights.bits == 1
+    bias = lowered.bias[0] if lowered.bias is not None else 0
+    code = int(np.float32(bias).view(np.uint32)) if made.is_float else int(bias)
+    for image, expected in zip(images, accumulators.tolist(), strict=True):
+        inputs = chunks_of(lowered.input_format.encode(image, lowered.input_fraction_bits), made.output_bits)
+        weights = chunks_of(weight_codes, made.precision.weights.bits)
+        gap = made.accumulate_cycles  # chunks of one output come as far apart as the accumulator's latency
+        count, cycles = len(inputs), len(inputs) * gap + made.pipeline_stages
+        spread = [np.zeros((cycles, words.shape[1]), np.uint32) for words in (weights, inputs)]
+        for target, words in zip(spread, (weights, inputs), strict=True):
+            target[: count * gap : gap] = words
+        first = np.zeros(cycles, bool)
+        first[0] = True
+        biases = np.roll(pack([code] + [0] * (cycles - 1), made.accumulator_bits), made.bias_delay, axis=0)
+        trace = simulator(precision).run(Operands(spread[0], spread[1], first, np.zeros(cycles, bool), biases))
+        shown = trace.total[(count - 1) * gap + made.accumulator_delay :][:1]
+        if made.is_float:
+            assert shown[0, 0] == np.float32(expected).view(np.uint32)
+        else:
+            assert unpack(shown, made.accumulator_bits) == [int(expected)]
+
+
+@pytest.mark.slow
+def test_float_products_about_the_smallest_normal_number_round_as_documented():
+    made = design("float32")
+    generator = np.random.default_rng(0)
+    count = 4000
+    ones = np.uint32(0x3FFFFF80) + generator.integers(0, 128, (count, 16)).astype(np.uint32)  # just below 2
+    low = (np.uint32(0x007FFF80) + generator.integers(0, 256, (count, 16)).astype(np.uint32)).view(np.float32)
+    a, b = ones.view(np.float32), low * np.float32(0.5) + generator.choice(np.float32([0, 2.0**-126]), (count, 16))
+    b[:, 1:] = 0
+    first = np.ones(count, bool)
+    empty = np.zeros((made.pipeline_stages, 16), np.float32)
+    trace = simulator("float32").run(
+        Operands(
+            np.concatenate([a, empty]).view(np.uint32),
+            np.concatenate([b, empty]).view(np.uint32),
+            np.concatenate([first, empty[:, 0] > 0]),
+            np.zeros(count + len(empty), bool),
+            np.zeros((count + len(empty), 1), np.uint32),
+        )
+    )
+    expected = flushed(flushed(a[:, 0]) * flushed(b[:, 0]))
+    got = trace.total[made.accumulator_delay :][:count, 0]
+    assert np.array_equal(got, (expected + np.float32(0)).view(np.uint32))
+    assert (expected == np.float32(2.0**-126)).any()
+    assert (expected == 0).any()
+
+
+@pytest.mark.parametrize("precision", ["fixed4", "binary/fixed16"])
+def test_exported_bench_passes_in_icarus(precision: str, tmp_path: Path):
+    if shutil.which("iverilog") is None:
+        pytest.skip("needs Icarus Verilog (Debian package iverilog)")
+    files = export_verilog(precision, tmp_path)
+    assert all(path.is_file() for path in files)
+    subprocess.run(["iverilog", "-g2012", "-o", "bench", "neuron_bench.v", "neuron.v"], cwd=tmp_path, check=True)
+    said = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "PASS: 1000 chunks" in said
+
+
+def test_bench_fails_on_a_wrong_vector(tmp_path: Path):
+    if shutil.which("iverilog") is None:
+        pytest.skip("needs Icarus Verilog (Debian package iverilog)")
+    export_verilog("fixed4", tmp_path)
+    lines = (tmp_path / "total.hex").read_text().splitlines()
+    lines[7] = f"{int(lines[7], 16) ^ 1:x}"
+    (tmp_path / "total.hex").write_text("\n".join(lines) + "\n")
+    subprocess.run(["iverilog", "-g2012", "-o", "bench", "neuron_bench.v", "neuron.v"], cwd=tmp_path, check=True)
+    said = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "FAIL: 1 errors" in said
+
+
+def test_export_to_a_file_is_refused(tmp_path: Path):
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(HardwareError, match="cannot write"):
+        export_verilog("fixed4", tmp_path / "taken")
+
+
+@pytest.mark.parametrize("precision", ["float16", "fixed8/float32", "fixed8/binary", "pow2-8/fixed16"])
+def test_a_precision_without_datapath_is_refused(precision: str):
+    with pytest.raises(HardwareError, match="no datapath"):
+        design(precision)
+
+
+@pytest.mark.parametrize(("synapses", "largest"), [(3, 64), (0, 64), (16, 8)])
+def test_senseless_sizes_are_refused(synapses: int, largest: int):
+    with pytest.raises(HardwareError):
+        design("fixed8", synapses, largest)
+
+
+def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(HardwareError, match=r"g\+\+"):
+        Simulator(design("fixed4"))
+
+
+def test_operands_of_a_wrong_shape_are_refused():
+    vectors = make_vectors(design("fixed4"), 10)
+    operands = vectors.operands(design("fixed8"))
+    with pytest.raises(HardwareError, match="rows"):
+        simulator("fixed4").run(operands)
+
+
+def test_accumulator_holds_the_largest_layer():
+    for precision in STUDY_PRECISIONS[1:]:
+        made = design(precision)
+        worst = made.maximum_synapses * max(abs(limit) for limit in made.product_limits)
+        assert worst < 2 ** (made.accumulator_bits - 1)
+
+
+def test_rtlil_is_the_same_each_time():
+    assert to_rtlil(design("fixed4")) == to_rtlil(design("fixed4"))
