@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS, Case, networks
 
 import fewbits as fb
@@ -15,16 +15,16 @@ from fewbits.bitexact import BitExactNetwork, ExactValues
 from fewbits.bitexact.reference import Numbers, reference_values
 from fewbits.models import build
 
-RANDOM = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+RANDOM = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def _lower(case: Case) -> BitExactNetwork:
     try:
         return fb.lower(case.model, case.images)
     except fb.ModelError as error:
-        assert "padding alone" in str(error)  # the one thing that a random geometry can ask in vain
-        assume(False)
-        raise
+        if "padding alone" not in str(error):  # the one thing that a random geometry can ask in vain
+            raise
+        reject()
 
 
 def _as_objects(values: ExactValues) -> Numbers:
@@ -57,13 +57,13 @@ def test_networks_of_mixed_widths_equal_the_reference(case: Case) -> None:
     _assert_equals_reference(_lower(case), case.images)
 
 
-@settings(RANDOM, max_examples=40)
+@settings(RANDOM, max_examples=25)
 @given(networks(FLOAT_PRECISIONS))
 def test_float_networks_equal_the_reference_at_every_operation(case: Case) -> None:
     _assert_equals_reference(_lower(case), case.images)
 
 
-@settings(RANDOM, max_examples=40)
+@settings(RANDOM, max_examples=25)
 @given(networks(INTEGER_PRECISIONS))
 def test_no_value_leaves_its_accumulator(case: Case) -> None:
     network = _lower(case)
@@ -74,7 +74,7 @@ def test_no_value_leaves_its_accumulator(case: Case) -> None:
         assert all(-largest <= value < largest for value in _as_objects(trace[layer.name]).flat)
 
 
-@pytest.mark.parametrize("precision", ["fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "binary/fixed16", "float32"])
+@pytest.mark.parametrize("precision", ["fixed8", "fixed16"])
 def test_lenet_equals_the_reference(precision: str) -> None:
     model = fb.quantize(build("lenet", seed=0), precision)
     images = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))

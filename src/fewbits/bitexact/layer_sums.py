@@ -35,6 +35,8 @@ def layer_sums(layer: Layer, inputs: Range) -> LayerSums:
 class Float32Sums:
     """Below 2**24: torch's own float32 convolution or matrix product, which only multiplies and adds."""
 
+    dtype = torch.float32
+
     def __init__(self, layer: Layer) -> None:
         """Weights and bias in float32."""
         self._layer = layer
@@ -83,6 +85,8 @@ class Float64Sums:
     The bias is one more weight, whose operand is 1.
     """
 
+    dtype = torch.float64
+
     def __init__(self, layer: Layer) -> None:
         """Weights and bias in float64."""
         self._columns = _Columns(layer, ones=1)
@@ -92,7 +96,7 @@ class Float64Sums:
         self._weight = torch.from_numpy(weight).view(self._columns.groups, -1, layer.synapses + 1)
         self._sums = _Memory()
         self.map_shape = _map_shape(layer)
-        self.images_at_once = max(1, _COLUMNS // math.prod(self.map_shape))
+        self.images_at_once = max(1, _COLUMN_ELEMENTS // (layer.synapses * math.prod(self.map_shape)))
 
     def maps(self, codes: Tensor) -> Tensor:
         """Accumulators: float64, outputs x N x height x width; overwritten by the next call."""
@@ -106,6 +110,8 @@ class Float64Sums:
 
 class WideSums:
     """At any width: products of 16-bit limbs of weights and codes, summed in float64, then carried."""
+
+    dtype = torch.float64
 
     def __init__(self, layer: Layer) -> None:
         """Limbs of weights and bias."""
@@ -122,7 +128,7 @@ class WideSums:
         self._weights = [torch.from_numpy(limb).reshape(groups, -1, layer.synapses) for limb in weights]
         self._sums, self._low, self._rounded = _Memory(), _Memory(), _Memory()
         self.map_shape = _map_shape(layer)
-        self.images_at_once = max(1, _COLUMNS // math.prod(self.map_shape))
+        self.images_at_once = max(1, _COLUMN_ELEMENTS // (layer.synapses * math.prod(self.map_shape)))
 
     def rounded_maps(self, codes: Tensor, rounding: Rounding, has_relu: bool) -> Tensor:
         """Codes after ReLU and rounding: float64, outputs x N x height x width; overwritten by the next call.
@@ -149,8 +155,8 @@ class WideSums:
 
 LayerSums = Float32Sums | Float64Sums | WideSums
 
-_COLUMNS = 1024
-"""Columns of a matrix product that are computed at a time: enough to be efficient, few enough to stay in cache."""
+_COLUMN_ELEMENTS = 2**18
+"""Operands that are gathered for one matrix product: 2 MiB, enough to be efficient, few enough to stay in cache."""
 
 
 class _Memory:
@@ -173,6 +179,7 @@ class _Columns:
     def __init__(self, layer: Layer, ones: int = 0) -> None:
         """ones: rows of 1 below the operands."""
         self._gather = gather_of(layer)
+        self._map_shape = _map_shape(layer)
         self.groups, self._synapses = self._gather.taps.shape
         self._ones = ones
         self._memory = _Memory()
@@ -182,10 +189,12 @@ class _Columns:
         padding = [width for along in reversed(self._gather.padding) for width in along]
         padded = F.pad(codes, padding) if any(padding) else codes
         flat = padded.contiguous().view(len(codes), -1).numpy()
+        height, width = self._map_shape
         positions = self._gather.positions
-        columns = self._memory.take(self.groups, self._synapses + self._ones, len(codes), len(positions))
+        step = int(positions[1] - positions[0]) if width > 1 else 1
+        columns = self._memory.take(self.groups, self._synapses + self._ones, len(codes), height, width)
         for group in range(self.groups):
-            gather(flat, self._gather.taps[group], positions, columns[group].numpy())
+            gather(flat, self._gather.taps[group], positions[::width], step, columns[group].numpy())
         columns[:, self._synapses :] = 1
         return columns.view(self.groups, self._synapses + self._ones, -1)
 

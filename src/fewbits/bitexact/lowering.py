@@ -202,7 +202,7 @@ def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
     kind = _first_shaped(traced)
     shape = tuple(example.shape)
     if isinstance(kind, nn.Linear):  # perhaps behind a flatten: the image is what has as many values as it has inputs
-        candidates = [rest for rest in (shape[1:], shape) if math.prod(rest) == kind.in_features]
+        candidates = [rest for rest in (shape[1:], shape) if rest and math.prod(rest) == kind.in_features]
         if not candidates:
             raise DataError(
                 f"the example has shape {shape}: give an image of {kind.in_features} values, or a batch of them"

@@ -88,6 +88,8 @@ class LayerStage:
         self._rows, self._columns = single_elements(height), single_elements(width)
         if self._pool is not None:
             self._rows, self._columns = map(without_padding, window_tables(self._pool))
+        # What a wide format takes cannot be limited in float32.
+        self._widest = torch.promote_types(self._dtype, sums.dtype)
         low, high = rounding.number_format.integer_limits
         self._limits = (0 if self._has_relu else low, high)
 
@@ -106,7 +108,7 @@ class LayerStage:
         if isinstance(self._sums, WideSums):
             maps, scale = self._sums.rounded_maps(codes, self._rounding, self._has_relu), 1.0
         else:
-            maps = self._sums.maps(codes)
+            maps = self._sums.maps(codes).to(self._widest)
         scalars = _scalars(maps.dtype, scale, *self._limits)
         if self._pool is None and isinstance(self._sums, Float32Sums):
             round_flat(_flat(maps), _flat(out), *scalars)
