@@ -126,7 +126,8 @@ def _integer_vectors(
 def _integers(number_format: Format, codes: NDArray[np.int64]) -> NDArray[np.object_]:
     import torch
 
-    return number_format.to_integers(torch.from_numpy(codes)).numpy().astype(object)
+    integers = number_format.to_integers(torch.tensor(codes))
+    return integers.numpy().astype(object)
 
 
 def _float_vectors(

@@ -1,0 +1,262 @@
+"""The command line: each command parses its arguments, calls the library and prints the answer."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+import typer.exceptions
+
+from fewbits import __version__
+from fewbits.errors import FewbitsError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fewbits.hardware import Cost
+    from fewbits.study import RunResult
+
+DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
+
+PIPE_CLOSED = 141
+"""Exit status when the reader of standard output went away, as a shell reports it (128 + SIGPIPE)."""
+
+app = typer.Typer(
+    name="fewbits",
+    help="How few bits a neural network needs, and what each bit costs in silicon.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fewbits {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="A preset (default, mnist, svhn, cifar10) or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the results; fewbits-NAME if not given.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes of one thread; one a core if not given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run a study, or go on with it: train, execute bit for bit, cost, compare."""
+    from fewbits.study import load_study, run_study
+    from fewbits.study.display import show_progress
+
+    spec = load_study(study)
+    folder = out if out is not None else Path(f"fewbits-{spec.name}")
+    with show_progress() as observer:
+        outcome = run_study(spec, folder, workers, observer)
+    if as_json:
+        typer.echo(json.dumps({"runs": [_run_fields(result) for result in outcome.results]}))
+    else:
+        from fewbits.report import group_runs, print_study
+
+        print_study(group_runs(outcome.results, outcome.failed))
+        typer.echo(f"For charts and a page: fewbits report {folder}")
+    if outcome.failed:
+        first = outcome.failed[0]
+        which = f"{first.model}, {first.data}, {first.precision}, seed {first.seed}"
+        _complain(f"{len(outcome.failed)} of the runs failed, the others are kept; {which}: {first.error}")
+        raise typer.Exit(RUN_FAILED)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
+    """Write an HTML page, PNG charts, CSV and Markdown from a study's results."""
+    from fewbits.report import write_report
+
+    for path in write_report(folder):
+        typer.echo(str(path))
+
+
+@app.command()
+def formats(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One format, such as fixed8.")] = None,
+) -> None:
+    """List the number formats, or show one format's bits, values and range."""
+    from fewbits.formats import all_format_names, parse_format
+
+    if name is None:
+        typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
+        for each in (parse_format(known).describe() for known in all_format_names()):
+            typer.echo(
+                f"{each.name:<10} {each.bits:>4} {each.values:>11} {each.lowest:>13.7g} {each.highest:>13.7g} "
+                f"{each.smallest_positive:>13.7g}"
+            )
+        typer.echo("and float-eXmY, X 2 to 7 exponent bits, Y 1 to 22 mantissa bits")
+        return
+    about = parse_format(name).describe()
+    typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
+    typer.echo(f"from {about.lowest:.9g} to {about.highest:.9g}; smallest above zero {about.smallest_positive:.9g}")
+    typer.echo("zero is a value" if about.has_zero else "zero is not a value")
+    typer.echo("all at radix point 0; a radix point of f divides each value by 2**f. For example:")
+    for number, value, code in about.example:
+        typer.echo(f"  {number:<8g} becomes {value:<14.9g} code {code:#0{2 + -(-about.bits // 4)}x}")
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Argument(help="lenet, alex*2, package.module:function, file.py:function, ...")],
+    precisions: Annotated[list[str], typer.Argument(metavar="PRECISION...", help="Such as fixed8 pow2-6/fixed16.")],
+    image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
+    technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """Memory, cycles, area, power and energy of a network at precisions; no training."""
+    from fewbits.hardware import cost as cost_of
+    from fewbits.hardware import workload_of
+
+    workload = workload_of(model, _shape(image))
+    costs = [cost_of(workload, precision, technology=technology) for precision in precisions]
+    if as_json:
+        typer.echo(json.dumps([_cost_fields(one) for one in costs]))
+        return
+    heads = ("precision", "memory KiB", "cycles", "clock MHz", "area mm2", "power mW", "energy uJ")
+    typer.echo("".join(f"{head:>{18 if i == 0 else 13}}" for i, head in enumerate(heads)))
+    for one in costs:
+        figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
+        typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
+
+
+@app.command()
+def rtl(
+    precision: Annotated[str, typer.Argument(help="Such as fixed8 or pow2-6/fixed16.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files.")],
+) -> None:
+    """Write Verilog of a precision's neuron, with a self-checking test bench."""
+    from fewbits.hardware.rtl import export_verilog
+
+    for path in export_verilog(precision, out):
+        typer.echo(str(path))
+
+
+@app.command()
+def characterize(
+    liberty: Annotated[Path, typer.Option(help="Liberty file of the standard cells.")],
+    out: Annotated[Path, typer.Option(help="The technology table to write.")],
+    sram: Annotated[Path | None, typer.Option(help="Folder of SRAM macros' liberty files.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="Repeat for several; the study's seven if none.")] = None,
+) -> None:
+    """Synthesize the datapaths on a cell library and write the technology table."""
+    from fewbits.formats import STUDY_PRECISIONS
+    from fewbits.hardware.characterize import characterize as make_table
+
+    make_table(liberty, sram, precision or STUDY_PRECISIONS, out, progress=_progress_line)
+    typer.echo(str(out))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; whatever goes wrong is one line on standard error.
+
+    arguments: without the program's name; None takes the process's. FEWBITS_DEBUG=1 in the environment lets an
+    unexpected exception through with its traceback.
+    """
+    try:
+        status = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else DONE
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.exceptions.TyperException as error:
+        return _complain(_usage(error))
+    except FewbitsError as error:
+        return _complain(str(error))
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        _complain(str(stop) or "interrupted; the same command goes on where it stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        return _complain(_system_problem(error))
+    except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
+        if os.environ.get("FEWBITS_DEBUG"):
+            raise
+        return _complain(f"unexpected {type(error).__name__}: {error}; details in {_log_of(error)}")
+
+
+def _complain(message: str) -> int:
+    """One line on standard error."""
+    print("fewbits:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    return BAD_REQUEST
+
+
+def _usage(error: typer.exceptions.TyperException) -> str:
+    """The usage error, with where to read on."""
+    message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "fewbits"
+    known = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    listed = f"; the commands are {', '.join(known)}" if "command" in message.lower() else ""
+    return f"{message}{listed}; see {path} --help"
+
+
+def _system_problem(error: OSError) -> str:
+    where = f" {error.filename!r}" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full{where}: free some space and give the same command again; finished work is kept"
+    return f"{error.strerror or error}{where}: choose another place or unlock this one, then give the command again"
+
+
+def _log_of(error: Exception) -> str:
+    with tempfile.NamedTemporaryFile("w", prefix="fewbits-", suffix=".log", delete=False) as log:
+        log.writelines(traceback.format_exception(error))
+    return log.name
+
+
+def _progress_line(line: str) -> None:
+    if "Executing" not in line:  # yosys names each of its hundred passes
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts) or len(parts) not in (1, 2, 3):
+        raise ModelError(f"--input takes a shape such as 3x32x32, not {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def _run_fields(result: RunResult) -> dict[str, object]:
+    names = (
+        "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
+        "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",
+    )  # fmt: skip
+    return {name: getattr(result, name) for name in names}
+
+
+def _cost_fields(one: Cost) -> dict[str, object]:
+    names = ("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj")
+    return {name: getattr(one, name) for name in names}
+
+
+def entry_point() -> None:
+    """The console command."""
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""The charts of a study: accuracy against energy with its Pareto front, and area, power and energy by component."""
+
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import altair as alt
+import vl_convert
+
+from fewbits.report.labels import place_labels, to_pixels
+from fewbits.report.rows import pareto_front
+from fewbits.report.table import decimals_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fewbits.report.rows import Group, Row
+
+Spec = dict[str, Any]
+"""A Vega-Lite specification, as JSON values."""
+
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+"""Version of the Vega-Lite that the specifications are for, as vl_convert names it."""
+
+WIDTH, HEIGHT, BAR_HEIGHT = 640, 380, 34
+"""Pixels of a chart as PNG; in the page its width is that of the page."""
+
+NARROW = 400
+"""Plot width that labels are placed for, so that they stay apart on a phone too."""
+
+HALO = "halo"
+"""Name of the layer behind the labels; the page's style recolours it by this name."""
+
+INK, FAINT = "#333333", "#8a8a8a"
+
+FAMILIES = {
+    "floating point": ("#0072B2", "diamond"),
+    "fixed point": ("#D55E00", "circle"),
+    "powers of two": ("#009E73", "triangle-up"),
+    "ternary": ("#E69F00", "triangle-down"),
+    "binary": ("#CC79A7", "square"),
+}
+"""Colour and shape for each family of weights. Colours: Okabe and Ito, "Color Universal Design", 2008."""
+
+COMPONENTS = {
+    "multipliers": "#0072B2",
+    "adder_tree": "#56B4E9",
+    "registers": "#009E73",
+    "rest": "#999999",
+    "bin": "#F0E442",
+    "sb": "#E69F00",
+    "bout": "#D55E00",
+}
+"""Colour for each component of the accelerator, from the same set."""
+
+NAMES = {
+    "multipliers": "multipliers",
+    "adder_tree": "adder trees",
+    "registers": "registers",
+    "rest": "rest of the logic",
+    "bin": "Bin (inputs)",
+    "sb": "SB (weights)",
+    "bout": "Bout (outputs)",
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: its file's stem, heading, caption, description for those who cannot see it, and specification."""
+
+    stem: str
+    heading: str
+    caption: str
+    description: str
+    spec: Spec
+
+    def png(self) -> bytes:
+        """The chart under its heading as an image at twice its nominal size; works offline."""
+        title = {"text": self.heading, "anchor": "start", "fontSize": 15, "offset": 12}
+        return vl_convert.vegalite_to_png(json.dumps(self.spec | {"title": title}), vl_version=VEGA_LITE, scale=2)
+
+    def page_spec(self) -> Spec:
+        """The specification for the page: as wide as its place there, on the page's own background, untitled."""
+        config = self.spec["config"] | {"background": None}
+        fit = {"type": "fit-x", "contains": "padding"}
+        return self.spec | {"width": "container", "autosize": fit, "config": config, "padding": 2}
+
+
+def accuracy_energy_chart(group: Group, stem: str) -> Chart:
+    """Accuracy of the bit-exact network against energy an image, with the Pareto front stepped through it."""
+    front = pareto_front(group.rows)
+    x_range, y_range = _ranges(group.rows)
+    points = alt.Data(values=_points(group.rows, front, x_range, y_range))
+    x = alt.X(
+        "energy_uj:Q",
+        title="energy an image, µJ (logarithmic)",
+        scale=alt.Scale(type="log", domain=x_range, nice=False),
+    )
+    y = alt.Y("accuracy:Q", title="accuracy, bit-exact, %", scale=alt.Scale(domain=y_range, nice=False, zero=False))
+    steps = alt.Chart(alt.Data(values=_front_steps(front, x_range)))
+    line = steps.mark_line(interpolate="step-after", strokeDash=[5, 4], color=FAINT, strokeWidth=1.5).encode(x=x, y=y)
+    spreads = alt.Chart(points).mark_rule(color=FAINT).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+    listed = "; ".join(
+        f"{row.precision} {row.accuracy_percent.mean:.2f} % at {row.energy_uj.mean:.4g} µJ" for row in group.rows
+    )
+    spread_note = " Vertical lines: one standard deviation over the seeds, up and down."
+    return Chart(
+        stem=stem,
+        heading=f"Accuracy and energy: {group.title}",
+        caption=f"Dashed: the Pareto front ({', '.join(row.precision for row in front)}). Every other precision "
+        "takes more energy than one that is at least as accurate."
+        + (spread_note if any(row.accuracy_percent.spread for row in group.rows) else ""),
+        description=f"Scatter chart of accuracy against energy an image, {group.title}: {listed}.",
+        spec=_spec(line + spreads + _marks(points, x, y, group.rows) + _names(points, x, y), HEIGHT),
+    )
+
+
+def area_chart(rows: Sequence[Row], stem: str) -> Chart:
+    """Area of the accelerator by component, a bar for each precision."""
+    return _bar_chart(stem, "Area by component", "mm²", {row.precision: row.area_mm2_by_component for row in rows})
+
+
+def power_chart(group: Group, stem: str) -> Chart:
+    """Mean power over an image by component, a bar for each precision."""
+    bars = {_label(row, group.rows): row.power_mw_by_component for row in group.rows}
+    return _bar_chart(stem, f"Power by component: {group.title}", "mW", bars)
+
+
+def energy_chart(group: Group, stem: str) -> Chart:
+    """Energy of an image by component, a bar for each precision."""
+    bars = {_label(row, group.rows): row.energy_uj_by_component for row in group.rows}
+    return _bar_chart(stem, f"Energy of an image by component: {group.title}", "µJ", bars)
+
+
+def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
+    """Every chart of a study; file stems carry the network and the data where there are several."""
+    charts: list[Chart] = []
+    for group in groups:
+        tail = "" if len(groups) == 1 else "-" + re.sub(r"[^A-Za-z0-9]+", "-", group.title).strip("-").lower()
+        charts.append(accuracy_energy_chart(group, f"accuracy-energy{tail}"))
+        charts.append(power_chart(group, f"power{tail}"))
+        charts.append(energy_chart(group, f"energy{tail}"))
+    rows = {row.precision: row for group in groups for row in group.rows}
+    if rows:
+        charts.insert(1, area_chart(tuple(rows.values()), "area"))
+    return tuple(charts)
+
+
+def _marks(points: alt.Data, x: alt.X, y: alt.Y, rows: Sequence[Row]) -> alt.Chart:
+    families = [family for family in FAMILIES if any(_family(row) == family for row in rows)]
+    colours, shapes = zip(*(FAMILIES[family] for family in families), strict=True)
+    tooltip = [
+        alt.Tooltip("name:N", title="precision"),
+        alt.Tooltip("accuracy:Q", title="accuracy, bit-exact, %", format=".2f"),
+        alt.Tooltip("fake:Q", title="accuracy, fake-quantized, %", format=".2f"),
+        alt.Tooltip("energy_uj:Q", title="energy an image, µJ", format=".4~g"),
+        alt.Tooltip("saved:N", title="energy saved"),
+        alt.Tooltip("pareto:N", title="on the Pareto front"),
+    ]
+    marks = alt.Chart(points).mark_point(filled=True, size=150, opacity=1, stroke=INK, strokeWidth=0.6)
+    return marks.encode(
+        x=x,
+        y=y,
+        color=alt.Color("weights:N", title="weights", scale=alt.Scale(domain=families, range=colours)),
+        shape=alt.Shape("weights:N", title="weights", scale=alt.Scale(domain=families, range=shapes)),
+        tooltip=tooltip,
+    )
+
+
+def _names(points: alt.Data, x: alt.X, y: alt.Y) -> Any:
+    """The points' names at the places found for them, over a halo that keeps lines from crossing them."""
+    place = {"dx": alt.expr("datum.dx"), "dy": alt.expr("datum.dy"), "align": alt.expr("datum.align")}
+    text = alt.Chart(points).encode(x=x, y=y, text="name:N")
+    halo = text.mark_text(fontSize=11, baseline="middle", stroke="white", strokeWidth=4, **cast("Any", place))
+    return halo.properties(name=HALO) + text.mark_text(fontSize=11, baseline="middle", color=INK, **cast("Any", place))
+
+
+def _points(
+    rows: Sequence[Row], front: Sequence[Row], x_range: tuple[float, float], y_range: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """One record a row, with the place of its label."""
+    pixels = [
+        (
+            to_pixels(row.energy_uj.mean, *x_range, NARROW, logarithmic=True),
+            HEIGHT - to_pixels(row.accuracy_percent.mean, *y_range, HEIGHT),
+        )
+        for row in rows
+    ]
+    names = [_label(row, rows) for row in rows]
+    return [
+        {
+            "name": name,
+            "weights": _family(row),
+            "energy_uj": row.energy_uj.mean,
+            "accuracy": row.accuracy_percent.mean,
+            "fake": row.fake_quantized_accuracy_percent.mean,
+            "low": row.accuracy_percent.mean - row.accuracy_percent.spread,
+            "high": row.accuracy_percent.mean + row.accuracy_percent.spread,
+            "saved": "no float32 run"
+            if row.energy_saving_percent is None
+            else f"{row.energy_saving_percent.mean:.1f} %",
+            "pareto": "yes" if row in front else "no",
+            "dx": label.dx,
+            "dy": label.dy,
+            "align": label.align,
+        }
+        for row, name, label in zip(rows, names, place_labels(names, pixels, NARROW, HEIGHT), strict=True)
+    ]
+
+
+def _front_steps(front: Sequence[Row], x_range: tuple[float, float]) -> list[dict[str, float]]:
+    """The front's corners, drawn on to the right edge: more energy than its last point's buys nothing more."""
+    corners = [{"energy_uj": row.energy_uj.mean, "accuracy": row.accuracy_percent.mean} for row in front]
+    return [*corners, {"energy_uj": x_range[1], "accuracy": corners[-1]["accuracy"]}]
+
+
+def _ranges(rows: Sequence[Row]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Of both axes, with room for the labels."""
+    energies = [row.energy_uj.mean for row in rows]
+    lows = [row.accuracy_percent.mean - row.accuracy_percent.spread for row in rows]
+    highs = [row.accuracy_percent.mean + row.accuracy_percent.spread for row in rows]
+    margin = max(max(highs) - min(lows), 0.5) * 0.15
+    return (min(energies) / 1.7, max(energies) * 1.7), (min(lows) - margin, max(highs) + margin)
+
+
+def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, float]]) -> Chart:
+    """Stacked horizontal bars in the order given, the total beside each."""
+    found = [name for one in bars.values() for name in one]
+    components = sorted(dict.fromkeys(found), key=lambda name: list(COMPONENTS).index(name))
+    names = [NAMES[name] for name in components]
+    values = [
+        {"precision": bar, "component": NAMES[name], "value": value, "order": components.index(name)}
+        for bar, parts in bars.items()
+        for name, value in parts.items()
+    ]
+    totals = {bar: sum(parts.values()) for bar, parts in bars.items()}
+    decimals = decimals_for(list(totals.values()))
+    y = alt.Y("precision:N", title=None, sort=list(bars))
+    stack = alt.Chart(alt.Data(values=values)).mark_bar(stroke="white", strokeWidth=0.7)
+    stack = stack.encode(
+        x=alt.X("value:Q", title=unit, scale=alt.Scale(domain=(0, max(totals.values()) * 1.12), nice=False)),
+        y=y,
+        color=alt.Color(
+            "component:N", title=None, scale=alt.Scale(domain=names, range=[COMPONENTS[c] for c in components])
+        ),
+        order=alt.Order("order:Q"),
+        tooltip=["precision:N", "component:N", alt.Tooltip("value:Q", title=unit, format=".4~g")],
+    )
+    ends = alt.Chart(alt.Data(values=[{"precision": bar, "total": total} for bar, total in totals.items()])).mark_text(
+        align="left", dx=5, color=INK, fontSize=11
+    )
+    ends = ends.encode(x="total:Q", y=y, text=alt.Text("total:Q", format=f",.{decimals}f"))
+    listed = "; ".join(f"{bar} {total:.4g} {unit}" for bar, total in totals.items())
+    return Chart(
+        stem=stem,
+        heading=heading,
+        caption=f"Figures at the bars' ends: totals in {unit}.",
+        description=f"Stacked bars, {heading.lower()}; totals: {listed}.",
+        spec=_spec(stack + ends, BAR_HEIGHT * max(len(bars), 2)),
+    )
+
+
+def _spec(chart: Any, height: int) -> Spec:
+    styled = (
+        chart.properties(width=WIDTH, height=height)
+        .configure(background="white", font="sans-serif", padding=12)
+        .configure_axis(
+            labelFontSize=11, titleFontSize=12, titleFontWeight="normal", gridColor="#e6e6e6", labelLimit=200
+        )
+        .configure_legend(orient="bottom", labelFontSize=11, titleFontSize=11, titleFontWeight="normal", columns=4)
+        .configure_view(stroke=None)
+    )
+    return cast("Spec", styled.to_dict())
+
+
+def _label(row: Row, rows: Sequence[Row]) -> str:
+    """The precision, with the recipe where a precision stands in several rows."""
+    several = sum(other.precision == row.precision for other in rows) > 1
+    return f"{row.precision} {row.recipe}" if several else row.precision
+
+
+def _family(row: Row) -> str:
+    weights = row.precision.split("/")[0]
+    prefixes = {"fixed": "fixed point", "pow2": "powers of two", "ternary": "ternary", "binary": "binary"}
+    return next((name for prefix, name in prefixes.items() if weights.startswith(prefix)), "floating point")

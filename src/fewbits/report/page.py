@@ -1,0 +1,113 @@
+"""One self-contained HTML page for a study: headline, tables, charts and what each figure rests on."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fewbits import __version__
+from fewbits.report import published
+from fewbits.report.charts import VEGA_LITE
+from fewbits.report.rows import pareto_front
+from fewbits.report.table import text_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fewbits.report.basis import Basis
+    from fewbits.report.charts import Chart
+    from fewbits.report.rows import Group
+
+TOLERANCE_POINTS = 1.0
+"""Accuracy that the headline lets a precision lose against float32."""
+
+
+def html_page(study: str, groups: Sequence[Group], charts: Sequence[tuple[Chart, bytes]], basis: Basis) -> str:
+    """The page as text; nothing in it is fetched from elsewhere.
+
+    charts: each with its PNG, shown where scripts are off.
+    """
+    environment = Environment(
+        loader=PackageLoader("fewbits.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    pairs = published.savings_of_first(groups)
+    return environment.get_template("page.html.j2").render(
+        version=__version__,
+        study=study,
+        headlines=[headline(group) for group in groups],
+        groups=[_group_cells(group) for group in groups],
+        charts=[_chart_cells(chart, image) for chart, image in charts],
+        pairs=[published.cells(pair) for pair in pairs],
+        order=published.order_sentence(pairs),
+        accelerator=published.accelerator(),
+        mark=published.MARK,
+        published_provenance=published.provenance(),
+        differences=published.DIFFERENCES,
+        basis=basis.entries,
+        commands=basis.commands,
+        vega=_vega(),
+    )
+
+
+def headline(group: Group) -> str:
+    """The group's result in one sentence: what saves most energy within a point of float32's accuracy."""
+    if not group.rows:
+        return f"{group.title}: no run has finished."
+    compared = [
+        (row, row.difference_points.mean, row.energy_saving_percent.mean)
+        for row in group.rows
+        if row.difference_points is not None and row.energy_saving_percent is not None and row is not group.baseline
+    ]
+    if not compared:
+        best = max(group.rows, key=lambda row: row.accuracy_percent.mean)
+        return f"{group.title}: {best.precision} is the most accurate, {best.accuracy_percent.mean:.2f} %."
+    within = [one for one in compared if one[1] >= -TOLERANCE_POINTS]
+    if not within:
+        row, points, _ = max(compared, key=lambda one: one[1])
+        return (
+            f"{group.title}: no precision stays within {TOLERANCE_POINTS:g} point of float32; "
+            f"the closest, {row.precision}, loses {-points:.2f}."
+        )
+    row, points, saved = max(within, key=lambda one: one[2])
+    change = (
+        f"loses {-points:.2f} points" if points < 0 else f"gains {points:.2f} points" if points > 0 else "loses none"
+    )
+    return (
+        f"{group.title}: {row.precision} takes {saved:.1f} % less energy than float32 and {change} of accuracy; "
+        f"no other precision within {TOLERANCE_POINTS:g} point saves more."
+    )
+
+
+def _group_cells(group: Group) -> dict[str, object]:
+    table = text_table(group)
+    front = pareto_front(group.rows)
+    return {
+        "title": group.title,
+        "note": table.note,
+        "failed": [f"{run.precision}, seed {run.seed}: {run.error}" for run in group.failed],
+        "headings": list(zip(table.headings, table.units, strict=True)),
+        "rows": [
+            {"front": row in front, "cells": list(zip(means, spreads, strict=True))}
+            for row, means, spreads in zip(group.rows, table.means, table.spreads, strict=True)
+        ],
+    }
+
+
+def _chart_cells(chart: Chart, image: bytes) -> dict[str, object]:
+    return {
+        "heading": chart.heading,
+        "caption": chart.caption,
+        "description": chart.description,
+        "spec": chart.page_spec(),
+        "image": base64.b64encode(image).decode("ascii"),
+    }
+
+
+def _vega() -> Markup:
+    """Vega, Vega-Lite and vega-embed as one script, which comes with vl-convert; sets `vegaEmbed`."""
+    bundle = vl_convert.javascript_bundle(None, VEGA_LITE)  # pyright: ignore[reportArgumentType]
+    return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704

@@ -1,0 +1,114 @@
+"""From the runs of a study to the rows of its table: seeds joined, differences to float32, the Pareto front."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fewbits.study import FailedRun, RunResult
+
+BASELINE = "float32"
+"""The precision that differences and savings are counted from."""
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A figure over the seeds of one point of a study."""
+
+    mean: float
+
+    spread: float
+    """Sample standard deviation (over count - 1); 0 for one seed."""
+
+    count: int
+    """How many seeds."""
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Statistic:
+        """Mean and spread of at least one value."""
+        mean = math.fsum(values) / len(values)
+        if all(value == values[0] for value in values):
+            return Statistic(values[0], 0.0, len(values))
+        variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        return Statistic(mean, math.sqrt(variance), len(values))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One precision (and recipe) of one network on one data set: every seed's figures joined."""
+
+    precision: str
+    recipe: str
+    seeds: tuple[int, ...]
+
+    accuracy_percent: Statistic
+    """Of the bit-exact network, on the test set."""
+
+    fake_quantized_accuracy_percent: Statistic
+
+    difference_points: Statistic | None
+    """Bit-exact accuracy less that of float32, in points, seed by seed; None without a float32 run."""
+
+    differing_images: Statistic
+    """Test images that the bit-exact and the fake-quantized network class differently."""
+
+    parameter_kib: Statistic
+    memory_kib: Statistic
+    area_mm2: Statistic
+    power_mw: Statistic
+    clock_mhz: Statistic
+    cycles: Statistic
+    energy_uj: Statistic
+
+    energy_saving_percent: Statistic | None
+    """Energy saved against float32; None without a float32 run."""
+
+    area_mm2_by_component: dict[str, float]
+    """Mean over the seeds, as are the next two."""
+
+    power_mw_by_component: dict[str, float]
+    energy_uj_by_component: dict[str, float]
+
+    runs: tuple[RunResult, ...]
+    """The runs behind the row, by seed."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rows of one network on one data set, in the study's order."""
+
+    model: str
+    data: str
+    rows: tuple[Row, ...]
+    failed: tuple[FailedRun, ...]
+
+    @property
+    def title(self) -> str:
+        """Such as `lenet on digits`."""
+        return f"{self.model} on {self.data}"
+
+    @property
+    def baseline(self) -> Row | None:
+        """The float32 row, if the study has one."""
+        return next((row for row in self.rows if row.precision == BASELINE), None)
+
+
+def pareto_front(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The rows that no other beats: less energy at no less accuracy; from the least energy to the most.
+
+    Of rows equal in both figures all stay.
+    """
+    front: list[Row] = []
+    for row in sorted(rows, key=lambda one: (one.energy_uj.mean, -one.accuracy_percent.mean)):
+        best = front[-1] if front else None
+        if best is None or row.accuracy_percent.mean > best.accuracy_percent.mean or _equal(row, best):
+            front.append(row)
+    return tuple(front)
+
+
+def _equal(one: Row, other: Row) -> bool:
+    return (one.energy_uj.mean, one.accuracy_percent.mean) == (other.energy_uj.mean, other.accuracy_percent.mean)
