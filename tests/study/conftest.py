@@ -1,15 +1,18 @@
-"""A result of round figures, for whatever reads or writes one."""
+"""A result of round figures, and a study that is done in a moment."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fewbits.formats import STUDY_PRECISIONS, parse_precision
+from fewbits.formats import parse_precision
 from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, Technology
-from fewbits.study import RunResult
+from fewbits.study import RunResult, StudySpec
+from fewbits.study.spec import parse_study
 
 MakeResult = Callable[..., RunResult]
 
@@ -85,3 +88,51 @@ def round_technology(precisions: Iterable[str]) -> Technology:
         macros=(macro,),
         provenance={"made by": "a test"},
     )
+
+
+MODEL = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 4))
+
+make.input_shape = (1, 8, 8)
+"""
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model, small data (which quadrant of 8 x 8 noise is bright) and a technology table."""
+    folder = tmp_path_factory.mktemp("workplace")
+    (folder / "tiny.py").write_text(MODEL)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 200, (1200, 8, 8), dtype=np.uint8)
+    labels = random.integers(0, 4, 1200)
+    for image, label in zip(images, labels, strict=True):
+        row, column = 4 * (label // 2), 4 * (label % 2)
+        image[row : row + 4, column : column + 4] += 20
+    parts = {"x_train": images[:1000], "y_train": labels[:1000], "x_test": images[1000:], "y_test": labels[1000:]}
+    np.savez(folder / "quadrants.npz", **parts)
+    round_technology(("float32", "fixed8", "binary/fixed16")).save(folder / "round.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(workplace: Path) -> Callable[..., StudySpec]:
+    """A function that makes a study of three precisions, done in a moment; arguments replace its keys."""
+    definition = {
+        "name": "tiny",
+        "models": [f"{workplace / 'tiny.py'}:make"],
+        "data": [str(workplace / "quadrants.npz")],
+        "precisions": ["float32", "fixed8", "binary/fixed16"],
+        "technology": str(workplace / "round.json"),
+        "float_training": {"epochs": 3},
+        "fine_tune": {"epochs": 3},
+    }
+    return lambda **changes: parse_study(definition | changes, "tiny.toml")
+
+
+@pytest.fixture(scope="session")
+def figures() -> Callable[[Iterable[RunResult]], list[RunResult]]:
+    """A function that leaves of results what must be equal however the study went."""
+    return lambda results: [dataclasses.replace(one, wall_time_s=0.0, notices=()) for one in results]

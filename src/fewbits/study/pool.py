@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 LOG_NAME = "study.log"
 """What workers print, and tracebacks; in the study's output folder."""
 
+_PROGRAM = "import sys; from fewbits.study.worker import main; main(*sys.argv[1:])"
+"""Not `-m`: run as `__main__`, the worker would pickle its messages under a name that this process does not know."""
+
 _ENVIRONMENT = {
     # One thread each: two such workers beat one with two threads on networks of this size.
     "OMP_NUM_THREADS": "1",
@@ -42,7 +45,7 @@ class Worker:
     def __init__(self, folder: Path, log: IO[bytes]) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-P", "-m", "fewbits.study.worker"]
+            command = [sys.executable, "-P", "-c", _PROGRAM]
             self._process = subprocess.Popen(  # noqa: S603 (our own program)
                 [*command, str(theirs.fileno()), str(os.getpid()), str(folder)],
                 stdin=subprocess.DEVNULL,

@@ -43,15 +43,16 @@ Message = Progress | TrainingOutcome | RunResult | TaskFailed
 """What a worker sends: any number of Progress, then one of the others."""
 
 
-def main(descriptor: int, parent: int, folder: Path) -> None:
+def main(descriptor: str, parent: str, folder: str) -> None:
     """Do tasks until the other end closes.
 
-    descriptor: of the connection's socket. parent: process id of the other end; the worker dies with it.
+    descriptor: of the connection's socket. parent: process id of the other end; the worker dies with it. folder: the
+    study's output. All as the command line gives them.
     """
-    _die_with(parent)
+    _die_with(int(parent))
     torch.set_num_threads(1)
-    with Connection(descriptor) as connection:
-        workshop = Workshop(folder, _Reporter(connection))
+    with Connection(int(descriptor)) as connection:
+        workshop = Workshop(Path(folder), _Reporter(connection))
         with suppress(EOFError, ConnectionError):
             while True:
                 connection.send(perform(workshop, connection.recv()))
@@ -96,7 +97,3 @@ def _die_with(parent: int) -> None:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

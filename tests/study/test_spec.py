@@ -1,0 +1,118 @@
+"""A study's TOML file is checked key by key, and each mistake is one line that says what would be right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from fewbits import StudyError
+from fewbits.hardware import Accelerator
+from fewbits.study import PRESETS, load_study
+from fewbits.study.spec import AcceleratorSection, CalibrationSection, TrainingSection, parse_study, parse_toml
+from fewbits.train import TrainSettings
+
+BASE = 'name = "s"\nmodels = ["lenet"]\ndata = ["digits"]\nprecisions = ["fixed8"]\n'
+
+MISTAKES = {
+    "misspelled key": ("seed = [1]", "unknown key 'seed': allowed here are .*; did you mean 'seeds'\\?"),
+    "misspelled key in a table": ("[fine_tune]\nepoch = 3", "'fine_tune.epoch': .*; did you mean 'epochs'\\?"),
+    "unlike any key": ("zzz = 1", "unknown key 'zzz': allowed here are name, models"),
+    "text for a number": ("[fine_tune]\nepochs = '3'", "'fine_tune.epochs': '3' was given; it must be a valid integer"),
+    "number for a text": ("technology = 3", "'technology': 3 was given; it must be a valid string"),
+    "one value for a list": ("seeds = 1", "'seeds': 1 was given; it takes a list"),
+    "empty list": ("seeds = []", "'seeds': \\[\\] was given; it takes at least one entry"),
+    "wrong entry of a list": ("seeds = [0, 'a']", "'seeds\\[1\\]': 'a' was given; it must be a valid integer$"),
+    "negative seed": ("seeds = [-1]", "'seeds\\[0\\]': -1 was given"),
+    "repeated entry": ("seeds = [1, 1]", "1 is listed twice; give each once"),
+    "unknown recipe": ("recipes = ['tune']", "'tune' was given; allowed are 'post-training', 'fine-tune'"),
+    "unknown calibration": ("[calibration]\nmethod = 'max'", "allowed are 'maximum', 'percentile' or 'squared-error'"),
+    "value for a table": ("fine_tune = 3", "write it as \\[fine_tune\\]"),
+    "malformed": ("seeds = [", "malformed TOML: .*; see"),
+    "key given twice": ("name = 'b'", "malformed TOML"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_says_what_is_allowed(mistake):
+    text, message = MISTAKES[mistake]
+    with pytest.raises(StudyError, match=f"^f.toml: .*{message}") as error:
+        parse_toml(BASE + text, "f.toml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(StudyError, match=r"key 'models' is missing: a study needs name, models, data and precisions"):
+        parse_toml(BASE.replace("models", "#"), "f.toml")
+
+
+def test_a_misspelled_key_comes_before_what_it_leaves_missing():
+    with pytest.raises(StudyError, match=r"unknown key 'model'.*did you mean 'models'\? \(and 1 more\)"):
+        parse_toml(BASE.replace("models", "model"), "f.toml")
+
+
+def test_a_name_that_is_no_name_is_refused():
+    with pytest.raises(StudyError, match=r"'\.\./s' was given; it takes letters"):
+        parse_toml(BASE.replace('"s"', '"../s"'), "f.toml")
+
+
+def test_long_values_are_cut_short():
+    with pytest.raises(StudyError, match=r"xxx\.\.\. was given"):
+        parse_toml(BASE + f"seeds = '{'x' * 999}'", "f.toml")
+
+
+def test_deep_nesting_is_refused():
+    with pytest.raises(StudyError, match=r"malformed TOML|seeds"):
+        parse_toml(BASE + f"seeds = {'[' * 5000}{']' * 5000}", "f.toml")
+
+
+def test_a_definition_comes_back_equal():
+    spec = parse_toml(BASE + "seeds = [3]\n[fine_tune]\nepochs = 2", "f.toml")
+    assert parse_study(spec.definition(), "store").definition() == spec.definition()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_and_called_by_their_name(name):
+    assert load_study(name).name == name
+
+
+def test_the_presets_are_those_promised():
+    assert {"default", "mnist", "svhn", "cifar10"} <= set(PRESETS)
+
+
+def test_an_unknown_study_is_refused_with_the_nearest():
+    with pytest.raises(StudyError, match=r"no study 'defualt': give one of .*did you mean 'default'"):
+        load_study("defualt")
+
+
+def test_a_folder_is_no_study(tmp_path):
+    with pytest.raises(StudyError, match="Is a directory"):
+        load_study(tmp_path)
+
+
+def test_a_binary_file_is_no_study(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StudyError, match="not UTF-8"):
+        load_study(tmp_path / "s.toml")
+
+
+def test_a_file_is_named_in_messages(tmp_path):
+    (tmp_path / "s.toml").write_text(BASE)
+    assert load_study(tmp_path / "s.toml").source == str(tmp_path / "s.toml")
+
+
+def test_every_training_setting_is_a_key_and_every_key_a_setting():
+    settings = {field.name for field in fields(TrainSettings)}
+    calibration = {f"calibration_{name}" for name in CalibrationSection.model_fields}
+    assert set(TrainingSection.model_fields) | calibration == settings
+
+
+def test_every_parameter_of_the_accelerator_is_a_key():
+    assert set(AcceleratorSection.model_fields) == {field.name for field in fields(Accelerator)}
+
+
+def test_reading_a_study_loads_no_torch():
+    program = "import sys, fewbits.study as s; s.load_study('default'); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "False\n"
