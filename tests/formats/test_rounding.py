@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits import FormatError, parse_format
-from fewbits.formats import all_format_names
+from fewbits.formats import FloatFormat, all_format_names, fused
 from fewbits.formats.kernels import SERIAL_ELEMENTS, reference
 
 NAMES = [*all_format_names(), "float-e2m1", "float-e3m4", "float-e7m8"]
@@ -38,6 +40,20 @@ def test_kernel_equals_plain_torch_in_value_and_sign(name: str, x: list[float], 
     tensor = torch.tensor(x, dtype=torch.float32)
     got, expected = number_format.quantize(tensor, fraction_bits), reference(number_format, tensor, fraction_bits)
     assert np.array_equal(got.numpy().view(np.int32), expected.numpy().view(np.int32))
+
+
+@pytest.mark.parametrize("fraction_bits", [0, 3, -60, 60, -125, 125])
+@pytest.mark.parametrize("name", [*NAMES, "fp8-e4m3 overflowing", "fp8-e5m2 overflowing"])
+def test_kernel_equals_plain_torch_on_any_bit_pattern(name: str, fraction_bits: int):
+    number_format = parse_format(name.removesuffix(" overflowing"))
+    if name.endswith("overflowing"):
+        assert isinstance(number_format, FloatFormat)
+        number_format = replace(number_format, overflow="infinity")
+    bits = torch.randint(-(2**31), 2**31, (20_000,), generator=torch.Generator().manual_seed(fraction_bits))
+    x = bits.to(torch.int32).view(torch.float32)
+    x = x[~x.isnan()]
+    got = number_format.quantize(x, fraction_bits)
+    assert torch.equal(got.view(torch.int32), reference(number_format, x, fraction_bits).view(torch.int32))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,14 +106,61 @@ def test_nan_is_refused(name: str, dtype: torch.dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("name", ["fixed32", "fixed16", "pow2-6", "pow2-8", "float-e7m8", "bfloat16"])
-def test_narrow_dtypes_saturate_at_the_largest_value_that_they_carry(name: str, dtype: torch.dtype):
+@pytest.mark.parametrize("name", [*NAMES, "float-e7m22"])
+@given(
+    x=st.one_of(floats, st.sampled_from([math.inf, -math.inf, 65504.0, -65504.0])), fraction_bits=st.integers(-70, 70)
+)
+@settings(max_examples=30, deadline=None)
+def test_a_narrow_dtype_gets_the_nearest_value_or_the_largest_that_it_carries(
+    name: str, dtype: torch.dtype, x: float, fraction_bits: int
+):
+    number_format, tensor = parse_format(name), torch.tensor(x).to(dtype)
+    try:
+        got = number_format.quantize(tensor, fraction_bits)
+    except FormatError:  # the dtype carries nothing but zero: see the next test but one
+        return
+    value = Fraction(got.item())
+    exact = number_format.quantize_scalar(tensor.item(), fraction_bits)
+    carried = torch.tensor(float(exact), dtype=torch.float64).to(dtype)
+    if carried.isfinite() and Fraction(carried.item()) == exact:
+        assert value == exact
+    else:
+        assert number_format.quantize_scalar(value, fraction_bits) == value
+        assert abs(value) < abs(exact)
+        assert got == number_format.quantize(torch.tensor(math.copysign(math.inf, x), dtype=dtype), fraction_bits)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "x", "fraction_bits", "expected"),
+    [
+        ("fixed32", torch.float32, 1e30, 0, 2**31 - 128),
+        ("fixed32", torch.float32, -1e30, 0, -(2**31)),
+        ("fixed32", torch.float16, 65504.0, -10, 64512.0),
+        ("fixed32", torch.float16, -65504.0, -10, -64512.0),
+        ("fixed8", torch.float16, 1.0, 30, 2.0**-24),
+        ("pow2-8", torch.float16, 65504.0, 0, 32768.0),
+        ("bfloat16", torch.float16, 65504.0, 0, 65280.0),
+    ],
+)
+def test_what_saturates_in_a_narrow_dtype_stays_a_value_of_the_format(
+    name: str, dtype: torch.dtype, x: float, fraction_bits: int, expected: float
+):
+    assert parse_format(name).quantize(torch.tensor([x], dtype=dtype), fraction_bits).item() == expected
+
+
+def test_a_dtype_that_carries_no_value_is_refused():
+    with pytest.raises(FormatError, match="carries"):
+        parse_format("binary").quantize(torch.ones(3, dtype=torch.float16), 30)
+
+
+@pytest.mark.parametrize("fraction_bits", [-512, -200, 200, 512])
+@pytest.mark.parametrize("name", NAMES)
+def test_far_radix_points_are_exact_in_float64(name: str, fraction_bits: int):
     number_format = parse_format(name)
-    largest = number_format.quantize(torch.tensor([torch.finfo(dtype).max], dtype=dtype))
-    assert largest.isfinite().all()
-    value = Fraction(largest.item())
-    assert number_format.nearest(value) == value
-    assert value <= number_format.largest
+    unit = 2.0**-fraction_bits
+    for x in (0.3 * unit, -1.5 * unit, 2.5 * unit, 1e300, -1e-300, 5e-324, -5e-324):
+        got = number_format.quantize(torch.tensor([x], dtype=torch.float64), fraction_bits).item()
+        assert Fraction(got) == number_format.quantize_scalar(x, fraction_bits)
 
 
 @pytest.mark.parametrize("bad", [1.0, True, "3", None, 1000])
@@ -145,3 +208,88 @@ def test_several_threads_give_what_one_gives():
         assert torch.equal(parse_format("fixed8").quantize(x, 5), many)
     finally:
         torch.set_num_threads(before)
+
+
+def test_channels_last_stays_channels_last_without_a_copy(monkeypatch: pytest.MonkeyPatch):
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    result = parse_format("fixed8").quantize(x, 4)
+    assert result.stride() == x.stride()
+    assert torch.equal(result, parse_format("fixed8").quantize(x.contiguous(), 4))
+    out = torch.empty_like(x)
+    for allocating in ("empty_like", "empty"):
+        monkeypatch.setattr(torch, allocating, None)
+    assert parse_format("fixed8").quantize(x, 4, out=out) is out
+    assert torch.equal(out, result)
+
+
+def test_an_expanded_tensor_is_quantized():
+    x = torch.randn(1, 4).expand(3, 4)
+    assert torch.equal(parse_format("fixed8").quantize(x, 4), parse_format("fixed8").quantize(x.clone(), 4))
+
+
+def test_no_gradient_flows_through():
+    weight = torch.nn.Parameter(torch.randn(3, 4))
+    assert not parse_format("fixed8").quantize(weight, 4).requires_grad
+    assert not parse_format("fixed8").quantize(weight.t()[:2], 4).requires_grad
+
+
+def test_autograd_notices_an_overwritten_buffer():
+    x, out = torch.randn(5, requires_grad=True), torch.randn(5)
+    product = x * out
+    parse_format("fixed8").quantize(torch.randn(5), 4, out=out)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.sum().backward()
+
+
+@pytest.mark.parametrize("size", [1000, SERIAL_ELEMENTS + 7])
+@pytest.mark.parametrize("name", ["fixed8", "fixed32", "binary", "pow2-6", "fp8-e4m3", "float32", "float16"])
+def test_all_nan_are_counted(name: str, size: int):
+    x = torch.ones(size)
+    x[[1, 500, -1]] = math.nan
+    with pytest.raises(FormatError, match=f"3 of the tensor's {size} elements are NaN"):
+        parse_format(name).quantize(x, out=x)
+
+
+def _quantize_bytes(x: np.ndarray) -> bytes:
+    return parse_format("fixed8").quantize(torch.from_numpy(x), 5).numpy().tobytes()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_started_later_quantize_too(method: str):
+    x = torch.randn(SERIAL_ELEMENTS + 5).numpy()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        expected = _quantize_bytes(x)
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            assert pool.apply_async(_quantize_bytes, (x,)).get(timeout=120) == expected
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("problem", [RuntimeError("no locator"), OSError("disk full")])
+def test_a_kernel_compiles_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch, problem: Exception):
+    compile_pass = fused.cfunc
+
+    def unwritable(signature: object, cache: bool = False) -> object:
+        if cache:
+            raise problem
+        return compile_pass(signature)
+
+    monkeypatch.setattr(fused, "cfunc", unwritable)
+    x, out = np.float32([-2, 0, np.nan]), np.zeros(3, np.float32)
+    compiled = fused._machine_code.__wrapped__("binary")
+    monkeypatch.setattr(fused, "_machine_code", lambda name: compiled)
+    found = fused.compiled_pass.__wrapped__("binary")(x.ctypes.data, out.ctypes.data, 3, 0.5)
+    assert found == 1
+    assert out[:2].tolist() == [-0.5, 0.5]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_cuda_gives_what_the_cpu_gives(name: str):
+    x = torch.cat([torch.randn(5000) * 50, torch.tensor([math.inf, -math.inf, 0.0, -0.0])])
+    number_format = parse_format(name)
+    on_device = number_format.quantize(x.cuda(), 3).cpu()
+    assert torch.equal(on_device.view(torch.int32), number_format.quantize(x, 3).view(torch.int32))
+    assert torch.equal(number_format.encode(x.cuda(), 3).cpu(), number_format.encode(x, 3))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fewbits.errors import FormatError
-from fewbits.formats.format import Family, Format, FusedPass, fits_float32, round_half_even
+from fewbits.formats.format import Family, Format, FusedPass, check_bits, fits_float32, round_half_even
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,11 +19,10 @@ class FixedPoint(Format):
     bits: int
     """Total width, sign included; 2 to 32."""
 
-    family: Family = "fixed"
+    family: Family = field(default="fixed", init=False)
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 32:
-            raise FormatError(f"fixed point has 2 to 32 bits, not {self.bits}")
+        check_bits("fixed", self.bits, 2, 32)
 
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -41,11 +41,19 @@ class FloatFormat(Format):
     overflow: Literal["saturate", "infinity"] = "saturate"
     """What a value beyond the largest becomes: the largest, or infinity (NaN if the format has no infinity)."""
 
-    family: Family = "float"
+    family: Family = field(default="float", init=False)
 
     def __post_init__(self) -> None:
+        widest = (self.exponent_bits, self.mantissa_bits) == (8, 23) and self.specials == "infinity"
+        exponents = 8 if self.specials == "infinity" else 7
+        if not widest and not (2 <= self.exponent_bits <= exponents and 1 <= self.mantissa_bits <= 22):
+            raise FormatError(
+                f"{self.name} is not supported: a float other than float32 has 2 to {exponents} exponent bits and 1 to "
+                "22 mantissa bits, which float32 carries exactly; with less of either, take fixed2 to fixed32 or "
+                "pow2-2 to pow2-8"
+            )
         if self.overflow == "infinity" and self.specials == "none":
-            raise FormatError(f"{self.name} can't overflow to infinity: all of its codes are numbers")
+            raise FormatError(f"{self.name} can't overflow to infinity: all of its codes are numbers; take saturate")
 
     @property
     def bits(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -174,15 +182,7 @@ class FloatFormat(Format):
 
 
 def small_float(exponent_bits: int, mantissa_bits: int) -> FloatFormat:
-    """`float-eXmY`: every code is a number.
-
-    Raises FormatError outside 2 to 7 exponent and 1 to 22 mantissa bits: what a float32 tensor carries exactly.
-    """
-    if not 2 <= exponent_bits <= 7 or not 1 <= mantissa_bits <= 22:
-        raise FormatError(
-            f"float-e{exponent_bits}m{mantissa_bits} is not supported: a small float has 2 to 7 exponent and 1 to 22 "
-            "mantissa bits, so that float32 carries it"
-        )
+    """`float-eXmY`: every code is a number. Raises FormatError unless X is 2 to 7 and Y 1 to 22."""
     return FloatFormat(f"float-e{exponent_bits}m{mantissa_bits}", exponent_bits, mantissa_bits, "none")
 
 

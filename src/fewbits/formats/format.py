@@ -86,10 +86,10 @@ class Format(ABC):
         """Nearest value of the format, in the dtype of `x`.
 
         x: any shape, floating point, CPU or CUDA; no gradient flows through. out: takes the result if given (same
-        shape, dtype and device; may be `x` itself). A value that the dtype cannot carry (fixed32's largest in
-        float32) becomes the largest value of the format that it does carry. Raises FormatError for NaN (`out` is
-        then undefined), an integer tensor, a fraction_bits that is not an int, or one at which the dtype carries
-        nothing but zero.
+        shape, dtype and device; may be `x` itself, which is slower; with the strides of `x`, nothing is allocated). A
+        value that the dtype cannot carry (fixed32's largest in float32) becomes the largest value of the format that
+        it does carry. Raises FormatError for NaN (`out` is then undefined), an integer tensor, a fraction_bits that
+        is not an int, or one at which the dtype carries nothing but zero.
         """
         from fewbits.formats.kernels import quantize_tensor
 
@@ -209,6 +209,12 @@ class Format(ABC):
 
     def __str__(self) -> str:
         return self.name
+
+
+def check_bits(prefix: str, bits: object, low: int, high: int) -> None:
+    """Raise FormatError unless `bits` is an int from `low` to `high`."""
+    if isinstance(bits, bool) or not isinstance(bits, int) or not low <= bits <= high:
+        raise FormatError(f"{prefix}{bits} is no format: give {prefix}{low} to {prefix}{high}")
 
 
 def check_fraction_bits(fraction_bits: object) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fewbits.errors import FormatError
 from fewbits.formats.format import Format
 
-SERIAL_ELEMENTS = 2**17
+SERIAL_ELEMENTS = 2**19
 """Tensors up to this size are left to one thread: waking a second one takes about as long as quantizing them."""
 
 _Pass = Callable[..., int]

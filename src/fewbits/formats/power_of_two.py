@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
-from fewbits.formats.format import Family, Format, FusedPass, exact_power, fits_float32, float32_bits, floor_log2
+from fewbits.formats.format import (
+    Family,
+    Format,
+    FusedPass,
+    check_bits,
+    exact_power,
+    fits_float32,
+    float32_bits,
+    floor_log2,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,11 +29,10 @@ class PowerOfTwo(Format):
     bits: int
     """Total width, sign included; 2 to 8."""
 
-    family: Family = "pow2"
+    family: Family = field(default="pow2", init=False)
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8:
-            raise FormatError(f"a power of two has 2 to 8 bits, not {self.bits}")
+        check_bits("pow2-", self.bits, 2, 8)
 
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -37,6 +37,8 @@ ALLOWED = (
     "pow2-8, ternary, binary"
 )
 
+_NUMBER = "([1-9][0-9]{0,5})"
+
 
 @dataclass(frozen=True)
 class Precision:
@@ -73,10 +75,13 @@ def parse_format(text: str) -> Format:
     """The format of that name. Raises FormatError for an unknown one and suggests the nearest."""
     if text in _NAMED:
         return _NAMED[text]
-    small = re.fullmatch(r"float-e(\d{1,3})m(\d{1,3})", text)
-    if small:
+    if small := re.fullmatch(f"float-e{_NUMBER}m{_NUMBER}", text):
         return small_float(int(small[1]), int(small[2]))
-    nearest = difflib.get_close_matches(text, _NAMED, n=1)
+    if fixed := re.fullmatch(f"fixed{_NUMBER}", text):
+        return FixedPoint(int(fixed[1]))  # out of range: it says so
+    if power := re.fullmatch(f"pow2-{_NUMBER}", text):
+        return PowerOfTwo(int(power[1]))
+    nearest = difflib.get_close_matches(text.lower(), _NAMED, n=1)
     suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
     raise FormatError(f"unknown format {text!r}: give one of {ALLOWED}{suggestion}")
 

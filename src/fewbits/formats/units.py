@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ternary(Format):
-    """-1, 0 and 1, in two's complement of 2 bits (code 2 is not used)."""
+    """-1, 0 and 1, in two's complement of 2 bits (code 2 is not used).
 
-    name: str = "ternary"
-    bits: int = 2
-    family: Family = "ternary"
+    Zhu et al., "Trained ternary quantization" (ICLR 2017), with a power of two for both scales.
+    """
+
+    name: str = field(default="ternary", init=False)
+    bits: int = field(default=2, init=False)
+    family: Family = field(default="ternary", init=False)
 
     @property
     def largest(self) -> Fraction:
@@ -74,9 +77,9 @@ class Binary(Format):
     Hubara et al., "Binarized neural networks" (NIPS 2016, equation 4).
     """
 
-    name: str = "binary"
-    bits: int = 1
-    family: Family = "binary"
+    name: str = field(default="binary", init=False)
+    bits: int = field(default=1, init=False)
+    family: Family = field(default="binary", init=False)
 
     @property
     def largest(self) -> Fraction:
@@ -92,7 +95,8 @@ class Binary(Format):
         """The sign, with zero at 1."""
         import torch
 
-        return torch.where(x >= 0, largest, -largest)
+        unit = torch.full_like(x, largest)
+        return torch.where(x >= 0, unit, -unit)
 
     def fused_pass(self, fraction_bits: int) -> FusedPass | None:
         """The sign, scaled."""

@@ -1,0 +1,100 @@
+"""Names of formats and precisions, what a format tells about itself, and what the package loads."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from fractions import Fraction
+
+import pytest
+import torch
+
+from fewbits import FormatError, parse_format, parse_precision
+from fewbits.formats import STUDY_PRECISIONS, FixedPoint, FloatFormat, PowerOfTwo, all_format_names
+
+
+@pytest.mark.parametrize("name", [*all_format_names(), "float-e3m4"])
+def test_names_go_both_ways(name: str):
+    assert parse_format(name).name == name
+    assert str(parse_format(name)) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["fixed33", "fixed1", "fixd8", "", "pow2-9", "float-e9m3", "float-e4m0", "float-e04m3", "fixed08", "FIXED8", "8"],
+)
+def test_an_unknown_format_is_refused_in_one_line(name: str):
+    with pytest.raises(FormatError) as caught:
+        parse_format(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_format_gets_the_nearest_name():
+    with pytest.raises(FormatError, match="did you mean fixed8"):
+        parse_format("fixd8")
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("fixed33", "fixed2 to fixed32"), ("pow2-9", "pow2-2 to pow2-8"), ("float-e9m3", "2 to 7 exponent bits")],
+)
+def test_a_width_out_of_range_is_answered_with_the_range(name: str, allowed: str):
+    with pytest.raises(FormatError, match=allowed):
+        parse_format(name)
+
+
+@pytest.mark.parametrize("bits", [1, 33, 8.0, True, "8"])
+def test_a_width_is_a_plain_integer_in_range(bits: object):
+    with pytest.raises(FormatError, match="give"):
+        FixedPoint(bits)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(FormatError, match="give"):
+        PowerOfTwo(bits if bits != 8 else 9)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("exponent_bits", "mantissa_bits"), [(8, 3), (1, 3), (4, 0), (7, 23)])
+def test_a_float_that_float32_does_not_carry_is_refused(exponent_bits: int, mantissa_bits: int):
+    with pytest.raises(FormatError, match="float32"):
+        FloatFormat("mine", exponent_bits, mantissa_bits, "none")
+
+
+@pytest.mark.parametrize("name", STUDY_PRECISIONS)
+def test_precisions_go_both_ways(name: str):
+    precision = parse_precision(name)
+    assert precision.name == str(precision) == name
+    assert precision.is_integer != precision.is_float
+
+
+def test_one_format_stands_for_both():
+    assert parse_precision("fixed8/fixed8") == parse_precision("fixed8")
+    with pytest.raises(FormatError, match="weights/inputs"):
+        parse_precision("fixed8/fixed8/fixed8")
+
+
+@pytest.mark.parametrize("name", ["fixed8", "pow2-6", "fp8-e4m3", "binary", "ternary"])
+def test_limits_are_the_range(name: str):
+    low, high = parse_format(name).limits(3)
+    assert Fraction(high) == parse_format(name).quantize_scalar(math.inf, 3)
+    assert Fraction(low) == parse_format(name).quantize_scalar(-math.inf, 3)
+
+
+@pytest.mark.parametrize("name", [*all_format_names(), "float-e3m4"])
+def test_examples_are_what_a_tensor_becomes(name: str):
+    number_format = parse_format(name)
+    x, values, codes = zip(*number_format.describe().example, strict=True)
+    tensor = torch.tensor(x, dtype=torch.float64)
+    assert number_format.quantize(tensor).tolist() == list(values)
+    assert number_format.decode(torch.tensor(codes)).tolist() == list(values)
+
+
+def test_describing_formats_loads_neither_torch_nor_numba():
+    program = """
+import sys
+from fewbits.formats import all_format_names, parse_format, parse_precision
+parse_precision("pow2-6/fixed16")
+for name in all_format_names():
+    parse_format(name).describe()
+assert not {"torch", "numba", "numpy"} & set(sys.modules), "loaded"
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
