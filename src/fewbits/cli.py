@@ -177,8 +177,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unexpected exception through with its traceback.
     """
     try:
-        status = app(list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        status = app(given, prog_name="fewbits", standalone_mode=False)
         sys.stdout.flush()
+        if status == INTERRUPTED:  # typer turns Ctrl-C into this status
+            _complain("interrupted: finished work is kept, and the same command goes on where it stopped")
         return status if isinstance(status, int) else DONE
     except typer.Exit as stop:
         return stop.exit_code
@@ -186,9 +189,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(_usage(error))
     except FewbitsError as error:
         return _complain(str(error))
-    except (KeyboardInterrupt, typer.Abort) as stop:
-        _complain(str(stop) or "interrupted; the same command goes on where it stopped")
-        return INTERRUPTED
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

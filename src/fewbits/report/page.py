@@ -89,9 +89,14 @@ def _group_cells(group: Group) -> dict[str, object]:
         "title": group.title,
         "note": table.note,
         "failed": [f"{run.precision}, seed {run.seed}: {run.error}" for run in group.failed],
+        "labels": table.labels,
         "headings": list(zip(table.headings, table.units, strict=True)),
         "rows": [
-            {"front": row in front, "cells": list(zip(means, spreads, strict=True))}
+            {
+                "front": row in front,
+                "labels": means[: len(table.labels)],
+                "cells": list(zip(means, spreads, strict=True))[len(table.labels) :],
+            }
             for row, means, spreads in zip(group.rows, table.means, table.spreads, strict=True)
         ],
     }

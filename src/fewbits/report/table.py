@@ -23,6 +23,10 @@ class Column:
 
     key: str
     heading: str
+
+    narrow: str
+    """The heading for a terminal, over two lines, so that a table of all columns fits into 80 characters."""
+
     unit: str
     figure: Callable[[Row], Statistic | None]
 
@@ -34,22 +38,31 @@ class Column:
 
 
 COLUMNS = (
-    Column("accuracy_percent", "accuracy, bit-exact", "%", lambda row: row.accuracy_percent, 2),
+    Column("accuracy_percent", "accuracy, bit-exact", "bit-\nexact", "%", lambda row: row.accuracy_percent, 2),
     Column(
         "fake_quantized_accuracy_percent",
         "accuracy, fake-quantized",
+        "fake-\nquant.",
         "%",
         lambda row: row.fake_quantized_accuracy_percent,
         2,
     ),
-    Column("difference_points", "to float32", "points", lambda row: row.difference_points, 2, signed=True),
-    Column("parameter_kib", "parameters", "KiB", lambda row: row.parameter_kib),
-    Column("memory_kib", "memory", "KiB", lambda row: row.memory_kib),
-    Column("area_mm2", "area", "mm²", lambda row: row.area_mm2),
-    Column("power_mw", "power", "mW", lambda row: row.power_mw),
-    Column("cycles", "cycles", "an image", lambda row: row.cycles, 0),
-    Column("energy_uj", "energy", "µJ an image", lambda row: row.energy_uj),
-    Column("energy_saving_percent", "energy saved", "%", lambda row: row.energy_saving_percent, 1),
+    Column(
+        "difference_points",
+        "difference to float32",
+        "to\nfloat",
+        "points",
+        lambda row: row.difference_points,
+        2,
+        signed=True,
+    ),
+    Column("parameter_kib", "parameters", "para-\nmeters", "KiB", lambda row: row.parameter_kib),
+    Column("memory_kib", "memory", "\nmemory", "KiB", lambda row: row.memory_kib),
+    Column("area_mm2", "area", "\narea", "mm²", lambda row: row.area_mm2),
+    Column("power_mw", "power", "\npower", "mW", lambda row: row.power_mw),
+    Column("cycles", "cycles an image", "\ncycles", "", lambda row: row.cycles, 0),
+    Column("energy_uj", "energy an image", "\nenergy", "µJ", lambda row: row.energy_uj),
+    Column("energy_saving_percent", "energy saved", "energy\nsaved", "%", lambda row: row.energy_saving_percent, 1),
 )
 """The columns after the precision, in the order in which they are shown."""
 
@@ -59,11 +72,17 @@ class TextTable:
     """A group's table as text: the same cells for every medium."""
 
     title: str
+    labels: tuple[str, ...]
+    """Headings of the leading columns, which hold text: precision, and recipe if there are several."""
+
     headings: tuple[str, ...]
+    """Of the columns of COLUMNS, which follow the labels."""
+
     units: tuple[str, ...]
+    """Beside the headings; empty for a plain number."""
 
     means: tuple[tuple[str, ...], ...]
-    """By row, then column; an absent figure is a dash."""
+    """By row, then label or column; an absent figure is a dash."""
 
     spreads: tuple[tuple[str, ...], ...]
     """`± 0.12` where seeds differ, else empty."""
@@ -81,17 +100,18 @@ class TextTable:
 
 def text_table(group: Group) -> TextTable:
     """The group's rows as text."""
-    several = len({row.recipe for row in group.rows}) > 1
+    several = len({row.recipe for row in group.rows if row is not group.baseline}) > 1
     columns = [_format_column(column, [column.figure(row) for row in group.rows]) for column in COLUMNS]
-    labels = [(row.precision, row.recipe) if several else (row.precision,) for row in group.rows]
-    blanks = ("",) * (2 if several else 1)
+    names = [(row.precision, row.recipe) if several else (row.precision,) for row in group.rows]
+    labels = ("precision", "recipe") if several else ("precision",)
     return TextTable(
         title=group.title,
-        headings=("precision", *(("recipe",) if several else ()), *(column.heading for column in COLUMNS)),
-        units=(*blanks, *(column.unit for column in COLUMNS)),
-        means=tuple((*label, *(column[i][0] for column in columns)) for i, label in enumerate(labels)),
-        spreads=tuple((*blanks, *(column[i][1] for column in columns)) for i in range(len(labels))),
-        note=_seed_note(group),
+        labels=labels,
+        headings=tuple(column.heading for column in COLUMNS),
+        units=tuple(column.unit for column in COLUMNS),
+        means=tuple((*name, *(column[i][0] for column in columns)) for i, name in enumerate(names)),
+        spreads=tuple((*("" for _ in labels), *(column[i][1] for column in columns)) for i in range(len(names))),
+        note=_note(group, several),
     )
 
 
@@ -104,7 +124,7 @@ def csv_text(groups: Sequence[Group]) -> str:
     """One line for each row of each group: mean, spread and number of seeds at full precision."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = [name for column in COLUMNS for name in (column.key, f"{column.key}_spread")]
+    names = [name for column in COLUMNS for name in (column.key, f"{column.key}_standard_deviation")]
     writer.writerow(["model", "data", "precision", "recipe", "seeds", *names])
     for group in groups:
         for row in group.rows:
@@ -122,8 +142,8 @@ def _format_column(column: Column, figures: Sequence[Statistic | None]) -> list[
 
 
 def _format(figure: Statistic, decimals: int, signed: bool) -> tuple[str, str]:
-    mean = f"{figure.mean:{'+' if signed else ''},.{decimals}f}"
-    return mean, f"± {figure.spread:,.{decimals}f}" if figure.spread > 0 else ""
+    mean = f"{figure.mean:{'+' if signed else ''}.{decimals}f}"
+    return mean, f"± {figure.spread:.{decimals}f}" if figure.spread > 0 else ""
 
 
 def decimals_for(values: Sequence[float]) -> int:
@@ -133,18 +153,19 @@ def decimals_for(values: Sequence[float]) -> int:
 
 
 def _markdown_table(table: TextTable) -> str:
-    heads = [
-        f"{heading} [{unit}]" if unit else heading for heading, unit in zip(table.headings, table.units, strict=True)
-    ]
-    left = sum(not unit for unit in table.units)
-    lines = [heads, ["---"] * left + ["---:"] * (len(heads) - left), *table.cells()]
+    figures = [f"{name} [{unit}]" if unit else name for name, unit in zip(table.headings, table.units, strict=True)]
+    heads = [*table.labels, *figures]
+    lines = [heads, ["---"] * len(table.labels) + ["---:"] * len(figures), *table.cells()]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
     return f"### {table.title}\n\n{body}\n\n{table.note}\n"
 
 
-def _seed_note(group: Group) -> str:
+def _note(group: Group, several_recipes: bool) -> str:
+    """Which recipe, and what the figures are means of."""
+    recipes = dict.fromkeys(row.recipe for row in group.rows if row is not group.baseline)
+    recipe = "" if several_recipes or not recipes else f"Recipe: {next(iter(recipes))}. "
     counts = sorted({len(row.seeds) for row in group.rows})
     if counts in ([], [1]):
-        return "One seed."
+        return f"{recipe}One seed."
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Mean of {seeds} seeds ± sample standard deviation, where seeds differ."
+    return f"{recipe}Mean of {seeds} seeds; ± is the sample standard deviation, where seeds differ."
