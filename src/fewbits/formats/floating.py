@@ -93,11 +93,10 @@ class FloatFormat(Format):
         special = {"infinity": 2 * 2**self.mantissa_bits, "nan": 2, "none": 0}[self.specials]
         return 2**self.bits - special - 1
 
-    @property
-    def overflowed(self) -> float:
+    def beyond(self, largest: float) -> float:
         """What a value beyond the largest becomes."""
         if self.overflow == "saturate":
-            return float(self.largest)
+            return largest
         return float("inf") if self.specials == "infinity" else float("nan")
 
     def last_place(self, magnitude: Fraction) -> Fraction:
@@ -111,8 +110,8 @@ class FloatFormat(Format):
         _, exponent = torch.frexp(x)
         place = (exponent - 1).clamp(min=self.smallest_exponent, max=self.bias + 1) - self.mantissa_bits
         rounded = (x * exact_power(-place)).round() * exact_power(place)
-        beyond = largest if self.overflow == "saturate" else self.overflowed
-        return torch.where(rounded.abs() > largest, torch.copysign(torch.full_like(x, beyond), x), rounded)
+        beyond = torch.full_like(x, self.beyond(largest))
+        return torch.where(rounded.abs() > largest, torch.copysign(beyond, x), rounded)
 
     def fused_pass(self, fraction_bits: int) -> FusedPass | None:
         """Round the bit pattern; below the smallest normal number, by adding a large number."""
@@ -122,7 +121,7 @@ class FloatFormat(Format):
         magic = Fraction(3, 2) * normal * 2**dropped
         if not fits_float32(top, normal, magic):
             return None
-        beyond = float32_bits(top if self.overflow == "saturate" else self.overflowed)
+        beyond = float32_bits(self.beyond(float(top)))
         if not dropped:
             return FusedPass("whole_float", (float32_bits(top), beyond))
         return FusedPass("small_float", (dropped, float(magic), float32_bits(normal), float32_bits(top), beyond))
