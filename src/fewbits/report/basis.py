@@ -1,63 +1,114 @@
-"""What a study's figures rest on: technology, assumptions, data, seeds, versions, what was left float."""
+"""What a study's figures rest on: method, technology, data, seeds, versions, what was left float, how to repeat it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
-    from fewbits.study import StudyRecord
+    from fewbits.study import RunResult, StudyRecord
+
+ACCURACY = (
+    "Share of the test images that the bit-exact network classes rightly: the trained network lowered to the integers "
+    "(or floats) that the datapath computes with, executed exactly. Fake-quantized: the same network in torch, before "
+    "it was lowered.",
+)
+MEMORY = (
+    "Parameters, biases at the accumulators' width; memory adds the inputs and outputs of the layer that has most of "
+    "them, at the inputs' width.",
+)
+AREA = (
+    "16 neurons of 16 synapses, one of them synthesized and counted 16 times, and the buffers Bin (inputs), SB "
+    "(weights) and Bout (outputs), of SRAM macros with a port that reads and one that writes. Cell area: no wires, no "
+    "pads.",
+)
+ENERGY = (
+    "What is switched for one image, from the schedule's cycles and buffer accesses, and leakage over its time. Logic: "
+    "internal and switching energy at one switching activity for all nets, an assumption (see `activity` under "
+    "Technology). Not in it: glitches, the clock tree, pooling's comparators and adders, memory off the chip. Power is "
+    "energy over time.",
+)
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Headings with their lines, and the commands that make the study again."""
+    """Headings with their lines, the study's definition, and the commands that make the study again."""
 
     entries: tuple[tuple[str, tuple[str, ...]], ...]
+    hashes: tuple[str, ...]
+    """Of what the technology's datapaths were synthesized from."""
+
+    definition: str
+    """All that was asked for, as JSON."""
+
     commands: tuple[str, ...]
 
 
 def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
     """From a study's record and its rows."""
     runs = [run for group in groups for row in group.rows for run in row.runs]
-    technology = record.technology
-    provenance = [f"{name}: {value}" for name, value in technology.get("provenance", {}).items()]
-    named = [f"{name}: {technology[name]}" for name in ("name", "process", "sha256") if name in technology]
-    data = [_data_line(name, about) for name, about in record.data.items()]
-    seeds = sorted({run.seed for run in runs})
+    provenance: dict[str, str] = record.technology.get("provenance", {})
+    technology = {name: str(record.technology.get(name, "unknown")) for name in ("name", "process", "sha256")}
+    hashes = {name: value for name, value in provenance.items() if name.startswith("rtlil_sha256")}
+    named = technology | {name: value for name, value in provenance.items() if name not in hashes}
     skipped = sorted({f"{run.model}: {entry}" for run in runs for entry in run.skipped})
-    epochs = sorted({f"{run.model}, {run.precision}, {run.recipe}: {run.epochs} epochs" for run in runs})
-    notices = sorted({notice for run in runs for notice in run.notices})
     entries = [
-        (
-            "Accuracy",
-            ("Of the bit-exact network: integers (or floats) executed as the datapath does, every test image.",),
-        ),
-        ("Technology", tuple(named + provenance)),
-        (
-            "Power and energy",
-            (
-                "Liberty internal and switching energy at the uniform switching activity named above, an assumption; "
-                "leakage; and each access to the SRAM buffers, from the schedule. Glitches, the clock tree and memory "
-                "off the chip are not in it.",
-            ),
-        ),
-        ("Data", tuple(data)),
-        ("Seeds", (", ".join(map(str, seeds)),)),
-        ("Training", tuple(epochs)),
+        ("Accuracy", ACCURACY),
+        ("Memory", MEMORY),
+        ("Area", AREA),
+        ("Cycles", ("From the schedule of the layers on the tile, for one image.", _clocks(runs))),
+        ("Energy and power", ENERGY),
+        ("Technology", _lines(named)),
+        ("Data", tuple(_data_line(name, about) for name, about in record.data.items())),
+        ("Training", _training(runs)),
+        ("Seeds", (", ".join(str(seed) for seed in sorted({run.seed for run in runs})),)),
         ("Layers left float", tuple(skipped) or ("None.",)),
         ("Versions", (", ".join(f"{name} {version}" for name, version in record.versions.items()),)),
     ]
-    if notices:
+    if notices := sorted({notice for run in runs for notice in run.notices}):
         entries.append(("Notices", tuple(notices)))
-    return Basis(tuple(entries), (f"fewbits run {record.name}", f"fewbits report fewbits-{record.name}"))
+    return Basis(
+        entries=tuple(entries),
+        hashes=_lines(hashes),
+        definition=json.dumps(record.definition, indent=2, ensure_ascii=False),
+        commands=(f"fewbits run {record.name} --out DIR", "fewbits report DIR"),
+    )
+
+
+def _lines(named: dict[str, str]) -> tuple[str, ...]:
+    return tuple(f"{name}: {value}" for name, value in named.items())
+
+
+def _clocks(runs: Sequence[RunResult]) -> str:
+    clocks = {run.precision: run.clock_mhz for run in runs}
+    if len(set(clocks.values())) == 1:
+        return f"Clock: {next(iter(clocks.values())):g} MHz at every precision."
+    return "Clock: " + ", ".join(f"{name} {clock:g} MHz" for name, clock in clocks.items()) + "."
+
+
+def _training(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """Epochs by recipe; those of a recipe that starts from the float network come on top of the float network's."""
+    epochs = dict.fromkeys((run.model, run.data, run.recipe) for run in runs)
+    return tuple(
+        f"{model} on {data}, {recipe}: {_range([run.epochs for run in runs if _point(run) == (model, data, recipe)])}"
+        for model, data, recipe in epochs
+    )
+
+
+def _point(run: RunResult) -> tuple[str, str, str]:
+    return (run.model, run.data, run.recipe)
+
+
+def _range(epochs: Sequence[int]) -> str:
+    low, high = min(epochs), max(epochs)
+    return f"{low} epochs" if low == high else f"{low} to {high} epochs"
 
 
 def _data_line(name: str, about: dict[str, Any]) -> str:
     images: dict[str, int] = about.get("images", {})
     counts = ", ".join(f"{count} {split}" for split, count in images.items())
-    notes: str | list[str] = about.get("notes", "")
-    text = notes if isinstance(notes, str) else " ".join(notes)
-    return f"{name}: {counts}; sha256 {about.get('sha256', 'unknown')}. {text}".strip()
+    notes: list[str] = about.get("notes", [])
+    return f"{name}: {counts} images; sha256 {about.get('sha256', 'unknown')}. {'; '.join(notes)}".strip()

@@ -34,21 +34,19 @@ def html_page(study: str, groups: Sequence[Group], charts: Sequence[tuple[Chart,
     environment = Environment(
         loader=PackageLoader("fewbits.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    pairs = published.savings_of_first(groups)
+    comparison = published.compare(groups)
     return environment.get_template("page.html.j2").render(
         version=__version__,
         study=study,
         headlines=[headline(group) for group in groups],
         groups=[_group_cells(group) for group in groups],
         charts=[_chart_cells(chart, image) for chart, image in charts],
-        pairs=[published.cells(pair) for pair in pairs],
-        order=published.order_sentence(pairs),
+        comparison=comparison,
+        pairs=[published.cells(pair) for pair in comparison.pairs] if comparison else [],
         accelerator=published.accelerator(),
         mark=published.MARK,
         published_provenance=published.provenance(),
-        differences=published.DIFFERENCES,
-        basis=basis.entries,
-        commands=basis.commands,
+        basis=basis,
         vega=_vega(),
     )
 

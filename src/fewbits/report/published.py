@@ -1,4 +1,4 @@
-"""The savings that the DATE 2017 study published, put beside those computed here, and whether their order agrees."""
+"""The savings that the DATE 2017 study published, put beside those computed here; where they differ, what is known."""
 
 from __future__ import annotations
 
@@ -6,33 +6,21 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import combinations
 from typing import TYPE_CHECKING, TypedDict, cast
 
 from fewbits.report.rows import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from fewbits.report.rows import Group, Row
 
 MARK = "published, transcription unverified"
 """Stands beside every published figure that is shown: the study's text was not at hand when they were written down."""
 
-DIFFERENCES = (
-    "process: the published design is at 65 nm, this one at the technology named above; wires and leakage weigh "
-    "differently",
-    "buffers: these are composed of the technology's SRAM macros, whose smallest size and shape leave bits unused at "
-    "narrow precisions; the published ones follow the precision more closely",
-    "multipliers: their architecture alone moves a datapath's area by about a third; the one used here is named in "
-    "the notes for each precision, the published one is not known",
-    "products: these keep their full width up to the rounding of the output, so adder trees grow with both operands",
-)
-"""What is known to set the two designs apart. It explains the direction of a difference, not its size."""
-
-
-class _Design(TypedDict):
-    area_mm2: float
-    power_mW: float
+BUFFERS = ("bin", "sb", "bout")
+"""Components that are memory; the others are logic."""
 
 
 @dataclass(frozen=True)
@@ -54,46 +42,84 @@ class SavingsPair:
     published_power_percent: float
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """All pairs of a study, and what to know about them."""
+
+    pairs: tuple[SavingsPair, ...]
+
+    order: tuple[str, ...]
+    """For area and for power: whether the precisions stand in the published order, and which do not."""
+
+    differences: tuple[str, ...]
+    """What sets the two designs apart, as far as it is known. It explains directions, not sizes."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Both, line by line."""
+        return (*self.order, *(f"- {line}" for line in self.differences))
+
+
+class _Design(TypedDict):
+    area_mm2: float
+    power_mW: float
+
+
+class _Published(TypedDict):
+    what: str
+    provenance: str
+    accelerator: str
+    design: dict[str, _Design]
+
+
 @cache
+def _published() -> _Published:
+    text = files("fewbits.report").joinpath("published_date2017.json").read_text(encoding="utf-8")
+    return cast("_Published", json.loads(text))
+
+
 def published_designs() -> dict[str, PublishedDesign]:
     """Area and power by precision name, from `published_date2017.json`, which tells where they come from."""
-    text = files("fewbits.report").joinpath("published_date2017.json").read_text(encoding="utf-8")
-    design = cast("dict[str, _Design]", json.loads(text)["design"])
     return {
-        _short_name(name): PublishedDesign(figures["area_mm2"], figures["power_mW"]) for name, figures in design.items()
+        _short_name(name): PublishedDesign(figures["area_mm2"], figures["power_mW"])
+        for name, figures in _published()["design"].items()
     }
 
 
 def provenance() -> str:
     """How the published figures came into this package, in the words of the file."""
-    text = files("fewbits.report").joinpath("published_date2017.json").read_text(encoding="utf-8")
-    return cast("str", json.loads(text)["provenance"])
+    return _published()["provenance"]
 
 
 def accelerator() -> str:
     """The published design in words."""
-    text = files("fewbits.report").joinpath("published_date2017.json").read_text(encoding="utf-8")
-    return cast("str", json.loads(text)["accelerator"])
+    return _published()["accelerator"]
 
 
-def savings_of_first(groups: Sequence[Group]) -> tuple[SavingsPair, ...]:
-    """The pairs of the first group that has any: area and power hardly depend on the network."""
-    return next((pairs for group in groups if (pairs := savings_pairs(group.rows))), ())
+def compare(groups: Sequence[Group]) -> Comparison | None:
+    """The comparison for the first group with a float32 row and another one that was published; None without one.
+
+    One group is enough: area does not depend on the network, and power hardly.
+    """
+    for group in groups:
+        rows = {row.precision: row for row in group.rows if row.precision in published_designs()}
+        if BASELINE in rows and len(rows) > 1:
+            pairs = savings_pairs(rows)
+            return Comparison(
+                pairs=pairs,
+                order=(
+                    _order("area", pairs, lambda p: (p.area_percent, p.published_area_percent)),
+                    _order("power", pairs, lambda p: (p.power_percent, p.published_power_percent)),
+                ),
+                differences=_differences(rows, pairs),
+            )
+    return None
 
 
-def cells(pair: SavingsPair) -> tuple[str, ...]:
-    """Precision, then area and power, computed and published, as text."""
-    figures = (pair.area_percent, pair.published_area_percent, pair.power_percent, pair.published_power_percent)
-    return (pair.precision, *(f"{figure:.1f}" for figure in figures))
-
-
-def savings_pairs(rows: Iterable[Row]) -> tuple[SavingsPair, ...]:
-    """One pair for each row whose precision was published too; empty without a float32 row to compare with."""
-    found = {row.precision: row for row in rows}
+def savings_pairs(rows: dict[str, Row]) -> tuple[SavingsPair, ...]:
+    """One pair for each published precision other than float32, whose row must be there."""
     published = published_designs()
-    if BASELINE not in found:
-        return ()
-    ours, theirs = found[BASELINE], published[BASELINE]
+    ours, theirs = rows[BASELINE], published[BASELINE]
     return tuple(
         SavingsPair(
             precision=name,
@@ -102,27 +128,69 @@ def savings_pairs(rows: Iterable[Row]) -> tuple[SavingsPair, ...]:
             power_percent=_saving(row.power_mw.mean, ours.power_mw.mean),
             published_power_percent=_saving(published[name].power_mw, theirs.power_mw),
         )
-        for name, row in found.items()
-        if name in published and name != BASELINE
+        for name, row in rows.items()
+        if name != BASELINE
     )
 
 
-def order_sentence(pairs: Sequence[SavingsPair]) -> str:
-    """Says for area and for power whether the precisions stand in the published order, and where not."""
-    return " ".join(
-        (
-            _order("area", [(p.precision, p.area_percent, p.published_area_percent) for p in pairs]),
-            _order("power", [(p.precision, p.power_percent, p.published_power_percent) for p in pairs]),
-        )
+def cells(pair: SavingsPair) -> tuple[str, ...]:
+    """Precision, then area and power, each computed and published, as text."""
+    figures = (pair.area_percent, pair.published_area_percent, pair.power_percent, pair.published_power_percent)
+    return (pair.precision, *(f"{figure:.1f}" for figure in figures))
+
+
+def _order(quantity: str, pairs: Sequence[SavingsPair], savings: Callable[[SavingsPair], tuple[float, float]]) -> str:
+    swapped = _swapped(pairs, savings)
+    if not swapped:
+        return f"By {quantity} saved, all {len(pairs)} precisions stand in the published order."
+    which = "; ".join(f"{more} saves more than {less} here, less as published" for more, less in swapped)
+    return f"By {quantity} saved, the precisions stand in the published order but for this: {which}."
+
+
+def _swapped(
+    pairs: Sequence[SavingsPair], savings: Callable[[SavingsPair], tuple[float, float]]
+) -> list[tuple[str, str]]:
+    """Precisions that stand the other way round than published, the one that saves more here first."""
+    found: list[tuple[str, str]] = []
+    for one, other in combinations(pairs, 2):
+        (ours, theirs), (our_other, their_other) = savings(one), savings(other)
+        if (ours - our_other) * (theirs - their_other) < 0:
+            found.append((one.precision, other.precision) if ours > our_other else (other.precision, one.precision))
+    return found
+
+
+def _differences(rows: dict[str, Row], pairs: Sequence[SavingsPair]) -> tuple[str, ...]:
+    smallest = min(rows.values(), key=lambda row: row.area_mm2.mean)
+    by_area = _swapped(pairs, lambda pair: (pair.area_percent, pair.published_area_percent))
+    return (
+        "process: the published design is at 65 nm, this one on the technology of this study. Memory and logic do not "
+        "shrink alike from one process to the next, so even ratios differ.",
+        f"buffers: SRAM macros with two ports here; they take {_buffer_percent(rows[BASELINE]):.0f} % of the area at "
+        f"{BASELINE} and {_buffer_percent(smallest):.0f} % at {smallest.precision}. How the published ones are built "
+        "is not known.",
+        "multipliers: radix-4 Booth for fixed point and for the mantissa of float32, a shifter for powers of two, a "
+        "sign selection for binary; the published architecture is not known.",
+        "products keep their full width here, up to the rounding of the output. A pow2-6 weight shifts an input by up "
+        "to 30 places, so a product of pow2-6/fixed16 has 46 bits, one of fixed8 has 16, and the adders and registers "
+        "after it are wider accordingly.",
+        *(_where_area_differs(rows[more], rows[less]) for more, less in by_area),
     )
 
 
-def _order(quantity: str, savings: list[tuple[str, float, float]]) -> str:
-    ours = [name for name, _, _ in sorted(savings, key=lambda one: one[1])]
-    theirs = [name for name, _, _ in sorted(savings, key=lambda one: one[2])]
-    if ours == theirs:
-        return f"By {quantity} saved, all {len(ours)} stand in the published order: {' < '.join(ours)}."
-    return f"By {quantity} saved the order differs: {' < '.join(ours)} here, {' < '.join(theirs)} published."
+def _where_area_differs(smaller: Row, larger: Row) -> str:
+    def parts(row: Row) -> tuple[float, float]:
+        memory = sum(row.area_mm2_by_component[name] for name in BUFFERS)
+        return row.area_mm2.mean - memory, memory
+
+    (logic, memory), (larger_logic, larger_memory) = parts(smaller), parts(larger)
+    return (
+        f"{larger.precision} against {smaller.precision}: {larger_logic - logic:+.2f} mm² of logic and "
+        f"{larger_memory - memory:+.2f} mm² of buffers."
+    )
+
+
+def _buffer_percent(row: Row) -> float:
+    return 100 * sum(row.area_mm2_by_component[name] for name in BUFFERS) / row.area_mm2.mean
 
 
 def _saving(value: float, baseline: float) -> float:

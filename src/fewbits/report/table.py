@@ -62,7 +62,7 @@ COLUMNS = (
     Column("power_mw", "power", "\npower", "mW", lambda row: row.power_mw),
     Column("cycles", "cycles an image", "\ncycles", "", lambda row: row.cycles, 0),
     Column("energy_uj", "energy an image", "\nenergy", "µJ", lambda row: row.energy_uj),
-    Column("energy_saving_percent", "energy saved", "energy\nsaved", "%", lambda row: row.energy_saving_percent, 1),
+    Column("energy_saving_percent", "energy saved", "\nsaved", "%", lambda row: row.energy_saving_percent, 1),
 )
 """The columns after the precision, in the order in which they are shown."""
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from fewbits.report import published
@@ -22,37 +21,42 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
     console = console or Console()
     for group in groups:
         if group.rows:
-            console.print(_study_table(group, console.width), "")
+            console.print(group.title, style="bold", markup=False, highlight=False)
+            console.print(_study_table(group, console.width))
+            console.print(text_table(group).note, "", sep="\n", markup=False, highlight=False)
         for run in group.failed:
             console.print(f"failed: {group.title}, {run.precision}, seed {run.seed}: {run.error}", markup=False)
     comparison = published.compare(groups)
     if comparison is None:
         return
+    console.print(f"saved against float32, in percent: here, and {published.MARK}", highlight=False)
     console.print(_savings_table(comparison))
     for line in comparison.notes:
         console.print(line, markup=False, highlight=False)
 
 
 def _study_table(group: Group, width: int) -> Table:
-    """Means and spreads side by side where the terminal is wide enough, else one under the other."""
+    """Means and spreads side by side and columns apart where the terminal is wide enough, else close together."""
     text = text_table(group)
-    wide = _filled(text, " ")
-    return wide if Console(width=1000).measure(wide).maximum <= width else _filled(text, "\n")
+    wide = _filled(text, " ", padding=1)
+    return wide if Console(width=1000).measure(wide).maximum <= width else _filled(text, "\n", padding=0)
 
 
-def _filled(text: TextTable, between: str) -> Table:
-    table = _plain_table(text.title, text.note)
+def _filled(text: TextTable, between: str, padding: int) -> Table:
+    table = _plain_table(padding)
     for label in text.labels:
         table.add_column(f"\n\n{label}", no_wrap=True)
     for column in COLUMNS:
         table.add_column(f"{column.narrow}\n{column.unit}", justify="right", no_wrap=True)
     for means, spreads in zip(text.means, text.spreads, strict=True):
-        table.add_row(*(f"{mean}{between}{spread}" if spread else mean for mean, spread in zip(means, spreads, strict=True)))
+        table.add_row(
+            *(f"{mean}{between}{spread}" if spread else mean for mean, spread in zip(means, spreads, strict=True))
+        )
     return table
 
 
 def _savings_table(comparison: published.Comparison) -> Table:
-    table = _plain_table(f"saved against float32, in percent: here, and {published.MARK}", "")
+    table = _plain_table(padding=1)
     for heading in ("precision", "area", "published", "power", "published"):
         table.add_column(heading, justify="left" if heading == "precision" else "right")
     for pair in comparison.pairs:
@@ -60,14 +64,6 @@ def _savings_table(comparison: published.Comparison) -> Table:
     return table
 
 
-def _plain_table(title: str, caption: str) -> Table:
-    """Columns one space apart under a rule; escaping keeps names from being read as markup."""
-    return Table(
-        title=escape(title),
-        caption=escape(caption),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=0,
-    )
+def _plain_table(padding: int) -> Table:
+    """A rule under the headings, no other lines."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, padding), pad_edge=False)
