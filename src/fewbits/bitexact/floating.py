@@ -4,6 +4,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -87,7 +89,7 @@ class _FloatLayer:
         padded = values
         if any(width for along in self._gather.padding for width in along):
             padded = np.pad(values, ((0, 0), *self._gather.padding))
-        flat = np.ascontiguousarray(padded).reshape(len(values), -1)
+        flat = np.ascontiguousarray(padded).reshape(len(values), math.prod(padded.shape[1:]))
         result = np.empty((len(values), len(self._weight), len(self._gather.positions)), dtype=np.float32)
         float_layer(flat, self._gather.taps, self._gather.positions, self._weight, self._bias, result)
         return result.reshape(len(values), *self._layer.output_shape)

@@ -42,8 +42,12 @@ def lower(module: QuantizedModel, example: Tensor) -> BitExactNetwork:
     traced = trace(module)
     _check_kinds(module, traced)
     shape = _image_shape(traced, example)
-    operations = _Builder(traced, shape).build()
-    return BitExactNetwork(operations, module.precision, shape)
+    return BitExactNetwork(operations_of(traced, shape), module.precision, shape)
+
+
+def operations_of(traced: Trace, input_shape: tuple[int, ...]) -> tuple[Operation, ...]:
+    """The operations of traced calls on images of a shape. Raises what `lower` raises."""
+    return _Builder(traced, input_shape).build()
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,6 @@ class _Builder:
         )
         for call in self._trace.calls:
             self._add_call(call)
-        if self._results[self._trace.output] is not self._operations[-1]:
-            raise ModelError(f"the network's result is that of {self._trace.output!r}, but other layers follow it")
         return tuple(self._operations)
 
     def _add_call(self, call: Call) -> None:
@@ -202,7 +204,8 @@ def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
     kind = _first_shaped(traced)
     shape = tuple(example.shape)
     if isinstance(kind, nn.Linear):  # perhaps behind a flatten: the image is what has as many values as it has inputs
-        candidates = [rest for rest in (shape[1:], shape) if rest and math.prod(rest) == kind.in_features]
+        readings = (shape, shape[1:]) if len(shape) == 3 else (shape[1:], shape)  # three dimensions: one image
+        candidates = [reading for reading in readings if reading and math.prod(reading) == kind.in_features]
         if not candidates:
             raise DataError(
                 f"the example has shape {shape}: give an image of {kind.in_features} values, or a batch of them"

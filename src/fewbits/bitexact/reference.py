@@ -74,7 +74,7 @@ def _layer(layer: Layer, source: Numbers, add: Callable[[list[tuple[Any, Any]], 
     """Sum the products of every output in the order input channel, kernel row, kernel column."""
     result: Numbers = np.empty(layer.output_shape, dtype=object)
     for index in np.ndindex(*layer.output_shape):
-        bias: Any = 0 if layer.bias is None else layer.bias[index[0]]
+        bias = 0 if layer.bias is None else layer.bias[int(index[0])]
         result[index] = add(list(_operands(layer, source, index)), bias)
     return result
 
