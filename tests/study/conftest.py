@@ -126,8 +126,8 @@ def tiny(workplace: Path) -> Callable[..., StudySpec]:
         "data": [str(workplace / "quadrants.npz")],
         "precisions": ["float32", "fixed8", "binary/fixed16"],
         "technology": str(workplace / "round.json"),
-        "float_training": {"epochs": 3},
-        "fine_tune": {"epochs": 3},
+        "float_training": {"epochs": 12},
+        "fine_tune": {"epochs": 12},
     }
     return lambda **changes: parse_study(definition | changes, "tiny.toml")
 

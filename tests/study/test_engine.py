@@ -79,7 +79,7 @@ def test_events_tell_each_step(undisturbed):
     events = undisturbed.events
     kinds = [type(event) for event in events]
     assert isinstance(events[0], StudyStarted)
-    assert (events[0].runs, events[0].finished, events[0].epochs, events[0].workers) == (3, 0, 9, 1)
+    assert (events[0].runs, events[0].finished, events[0].epochs, events[0].workers) == (3, 0, 36, 1)
     counts = {kind: kinds.count(kind) for kind in (TaskStarted, FloatNetworkTrained, RunFinished, RunFailed)}
     assert counts == {TaskStarted: 4, FloatNetworkTrained: 1, RunFinished: 3, RunFailed: 0}
     assert TaskProgress in kinds
@@ -120,6 +120,7 @@ def test_without_a_float_network_its_runs_fail(tiny, tmp_path):
     assert all("float network was not trained: training (float) diverged" in run.error for run in outcome.failed)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_its_run_and_the_same_command_repairs_it(tiny, tmp_path, undisturbed, figures):
     def kill_worker(event):
         if isinstance(event, TaskProgress) and event.label.precision == "fixed8":
@@ -139,7 +140,7 @@ from fewbits import StudyError
 from fewbits.study import StudyInterrupted, load_study, run_study
 
 def tell(event):
-    print(type(event).__name__, getattr(event, "label", ""), flush=True)
+    print(type(event).__name__, "in epoch", getattr(event, "epoch", 0), flush=True)
 
 try:
     run_study(load_study(sys.argv[1]), sys.argv[2], workers=1, observer=tell)
@@ -149,9 +150,13 @@ except (StudyInterrupted, StudyError) as error:
 """
 
 
+IN_TRAINING = "TaskProgress in epoch ([2-9]|1.)"
+"""After the first checkpoint of the float network."""
+
+
 @pytest.fixture
 def start(tiny, tmp_path):
-    """A function that starts the study in a process of its own and reads its lines until one matches."""
+    """A function that starts the study in a process of its own and reads its lines until one matches a pattern."""
     definition = tiny().definition()
     lists = "".join(f"{name} = {value!r}\n" for name, value in definition.items() if isinstance(value, (str, list)))
     tables = "".join(
@@ -166,35 +171,37 @@ def start(tiny, tmp_path):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
         assert process.stdout is not None
         for line in process.stdout:
-            if until in line:
+            if re.search(until, line):
                 return process
-        raise AssertionError(f"no line with {until!r}")
+        raise AssertionError(f"no line like {until!r}")
 
     return begin
 
 
-def test_ctrl_c_stops_promptly_and_the_same_command_goes_on(start, tiny, tmp_path, undisturbed, figures):
-    process = start("TaskProgress")
+@pytest.mark.slow
+def test_ctrl_c_stops_the_workers_and_the_same_command_goes_on(start, tiny, tmp_path, undisturbed, figures):
+    process = start(IN_TRAINING)
     workers = children(process.pid)
-    began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    text, _ = process.communicate(timeout=30)
-    assert time.monotonic() - began < 5
+    text, _ = process.communicate(timeout=60)
     assert "the same command goes on" in text
     assert process.returncode == 130
     assert not any(is_alive(worker) for worker in workers)
-    assert figures(run_study(tiny(), tmp_path / "out", workers=1).results) == figures(undisturbed.outcome.results)
+    events = []
+    outcome = run_study(tiny(), tmp_path / "out", workers=1, observer=events.append)
+    assert next(event for event in events if isinstance(event, TaskProgress)).epoch > 1
+    assert figures(outcome.results) == figures(undisturbed.outcome.results)
 
 
 @pytest.mark.slow
 def test_kill_9_at_any_moment_changes_no_figure(start, tiny, tmp_path, undisturbed, figures):
-    for moment in ("TaskProgress", "FloatNetworkTrained", "RunFinished"):
+    for moment in (IN_TRAINING, "RunFinished"):
         process = start(moment)
         workers = children(process.pid)
         assert workers
         process.kill()
         process.communicate()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while any(is_alive(worker) for worker in workers):
             assert time.monotonic() < deadline, "workers outlive their parent"
             time.sleep(0.05)

@@ -36,7 +36,7 @@ def network_file(folder: Path, training) -> Path:
 
 def test_float32_reports_the_float_network(results):
     result = results["float32"]
-    assert (result.recipe, result.epochs) == ("float", 3)
+    assert (result.recipe, result.epochs) == ("float", 12)
     assert result.fake_quantized_accuracy_percent == result.float_accuracy_percent
     assert result.energy_saving_percent == 0
 
@@ -83,7 +83,7 @@ def test_a_training_cut_off_goes_on_from_its_last_epoch(plan, tmp_path, results,
     epochs: list[int] = []
 
     def cut_off(progress):
-        if progress.phase == "fine-tune" and progress.epoch == 3:
+        if progress.phase == "fine-tune" and progress.epoch == 9:
             raise InterruptedError
 
     def note(progress):
@@ -92,7 +92,7 @@ def test_a_training_cut_off_goes_on_from_its_last_epoch(plan, tmp_path, results,
     with pytest.raises(InterruptedError):
         Workshop(tmp_path, cut_off).run(run)
     result = Workshop(tmp_path, note).run(run)
-    assert set(epochs) == {3}
+    assert set(epochs) == {9, 10, 11, 12}
     assert figures([result]) == figures([results["fixed8"]])
 
 
