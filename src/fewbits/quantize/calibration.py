@@ -1,8 +1,10 @@
 """`calibrate`: choose every layer's radix points from data."""
 
+# Batches may come from any iterable.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +98,7 @@ def _calibrate_layer(
 
 
 @contextmanager
-def _observed(model: QuantizedModel, choose: Any) -> Iterator[None]:
+def _observed(model: QuantizedModel, choose: Any) -> Generator[None]:
     """Call `choose(layer, input)` before each layer's forward pass, in evaluation mode; put all back afterwards."""
 
     def observe(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:

@@ -1,5 +1,7 @@
 """A convolution or linear layer whose weights and inputs are rounded to number formats."""
 
+# torch's autograd functions and state loading are only partly typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from typing import Any
@@ -39,14 +41,16 @@ class QuantizedLayer(nn.Module):
         self.weight_format: Format = precision.weights
         self.input_format: Format = precision.inputs
         self._has_integer_bias = precision.is_integer
-        self._rounds_weights = precision.weights.name != "float32"
+        self.rounds_weights = precision.weights.name != "float32"
         self._rounds_inputs = precision.inputs.name != "float32"
         self._weight_point = _start(precision.weights)
         self._input_point = _start(precision.inputs)
         device = layer.weight.device
+        self.weight_radix_point: Tensor
+        self.input_radix_point: Tensor
         self.register_buffer("weight_radix_point", _as_buffer(self._weight_point, device))
         self.register_buffer("input_radix_point", _as_buffer(self._input_point, device))
-        self._rounded = _RoundedParameters()
+        self.rounded = _RoundedParameters()
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -81,7 +85,7 @@ class QuantizedLayer(nn.Module):
 
         Raises ModelError before calibration.
         """
-        return self._round_weight(self.layer.weight.detach(), None)
+        return self.round_weight(self.layer.weight.detach(), None)
 
     def quantized_bias(self) -> Tensor | None:
         """The bias at the accumulator's radix point, a new tensor; None without bias.
@@ -89,7 +93,7 @@ class QuantizedLayer(nn.Module):
         Raises ModelError before calibration.
         """
         bias = self.layer.bias
-        return None if bias is None else self._round_bias(bias.detach(), None)
+        return None if bias is None else self.round_bias(bias.detach(), None)
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's result on `x`, in the dtype of the shadow weights.
@@ -107,7 +111,7 @@ class QuantizedLayer(nn.Module):
 
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
-        self._rounded.forget()
+        self.rounded.forget()
         return super().train(mode)
 
     def extra_repr(self) -> str:
@@ -118,18 +122,19 @@ class QuantizedLayer(nn.Module):
     def _rounded_parameters(self) -> tuple[Tensor, Tensor | None]:
         """Weights and bias for a forward pass, with gradients to the shadow ones where they are wanted."""
         weight, bias = self.layer.weight, self.layer.bias
-        if not self._rounds_weights and not self._has_integer_bias:
+        if not self.rounds_weights and not self._has_integer_bias:
             return weight, bias
         if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
             return _StraightThroughParameters.apply(weight, bias, self)
-        return self._rounded.update(self, weight, bias)
+        return self.rounded.update(self, weight, bias)
 
-    def _round_weight(self, weight: Tensor, out: Tensor | None) -> Tensor:
-        if not self._rounds_weights:
+    def round_weight(self, weight: Tensor, out: Tensor | None) -> Tensor:
+        """The weights' nearest values, into `out` if it is given."""
+        if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
         return quantize_dense(weight, self.weight_format, self.weight_fraction_bits, out)
 
-    def _round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
+    def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
         """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""
         if not self._has_integer_bias:
             return bias.clone() if out is None else out.copy_(bias)
@@ -147,7 +152,7 @@ class QuantizedLayer(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
         self._weight_point = int(self.weight_radix_point.item())
         self._input_point = int(self.input_radix_point.item())
-        self._rounded.forget()
+        self.rounded.forget()
 
 
 class _RoundedParameters:
@@ -188,9 +193,9 @@ class _RoundedParameters:
         else:
             torch.autograd.graph.increment_version([value for value in values if value is not None])
         assert self._alias is not None
-        owner._round_weight(weight.detach(), self._alias[0])
+        owner.round_weight(weight.detach(), self._alias[0])
         if bias is not None:
-            owner._round_bias(bias.detach(), self._alias[1])
+            owner.round_bias(bias.detach(), self._alias[1])
         self._key = key
         return values
 
@@ -207,9 +212,9 @@ class _StraightThroughParameters(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, owner: QuantizedLayer) -> tuple[Tensor, Tensor | None]:
         """Round into the layer's memory and return views of it."""
-        rounded_weight, rounded_bias = owner._rounded.update(owner, weight, bias)
+        rounded_weight, rounded_bias = owner.rounded.update(owner, weight, bias)
         ctx.limits = None
-        if owner._rounds_weights:
+        if owner.rounds_weights:
             ctx.save_for_backward(weight)
             ctx.limits = owner.weight_format.limits(owner.weight_fraction_bits)
         return rounded_weight.detach(), None if rounded_bias is None else rounded_bias.detach()
@@ -232,7 +237,7 @@ def _as_buffer(point: int, device: torch.device) -> Tensor:
     return torch.tensor(point, dtype=torch.int64, device=device)
 
 
-def _fill(buffer: Tensor, fraction_bits: int) -> int:
+def _fill(buffer: Tensor, fraction_bits: object) -> int:
     """Write a radix point to its buffer; the plain integer."""
     if isinstance(fraction_bits, bool) or not isinstance(fraction_bits, int):
         raise ModelError(f"fraction_bits must be an integer, not {fraction_bits!r}")
