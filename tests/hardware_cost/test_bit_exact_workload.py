@@ -56,6 +56,6 @@ class Unknown:
 
 def test_operation_that_the_tile_cannot_compute_is_refused():
     network = lowered(nn.Sequential(nn.Linear(4, 2)), (4,), "fixed8")
-    object.__setattr__(network, "operations", (*network.operations, Unknown("norm")))
+    object.__setattr__(network, "_operations", (*network.operations, Unknown("norm")))
     with pytest.raises(ModelError, match="layer 'norm': the accelerator does not compute Unknown"):
         workload_of(network)

@@ -95,7 +95,7 @@ def _copy(model: nn.Module) -> nn.Module:
         raise ModelError(f"quantize takes a torch.nn.Module, not {type(model).__name__}")
     if any(isinstance(module, (QuantizedModel, QuantizedLayer)) for module in model.modules()):
         raise ModelError("the model is quantized already: give the float model")
-    modules: dict[str, nn.Module] = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]
     for name, module in modules.items():
         if not is_initialized(module):
             raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")

@@ -176,7 +176,7 @@ def _initialize_anew(model: nn.Module, seed: int) -> None:
     """Draw every parameter anew, as torch does when it makes the module; the global generator is put back."""
     with torch.random.fork_rng():
         torch.manual_seed(epoch_seed(seed, 0, 0))
-        modules: dict[str, nn.Module] = dict(model.named_modules())
+        modules: dict[str, nn.Module] = dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]
         for name, module in modules.items():
             if next(module.parameters(recurse=False), None) is None:
                 continue
