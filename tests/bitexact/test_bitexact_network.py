@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import fewbits as fb
 from fewbits.bitexact import Convolution
+from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.layer_sums import Float32Sums, Float64Sums, WideSums, layer_sums
 from fewbits.models import build
 
@@ -138,6 +139,15 @@ def test_settings_for_speed_change_nothing() -> None:
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def test_settings_for_speed_come_back_after_the_last_thread() -> None:
+    conv = torch.backends.mkldnn.conv
+    before = conv.fp32_precision
+    with exact_arithmetic("cpu"), exact_arithmetic("cpu"):
+        assert conv.fp32_precision == "ieee"
+    assert conv.fp32_precision == before
+    assert not torch.is_inference_mode_enabled()
 
 
 @pytest.mark.parametrize("precision", ["fixed8", "fixed16"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import HealthCheck, given, reject, settings
 from random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS, Case, networks
@@ -15,7 +14,7 @@ from fewbits.bitexact import BitExactNetwork, ExactValues
 from fewbits.bitexact.reference import Numbers, reference_values
 from fewbits.models import build
 
-RANDOM = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+RANDOM = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def _lower(case: Case) -> BitExactNetwork:
@@ -57,13 +56,13 @@ def test_networks_of_mixed_widths_equal_the_reference(case: Case) -> None:
     _assert_equals_reference(_lower(case), case.images)
 
 
-@settings(RANDOM, max_examples=25)
+@settings(RANDOM, max_examples=20)
 @given(networks(FLOAT_PRECISIONS))
 def test_float_networks_equal_the_reference_at_every_operation(case: Case) -> None:
     _assert_equals_reference(_lower(case), case.images)
 
 
-@settings(RANDOM, max_examples=25)
+@settings(RANDOM, max_examples=20)
 @given(networks(INTEGER_PRECISIONS))
 def test_no_value_leaves_its_accumulator(case: Case) -> None:
     network = _lower(case)
@@ -74,13 +73,12 @@ def test_no_value_leaves_its_accumulator(case: Case) -> None:
         assert all(-largest <= value < largest for value in _as_objects(trace[layer.name]).flat)
 
 
-@pytest.mark.parametrize("precision", ["fixed8", "fixed16"])
-def test_lenet_equals_the_reference(precision: str) -> None:
-    model = fb.quantize(build("lenet", seed=0), precision)
-    images = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+def test_lenet_equals_the_reference() -> None:
+    images = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    model = fb.quantize(build("lenet", seed=0), "fixed8")
     fb.calibrate(model, images)
     network = fb.lower(model, images)
-    operations = network.operations[:5]  # up to the second convolution: pure Python takes long for the rest
+    operations = network.operations[:6]  # as far as the second convolution; pure Python takes long for the rest
     expected = reference_values(operations, np.array(images[0].tolist(), dtype=object))
     trace = network.trace(images)
-    assert (_as_objects(trace["pool1"])[0] == expected["pool1"]).all()
+    assert all((_as_objects(trace[name])[0] == values).all() for name, values in expected.items())

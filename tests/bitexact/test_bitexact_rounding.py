@@ -89,12 +89,13 @@ def test_rounding_limbs_is_that_of_exact_fractions(numbers: list[int], shift: in
     st.integers(1, 80),
     st.sampled_from(["fixed4", "fixed16", "fixed32"]),
     st.booleans(),
+    st.booleans(),
 )
 def test_compiled_rounding_of_limbs_is_that_of_exact_fractions(
-    numbers: list[int], shift: int, name: str, relu: bool
+    numbers: list[int], shift: int, name: str, relu: bool, spare: bool
 ) -> None:
     number_format = fb.parse_format(name)
-    sums = torch.stack(_limbs(numbers)).double().unsqueeze(1).numpy()
+    sums = torch.stack(_limbs(numbers, 6 if spare else 0)).double().unsqueeze(1).numpy()
     bias = np.zeros((len(sums), 1), dtype=np.int64)
     bias[0] = 5
     out = np.empty((1, len(numbers)))

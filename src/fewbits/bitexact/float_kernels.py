@@ -23,23 +23,23 @@ _SMALLEST_NORMAL = np.float32(2.0**-126)
 _ZERO = np.float32(0)
 
 
-@inlined
+@inlined  # pragma: no cover (runs as machine code)
 def _flush(x):
     """A subnormal number becomes a zero of its sign."""
     return x if abs(x) >= _SMALLEST_NORMAL else x * _ZERO
 
 
-@inlined
+@inlined  # pragma: no cover (runs as machine code)
 def _add(a, b):
     return _flush(a + b)
 
 
-@inlined
+@inlined  # pragma: no cover (runs as machine code)
 def _times(a, b):
     return _flush(a * b)
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def float_layer(padded, taps, positions, weight, bias, out):
     """Accumulators of a layer.
 
@@ -72,7 +72,7 @@ def float_layer(padded, taps, positions, weight, bias, out):
                     results[targets[lane] + output * count] = accumulators[lane]
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def _accumulate(operands, weight, bias, accumulators):
     """Add chunk after chunk to the accumulators, which start at the bias.
 
@@ -96,7 +96,7 @@ def _accumulate(operands, weight, bias, accumulators):
             accumulators[lane] = _add(accumulators[lane], _add(low, high))
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def float_maximum(x, rows, columns, out):
     """The first largest value of each window.
 
@@ -113,7 +113,7 @@ def float_maximum(x, rows, columns, out):
                 out[index, i, j] = best
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def float_average(x, rows, columns, divisors, out):
     """Sums of windows in row-major order, from +0, padding left out; divided by their divisors, all in float32.
 

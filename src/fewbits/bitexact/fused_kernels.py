@@ -19,7 +19,7 @@ _BEYOND = 2**40
 """A partial result this large saturates every format of up to 32 bits after the shift that is still to come (< 16)."""
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def round_flat(x, out, scale, low, high, magic):
     """Out = x * scale, rounded and limited. x, out: flat; all scalars in the dtype of x."""
     for index in range(x.size):
@@ -29,7 +29,7 @@ def round_flat(x, out, scale, low, high, magic):
         out[index] = (value + magic) - magic
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def round_images(x, out, scale, low, high, magic):
     """The same for images; returns whether one was NaN."""
     bad = np.int32(0)
@@ -42,7 +42,7 @@ def round_images(x, out, scale, low, high, magic):
     return bad != 0
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def round_maps(x, rows, columns, out, swap, scale, low, high, magic):
     """Largest value of each window, rounded and limited; rounding never changes an order, so it comes last.
 
@@ -74,7 +74,7 @@ def round_maps(x, rows, columns, out, swap, scale, low, high, magic):
                     out[target + i * len(columns) + j] = (value + magic) - magic
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def average_maps(x, rows, columns, divisors, out, low, high, magic):
     """Sum of each window, divided, rounded and limited.
 
@@ -102,7 +102,7 @@ def average_maps(x, rows, columns, divisors, out, low, high, magic):
                 out[index, i, j] = (value + magic) - magic
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def gather(flat, taps, rows, step, out):
     """Operands of every synapse at every position of every image.
 
@@ -124,7 +124,7 @@ def gather(flat, taps, rows, step, out):
                         target[column] = flat[image, start + column * step]
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def split(columns, low):
     """Integers to limbs of 16 bits, in place: what lies above stays (signed), the rest (0 to 2**16 - 1) goes to `low`.
 
@@ -136,7 +136,7 @@ def split(columns, low):
         columns[index] = above
 
 
-@compiled
+@compiled  # pragma: no cover (runs as machine code)
 def round_wide(sums, bias, shift, relu, low, high, out):
     """Carry sums of limb products, then ReLU, round half to even and limit.
 
@@ -144,22 +144,25 @@ def round_wide(sums, bias, shift, relu, low, high, out):
     places to the right, at least 1. out: outputs x elements, float64.
     """
     limbs, outputs, elements = sums.shape
-    digits = np.empty(limbs, np.int64)
     whole = (shift - 1) // LIMB_BITS  # limbs that the shift drops altogether
+    count = max(limbs, whole)
+    digits = np.empty(count, np.int64)
     rest = shift - whole * LIMB_BITS  # 1 to 16
     half = 1 << (rest - 1)
     for output in range(outputs):
         for element in range(elements):
             carry = np.int64(0)
-            for limb in range(limbs):
-                total = np.int64(sums[limb, output, element]) + bias[limb, output] + carry
+            for limb in range(count):
+                total = carry
+                if limb < limbs:
+                    total += np.int64(sums[limb, output, element]) + bias[limb, output]
                 digits[limb] = total & _MASK
                 carry = total >> LIMB_BITS
             if relu and carry < 0:
                 out[output, element] = 0
                 continue
             head = carry
-            for limb in range(limbs - 1, whole - 1, -1):
+            for limb in range(count - 1, whole - 1, -1):
                 head = min(max(head, -_BEYOND), _BEYOND) * (_MASK + 1) + digits[limb]
             below = np.int64(0)
             for limb in range(whole):

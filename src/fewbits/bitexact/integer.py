@@ -47,6 +47,10 @@ FLOAT64_EXACT = 2**53
 """Every integer up to this magnitude is a value of the type (IEEE 754: precision p holds all up to 2**p)."""
 
 
+_UNFOLDED_ELEMENTS = 2**22
+"""Operands that are unfolded at a time, so that memory does not grow with the batch."""
+
+
 class LayerArithmetic:
     """How one layer's products are summed exactly; holds its weights in the types that this takes."""
 
@@ -124,9 +128,13 @@ def convolve(values: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
     else:
         stride, dilation, padding = layer.stride, layer.dilation, layer.padding
     values = F.pad(values, [width for along in reversed(padding) for width in along])
-    columns = F.unfold(values, tuple(weight.shape[2:]), dilation=dilation, stride=stride)
-    columns = columns.view(len(values), layer.groups, -1, columns.shape[-1])
-    sums = weight.reshape(layer.groups, len(weight) // layer.groups, -1) @ columns
+    rows = weight.reshape(layer.groups, len(weight) // layer.groups, -1)
+    sums = values.new_empty((len(values), layer.groups, rows.shape[1], math.prod(layer.output_shape[1:])))
+    images = max(1, _UNFOLDED_ELEMENTS // (layer.groups * rows.shape[2] * sums.shape[3]))
+    for start in range(0, len(values), images):
+        columns = F.unfold(values[start : start + images], tuple(weight.shape[2:]), dilation=dilation, stride=stride)
+        columns = columns.view(len(columns), layer.groups, rows.shape[2], sums.shape[3])
+        torch.matmul(rows, columns, out=sums[start : start + images])
     return sums.view(len(values), *layer.output_shape)
 
 

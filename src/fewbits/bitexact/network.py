@@ -5,8 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
 from fewbits.bitexact.integer import Value
-from fewbits.bitexact.operations import Convolution, Layer, ObjectArray, Operation
+from fewbits.bitexact.operations import Layer, ObjectArray, Operation
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
 from fewbits.formats import Precision
@@ -25,8 +25,8 @@ ExactValues = Tensor | ObjectArray
 """Exact integers: an int64 tensor, or Python integers where they are wider. float32 tensors in a float precision."""
 
 _MEMORY_ELEMENTS = 2**22
-"""Elements that one batch of the largest operation may take: 32 MiB in float64, which stays below malloc's largest
-threshold for giving memory back to the system after each use (glibc's M_MMAP_THRESHOLD)."""
+"""Elements that the largest result of a batch may have: 32 MiB in float64, which stays below malloc's largest threshold
+for giving memory back to the system after each use (glibc's M_MMAP_THRESHOLD)."""
 
 
 _INT64_END = 2**63
@@ -114,7 +114,7 @@ class BitExactNetwork:
     def trace(self, images: Tensor) -> dict[str, ExactValues]:
         """Every operation's exact result by its name, for one batch; see `accumulators` for types, `run` for errors."""
         self._check(images)
-        with exact_arithmetic(images.device):
+        with exact_arithmetic(images.device.type):
             values = self._executor(images.device).values(images)
             return {name: exact_values(value) for name, value in values.items()}
 
@@ -123,7 +123,7 @@ class BitExactNetwork:
         size = self._batch_size(images.device) if batch_size is None else batch_size
         if size < 1:
             raise DataError(f"batch_size must be at least 1, not {size}")
-        with exact_arithmetic(images.device):
+        with exact_arithmetic(images.device.type):
             for start in range(0, max(1, len(images)), size):
                 yield images[start : start + size]
 
@@ -138,7 +138,7 @@ class BitExactNetwork:
             raise DataError(f"images must be normalized floats, not {images.dtype}")
 
     def _batch_size(self, device: torch.device) -> int:
-        largest = max(_elements(operation) for operation in self._operations)
+        largest = max(math.prod(operation.output_shape) for operation in self._operations)
         return max(1, min(self._executor(device).batch_size, _MEMORY_ELEMENTS // largest))
 
     @cached_property
@@ -153,26 +153,6 @@ class BitExactNetwork:
     def __getstate__(self) -> dict[str, Any]:
         """Without the executors, whose buffers are made anew."""
         return {key: value for key, value in self.__dict__.items() if key != "_executors"}
-
-
-@contextmanager
-def exact_arithmetic(device: torch.device) -> Generator[None]:
-    """No gradients, no autocast, float32 products in float32, no NNPACK (its convolutions are Winograd's)."""
-    backends: Any = torch.backends
-    switches = [backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv]
-    before = [switch.fp32_precision for switch in switches]
-    try:
-        for switch in switches:
-            switch.fp32_precision = "ieee"
-        with (
-            torch.inference_mode(),
-            torch.backends.nnpack.flags(enabled=False),
-            torch.autocast(device.type, enabled=False),
-        ):
-            yield
-    finally:
-        for switch, precision in zip(switches, before, strict=True):
-            switch.fp32_precision = precision
 
 
 def exact_values(value: Value) -> ExactValues:
@@ -197,11 +177,3 @@ def _joined(batches: list[ExactValues]) -> ExactValues:
     return np.concatenate(
         [as_objects(batch.cpu().numpy()) if isinstance(batch, Tensor) else batch for batch in batches]
     )
-
-
-def _elements(operation: Operation) -> int:
-    """Elements that an operation needs for one image: its unfolded input, or its result."""
-    result = math.prod(operation.output_shape)
-    if isinstance(operation, Convolution):
-        return max(result, operation.synapses * operation.groups * math.prod(operation.output_shape[1:]))
-    return result
