@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fewbits.hardware.accelerator import Accelerator
+
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
     from fewbits.study import RunResult, StudyRecord
@@ -19,11 +21,6 @@ ACCURACY = (
 MEMORY = (
     "Parameters, biases at the accumulators' width; memory adds the inputs and outputs of the layer that has most of "
     "them, at the inputs' width.",
-)
-AREA = (
-    "16 neurons of 16 synapses, one of them synthesized and counted 16 times, and the buffers Bin (inputs), SB "
-    "(weights) and Bout (outputs), of SRAM macros with a port that reads and one that writes. Cell area: no wires, no "
-    "pads.",
 )
 ENERGY = (
     "What is switched for one image, from the schedule's cycles and buffer accesses, and leakage over its time. Logic: "
@@ -58,7 +55,7 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
     entries = [
         ("Accuracy", ACCURACY),
         ("Memory", MEMORY),
-        ("Area", AREA),
+        ("Area", _area(Accelerator(**record.definition.get("accelerator", {})))),
         ("Cycles", ("From the schedule of the layers on the tile, for one image.", _clocks(runs))),
         ("Energy and power", ENERGY),
         ("Technology", _lines(named)),
@@ -75,6 +72,14 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
         hashes=_lines(hashes),
         definition=json.dumps(record.definition, indent=2, ensure_ascii=False),
         commands=(f"fewbits run {record.name} --out DIR", "fewbits report DIR"),
+    )
+
+
+def _area(tile: Accelerator) -> tuple[str, ...]:
+    return (
+        f"{tile.neurons} neurons of {tile.synapses} synapses, one of them synthesized and counted {tile.neurons} "
+        f"times, and the buffers Bin (inputs), SB (weights) and Bout (outputs), {tile.buffer_rows} rows each, of SRAM "
+        "macros with a port that reads and one that writes. Cell area: no wires, no pads.",
     )
 
 

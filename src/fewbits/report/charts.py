@@ -58,6 +58,9 @@ COMPONENTS = {
 }
 """Colour for each component of the accelerator, from the same set."""
 
+OTHER = "#CC79A7"
+"""For a component that has no colour of its own."""
+
 NAMES = {
     "multipliers": "multipliers",
     "adder_tree": "adder trees",
@@ -176,8 +179,8 @@ def _names(points: alt.Data, x: alt.X, y: alt.Y) -> Any:
     """The points' names at the places found for them, over a halo that keeps lines from crossing them."""
     place = {"dx": alt.expr("datum.dx"), "dy": alt.expr("datum.dy"), "align": alt.expr("datum.align")}
     text = alt.Chart(points).encode(x=x, y=y, text="name:N")
-    halo = text.mark_text(fontSize=11, baseline="middle", stroke="white", strokeWidth=4, **cast("Any", place))
-    return halo.properties(name=HALO) + text.mark_text(fontSize=11, baseline="middle", color=INK, **cast("Any", place))
+    halo = text.mark_text(fontSize=12, baseline="middle", stroke="white", strokeWidth=4, **cast("Any", place))
+    return halo.properties(name=HALO) + text.mark_text(fontSize=12, baseline="middle", color=INK, **cast("Any", place))
 
 
 def _points(
@@ -231,10 +234,13 @@ def _ranges(rows: Sequence[Row]) -> tuple[tuple[float, float], tuple[float, floa
 def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, float]]) -> Chart:
     """Stacked horizontal bars in the order given, the total beside each."""
     found = [name for one in bars.values() for name in one]
-    components = sorted(dict.fromkeys(found), key=lambda name: list(COMPONENTS).index(name))
-    names = [NAMES[name] for name in components]
+    components = [
+        *(name for name in COMPONENTS if name in found),
+        *dict.fromkeys(n for n in found if n not in COMPONENTS),
+    ]
+    names = [NAMES.get(name, name) for name in components]
     values = [
-        {"precision": bar, "component": NAMES[name], "value": value, "order": components.index(name)}
+        {"precision": bar, "component": NAMES.get(name, name), "value": value, "order": components.index(name)}
         for bar, parts in bars.items()
         for name, value in parts.items()
     ]
@@ -246,13 +252,15 @@ def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, flo
         x=alt.X("value:Q", title=unit, scale=alt.Scale(domain=(0, max(totals.values()) * 1.12), nice=False)),
         y=y,
         color=alt.Color(
-            "component:N", title=None, scale=alt.Scale(domain=names, range=[COMPONENTS[c] for c in components])
+            "component:N",
+            title=None,
+            scale=alt.Scale(domain=names, range=[COMPONENTS.get(name, OTHER) for name in components]),
         ),
         order=alt.Order("order:Q"),
         tooltip=["precision:N", "component:N", alt.Tooltip("value:Q", title=unit, format=".4~g")],
     )
     ends = alt.Chart(alt.Data(values=[{"precision": bar, "total": total} for bar, total in totals.items()])).mark_text(
-        align="left", dx=5, color=INK, fontSize=11
+        align="left", dx=5, color=INK, fontSize=12
     )
     ends = ends.encode(x="total:Q", y=y, text=alt.Text("total:Q", format=f",.{decimals}f"))
     listed = "; ".join(f"{bar} {total:.4g} {unit}" for bar, total in totals.items())
@@ -270,9 +278,9 @@ def _spec(chart: Any, height: int) -> Spec:
         chart.properties(width=WIDTH, height=height)
         .configure(background="white", font="sans-serif", padding=12)
         .configure_axis(
-            labelFontSize=11, titleFontSize=12, titleFontWeight="normal", gridColor="#e6e6e6", labelLimit=200
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e6e6e6", labelLimit=200
         )
-        .configure_legend(orient="bottom", labelFontSize=11, titleFontSize=11, titleFontWeight="normal", columns=4)
+        .configure_legend(orient="bottom", labelFontSize=12, titleFontSize=12, titleFontWeight="normal", columns=4)
         .configure_view(stroke=None)
     )
     return cast("Spec", styled.to_dict())

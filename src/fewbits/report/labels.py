@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CHARACTER_WIDTH, LINE_HEIGHT, POINT_RADIUS = 6.6, 13.0, 7.0
-"""Pixels that an 11-pixel label takes, and the room that a point takes."""
+CHARACTER_WIDTH, LINE_HEIGHT, POINT_RADIUS = 7.0, 14.0, 7.0
+"""Pixels that a 12-pixel label takes, and the room that a point takes."""
 
 
 @dataclass(frozen=True)

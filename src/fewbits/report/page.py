@@ -13,7 +13,7 @@ from fewbits import __version__
 from fewbits.report import published
 from fewbits.report.charts import VEGA_LITE
 from fewbits.report.rows import pareto_front
-from fewbits.report.table import text_table
+from fewbits.report.table import failure_lines, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from fewbits.report.basis import Basis
     from fewbits.report.charts import Chart
     from fewbits.report.rows import Group
+    from fewbits.study import StudyRecord
 
 TOLERANCE_POINTS = 1.0
 """Accuracy that the headline lets a precision lose against float32."""
 
 
-def html_page(study: str, groups: Sequence[Group], charts: Sequence[tuple[Chart, bytes]], basis: Basis) -> str:
+def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tuple[Chart, bytes]], basis: Basis) -> str:
     """The page as text; nothing in it is fetched from elsewhere.
 
     charts: each with its PNG, shown where scripts are off.
@@ -37,7 +38,7 @@ def html_page(study: str, groups: Sequence[Group], charts: Sequence[tuple[Chart,
     comparison = published.compare(groups)
     return environment.get_template("page.html.j2").render(
         version=__version__,
-        study=study,
+        record=record,
         headlines=[headline(group) for group in groups],
         groups=[_group_cells(group) for group in groups],
         charts=[_chart_cells(chart, image) for chart, image in charts],
@@ -86,7 +87,7 @@ def _group_cells(group: Group) -> dict[str, object]:
     return {
         "title": group.title,
         "note": table.note,
-        "failed": [f"{run.precision}, seed {run.seed}: {run.error}" for run in group.failed],
+        "failed": failure_lines(group),
         "labels": table.labels,
         "headings": list(zip(table.headings, table.units, strict=True)),
         "rows": [

@@ -85,15 +85,17 @@ class TextTable:
     """By row, then label or column; an absent figure is a dash."""
 
     spreads: tuple[tuple[str, ...], ...]
-    """`± 0.12` where seeds differ, else empty."""
+    """`0.12` where seeds differ, else empty."""
 
     note: str
     """What the figures are means of."""
 
-    def cells(self) -> tuple[tuple[str, ...], ...]:
-        """Mean and spread in one text, by row."""
+    def cells(self, between: str = " ", after_sign: str = " ") -> tuple[tuple[str, ...], ...]:
+        """Mean and spread in one text, by row; between the two, and after the spread's sign, stand these."""
         return tuple(
-            tuple(f"{mean} {spread}".rstrip() for mean, spread in zip(*both, strict=True))
+            tuple(
+                f"{mean}{between}±{after_sign}{spread}" if spread else mean for mean, spread in zip(*both, strict=True)
+            )
             for both in zip(self.means, self.spreads, strict=True)
         )
 
@@ -117,7 +119,7 @@ def text_table(group: Group) -> TextTable:
 
 def markdown(groups: Sequence[Group]) -> str:
     """Every group's table in Markdown, one under another."""
-    return "\n".join(_markdown_table(text_table(group)) for group in groups)
+    return "\n".join(_markdown_table(text_table(group), group) for group in groups)
 
 
 def csv_text(groups: Sequence[Group]) -> str:
@@ -143,7 +145,7 @@ def _format_column(column: Column, figures: Sequence[Statistic | None]) -> list[
 
 def _format(figure: Statistic, decimals: int, signed: bool) -> tuple[str, str]:
     mean = f"{figure.mean:{'+' if signed else ''}.{decimals}f}"
-    return mean, f"± {figure.spread:.{decimals}f}" if figure.spread > 0 else ""
+    return mean, f"{figure.spread:.{decimals}f}" if figure.spread > 0 else ""
 
 
 def decimals_for(values: Sequence[float]) -> int:
@@ -152,12 +154,18 @@ def decimals_for(values: Sequence[float]) -> int:
     return min(max(SIGNIFICANT - 1 - math.floor(math.log10(smallest)), 0), 6)
 
 
-def _markdown_table(table: TextTable) -> str:
+def failure_lines(group: Group) -> tuple[str, ...]:
+    """One line for each failed run: which, and why."""
+    return tuple(f"{run.precision}, {run.recipe}, seed {run.seed} failed: {run.error}" for run in group.failed)
+
+
+def _markdown_table(table: TextTable, group: Group) -> str:
     figures = [f"{name} [{unit}]" if unit else name for name, unit in zip(table.headings, table.units, strict=True)]
     heads = [*table.labels, *figures]
     lines = [heads, ["---"] * len(table.labels) + ["---:"] * len(figures), *table.cells()]
     body = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"### {table.title}\n\n{body}\n\n{table.note}\n"
+    failed = "".join(f"\n- {line}" for line in failure_lines(group))
+    return f"### {table.title}\n\n{body}\n\n{table.note}\n{failed}" + ("\n" if failed else "")
 
 
 def _note(group: Group, several_recipes: bool) -> str:

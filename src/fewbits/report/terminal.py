@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fewbits.report import published
-from fewbits.report.table import COLUMNS, TextTable, text_table
+from fewbits.report.table import COLUMNS, TextTable, failure_lines, text_table
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
@@ -24,8 +24,8 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
             console.print(group.title, style="bold", markup=False, highlight=False)
             console.print(_study_table(group, console.width))
             console.print(text_table(group).note, "", sep="\n", markup=False, highlight=False)
-        for run in group.failed:
-            console.print(f"failed: {group.title}, {run.precision}, seed {run.seed}: {run.error}", markup=False)
+        for line in failure_lines(group):
+            console.print(f"{group.title}, {line}", markup=False, highlight=False)
     comparison = published.compare(groups)
     if comparison is None:
         return
@@ -38,20 +38,20 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
 def _study_table(group: Group, width: int) -> Table:
     """Means and spreads side by side and columns apart where the terminal is wide enough, else close together."""
     text = text_table(group)
-    wide = _filled(text, " ", padding=1)
-    return wide if Console(width=1000).measure(wide).maximum <= width else _filled(text, "\n", padding=0)
+    side_by_side = _filled(text, text.cells(), padding=1)
+    if Console(width=1000).measure(side_by_side).maximum <= width:
+        return side_by_side
+    return _filled(text, text.cells(between="\n", after_sign=""), padding=0)
 
 
-def _filled(text: TextTable, between: str, padding: int) -> Table:
+def _filled(text: TextTable, cells: Sequence[Sequence[str]], padding: int) -> Table:
     table = _plain_table(padding)
     for label in text.labels:
         table.add_column(f"\n\n{label}", no_wrap=True)
     for column in COLUMNS:
         table.add_column(f"{column.narrow}\n{column.unit}", justify="right", no_wrap=True)
-    for means, spreads in zip(text.means, text.spreads, strict=True):
-        table.add_row(
-            *(f"{mean}{between}{spread}" if spread else mean for mean, spread in zip(means, spreads, strict=True))
-        )
+    for row in cells:
+        table.add_row(*row)
     return table
 
 

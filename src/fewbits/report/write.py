@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from fewbits.errors import StudyError
@@ -26,19 +27,22 @@ def write_report(folder: str | Path) -> tuple[Path, ...]:
     groups = group_runs(results, read_failures(out))
     charts = [(chart, chart.png()) for chart in study_charts([group for group in groups if group.rows])]
     contents: dict[str, bytes] = {
-        "report.html": html_page(record.name, groups, charts, basis_of(record, groups)).encode(),
+        "report.html": html_page(record, groups, charts, basis_of(record, groups)).encode(),
         **{f"{chart.stem}.png": image for chart, image in charts},
         "results.csv": csv_text(groups).encode(),
         "results.md": markdown(groups).encode(),
     }
-    paths: list[Path] = []
-    for name, content in contents.items():
-        path = out / name
-        partial = path.with_name(f".{name}.partial")
-        try:
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            raise StudyError(f"cannot write {str(path)!r}: {error.strerror}; free or unlock the folder") from error
-        paths.append(path)
-    return tuple(paths)
+    return tuple(_write(out / name, content) for name, content in contents.items())
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Under another name first, so that a file is whole or not there."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise StudyError(f"cannot write {str(path)!r}: {error.strerror}; free or unlock the folder") from error
+    return path
