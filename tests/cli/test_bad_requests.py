@@ -241,8 +241,16 @@ def broken():
 def number():
     return 7
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(28, 10, batch_first=True)
+
+    def forward(self, images):
+        return self.lstm(images.flatten(1, 2))[0][:, -1]
+
 def recurrent():
-    return nn.Sequential(nn.Flatten(1, 2), nn.LSTM(28, 10))
+    return Recurrent()
 
 def normalized():
     return nn.Sequential(nn.Conv2d(1, 4, 5, 4), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))
@@ -251,6 +259,15 @@ def poisoned():
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     with torch.no_grad():
         net[1].weight[0, 0] = float("nan")
+    return net
+
+def sane():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+def huge():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    with torch.no_grad():
+        net[1].weight.mul_(1e38)
     return net
 """
 
@@ -277,12 +294,12 @@ def test_a_network_that_cannot_be_lowered_is_refused_before_training(
 
 @pytest.mark.slow
 def test_a_run_that_diverges_fails_and_the_others_are_kept(fewbits: Command, tmp_path: Path):
+    (tmp_path / "mine.py").write_text(USER_MODEL)
     data = digits_npz(tmp_path / "small.npz")
-    study = study_file(tmp_path, data=str(data), precision='float32", "fixed8', recipe="fine-tune")
-    study.write_text(study.read_text() + "learning_rate = 1e30\n")
+    study = study_file(tmp_path, data=str(data), model='mine.py:sane", "mine.py:huge', recipe="post-training")
     outcome = fewbits("run", study, "--out", "out", "--json")
-    refused(outcome, "fixed8", "diverged", status=1)
-    assert [run["precision"] for run in json.loads(outcome.out)["runs"]] == ["float32"]
+    refused(outcome, "mine.py:huge", "diverged", status=1)
+    assert [run["model"] for run in json.loads(outcome.out)["runs"]] == ["mine.py:sane"]
 
 
 @pytest.mark.parametrize("command", ["run", "report"])
