@@ -177,5 +177,5 @@ def test_what_was_not_foreseen_is_one_line_with_its_traceback_in_the_log(plan, t
         raise RuntimeError("odd\nthings")
 
     failed = perform(Workshop(tmp_path, fail), plan.runs[1])
-    assert failed == TaskFailed("RuntimeError: odd things (traceback in the log)")
+    assert failed == TaskFailed("RuntimeError: odd things (traceback in study.log)")
     assert "Traceback" in capfd.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
 
@@ -25,7 +26,7 @@ class TaskLabel:
     def __str__(self) -> str:
         what = self.recipe if self.recipe == FLOAT_TRAINING else self.precision
         recipe = "" if self.recipe in (FLOAT_TRAINING, FLOAT_RECIPE) else f" {self.recipe}"
-        return f"{self.model} {self.data} {what}{recipe} seed {self.seed}"
+        return f"{Path(self.model).name} {Path(self.data).name} {what}{recipe} seed {self.seed}"
 
 
 @dataclass(frozen=True)

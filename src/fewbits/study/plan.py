@@ -54,10 +54,9 @@ class Training:
     @property
     def stem(self) -> str:
         """A file name for the trained network: readable, then unique."""
-        words = (self.model, self.data, self.recipe, self.precision, f"seed{self.seed}", self.key[:16])
-        return "-".join(
-            re.sub(r"[^A-Za-z0-9.+]+", "_", Path(word).name if word == self.data else word) for word in words
-        )
+        model, data_name = (Path(name).name[:40] for name in (self.model, self.data))
+        words = (model, data_name, self.recipe, self.precision, f"seed{self.seed}", self.key[:16])
+        return "-".join(re.sub(r"[^A-Za-z0-9.+]+", "_", word) for word in words)
 
     @property
     def epochs(self) -> int:

@@ -72,9 +72,12 @@ class RunResult:
 
     technology: str
     wall_time_s: float
-    """Spent on this run, training included unless it was done before; the only field that differs between machines."""
+    """Spent on this run, training included unless it was done before. Of this, `notices` and `versions` apart, equal
+    runs have equal fields."""
 
     notices: tuple[str, ...] = ()
+    """What happened on the way, such as a damaged checkpoint that was not used."""
+
     versions: dict[str, str] = field(default_factory=dict[str, str])
     """Of fewbits, python, torch and numpy that made it."""
 

@@ -20,6 +20,7 @@ from fewbits.errors import FewbitsError
 from fewbits.study.networks import TrainingOutcome
 from fewbits.study.plan import Run, Training
 from fewbits.study.point import Workshop
+from fewbits.study.pool import LOG_NAME
 from fewbits.study.result import RunResult
 from fewbits.train import Progress
 
@@ -70,7 +71,7 @@ def perform(workshop: Workshop, task: Task) -> TrainingOutcome | RunResult | Tas
         with suppress(OSError):
             traceback.print_exc()
             sys.stderr.flush()
-        return TaskFailed(f"{_one_line(f'{type(error).__name__}: {error}')} (traceback in the log)")
+        return TaskFailed(f"{_one_line(f'{type(error).__name__}: {error}')} (traceback in {LOG_NAME})")
 
 
 class _Reporter:
