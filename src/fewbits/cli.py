@@ -58,12 +58,14 @@ def _options(  # pyright: ignore[reportUnusedFunction]
 
 @app.command()
 def run(
-    study: Annotated[str, typer.Argument(help="A preset (default, mnist, svhn, cifar10) or a TOML file.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A preset (default, mnist, svhn, cifar10) or a TOML file.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder of the results; fewbits-NAME if not given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes of one thread; one a core if not given.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Run a study, or go on with it: train, execute bit for bit, cost, compare."""
+    """Run a study, or go on with one that was stopped."""
     from fewbits.study import load_study, run_study
     from fewbits.study.display import show_progress
 
@@ -81,13 +83,14 @@ def run(
     if outcome.failed:
         first = outcome.failed[0]
         which = f"{first.model}, {first.data}, {first.precision}, seed {first.seed}"
-        _complain(f"{len(outcome.failed)} of the runs failed, the others are kept; {which}: {first.error}")
+        runs = len(outcome.results) + len(outcome.failed)
+        _complain(f"{len(outcome.failed)} of {runs} runs failed, the others are kept; {which}: {first.error}")
         raise typer.Exit(RUN_FAILED)
 
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
-    """Write an HTML page, PNG charts, CSV and Markdown from a study's results."""
+    """Write a study's page, charts, CSV and Markdown."""
     from fewbits.report import write_report
 
     for path in write_report(folder):
@@ -96,9 +99,9 @@ def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's
 
 @app.command()
 def formats(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One format, such as fixed8.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One format, such as fixed8.")] = None,
 ) -> None:
-    """List the number formats, or show one format's bits, values and range."""
+    """List the number formats, or describe one."""
     from fewbits.formats import all_format_names, parse_format
 
     if name is None:
@@ -121,13 +124,15 @@ def formats(
 
 @app.command()
 def cost(
-    model: Annotated[str, typer.Argument(help="lenet, alex*2, package.module:function, file.py:function, ...")],
-    precisions: Annotated[list[str], typer.Argument(metavar="PRECISION...", help="Such as fixed8 pow2-6/fixed16.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="lenet, alex*2, package.module:function, file.py:function, ...")
+    ],
+    precisions: Annotated[list[str], typer.Argument(metavar="PRECISION", help="Such as fixed8 pow2-6/fixed16.")],
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
-    """Memory, cycles, area, power and energy of a network at precisions; no training."""
+    """Cost of a network at precisions, without training."""
     from fewbits.hardware import cost as cost_of
     from fewbits.hardware import workload_of
 
@@ -145,10 +150,10 @@ def cost(
 
 @app.command()
 def rtl(
-    precision: Annotated[str, typer.Argument(help="Such as fixed8 or pow2-6/fixed16.")],
+    precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
 ) -> None:
-    """Write Verilog of a precision's neuron, with a self-checking test bench."""
+    """Write a precision's datapath and test bench in Verilog."""
     from fewbits.hardware.rtl import export_verilog
 
     for path in export_verilog(precision, out):
@@ -162,7 +167,7 @@ def characterize(
     sram: Annotated[Path | None, typer.Option(help="Folder of SRAM macros' liberty files.")] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Repeat for several; the study's seven if none.")] = None,
 ) -> None:
-    """Synthesize the datapaths on a cell library and write the technology table."""
+    """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterize import characterize as make_table
 
@@ -177,28 +182,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unexpected exception through with its traceback.
     """
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        status = app(given, prog_name="fewbits", standalone_mode=False)
-        sys.stdout.flush()
-        if status == INTERRUPTED:  # typer turns Ctrl-C into this status
-            _complain("interrupted: finished work is kept, and the same command goes on where it stopped")
-        return status if isinstance(status, int) else DONE
+        _invoke(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+        return DONE
     except typer.Exit as stop:
         return stop.exit_code
+    except KeyboardInterrupt as stop:
+        _complain(str(stop) or "interrupted: finished work is kept, give the same command again")
+        return INTERRUPTED
     except typer.exceptions.TyperException as error:
         return _complain(_usage(error))
     except FewbitsError as error:
         return _complain(str(error))
     except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return PIPE_CLOSED
     except OSError as error:
+        _drop_output()
         return _complain(_system_problem(error))
     except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
         if os.environ.get("FEWBITS_DEBUG"):
             raise
         return _complain(f"unexpected {type(error).__name__}: {error}; details in {_log_of(error)}")
+
+
+def _invoke(arguments: list[str]) -> None:
+    """Parse and run one command. Typer's own way would turn Ctrl-C and closed pipes into bare exits."""
+    command = typer.main.get_command(app)
+    with command.make_context("fewbits", arguments) as context:
+        command.invoke(context)
+
+
+def _drop_output() -> None:
+    """Send what is still to be written nowhere: Python would complain about it at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _complain(message: str) -> int:
@@ -209,7 +229,7 @@ def _complain(message: str) -> int:
 
 def _usage(error: typer.exceptions.TyperException) -> str:
     """The usage error, with where to read on."""
-    message = str(getattr(error, "format_message", error.__str__)()).rstrip(".")
+    message = error.format_message().rstrip(".?")
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "fewbits"
     known = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]

@@ -6,7 +6,10 @@ import gzip
 import json
 import os
 import pickle
+import shlex
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -400,3 +403,31 @@ def test_report_writing_keeps_the_old_file_on_failure(tmp_path: Path):
     with pytest.raises(Exception, match="holds no study"):
         write_report(tmp_path)
     assert (tmp_path / "results.csv").read_text() == "old"
+
+
+def command_into(target: str) -> subprocess.CompletedProcess[str]:
+    """`fewbits --help` as a process of its own, its output sent to where it cannot be written."""
+    shell = f"{shlex.quote(sys.executable)} -m fewbits --help {target}; exit ${{PIPESTATUS[0]}}"
+    return subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full")
+def test_output_to_a_full_disk_is_one_line():
+    done = command_into("> /dev/full")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "disk is full" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    done = command_into("| true")
+    assert (done.returncode, done.stderr) in ((141, ""), (0, ""))  # 0: all was written before the reader went
+
+
+def test_debugging_lets_an_unexpected_error_through(fewbits: Command, monkeypatch: pytest.MonkeyPatch):
+    def explode(_folder: Path) -> tuple[Path, ...]:
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr(fewbits_report(), "write_report", explode)
+    monkeypatch.setenv("FEWBITS_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        fewbits("report", "out")
