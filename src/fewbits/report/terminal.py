@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fewbits.report import published
-from fewbits.report.table import COLUMNS, TextTable, failure_lines, text_table
+from fewbits.report.table import COLUMNS, failure_lines, text_table
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
@@ -36,21 +36,26 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
 
 
 def _study_table(group: Group, width: int) -> Table:
-    """Means and spreads side by side and columns apart where the terminal is wide enough, else close together."""
+    """Means and spreads side by side where the terminal is wide enough, else one under the other.
+
+    The second form also puts the recipe, where there are several, under the precision: it fits into 80 columns.
+    """
     text = text_table(group)
-    side_by_side = _filled(text, text.cells(), padding=1)
+    side_by_side = _filled(text.labels, text.cells(), padding=1)
     if Console(width=1000).measure(side_by_side).maximum <= width:
         return side_by_side
-    return _filled(text, text.cells(between="\n", after_sign=""), padding=0)
+    labels = len(text.labels)
+    stacked = [("\n".join(row[:labels]), *row[labels:]) for row in text.cells(between="\n", after_sign="")]
+    return _filled(text.labels[:1], stacked, padding=0)
 
 
-def _filled(text: TextTable, cells: Sequence[Sequence[str]], padding: int) -> Table:
+def _filled(labels: Sequence[str], rows: Sequence[Sequence[str]], padding: int) -> Table:
     table = _plain_table(padding)
-    for label in text.labels:
+    for label in labels:
         table.add_column(f"\n\n{label}", no_wrap=True)
     for column in COLUMNS:
         table.add_column(f"{column.narrow}\n{column.unit}", justify="right", no_wrap=True)
-    for row in cells:
+    for row in rows:
         table.add_row(*row)
     return table
 
