@@ -67,6 +67,12 @@ def test_an_early_stop_counts_as_all_its_epochs():
     assert tally.seconds_left == pytest.approx(10.0 / 5 * 10)
 
 
+def test_a_network_that_was_on_disk_is_no_pace():
+    events = (TaskStarted(FLOAT, 10), FloatNetworkTrained(FLOAT, 95.0), TaskStarted(FIXED8, 10))
+    tally = tally_after(Clock(), 10.0, *events, progress(FIXED8, 0.1), progress(FIXED8, 5.0))
+    assert tally.seconds_left == pytest.approx(10.0)
+
+
 def test_without_a_pace_there_is_no_estimate():
     assert tally_after(Clock(), 10.0).seconds_left is None
 

@@ -17,6 +17,7 @@ import pytest
 from fewbits import StudyError
 from fewbits.study import StudyInterrupted, StudyOutcome, pool, read_results, read_study, run_study
 from fewbits.study.events import (
+    FLOAT_TRAINING,
     Event,
     FloatNetworkTrained,
     RunFailed,
@@ -148,6 +149,20 @@ except (StudyInterrupted, StudyError) as error:
     print(error, flush=True)
     sys.exit(130)
 """
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_float_network_whose_worker_is_lost_has_one_more_try(tiny, tmp_path, times):
+    lost = []
+
+    def kill_worker(event):
+        if isinstance(event, TaskStarted) and event.label.recipe == FLOAT_TRAINING and len(lost) < times:
+            lost.append(event)
+            for process in children(os.getpid()):
+                os.kill(process, signal.SIGKILL)
+
+    outcome = run_study(tiny(precisions=["float32"]), tmp_path, workers=1, observer=kill_worker)
+    assert (len(outcome.results), len(outcome.failed)) == ((1, 0) if times == 1 else (0, 1))
 
 
 IN_TRAINING = "TaskProgress in epoch ([2-9]|1.)"

@@ -91,7 +91,11 @@ class Tally:
 
     def _end(self, label: TaskLabel) -> None:
         self.running.pop(label, None)
-        self._epochs_done += self._planned.pop(label, 0) - self._skipped.pop(label, 0.0)
+        planned = self._planned.pop(label, 0)
+        if label in self._skipped:
+            self._epochs_done += planned - self._skipped.pop(label)
+        else:  # nothing was trained: the network was on disk
+            self._epochs -= planned
 
     @property
     def seconds_left(self) -> float | None:

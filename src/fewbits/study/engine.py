@@ -113,6 +113,8 @@ class _Engine:
         self._pool = pool
         self._observer = observer
         self._busy = 0
+        self._tried_again: set[str] = set()
+        """Keys of the float networks whose worker was lost once."""
 
     def work(self) -> None:
         """Until no task is left."""
@@ -148,8 +150,18 @@ class _Engine:
             case TrainingOutcome():
                 self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
                 self._observer(FloatNetworkTrained(_label(task), message.validation_accuracy_percent))
+            case str():
+                self._lose(task, message)
             case _:
-                self._fail(task, message if isinstance(message, str) else message.error)
+                self._fail(task, message.error)
+
+    def _lose(self, task: Task, error: str) -> None:
+        """Note a task whose worker is gone; a float network, on which many runs rest, has a second try."""
+        if _is_float_training(task) and task.key not in self._tried_again:
+            self._tried_again.add(task.key)
+            self._schedule.ready.appendleft(task)
+        else:
+            self._fail(task, error)
 
     def _fail(self, task: Task, error: str) -> None:
         """Note a failed run, or all runs that wait for a failed float network."""
