@@ -4,7 +4,10 @@ A step is forward, loss, backward, optimizer. The contestants take turns, round 
 slows all of them alike; each one's figure is the median over the rounds of its ratio to the float step of the same
 round. Peers that are not installed are named with the reason.
 
-    python benchmarks/qat_step.py [--rounds 40] [--json FILE]
+    python benchmarks/qat_step.py [--rounds 40] [--only TEXT ...] [--json FILE]
+
+The workers of a study let malloc reuse freed pages; to time a step as they take it, set MALLOC_MMAP_MAX_=0 and
+MALLOC_TRIM_THRESHOLD_=1099511627776 (glibc's mallopt(3)).
 """
 
 from __future__ import annotations

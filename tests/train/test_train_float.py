@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewbits import DataError, ModelError
+from fewbits import DataError, ModelError, parse_format
 from fewbits.data import Dataset, Split
 from fewbits.train import Progress, TrainSettings, evaluate, train_float
 
@@ -201,3 +201,16 @@ def test_convolutions_train_channels_last(quadrants: Dataset):
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(64, 4))
     train_float(model, quadrants, TrainSettings(epochs=1))
     assert model[1].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("in_training", [True, False])
+def test_a_nan_that_meets_a_number_format_is_divergence(quadrants: Dataset, in_training: bool):
+    class Rounding(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores = super().forward(x.flatten(1))
+            if self.training is in_training and scores.requires_grad is in_training:
+                parse_format("fixed8").quantize(scores.detach() * math.nan)
+            return scores
+
+    with pytest.raises(ModelError, match="diverged in epoch 1"):
+        train_float(Rounding(64, 4), quadrants, TrainSettings(epochs=1))

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
 from fewbits.quantize.radix_point import needs_radix_point
-from fewbits.quantize.straight_through import StraightThrough, mask_gradient, quantize_dense
+from fewbits.quantize.straight_through import StraightThrough, mask_gradient
 
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
@@ -105,7 +105,7 @@ class QuantizedLayer(nn.Module):
             if x.requires_grad and torch.is_grad_enabled():
                 x = StraightThrough.apply(x, self.input_format, point)
             else:
-                x = quantize_dense(x, self.input_format, point)
+                x = self.input_format.quantize(x, point)
         weight, bias = self._rounded_parameters()
         return _apply(self.layer, x, weight, bias)
 
@@ -132,7 +132,7 @@ class QuantizedLayer(nn.Module):
         """The weights' nearest values, into `out` if it is given."""
         if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
-        return quantize_dense(weight, self.weight_format, self.weight_fraction_bits, out)
+        return self.weight_format.quantize(weight, self.weight_fraction_bits, out=out)
 
     def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
         """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""

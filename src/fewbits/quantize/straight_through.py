@@ -21,31 +21,16 @@ class StraightThrough(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, number_format: Format, fraction_bits: int) -> Tensor:
-        """Quantize `x`, in the order that its elements have in memory."""
+        """Quantize `x`; a channels-last tensor stays one."""
         ctx.save_for_backward(x)
         ctx.limits = number_format.limits(fraction_bits)
-        return quantize_dense(x, number_format, fraction_bits)
+        return number_format.quantize(x, fraction_bits)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Mask the gradient, in place where that is safe."""
         (x,) = ctx.saved_tensors
         return mask_gradient(gradients[0], x, ctx.limits), None, None
-
-
-def quantize_dense(x: Tensor, number_format: Format, fraction_bits: int, out: Tensor | None = None) -> Tensor:
-    """`number_format.quantize` that keeps a channels-last tensor channels-last, without a copy.
-
-    x: any shape. out: takes the result; it must have the shape and strides of `x`; None makes it.
-    """
-    if x.is_contiguous():
-        return number_format.quantize(x, fraction_bits, out=out)
-    if out is None:
-        out = torch.empty_like(x)  # keeps the strides of a dense tensor
-    if out.stride() != x.stride() or not _is_dense(x):
-        return out.copy_(number_format.quantize(x.contiguous(), fraction_bits))
-    number_format.quantize(_in_memory_order(x), fraction_bits, out=_in_memory_order(out))
-    return out
 
 
 def mask_gradient(gradient: Tensor, x: Tensor, limits: tuple[float, float]) -> Tensor:
@@ -75,13 +60,3 @@ def _just_outside(limits: tuple[float, float], dtype: torch.dtype) -> tuple[floa
 
 _OUTSIDE: dict[tuple[float, float, torch.dtype], tuple[float, float]] = {}
 """Widened limits already computed; a network has few radix points, so it stays small."""
-
-
-def _is_dense(x: Tensor) -> bool:
-    """Whether a non-contiguous tensor fills one block of memory (channels-last does)."""
-    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
-
-
-def _in_memory_order(x: Tensor) -> Tensor:
-    """A dense tensor's elements as a flat view, in the order in which they lie in memory."""
-    return x.as_strided((x.numel(),), (1,))
