@@ -1,0 +1,167 @@
+"""Liberty files become values in one set of units, and broken ones name their line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_liberty  # pyright: ignore
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty_syntax import MAXIMUM_BYTES
+
+STANDARD_CELLS = "sg13g2_stdcell_typ_1p20V_25C.lib"
+
+
+def _changed(tmp_path: Path, old: str, new: str) -> Path:
+    text = tiny_liberty()
+    assert old in text
+    path = tmp_path / "changed.lib"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_units_of_the_header_are_converted(tiny: Library) -> None:
+    assert tiny.cells["inv"].leakage_uw == pytest.approx(0.010)
+    assert tiny.cells["nand"].pins["B"].capacitance_pf == pytest.approx(0.003)
+    rise = next(arc.tables["cell_rise"] for arc in tiny.cells["inv"].arcs)
+    assert rise.at(0.1, 0.02) == pytest.approx(0.040)
+
+
+def test_internal_power_is_capacitance_times_voltage_squared(tiny: Library) -> None:
+    power = next(p for p in tiny.cells["dff"].powers if p.pin == "Q")
+    assert power.rise is not None
+    assert power.rise.at(0.0) == pytest.approx(0.005)  # 5 fF V^2 = 5 fJ
+
+
+def test_tables_interpolate_between_and_go_straight_beyond(tiny: Library) -> None:
+    rise = next(arc.tables["cell_rise"] for arc in tiny.cells["inv"].arcs)
+    assert rise.at(0.05, 0.01) == pytest.approx(0.025)
+    assert rise.at(0.2, 0.04) == pytest.approx(0.070)
+
+
+def test_a_constraint_has_the_related_pin_first(tiny: Library) -> None:
+    setup = next(arc.tables["rise_constraint"] for arc in tiny.cells["dff"].arcs if arc.kind == "setup_rising")
+    clock_slow, data_slow = setup.at(0.1, 0.0), setup.at(0.0, 0.1)
+    assert (clock_slow, data_slow) == (pytest.approx(0.050), pytest.approx(0.040))
+
+
+def test_the_flip_flop_is_known_by_its_ff_group(tiny: Library) -> None:
+    assert [cell.name for cell in tiny.flip_flops()] == ["dff"]
+
+
+def test_the_default_wire_load_gives_capacitance_by_fanout(tiny: Library) -> None:
+    assert tiny.wire_load is not None
+    # 1 fF at one pin, 3 at three, one more for each pin beyond.
+    assert tiny.wire_load.at(np.array([0, 1, 2, 3, 5])) == pytest.approx([0, 0.001, 0.002, 0.003, 0.005])
+
+
+def test_an_unchanged_file_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.lib"
+    path.write_text(tiny_liberty())
+    assert read_library(path) is read_library(path)
+
+
+def test_semicolons_comments_and_continuations_are_free(tmp_path: Path) -> None:
+    path = _changed(tmp_path, "area : 1; cell_leakage_power : 10;", "area : 1 // one\n cell_leakage_power : \\\n 10")
+    assert read_library(path).cells["inv"].area_um2 == 1
+
+
+def test_a_table_with_load_first_is_turned(tmp_path: Path) -> None:
+    old = 'variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;\n    index_1 ("0, 100"); index_2 ("0, 20");'
+    new = 'variable_1 : total_output_net_capacitance; variable_2 : input_net_transition;\n    index_1 ("0, 20"); index_2 ("0, 100");'
+    rise = next(arc.tables["cell_rise"] for arc in read_library(_changed(tmp_path, old, new)).cells["inv"].arcs)
+    assert rise.at(0.0, 0.02) == pytest.approx(0.020)  # the second row is now the larger load
+    assert rise.slews.tolist() == pytest.approx([0, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('time_unit : "1ps";', "", "time_unit"),
+        ('leakage_power_unit : "1nW";', "", "leakage_power_unit"),
+        ("capacitive_load_unit (1, ff);", "", "capacitive_load_unit"),
+        ('voltage_unit : "1V";', 'voltage_unit : "1 elephant";', "elephant"),
+        ("area : 6;", "", "dff has no area"),
+        ("area : 6;", "area : large;", "finite number"),
+        ("area : 6;", "area : 1e999;", "finite number"),
+        ('values ("30, 50", "40, 60")', 'values ("30, 50, 40")', "3 values"),
+        ('rise_power (scalar) { values ("3"); }', "rise_power (scalar) { }", "no values"),
+        ('clocked_on : "CK";', "", "clocked_on"),
+        ("nom_voltage : 2.0;", "", "nom_voltage"),
+        ("fanout_length (1, 2);", "fanout_length (1);", "fanout_length"),
+        ("library (tiny)", "cell (tiny)", "library"),
+        ("area : 6;", "area 6;", "not liberty syntax"),
+    ],
+)
+def test_a_broken_file_names_line_and_cause(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(HardwareError, match=message) as caught:
+        read_library(_changed(tmp_path, old, new))
+    assert "changed.lib:" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+def test_a_truncated_file_says_so(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "cut.lib"
+    text = tiny_liberty()
+    cut = text[: int(len(text) * share)]
+    path.write_text(cut + '"' if cut.count('"') % 2 else cut)
+    with pytest.raises(HardwareError, match=r"cut\.lib:\d+"):
+        read_library(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x00\x01\x02", b"PK\x03\x04", "käse (".encode("latin-1"), b"<html>"])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other.lib"
+    path.write_bytes(content)
+    with pytest.raises(HardwareError, match="liberty"):
+        read_library(path)
+
+
+def test_a_library_without_cells_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "empty.lib"
+    path.write_text(tiny_liberty().split("cell (inv)")[0] + "}")
+    with pytest.raises(HardwareError, match="no cell"):
+        read_library(path)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(HardwareError, match="nowhere"):
+        read_library("nowhere.lib")
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "huge.lib"
+    with path.open("wb") as file:
+        file.truncate(MAXIMUM_BYTES + 1)
+    with pytest.raises(HardwareError, match="bytes"):
+        read_library(path)
+
+
+def test_deep_nesting_needs_no_recursion(tmp_path: Path) -> None:
+    path = tmp_path / "deep.lib"
+    path.write_text("library (deep) {" + "a () {" * 20_000 + "}" * 20_000 + "}")
+    with pytest.raises(HardwareError, match="capacitive_load_unit"):
+        read_library(path)
+
+
+def test_the_real_library_has_its_84_cells(pdk: Path) -> None:
+    library = read_library(pdk / STANDARD_CELLS)
+    assert len(library.cells) == 84
+    nand = library.cells["sg13g2_nand2_1"]
+    assert (nand.area_um2, nand.footprint) == (7.2576, "nand2")
+    assert nand.leakage_uw == pytest.approx(81.2456e-6)
+    assert len(nand.leakage_states) == 4
+    assert nand.arcs[0].tables["cell_rise"].at(0.0186, 0.001) == pytest.approx(0.022718)
+
+
+def test_the_real_library_is_read_in_time(pdk: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.lib"
+    copy.write_bytes((pdk / STANDARD_CELLS).read_bytes())
+    start = time.process_time()
+    read_library(copy)
+    assert time.process_time() - start < 30  # a guard against quadratic parsing; it takes about one second
