@@ -78,7 +78,8 @@ def _gate(name: str, area: int, leakage: int, function: str, pins: dict[str, int
     inputs = " ".join(f"pin ({pin}) {{ direction : input; capacitance : {load}; }}" for pin, load in pins.items())
     arcs = " ".join(
         f'timing () {{ related_pin : "{pin}"; timing_sense : negative_unate; {_delay_tables()} }} internal_power () '
-        f'{{ related_pin : "{pin}"; rise_power (scalar) {{ values ("{k}"); }} fall_power (scalar) {{ values ("{k}"); }} }}'
+        f'{{ related_pin : "{pin}"; rise_power (scalar) {{ values ("{k}"); }} '
+        f'fall_power (scalar) {{ values ("{k}"); }} }}'
         for k, pin in enumerate(pins, start=1)
     )
     return _COMBINATIONAL.format(

