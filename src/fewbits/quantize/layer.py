@@ -188,7 +188,7 @@ class _RoundedParameters:
             owner.input_fraction_bits,
         )
         values = self._values
-        if values is None or (key[:2] != self._key[:2] and not _fit(values, (weight, bias))):
+        if values is None or not _fit(values, (weight, bias)):
             values = (torch.empty_like(weight), None if bias is None else torch.empty_like(bias))
             self._values = values
             # The alias has a version counter of its own: writing leaves that of `values` alone.
