@@ -241,9 +241,10 @@ def _instance(cell_name: str) -> str:
 
 def to_verilog(netlist: Netlist) -> str:
     """Structural Verilog of the netlist, cells named by number within their instance: `adder_tree_17`."""
-    nets = netlist.net_names()
-    lines = [f"module {netlist.name} ({', '.join(netlist.ports)});"]
-    for name, port in netlist.ports.items():
+    nets = [_escaped(name) for name in netlist.net_names()]
+    lines = [f"module {netlist.name} ({', '.join(map(_escaped, netlist.ports))});"]
+    for port_name, port in netlist.ports.items():
+        name = _escaped(port_name)
         span = "" if len(port.nets) == 1 else f"[{len(port.nets) - 1}:0] "
         lines.append(f"  {port.direction} {span}{name};")
     lines += [f"  wire {name};" for name in nets if re.fullmatch(r"n\d+", name)]
@@ -256,7 +257,7 @@ def to_verilog(netlist: Netlist) -> str:
     for name, port in netlist.ports.items():
         if port.direction == "output":
             for bit, net in enumerate(port.nets):
-                own = name if len(port.nets) == 1 else f"{name}[{bit}]"
+                own = _escaped(name if len(port.nets) == 1 else f"{name}[{bit}]")
                 if nets[net] != own:
                     lines.append(f"  assign {own} = {nets[net]};")
     return "\n".join([*lines, "endmodule", ""])
@@ -265,3 +266,9 @@ def to_verilog(netlist: Netlist) -> str:
 def verilog_name(netlist: Netlist, cell: int) -> str:
     """The name that `to_verilog` gives to a cell."""
     return f"{netlist.instances[cell] or 'top'}_{cell}"
+
+
+def _escaped(name: str) -> str:
+    """A name as Verilog takes it: the neuron's port `output` is a keyword there."""
+    base, bracket, index = name.partition("[")
+    return f"\\{base} {bracket}{index}" if base in ("output", "input") else name

