@@ -73,12 +73,14 @@ def estimate(
     slews_ns, loads_pf: of each net for a fall and a rise, shape (net_count, 2), as `timing.analyze` and
     `Netlist.loads_pf` give them.
 
-    A cell's output toggle costs the mean of its rise and fall energy, weighted over the inputs that may have caused
-    it: input i with weight toggles_i x P(df/dx_i) (F. Najm, "Transition density", DAC 1991), and over the states in
-    `when`. Energy without a related pin (clock, data) is spent at each toggle of that pin. Pins are taken as
-    independent, but for a flip-flop's data and state, which differ at a clock edge as often as the state toggles.
-    Leakage is the mean over the states in `leakage_power`, weighted by their probability; a cell without them has
-    its `cell_leakage_power`, and one with neither raises HardwareError.
+    A toggle of a cell's output costs the mean of its rise and fall energy, weighted over the inputs that may have
+    caused it: input i with weight toggles_i x P(df/dx_i) (F. Najm, "Transition density", DAC 1991), split over the
+    states in `when`. Energy without a related pin is spent at the toggles of that pin itself, also by `when`. A group
+    without `when` is for the states that the others of its pins leave, and, for an input of a gate, only for those in
+    which no output follows the input: where one does, the output's own groups hold the energy already.
+    Pins are taken as independent, but for a flip-flop's data and state, which differ at a clock edge as often as the
+    state toggles. Leakage is the mean over the states in `leakage_power`, weighted by their probability; a cell
+    without them has its `cell_leakage_power`, and one with neither raises HardwareError.
     """
     cells = len(netlist.cell_names)
     internal, switching, leakage = np.zeros(cells), np.zeros(cells), np.zeros(cells)
@@ -101,6 +103,22 @@ def estimate(
     return Power(internal, switching, np.where(driven, 0.0, net_energy), leakage)
 
 
+@dataclass(frozen=True, eq=False)
+class _Condition:
+    """A set of states of some pins: a truth table over their names."""
+
+    names: tuple[str, ...]
+    table: NDArray[np.bool_]
+
+    def over(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
+        """The same over a larger list of names."""
+        rows: NDArray[np.int64] = np.arange(2 ** len(names), dtype=np.int64)
+        own = np.zeros_like(rows)
+        for k, name in enumerate(self.names):
+            own |= (rows >> names.index(name) & 1) << k
+        return self.table[own]
+
+
 class _States:
     """Probabilities of a group's pin states, one row an instance."""
 
@@ -109,16 +127,37 @@ class _States:
         self._activity = activity
         self._cell = group.cell
         self._stored = _stored_functions(group.cell)
-        self._known: dict[str, NDArray[np.float64]] = {}
 
     def probability(self, expression: str) -> NDArray[np.float64]:
         """Probability that an expression over the cell's pins is true, shape (n,)."""
-        if expression not in self._known:
-            names = variables(expression)
-            table = truth_table(expression, names)
-            duties = np.stack([self._duty(name) for name in names], axis=1) if names else np.zeros((len(self), 0))
-            self._known[expression] = self._joint(names, table, duties)
-        return self._known[expression]
+        return self.share(expression, (), None)
+
+    def share(
+        self,
+        when: str | None,
+        others: tuple[str, ...],
+        within: _Condition | None,
+        unless: tuple[_Condition, ...] = (),
+    ) -> NDArray[np.float64]:
+        """Probability of the states that one group of several stands for, shape (n,).
+
+        when: its condition; None for the states in which none of `others` holds. within: only of these states.
+        unless: but not of these.
+        """
+        held = [when] if when else list(others)
+        conditions = [_Condition(variables(text), truth_table(text, variables(text))) for text in held]
+        parts = [*conditions, *([within] if within else []), *unless]
+        names = tuple(dict.fromkeys(name for part in parts for name in part.names))
+        table = np.full(2 ** len(names), bool(when))
+        for condition in conditions:
+            table = table & condition.over(names) if when else table | condition.over(names)
+        table = table if when else ~table
+        if within is not None:
+            table = table & within.over(names)
+        for condition in unless:
+            table = table & ~condition.over(names)
+        duties = np.stack([self._duty(name) for name in names], axis=1) if names else np.zeros((len(self), 0))
+        return self._joint(names, table, duties)
 
     def __len__(self) -> int:
         return len(self._group.cells)
@@ -201,7 +240,9 @@ def _output_energy(
     nets = np.maximum(group.pin(output), 0)
     for power in powers:
         source = group.pin(power.related_pin or "")
-        weight = _cause(group, output, power, states, activity)
+        others = tuple(p.when for p in powers if p.related_pin == power.related_pin and p.when)
+        caused = _caused(group.cell, output, power.related_pin or "")
+        weight = states.share(power.when, others, caused) * np.where(source >= 0, activity.toggles[source], 0.0)
         weights += weight
         slews = slews_ns[np.maximum(source, 0)]
         energy += weight * _mean_energy(power, slews, loads_pf[nets], _senses(group.cell, output, power.related_pin))
@@ -209,20 +250,13 @@ def _output_energy(
     return mean * activity.toggles[nets]
 
 
-def _cause(
-    group: CellGroup, output: str, power: InternalPower, states: _States, activity: Activity
-) -> NDArray[np.float64]:
-    """Weight of one internal_power group among those of its output: how often its related pin toggles the output."""
-    source = group.pin(power.related_pin or "")
-    weight = np.where(source >= 0, activity.toggles[source], 0.0)
-    function = group.cell.pins[output].function
-    if function and group.cell.flip_flop is None:
-        names = variables(function)
-        if power.related_pin in names:
-            difference = boolean_difference(truth_table(function, names), names.index(power.related_pin or ""))
-            duties = np.stack([activity.duty[np.maximum(group.pin(name), 0)] for name in names], axis=1)
-            weight = weight * probability(difference, duties)
-    return weight * states.probability(power.when) if power.when else weight
+def _caused(cell: Cell, output: str, pin: str) -> _Condition | None:
+    """Where a gate's output depends on one of its inputs: df/dx. None for flip-flops and outputs without function."""
+    function = cell.pins[output].function
+    names = variables(function or "")
+    if cell.flip_flop is not None or pin not in names:
+        return None
+    return _Condition(names, boolean_difference(truth_table(function or "", names), names.index(pin)))
 
 
 def _senses(cell: Cell, output: str, related: str | None) -> tuple[tuple[int, int], ...]:
@@ -264,21 +298,16 @@ def _input_energy(
 ) -> NDArray[np.float64]:
     """Energy per cycle spent at the toggles of one input pin itself, shape (n,).
 
-    The group without `when` holds for the states that the others leave (Liberty user guide, internal_power).
+    A group without `when` that stands for the states left over: see `estimate`.
     """
     powers = [p for p in group.cell.powers if p.pin == pin and p.related_pin is None]
+    whens = tuple(p.when for p in powers if p.when)
+    followed = [c for output in group.cell.outputs if (c := _caused(group.cell, output, pin)) is not None]
     nets = group.pin(pin)
     connected = np.maximum(nets, 0)
-    energy, covered = np.zeros(len(states)), np.zeros(len(states))
-    no_load = np.zeros((len(states), 2))
-    same_edge = ((FALL, FALL), (RISE, RISE))
+    energy = np.zeros(len(states))
     for power in powers:
-        if power.when is not None:
-            share = states.probability(power.when)
-            energy += share * _mean_energy(power, slews_ns[connected], no_load, same_edge)
-            covered += share
-    for power in powers:
-        if power.when is None:
-            rest = np.clip(1.0 - covered, 0.0, 1.0)
-            energy += rest * _mean_energy(power, slews_ns[connected], no_load, same_edge)
+        unless = () if power.when else tuple(followed)
+        each = _mean_energy(power, slews_ns[connected], np.zeros((len(states), 2)), ((FALL, FALL), (RISE, RISE)))
+        energy += each * states.share(power.when, whens, None, unless)
     return np.where(nets >= 0, energy * activity.toggles[connected], 0.0)
