@@ -1,9 +1,9 @@
 """Timing and power of a real neuron on the real library against OpenSTA, on the same netlist and assumptions.
 
 Longest path, switching and leakage are compared as they are. Internal energy is not defined alike: OpenSTA of 2019
-(Debian's) adds the rise and the fall energy at each toggle, and sums over the inputs, each weighted by the probability
-that the output depends on it; later versions take the mean of both, as `power.estimate` does. So what is compared is
-that sum, made here from the same tables, transitions and loads.
+(Debian's) adds the rise and the fall energy at each toggle, and sums over the inputs, each weighted by a probability
+that the output depends on it; later versions take the mean of both, as `power.estimate` does. What is compared is that
+sum over the gates of one or two inputs, where the probability is plain: the tables, transitions and loads are alike.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewbits.hardware.boolean import boolean_difference, truth_table, variables
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
-from fewbits.hardware.liberty import Cell, InternalPower, Library, read_library
-from fewbits.hardware.netlist import Netlist, to_verilog
+from fewbits.hardware.liberty import Cell, Library, read_library
+from fewbits.hardware.netlist import Netlist, to_verilog, verilog_name
 from fewbits.hardware.power import estimate, uniform_activity
 from fewbits.hardware.synthesis import synthesize, top_module
 from fewbits.hardware.timing import FALL, RISE, Conditions, Timing, analyze
@@ -38,7 +37,7 @@ def library(pdk: Path) -> Library:
 @pytest.fixture(scope="module")
 def netlist(library: Library) -> Netlist:
     rtlil = build_neuron("fixed4").rtlil
-    return synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil), mapping="buffered").netlist
+    return synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil), mapping="fast").netlist
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +75,7 @@ def run_opensta(folder: Path, netlist: Netlist, calculator: str) -> str:
                 "report_checks -digits 6",
                 f"set_power_activity -global -activity {TOGGLES} -duty 0.5",
                 "report_power -digits 8",
+                "report_power -digits 8 -instances [get_cells *]",
             ]
         )
     )
@@ -130,28 +130,37 @@ def test_leakage_is_equal(netlist: Netlist, timing: Timing, lumped: str, kind: s
 
 
 def test_internal_energy_tables_are_read_alike(netlist: Netlist, timing: Timing, lumped: str) -> None:
-    total = sum(
-        TOGGLES * sum_of_edges(power, group.cell, row, timing)
+    rows = re.findall(r"^\s*(\S+)\s+\S+\s+\S+\s+\S+\s+(\w+_\d+)$", lumped, re.MULTILINE)
+    reported = {cell: float(watts) * PERIOD_NS * 1e3 for watts, cell in rows}
+    compared = {
+        verilog_name(netlist, int(number)): TOGGLES * sum_of_edges(group.cell, row, timing)
         for group in netlist.groups
-        if group.cell.flip_flop is None
-        for power in group.cell.powers
-        if power.related_pin is not None
-        for row in group.nets
+        if is_plain(group.cell)
+        for number, row in zip(group.cells, group.nets, strict=True)
+    }
+    assert len(compared) > 100
+    assert sum(compared.values()) == pytest.approx(sum(reported[name] for name in compared), rel=0.01)
+
+
+def is_plain(cell: Cell) -> bool:
+    """Whether all internal energy is the output's, caused by one or two inputs, in any state."""
+    return (
+        cell.flip_flop is None
+        and len(cell.inputs) <= 2
+        and all(power.related_pin and power.when is None for power in cell.powers)
     )
-    assert total == pytest.approx(power_pj(lumped, "Combinational")["internal"], rel=0.01)
 
 
-def sum_of_edges(power: InternalPower, cell: Cell, row: np.ndarray, timing: Timing) -> float:
-    """Rise and fall energy of one group of one instance, pJ."""
+def sum_of_edges(cell: Cell, row: np.ndarray, timing: Timing) -> float:
+    """Rise and fall energy of one instance, over its inputs: half of each where there are two, pJ."""
     pins = list(cell.pins)
-    source, sink = (int(row[pins.index(pin)]) for pin in (power.related_pin or "", power.pin))
-    sense = next(arc.sense for arc in cell.arcs if (arc.pin, arc.related_pin) == (power.pin, power.related_pin))
-    function = cell.pins[power.pin].function or ""
-    names = variables(function)
-    depends = boolean_difference(truth_table(function, names), names.index(power.related_pin or "")).mean()
     total = 0.0
-    for after, table in ((FALL, power.fall), (RISE, power.rise)):
-        before = 1 - after if sense == "negative_unate" else after
-        if table is not None:
-            total += depends * table.at(float(timing.slew_ns[source, before]), float(timing.load_pf[sink].max()))
+    for power in cell.powers:
+        source, sink = (int(row[pins.index(pin)]) for pin in (power.related_pin or "", power.pin))
+        sense = next(arc.sense for arc in cell.arcs if (arc.pin, arc.related_pin) == (power.pin, power.related_pin))
+        for after, table in ((FALL, power.fall), (RISE, power.rise)):
+            before = 1 - after if sense == "negative_unate" else after
+            if table is not None:
+                energy = table.at(float(timing.slew_ns[source, before]), float(timing.load_pf[sink].max()))
+                total += energy / len(cell.inputs)
     return total
