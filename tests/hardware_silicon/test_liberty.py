@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_liberty  # pyright: ignore
+from tiny_library import tiny_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.liberty import Library, read_library
