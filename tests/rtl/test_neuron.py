@@ -111,9 +111,9 @@ def test_float_products_about_the_smallest_normal_number_round_as_documented():
     made = design("float32")
     generator = np.random.default_rng(0)
     count = 4000
-    ones = np.uint32(0x3FFFFF80) + generator.integers(0, 128, (count, 16)).astype(np.uint32)  # just below 2
-    low = (np.uint32(0x007FFF80) + generator.integers(0, 256, (count, 16)).astype(np.uint32)).view(np.float32)
-    a, b = ones.view(np.float32), low * np.float32(0.5) + generator.choice(np.float32([0, 2.0**-126]), (count, 16))
+    below_one = np.uint32(0x3F7FFF80) + generator.integers(0, 128, (count, 16)).astype(np.uint32)
+    smallest = np.uint32(0x00800000) + generator.integers(0, 128, (count, 16)).astype(np.uint32)
+    a, b = below_one.view(np.float32), smallest.view(np.float32).copy()
     b[:, 1:] = 0
     first = np.ones(count, bool)
     empty = np.zeros((made.pipeline_stages, 16), np.float32)

@@ -136,7 +136,8 @@ def test_a_killed_worker_fails_its_run_and_the_same_command_repairs_it(tiny, tmp
 
 
 PROGRAM = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts this may ignore it
 from fewbits import StudyError
 from fewbits.study import StudyInterrupted, load_study, run_study
 
