@@ -144,7 +144,7 @@ def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(
     quadrants: Dataset, small_network: nn.Module, tmp_path: Path
 ):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StudyError, match="cannot write checkpoint"):
+    with pytest.raises(StudyError, match="cannot write"):
         train_float(small_network, quadrants, TrainSettings(epochs=1), checkpoint_folder=tmp_path / "file" / "folder")
 
 

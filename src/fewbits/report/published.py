@@ -171,10 +171,16 @@ def _differences(rows: dict[str, Row], pairs: Sequence[SavingsPair]) -> tuple[st
         "multipliers: radix-4 Booth for fixed point and for the mantissa of float32, a shifter for powers of two, a "
         "sign selection for binary; the published architecture is not known.",
         "products keep their full width here, up to the rounding of the output. A pow2-6 weight shifts an input by up "
-        "to 30 places, so a product of pow2-6/fixed16 has 46 bits, one of fixed8 has 16, and the adders and registers "
-        "after it are wider accordingly.",
+        f"to 30 places, so a product of pow2-6/fixed16 has {_product_bits('pow2-6/fixed16')} bits, one of fixed8 has "
+        f"{_product_bits('fixed8')}, and the adders and registers after it are wider accordingly.",
         *(_where_area_differs(rows[more], rows[less]) for more, less in by_area),
     )
+
+
+def _product_bits(precision: str) -> int:
+    from fewbits.hardware.rtl.design import design  # loads torch's formats: late
+
+    return design(precision).product_bits
 
 
 def _where_area_differs(smaller: Row, larger: Row) -> str:

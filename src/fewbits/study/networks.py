@@ -4,22 +4,17 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from fewbits.errors import StudyError
+from fewbits.train.tensor_file import HEADER, write_tensors
 
 FOLDER = "networks"
 """Of the study's output folder."""
-
-_HEADER = "fewbits"
-"""Key of the record's JSON in the file's metadata."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +35,14 @@ class TrainingOutcome:
 
 def save_network(path: Path, module: nn.Module, outcome: TrainingOutcome) -> None:
     """Write a network's weights and radix points, whole or not at all. Raises StudyError if it cannot be written."""
-    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in module.state_dict().items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(save(tensors, {_HEADER: json.dumps(asdict(outcome))}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise StudyError(
-            f"cannot write {str(path)!r}: {error.strerror or error}; make room or give another folder"
-        ) from None
+    write_tensors(path, module.state_dict(), json.dumps(asdict(outcome)))
 
 
 def load_network(path: Path, key: str) -> tuple[dict[str, Tensor], TrainingOutcome] | None:
     """A trained network's tensors and record; None if there is no whole file of this key, so that it is trained."""
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})[_HEADER])
+            record = json.loads((file.metadata() or {})[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         record["notices"] = tuple(record["notices"])
         outcome = TrainingOutcome(**record)

@@ -4,21 +4,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from fewbits.errors import ModelError, StudyError
-
-_HEADER = "fewbits"
-"""Key of the JSON text in the file's metadata."""
+from fewbits.train.tensor_file import HEADER, write_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +35,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises StudyError if it cannot be written (no room, no permission).
     """
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.tensors.items()}
-    header = json.dumps({"run": checkpoint.run, "values": checkpoint.values})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(save(tensors, {_HEADER: header}))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise StudyError(
-            f"cannot write checkpoint {str(path)!r}: {error.strerror or error}; make room or give another folder"
-        ) from None
+    record = json.dumps({"run": checkpoint.run, "values": checkpoint.values})
+    write_tensors(path, checkpoint.tensors, record)
 
 
 def load_checkpoint(path: Path, run: str) -> tuple[Checkpoint | None, str | None]:
@@ -68,7 +49,7 @@ def load_checkpoint(path: Path, run: str) -> tuple[Checkpoint | None, str | None
         return None, None
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
+            header = json.loads((file.metadata() or {})[HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         checkpoint = Checkpoint(run=header["run"], tensors=tensors, values=header["values"])
     except OSError as error:
