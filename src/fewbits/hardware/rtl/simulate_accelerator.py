@@ -70,7 +70,7 @@ extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t l
     set(top.p_bias__data, answer + program_words + weight_words);
     set(top.p_load__data, answer + program_words + weight_words + bias_words);
     top.p_clk.data[0] = 0;
-    top.step();
+    while (top.eval(), top.commit()) {}
     if (cycle > 0) {
       if (words(top.p_done)[0]) return result == memory->result_rows ? cycles : -2;
       if (++cycles > limit) return -1;
@@ -108,8 +108,9 @@ extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t l
       if (result == memory->result_rows) return -8;
       std::memcpy(memory->results + result++ * bias_words, words(top.p_result__data), bias_words * 4);
     }
-    top.p_clk.data[0] = 1;
-    top.step();
+    top.p_clk.data[0] = 1;  // registers only: the next cycle settles what follows from them
+    top.eval();
+    top.commit();
   }
 }
 """
