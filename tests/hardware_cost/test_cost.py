@@ -82,7 +82,9 @@ def fixed8() -> Cost:
 
 
 LENET_BUSY = 2304 + 8192 + 1600 + 32
-LENET_CYCLES = LENET_BUSY + 1152 + 256 + 4 * 4
+SETUP = 10 + 8 + 1  # a descriptor's words, the memory's latency, the start
+FILL, RESULT_FILL, MAXIMUM_FILL = 11 + 7 + 2, 11 + 4 + 1, 11 + 1 + 2  # to the operands, to the result, to the memory
+LENET_CYCLES = LENET_BUSY + 1152 + 256 + 6 * SETUP + 3 * FILL + RESULT_FILL + 2 * MAXIMUM_FILL
 
 
 def test_cycles_and_clock_are_the_schedules_and_the_datapaths(fixed8: Cost):
@@ -172,12 +174,12 @@ def test_widened_model_costs_more(fixed8: Cost):
 def test_users_module_says_its_input_shape():
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
     model.input_shape = (1, 4, 4)
-    assert cost(model, "fixed8", technology=TABLE).cycles == 1 + 4
+    assert cost(model, "fixed8", technology=TABLE).cycles == SETUP + 1 + RESULT_FILL
 
 
 def test_users_file_is_costed(tmp_path: Path):
     (tmp_path / "net.py").write_text("from torch import nn\n\ndef net():\n    return nn.Linear(16, 4)\n")
-    assert cost(f"{tmp_path / 'net.py'}:net", "fixed8", technology=TABLE, input_shape=(16,)).cycles == 5
+    assert cost(f"{tmp_path / 'net.py'}:net", "fixed8", technology=TABLE, input_shape=(16,)).cycles == SETUP + 1 + RESULT_FILL
 
 
 @pytest.mark.parametrize("network", [nn.Linear(4, 2), "fewbits.models.networks:lenet"])

@@ -15,6 +15,7 @@ from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths,
 from fewbits.hardware.workload import LayerShape, Workload
 
 TILE = Accelerator()
+FOLLOWER = LayerShape("after", "linear", 1, (1, 1), 1, (1, 1))
 
 
 def by_name(plan: Schedule) -> dict[str, LayerSchedule]:
@@ -23,8 +24,7 @@ def by_name(plan: Schedule) -> dict[str, LayerSchedule]:
 
 def alone(layer: LayerShape, *, interleaved: int = 1, accelerator: Accelerator = TILE) -> LayerSchedule:
     """The layer's schedule where another one follows."""
-    after = LayerShape("after", "linear", 1, (1, 1), 1, (1, 1))
-    return schedule(Workload((layer, after)), accelerator, Pipeline(0, interleaved)).layers[0]
+    return schedule(Workload((layer, FOLLOWER)), accelerator, Pipeline(0, interleaved)).layers[0]
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_busy_cycles_of_lenet_are_those_computed_by_hand(name: str, cycles: int)
     assert by_name(schedule(LENET, TILE, Pipeline()))[name].busy_cycles == cycles
 
 
-def test_lenet_takes_the_sum_of_its_layers_and_one_fill_a_layer_with_weights():
-    plan = schedule(LENET, TILE, Pipeline(stages=5))
-    assert plan.cycles == 2304 + 1152 + 8192 + 256 + 1600 + 32 + 4 * 5
-    assert [layer.fill_cycles for layer in plan.layers] == [5, 0, 5, 0, 5, 5]
+def test_lenet_takes_the_sum_of_its_layers_with_set_up_and_fill():
+    plan = schedule(LENET, TILE, Pipeline(fill_cycles=5, result_fill_cycles=4, setup_cycles=2))
+    assert plan.cycles == 2304 + 1152 + 8192 + 256 + 1600 + 32 + 3 * 5 + 4 + 6 * 2
+    assert [layer.fill_cycles for layer in plan.layers] == [5, 0, 5, 0, 5, 4]
 
 
 def test_utilization_is_needed_products_over_possible_ones():
@@ -68,16 +68,17 @@ def test_buffer_writes_of_lenet_are_those_computed_by_hand():
     # fc1's 50 rows of inputs stay in Bin for its 32 groups; conv2 writes its 64 x 32 rows for each of 4 groups.
     assert [layers[name].bin_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [2304, 8192, 50, 32]
     assert [layers[name].bout_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [1152, 256, 32, 0]
-    assert (layers["pool1"].bout_reads, layers["pool1"].bout_writes) == (1152 + 288, 2 * 576 + 288)
+    assert (layers["pool1"].bin_reads, layers["pool1"].bin_writes) == (1152, 1152)
+    assert (layers["pool1"].bout_reads, layers["pool1"].bout_writes) == (288, 288)
 
 
 def test_values_moved_by_lenet_are_those_computed_by_hand():
     layers = by_name(schedule(LENET, TILE, Pipeline()))
     assert [layers[name].weights_loaded for name in ("conv1", "conv2", "fc1", "fc2")] == [500, 25_000, 400_000, 5_000]
-    # conv1's image (784 values) fits Bin. conv2's five rows (5 x 12 x 20 = 1,200) do not, its window (500) does: each
-    # of 8 rows of outputs loads five rows again, for each of 4 groups. fc1's and fc2's inputs fit.
-    assert [layers[name].inputs_loaded for name in ("conv1", "conv2", "fc1", "fc2")] == [784, 38_400, 800, 500]
-    assert [layers[name].inputs_loaded for name in ("pool1", "pool2")] == [20 * 576, 50 * 64]
+    # conv1 and conv2 load their chunks for each of 2 and 4 groups of neurons; fc1's and fc2's inputs stay in Bin.
+    inputs = [2 * 576 * 25, 4 * 64 * 500, 800, 500]
+    assert [layers[name].inputs_loaded for name in ("conv1", "conv2", "fc1", "fc2")] == inputs
+    assert [layers[name].inputs_loaded for name in ("pool1", "pool2")] == [20 * 144 * 4, 50 * 16 * 4]
     assert [layer.outputs_stored for layer in layers.values()] == [11_520, 2_880, 3_200, 800, 500, 10]
 
 
@@ -104,20 +105,25 @@ def test_weights_that_fit_are_loaded_once():
     assert alone(LayerShape("fits", "convolution", 32, (16, 16), 32, (16, 16), (5, 5))).weights_loaded == 25_600
 
 
-def test_inputs_of_windows_that_do_not_fit_are_loaded_for_each_window():
-    plan = alone(LayerShape("deep", "convolution", 600, (8, 8), 32, (6, 6), (3, 3)))
-    assert plan.inputs_loaded == 2 * 36 * 5_400
+def test_inputs_that_fit_are_loaded_once_for_all_groups_of_neurons():
+    assert alone(LayerShape("small", "convolution", 16, (2, 2), 64, (2, 2))).inputs_loaded == 64
 
 
-def test_pooling_with_overlapping_windows_loads_rows_again_if_they_do_not_fit():
-    fits = LayerShape("pool", "average-pool", 16, (16, 16), 16, (8, 8), (3, 3), (2, 2))
-    wide = LayerShape("pool", "average-pool", 16, (32, 32), 16, (16, 16), (3, 3), (2, 2))
-    assert alone(fits).inputs_loaded == 16 * 256
-    assert alone(wide).inputs_loaded == 16 * 16 * 3 * 32
+def test_averages_wait_for_the_divider():
+    pool = LayerShape("pool", "average-pool", 32, (4, 4), 32, (2, 2), (2, 2), (2, 2))
+    assert alone(pool).stall_cycles == 7 * (16 - 4)  # 8 outputs of 16 channels, none waits after the last
 
 
-def test_strided_windows_load_only_what_they_see():
-    assert alone(LayerShape("sparse", "convolution", 16, (8, 8), 16, (2, 2), (1, 1), (4, 4))).inputs_loaded == 64
+def test_windows_longer_than_a_row_has_channels_do_not_wait():
+    pool = LayerShape("pool", "average-pool", 16, (10, 10), 16, (2, 2), (5, 5), (5, 5))
+    assert alone(pool).stall_cycles == 0
+
+
+def test_float_averages_wait_for_the_adder_between_their_places():
+    pool = LayerShape("pool", "average-pool", 16, (10, 10), 16, (2, 2), (5, 5), (5, 5))
+    plan = schedule(Workload((pool, FOLLOWER)), TILE, Pipeline(accumulate_cycles=5, neurons_average=True)).layers[0]
+    assert plan.stall_cycles == 4 * 24 * 4
+    assert (plan.sb_reads, plan.sb_writes) == (100, 25)
 
 
 def test_depthwise_convolution_keeps_one_neuron_busy():
@@ -194,7 +200,7 @@ def test_more_neurons_take_fewer_cycles():
 
 @pytest.mark.parametrize("arguments", [(-1, 1), (0, 0)])
 def test_pipeline_must_be_possible(arguments: tuple[int, int]):
-    with pytest.raises(HardwareError, match="a pipeline has 0 or more stages"):
+    with pytest.raises(HardwareError, match="a pipeline takes 0 or more cycles"):
         Pipeline(*arguments)
 
 

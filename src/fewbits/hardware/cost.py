@@ -24,7 +24,9 @@ from fewbits.errors import HardwareError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.networks import workload_of
-from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths, schedule
+from fewbits.hardware.rtl.design import design
+from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
 from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload import Kind, Workload
 
@@ -207,7 +209,7 @@ def _cost(
     workload: Workload, precision: Precision, datapath: DatapathCost, table: Technology, accelerator: Accelerator
 ) -> Cost:
     """Join schedule, datapath and buffers."""
-    plan = schedule(workload, accelerator, Pipeline(datapath.pipeline_stages, datapath.accumulate_cycles))
+    plan = schedule(workload, accelerator, pipeline(design(precision, accelerator.synapses), accelerator))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
     parts = _parts(datapath, widths, accelerator, table)
     clock_mhz = min(datapath.clock_mhz, accelerator.clock_mhz)

@@ -9,26 +9,30 @@ A datapath whose accumulator takes more than one cycle (float32) interleaves tha
 positions of one group of neurons, and whole groups of neurons where a layer has fewer positions. A block that is not
 full stalls between its chunks, but not after its last one, since the next block is independent.
 
-Everything is closed-form arithmetic on the layer's shape, so that no cycle is walked through.
+Everything is closed-form arithmetic on the layer's shape, so that no cycle is walked through. The RTL in `rtl/` takes the
+same cycles and makes the same accesses; tests hold the two together.
+
+A layer's cycles: its descriptor is fetched (set-up), its slots are issued (busy ones and stalls), its last output is
+computed and stored (fill). The next layer starts then, since it reads what this one stored.
 
 Buffers:
-- Every busy cycle reads a row of Bin and a row of SB.
-- A row of Bin is one chunk as the neurons take it. All rows of a layer (one for each position and chunk) are written
-  once if they fit into Bin together, else once for each group of neurons.
+- Every busy cycle reads a row of Bin; of a layer with weights, a row of SB too.
+- A row of Bin is one chunk as the neurons take it. All rows of a pass over the positions are written once for all groups
+  of neurons if they fit into Bin together, else once for each pass. A pass serves a group of neurons, or as many as
+  a block holds.
 - A row of SB is one chunk of one group of neurons. Rows are replaced as they are used for the last time, so a group may
   fill the whole of SB. One that does not fit is written anew for each block of positions.
 - A finished position of a group writes a row of Bout, and is read once on its way to memory. The network's last layer
   hands out its accumulators at full width, past Bout.
-- Pooling happens in Bout, a stage of its own while the multipliers rest: rows of `neurons` channels of one input
-  position are brought in, and one row a cycle is read for every window that it belongs to; each result is a row
-  written. Windows at the border count in full.
+- Pooling has a stage of its own beside the neurons: a row of Bin is one place of a window, in as many channels as a row
+  holds, so that each busy cycle takes one place; each result is a row of Bout. Windows at the border count in full.
+  An average goes through one divider, channel after channel, so that outputs lie at least as many cycles apart as a
+  row has channels. A float datapath sums a window in its neurons, by weights of one, in the order of the window; the
+  next place then waits for the adder.
 
 Memory (off chip): a layer's inputs come from there and its outputs go there.
-- A weight is loaded as often as its row of SB is written.
-- An input is loaded once for each group of neurons (once for all, if the layer's inputs fit into Bin), as long as the
-  rows of the image under the kernel fit into Bin, so that windows share them. If only the window fits, those rows
-  are loaded again for each row of outputs; if not even that, each window by itself. Pooling likewise, with Bout.
-- An output is stored once.
+- A weight is loaded as often as its row of SB is written, an input as often as it is part of a row of Bin that is
+  written (places in the padding count, though nothing is read there). An output is stored once.
 Transfers overlap with computation and never stall it: the figures say what bandwidth that takes.
 """
 
@@ -43,19 +47,31 @@ from fewbits.hardware.workload import Kind, LayerShape, Workload
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a schedule depends on of a datapath."""
+    """What a schedule depends on of a datapath; `rtl.latency.pipeline` gives that of the generated accelerator."""
 
-    stages: int = 1
-    """Cycles from operands at the inputs to the rounded output: paid once a layer, which needs the one before."""
+    fill_cycles: int = 0
+    """Cycles from the last slot of a layer with weights until its last output is stored."""
 
     accumulate_cycles: int = 1
     """Cycles until a sum can be added to: as many independent outputs are interleaved."""
 
+    setup_cycles: int = 0
+    """Cycles before a layer's first slot."""
+
+    result_fill_cycles: int = 0
+    """`fill_cycles` of the network's last layer, which hands out accumulators."""
+
+    maximum_fill_cycles: int = 0
+    average_fill_cycles: int = 0
+
+    neurons_average: bool = False
+    """Whether the neurons sum the windows of an average, as in float datapaths."""
+
     def __post_init__(self) -> None:
-        if self.stages < 0 or self.accumulate_cycles < 1:
+        cycles = (self.fill_cycles, self.setup_cycles, self.result_fill_cycles)
+        if min(*cycles, self.maximum_fill_cycles, self.average_fill_cycles) < 0 or self.accumulate_cycles < 1:
             raise HardwareError(
-                f"a pipeline has 0 or more stages and accumulates in 1 or more cycles, not {self.stages} and "
-                f"{self.accumulate_cycles}"
+                f"a pipeline takes 0 or more cycles to set up and to fill, and accumulates in 1 or more, not {self}"
             )
 
 
@@ -82,10 +98,13 @@ class LayerSchedule:
     """Cycles that start products (or, in pooling, read a row)."""
 
     stall_cycles: int
-    """Cycles that wait for the accumulators of a block that is not full."""
+    """Cycles that wait: for the accumulators of a block that is not full, or for the divider of averages."""
+
+    setup_cycles: int
+    """Cycles in which the layer's descriptor is fetched."""
 
     fill_cycles: int
-    """Cycles that wait for the layer's last results."""
+    """Cycles from the last slot until the layer's last results are stored."""
 
     utilization: float
     """Needed products as a part of those that the tile could do in the layer's cycles; 0 for pooling."""
@@ -106,7 +125,7 @@ class LayerSchedule:
     @property
     def cycles(self) -> int:
         """All cycles of the layer."""
-        return self.busy_cycles + self.stall_cycles + self.fill_cycles
+        return self.setup_cycles + self.busy_cycles + self.stall_cycles + self.fill_cycles
 
     def traffic_bits(self, widths: Widths) -> int:
         """Bits between the chip and its memory."""
@@ -151,7 +170,7 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
     last = len(workload.layers) - 1
     return Schedule(
         tuple(
-            _pooling(layer, accelerator)
+            _pooling(layer, accelerator, pipeline)
             if layer.is_pooling
             else _weighted(layer, accelerator, pipeline, is_last=number == last)
             for number, layer in enumerate(workload.layers)
@@ -170,8 +189,11 @@ class _Tiling:
     chunks: int
     """Chunks of up to `synapses` inputs in one output."""
 
+    passes: int
+    """Passes over the positions, in one group of a grouped convolution."""
+
     position_blocks: int
-    """Blocks that the positions of one group of neurons fall into."""
+    """Blocks that the positions of one pass fall into."""
 
     busy_cycles: int
     stall_cycles: int
@@ -181,29 +203,26 @@ def _tile(layer: LayerShape, accelerator: Accelerator, interleaved: int) -> _Til
     """Tile a layer, `interleaved` outputs in a block."""
     neuron_groups = _ceil(layer.neurons // layer.groups, accelerator.neurons)
     chunks = _ceil(layer.synapses, accelerator.synapses)
-    all_groups = neuron_groups * layer.groups
-    if layer.positions >= interleaved:
-        position_blocks = _ceil(layer.positions, interleaved)
-        empty = all_groups * (position_blocks * interleaved - layer.positions)
-    else:
-        position_blocks = 1
-        blocks = _ceil(all_groups, interleaved // layer.positions)
-        empty = blocks * interleaved - all_groups * layer.positions
+    passes = _ceil(neuron_groups, max(1, interleaved // layer.positions))
+    position_blocks = _ceil(layer.positions, interleaved)
+    empty = passes * position_blocks * interleaved - neuron_groups * layer.positions
     return _Tiling(
         neuron_groups,
         chunks,
+        passes,
         position_blocks,
-        busy_cycles=all_groups * layer.positions * chunks,
-        stall_cycles=empty * (chunks - 1),
+        busy_cycles=layer.groups * neuron_groups * layer.positions * chunks,
+        stall_cycles=layer.groups * empty * (chunks - 1),
     )
 
 
 def _weighted(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
     """Schedule a convolution or a linear layer."""
     tiling = _tile(layer, accelerator, pipeline.accumulate_cycles)
-    cycles = tiling.busy_cycles + tiling.stall_cycles + pipeline.stages
+    fill_cycles = pipeline.result_fill_cycles if is_last else pipeline.fill_cycles
+    cycles = pipeline.setup_cycles + tiling.busy_cycles + tiling.stall_cycles + fill_cycles
     bin_rows = layer.positions * tiling.chunks
-    bin_passes = 1 if bin_rows <= accelerator.buffer_rows else tiling.neuron_groups
+    bin_passes = layer.groups * (1 if bin_rows <= accelerator.buffer_rows else tiling.passes)
     sb_passes = 1 if tiling.chunks <= accelerator.buffer_rows else tiling.position_blocks
     output_rows = 0 if is_last else tiling.neuron_groups * layer.groups * layer.positions
     return LayerSchedule(
@@ -212,69 +231,55 @@ def _weighted(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *
         products=layer.products,
         busy_cycles=tiling.busy_cycles,
         stall_cycles=tiling.stall_cycles,
-        fill_cycles=pipeline.stages,
+        setup_cycles=pipeline.setup_cycles,
+        fill_cycles=fill_cycles,
         utilization=layer.products / (cycles * accelerator.neurons * accelerator.synapses),
         bin_reads=tiling.busy_cycles,
-        bin_writes=layer.groups * bin_rows * bin_passes,
+        bin_writes=bin_rows * bin_passes,
         sb_reads=tiling.busy_cycles,
         sb_writes=layer.groups * tiling.neuron_groups * tiling.chunks * sb_passes,
         bout_reads=output_rows,
         bout_writes=output_rows,
         weights_loaded=layer.weights * sb_passes,
         biases_loaded=layer.biases,
-        inputs_loaded=_inputs_loaded(layer, accelerator, tiling.neuron_groups),
+        inputs_loaded=layer.positions * layer.synapses * bin_passes,
         outputs_stored=layer.output_values,
         stores_accumulators=is_last,
     )
 
 
-def _inputs_loaded(layer: LayerShape, accelerator: Accelerator, neuron_groups: int) -> int:
-    """Input values that a layer with weights loads."""
-    channels = layer.input_channels // layer.groups
-    capacity = accelerator.buffer_rows * accelerator.synapses
-    height, width = layer.input_size
-    passes = 1 if channels * height * width <= capacity else neuron_groups
-    return layer.input_channels * _positions_loaded(layer, capacity // channels) * passes
-
-
-def _pooling(layer: LayerShape, accelerator: Accelerator) -> LayerSchedule:
+def _pooling(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> LayerSchedule:
     """Schedule a pooling layer."""
-    slices = _ceil(layer.input_channels, accelerator.neurons)
-    loaded = _positions_loaded(layer, accelerator.buffer_rows)
-    reads = slices * layer.positions * layer.window
-    results = slices * layer.positions
+    lanes = min(accelerator.neurons, accelerator.synapses)
+    slices = _ceil(layer.input_channels, lanes)
+    outputs = slices * layer.positions
+    reads = outputs * layer.window
+    averages = layer.kind == "average-pool"
+    in_neurons = averages and pipeline.neurons_average
+    between = (pipeline.accumulate_cycles if in_neurons else 1) * (layer.window - 1) + 1  # slots of one output
+    gap = max(0, lanes - between) if averages else 0
+    weight_rows = slices * layer.window * (1 if layer.window <= accelerator.buffer_rows else layer.positions)
     return LayerSchedule(
         name=layer.name,
         kind=layer.kind,
         products=0,
         busy_cycles=reads,
-        stall_cycles=0,
-        fill_cycles=0,
+        stall_cycles=outputs * (between - layer.window) + (outputs - 1) * gap,
+        setup_cycles=pipeline.setup_cycles,
+        fill_cycles=pipeline.average_fill_cycles if averages else pipeline.maximum_fill_cycles,
         utilization=0.0,
-        bin_reads=0,
-        bin_writes=0,
-        sb_reads=0,
-        sb_writes=0,
-        bout_reads=reads + results,
-        bout_writes=slices * loaded + results,
-        weights_loaded=0,
-        biases_loaded=0,
-        inputs_loaded=layer.input_channels * loaded,
+        bin_reads=reads,
+        bin_writes=reads,
+        sb_reads=reads if in_neurons else 0,
+        sb_writes=weight_rows if in_neurons else 0,
+        bout_reads=outputs,
+        bout_writes=outputs,
+        weights_loaded=weight_rows * accelerator.neurons * accelerator.synapses if in_neurons else 0,
+        biases_loaded=slices * accelerator.neurons if in_neurons else 0,
+        inputs_loaded=layer.input_channels * layer.positions * layer.window,
         outputs_stored=layer.output_values,
         stores_accumulators=False,
     )
-
-
-def _positions_loaded(layer: LayerShape, room: int) -> int:
-    """Input positions loaded in one pass over the outputs, with room in the buffer for `room` of them at once."""
-    height, width = layer.input_size
-    rows = (layer.kernel[0] - 1) * layer.dilation[0] + 1
-    every_window = layer.positions * layer.window
-    if rows * width <= room:
-        return min(height * width, every_window)
-    if layer.window <= room:
-        return min(layer.output_size[0] * layer.kernel[0] * width, every_window)
-    return every_window
 
 
 def _ceil(amount: int, size: int) -> int:

@@ -15,23 +15,12 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.latency import READ_STAGES
 from fewbits.hardware.rtl.neuron import to_rtlil as neuron_rtlil
 from fewbits.hardware.rtl.pooling import PoolingStage
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
 from fewbits.hardware.rtl.sequencer import LANE_WORD_BITS, Sequencer, settings_of
 from fewbits.hardware.rtl.store import OutputStore
-
-REQUEST_STAGES = 1
-"""Cycles from a slot to its requests on the memory ports."""
-
-READ_STAGES = 2
-"""Cycles from a row's arrival to its being operands: written into its buffer, then read."""
-
-
-def operand_delay(accelerator: Accelerator) -> int:
-    """Cycles from a slot to its operands at the neurons."""
-    return REQUEST_STAGES + accelerator.memory_latency + READ_STAGES
-
 
 class Controller(Component):
     """Fetches the descriptor of a layer word by word, starts the layer, waits until all of it is stored."""
@@ -78,11 +67,6 @@ class Controller(Component):
         with m.If(self.layer_finished):
             m.d.sync += [idle.eq(is_last), left.eq(Mux(is_last, 0, words))]
         return m
-
-
-def setup_cycles(design: NeuronDesign, accelerator: Accelerator) -> int:
-    """Cycles from a layer's end to the next one's first slot."""
-    return layout(design, accelerator).words + accelerator.memory_latency + 2
 
 
 class AcceleratorCore(Component):

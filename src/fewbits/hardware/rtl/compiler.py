@@ -30,7 +30,7 @@ from fewbits.errors import HardwareError
 from fewbits.formats import Format
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.pooling import pooling_lanes
+from fewbits.hardware.rtl.latency import pooling_lanes
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, COUNT_BITS, MAXIMUM, WEIGHTED, WORD_BITS, Layout, layout
 from fewbits.hardware.rtl.simulate import pack
 
@@ -96,6 +96,15 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
     """
     if network.precision != design.precision:
         raise HardwareError(f"a network of {network.precision.name} does not run on a {design.precision.name} datapath")
+    needed = design.accumulate_cycles + 1  # rows of one block, and the next row that arrives
+    if accelerator.buffer_rows < max(2, needed):
+        raise HardwareError(
+            f"buffers of {accelerator.buffer_rows} rows are too small: {design.precision.name} needs at least {needed}"
+        )
+    if design.synapses != accelerator.synapses:
+        raise HardwareError(
+            f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
+        )
     return _Compiler(network, design, accelerator).compile()
 
 
@@ -259,7 +268,7 @@ class _Compiler:
             "interval": interval - 1,
             "gap": max(0, lanes - (interval * (w.window - 1) + 1)) if averages else 0,
             "bin_resident": 0,
-            "sb_resident": 1,
+            "sb_resident": int(w.window <= self._accelerator.buffer_rows),
             "input_step": lanes * w.plane,
             "tail": tail,
             "weight_row": self._weight_rows,

@@ -13,31 +13,11 @@ from amaranth.lib.wiring import Component, In, Out
 from fewbits.hardware.rtl.bit_heap import delayed, shared
 from fewbits.hardware.rtl.floating import BITS as FLOAT_BITS
 from fewbits.hardware.rtl.floating import EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
+from fewbits.hardware.rtl.latency import FLOAT_QUOTIENT_BITS, QUOTIENT_BITS_PER_STAGE, division_stages
 from fewbits.hardware.rtl.program import COUNT_BITS
 
-BITS_PER_STAGE = 2
-"""Quotient bits that a stage finds: two subtractions of `COUNT_BITS` bits fit one period."""
-
-FLOAT_QUOTIENT_BITS = SIGNIFICAND + COUNT_BITS + 2
-"""Of a float's significand by a count: at least a significand and two more, whatever the count."""
-
-
-def integer_stages(output_bits: int) -> int:
-    """Cycles from a sum to its average."""
-    return _stages(output_bits + COUNT_BITS) + 1
-
-
-def float_stages() -> int:
-    """Cycles from a float's sum to its average."""
-    return _stages(FLOAT_QUOTIENT_BITS) + 2
-
-
-def _stages(bits: int) -> int:
-    return -(-bits // BITS_PER_STAGE)
-
-
 class IntegerAverage(Component):
-    """A signed sum over a count, rounded half to even, saturated to `output_bits`, `integer_stages` cycles later."""
+    """A signed sum over a count, rounded half to even, saturated to `output_bits`, `integer_average_stages` cycles later."""
 
     def __init__(self, output_bits: int) -> None:
         self.output_bits = output_bits
@@ -50,7 +30,7 @@ class IntegerAverage(Component):
         negative = self.sum[-1]
         magnitude = shared(m, (self.sum ^ negative.replicate(self.sum_bits)) + negative, "magnitude")[: self.sum_bits]
         quotient, remainder, count = _divide(m, magnitude, self.count, self.sum_bits)
-        sign = delayed(m, negative, _stages(self.sum_bits), "sign")
+        sign = delayed(m, negative, division_stages(self.sum_bits), "sign")
         twice = Cat(Const(0, 1), remainder)
         up = shared(m, (twice > count) | ((twice == count) & quotient[0]), "up")
         rounded = shared(m, quotient + up, "rounded")
@@ -61,7 +41,7 @@ class IntegerAverage(Component):
 
 
 class FloatAverage(Component):
-    """A float32 over a count, rounded to the nearest float32 (ties to even), `float_stages` cycles later.
+    """A float32 over a count, rounded to the nearest float32 (ties to even), `float_average_stages` cycles later.
 
     Infinity stays; subnormal results become zeros.
     """
@@ -75,7 +55,7 @@ class FloatAverage(Component):
         mantissa, exponent, sign = fields(self.sum)
         dividend = Cat(Const(0, FLOAT_QUOTIENT_BITS - SIGNIFICAND), mantissa, Const(1, 1))
         quotient, remainder, _ = _divide(m, dividend, self.count, FLOAT_QUOTIENT_BITS)
-        stages = _stages(FLOAT_QUOTIENT_BITS)
+        stages = division_stages(FLOAT_QUOTIENT_BITS)
         exponent, sign = delayed(m, exponent, stages, "exponent"), delayed(m, sign, stages, "sign")
         word, places = self._normalized(m, quotient)
         registers = [
@@ -112,11 +92,11 @@ class FloatAverage(Component):
 
 
 def _divide(m: Module, dividend: Value, divisor: Value, bits: int) -> tuple[Value, Value, Value]:
-    """Quotient, remainder and divisor after `_stages(bits)` cycles: restoring long division, highest bits first."""
+    """Quotient, remainder and divisor after `division_stages(bits)` cycles: restoring long division, highest bits first."""
     remainder: Value = Const(0, COUNT_BITS)
     rest: Value = dividend
-    for start in range(0, bits, BITS_PER_STAGE):
-        for _ in range(min(BITS_PER_STAGE, bits - start)):
+    for start in range(0, bits, QUOTIENT_BITS_PER_STAGE):
+        for _ in range(min(QUOTIENT_BITS_PER_STAGE, bits - start)):
             trial = shared(m, Cat(rest[-1], remainder), "trial")
             fits = shared(m, trial >= divisor, "fits")
             remainder = shared(m, Mux(fits, trial - divisor, trial)[:COUNT_BITS], "remainder")

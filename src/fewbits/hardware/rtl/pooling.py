@@ -14,24 +14,9 @@ from fewbits.formats import Format
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.divider import FloatAverage, IntegerAverage, float_stages, integer_stages
+from fewbits.hardware.rtl.divider import FloatAverage, IntegerAverage
+from fewbits.hardware.rtl.latency import float_average_stages, integer_average_stages, pooling_lanes
 from fewbits.hardware.rtl.program import COUNT_BITS
-
-
-def pooling_lanes(accelerator: Accelerator) -> int:
-    """Channels pooled side by side: as many as a row of Bin and a row of Bout hold."""
-    return min(accelerator.neurons, accelerator.synapses)
-
-
-MAXIMUM_STAGES = 1
-"""Cycles from a window's last value to its maximum."""
-
-
-def average_stages(design: NeuronDesign, accelerator: Accelerator) -> int:
-    """Cycles from a window's last value to the averages of all lanes."""
-    summing = design.accumulator_delay if design.is_float else 1
-    division = float_stages() if design.is_float else integer_stages(design.output_bits)
-    return summing + pooling_lanes(accelerator) + 1 + division
 
 
 class PoolingStage(Component):
@@ -119,7 +104,7 @@ class PoolingStage(Component):
         m.d.comb += [divider.sum.eq(waiting[: self.sum_bits]), divider.count.eq(divisor)]
         row = Signal(self.lanes * self.bits, reset_less=True)
         m.d.sync += row.eq(Cat(row[self.bits :], self._rectified(divider.average)))
-        stages = float_stages() if self.design.is_float else integer_stages(self.bits)
+        stages = float_average_stages() if self.design.is_float else integer_average_stages(self.bits)
         return row, delayed(m, left == 1, stages + 1, "whole")
 
     def _rectified(self, value: Value) -> Value:

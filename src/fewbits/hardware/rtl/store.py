@@ -14,13 +14,9 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.pooling import pooling_lanes
+from fewbits.hardware.rtl.latency import RESULT_STAGES, STORE_STAGES, pooling_lanes
 from fewbits.hardware.rtl.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
 from fewbits.hardware.rtl.sequencer import settings_of
-
-STORE_STAGES = 2
-"""Cycles from a finished row to its being stored."""
-
 
 class OutputStore(Component):
     """Rows come in the order neuron group, position. `finished` comes as the layer's last one is stored.
@@ -71,7 +67,7 @@ class OutputStore(Component):
             bout.read_row.eq(delayed(m, row, 1, "written_row")),
             self.store_valid.eq(delayed(m, self.row_valid, STORE_STAGES, "stored")),
             self.store_data.eq(bout.read_data),
-            self.result_valid.eq(delayed(m, self.totals_valid, 1, "result")),
+            self.result_valid.eq(delayed(m, self.totals_valid, RESULT_STAGES, "result")),
         ]
         m.d.sync += self.result_data.eq(self.totals)
         leaves = self.store_valid | self.result_valid
