@@ -60,21 +60,29 @@ class Multiplier(Component):
 
 
 def booth(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tuple[Value, Value]:
-    """Two rows that sum to the product of two signed numbers modulo 2**width.
+    """Two rows that sum to the product of two signed numbers modulo 2**width; above their bits, plus 2**`excess`.
 
-    Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961).
+    Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961). A row's
+    sign weighs -2**top = 2**top + 2**(top + 1) - 2**(top + 2): its inverse, a one above it, and what the next row's
+    sign takes up. For the last row nothing does, so that the sum is too large by 2**excess, excess = len(multiplicand)
+    + 2 * digits, no less than the product's width: out of range, or cancelled in a tree of 2**n products that is n bits
+    wider than they are. The one that completes a negated row lies in the free places below the next row.
     """
     digits = (len(multiplier) + 1) // 2
     extended = Cat(Const(0, 1), multiplier, multiplier[-1].replicate(2))
     once = Cat(multiplicand, multiplicand[-1])
     twice = Cat(Const(0, 1), multiplicand)
     heap = BitHeap(width)
+    below_row: Value = Const(0, 0)
     for digit in range(digits):
         below, middle, above = (extended[2 * digit + i] for i in range(3))
         is_one = shared(m, below ^ middle)
         is_two = shared(m, (above & ~middle & ~below) | (~above & middle & below))
         negative = shared(m, above & ~(middle & below))
         row = (once & is_one.replicate(len(once))) | (twice & is_two.replicate(len(twice)))
-        heap.add_signed(shared(m, row ^ negative.replicate(len(once))), 2 * digit)
-        heap.add_bit(negative, 2 * digit)
+        row = shared(m, row ^ Cat(negative.replicate(len(once) - 1), ~negative))
+        heap.add_unsigned(Cat(below_row, row, Const(1, 1)), 2 * digit - len(below_row))
+        below_row = Cat(negative, Const(0, 1))
+    heap.add_bit(negative, 2 * digits - 2)
+    heap.constant += 2 ** (len(once) - 1)
     return heap.compress(m)
