@@ -22,7 +22,7 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import design
 from fewbits.hardware.rtl.latency import pipeline
-from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator, Run
+from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator
 from fewbits.hardware.schedule import schedule
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")

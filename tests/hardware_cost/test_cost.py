@@ -179,7 +179,10 @@ def test_users_module_says_its_input_shape():
 
 def test_users_file_is_costed(tmp_path: Path):
     (tmp_path / "net.py").write_text("from torch import nn\n\ndef net():\n    return nn.Linear(16, 4)\n")
-    assert cost(f"{tmp_path / 'net.py'}:net", "fixed8", technology=TABLE, input_shape=(16,)).cycles == SETUP + 1 + RESULT_FILL
+    assert (
+        cost(f"{tmp_path / 'net.py'}:net", "fixed8", technology=TABLE, input_shape=(16,)).cycles
+        == SETUP + 1 + RESULT_FILL
+    )
 
 
 @pytest.mark.parametrize("network", [nn.Linear(4, 2), "fewbits.models.networks:lenet"])

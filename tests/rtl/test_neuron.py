@@ -144,6 +144,17 @@ def test_exported_bench_passes_in_icarus(precision: str, tmp_path: Path):
     assert "PASS: 1000 chunks" in said
 
 
+@pytest.mark.slow
+def test_exported_accelerator_runs_a_network_in_icarus(tmp_path: Path):
+    if shutil.which("iverilog") is None:
+        pytest.skip("needs Icarus Verilog (Debian package iverilog)")
+    export_verilog("fixed4", tmp_path)
+    circuit = ["accelerator_bench.v", "accelerator.v", "tile.v", "neuron.v"]
+    subprocess.run(["iverilog", "-g2012", "-o", "bench", *circuit], cwd=tmp_path, check=True)
+    said = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert "PASS: 1060 cycles" in said
+
+
 def test_bench_fails_on_a_wrong_vector(tmp_path: Path):
     if shutil.which("iverilog") is None:
         pytest.skip("needs Icarus Verilog (Debian package iverilog)")

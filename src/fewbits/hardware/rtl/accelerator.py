@@ -1,4 +1,4 @@
-"""The whole accelerator: controller, sequencer, Bin and SB, neurons, pooling stage, the way out through Bout."""
+"""The whole accelerator: controller, sequencer, Bin and SB, tile of neurons, pooling stage, the way out through Bout."""
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -16,11 +16,12 @@ from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import READ_STAGES
-from fewbits.hardware.rtl.neuron import to_rtlil as neuron_rtlil
 from fewbits.hardware.rtl.pooling import PoolingStage
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
 from fewbits.hardware.rtl.sequencer import LANE_WORD_BITS, Sequencer, settings_of
 from fewbits.hardware.rtl.store import OutputStore
+from fewbits.hardware.rtl.tile import to_rtlil as tile_rtlil
+
 
 class Controller(Component):
     """Fetches the descriptor of a layer word by word, starts the layer, waits until all of it is stored."""
@@ -177,29 +178,22 @@ class AcceleratorCore(Component):
         self, m: Module, s: dict[str, Value], inputs: Value, weights: Value, token: dict[str, Value], sums: Value
     ) -> tuple[Value, Value, Value]:
         """Outputs, whether they are valid, and accumulators, of all neurons."""
-        design = self.design
-        width = design.precision.weights.bits * self.accelerator.synapses
-        outputs: list[Signal] = []
-        totals: list[Signal] = []
-        valid = Signal()
-        for neuron in range(self.accelerator.neurons):
-            outputs.append(Signal(design.output_bits, name=f"output_{neuron}"))
-            totals.append(Signal(design.accumulator_bits, name=f"total_{neuron}"))
-            m.submodules[f"neuron{neuron}"] = Instance(
-                "neuron",
-                ("i", "clk", ClockSignal()),
-                ("i", "weights", weights.word_select(neuron, width)),
-                ("i", "inputs", inputs),
-                ("i", "first", token["first"] & sums),
-                ("i", "last", token["last"] & sums),
-                ("i", "bias", self._bias_row.word_select(neuron, design.accumulator_bits)),
-                ("i", "shift", s["shift"]),
-                ("i", "relu", s["relu"]),
-                ("o", "output", outputs[-1]),
-                ("o", "valid", valid if neuron == 0 else Signal(name=f"valid_{neuron}")),
-                ("o", "total", totals[-1]),
-            )
-        return Cat(*outputs), valid, Cat(*totals)
+        outputs, totals, valid = Signal(self.row_bits), Signal(self.bias_bits), Signal()
+        m.submodules.tile = Instance(
+            "tile",
+            ("i", "clk", ClockSignal()),
+            ("i", "weights", weights),
+            ("i", "inputs", inputs),
+            ("i", "first", token["first"] & sums),
+            ("i", "last", token["last"] & sums),
+            ("i", "bias", self._bias_row),
+            ("i", "shift", s["shift"]),
+            ("i", "relu", s["relu"]),
+            ("o", "outputs", outputs),
+            ("o", "valid", valid),
+            ("o", "totals", totals),
+        )
+        return outputs, valid, totals
 
     def _pooling(
         self, m: Module, s: dict[str, Value], values: Value, token: dict[str, Value], totals: Value, ends: Value
@@ -230,11 +224,11 @@ def _wire(m: Module, outer: Component, inner: Component, names: list[str] | tupl
 
 
 def to_rtlil(design: NeuronDesign, accelerator: Accelerator) -> str:
-    """The accelerator as RTLIL; its top module is `accelerator`, below it `neuron`, buffers and the parts of control."""
+    """The accelerator as RTLIL; its top module is `accelerator`, below it `tile` and `neuron`."""
     core = AcceleratorCore(design, accelerator)
     domain = ClockDomain("sync")
     fragment = Fragment.get(core, None)
     fragment.add_domains(domain)
     ports = [domain.clk, domain.rst, *(getattr(core, port) for port in core.signature.members)]
     top = rtlil.convert(fragment, name="accelerator", ports=ports, emit_src=False)
-    return top + neuron_rtlil(design).replace("attribute \\top 1\n", "")
+    return top + tile_rtlil(design, accelerator.neurons).replace("attribute \\top 1\n", "")

@@ -165,7 +165,9 @@ class _Compiler:
         common = {"relu": int(relu), "is_last": int(is_last), "output_address": free}
         if isinstance(operation, Layer):
             if is_last and relu:
-                raise HardwareError(f"layer {operation.name!r} ends the network with a ReLU, which has no hardware there")
+                raise HardwareError(
+                    f"layer {operation.name!r} ends the network with a ReLU, which has no hardware there"
+                )
             shift = 0 if is_last else self._shift(operation, rounding)
             return self._layer(operation, address) | common | {"shift": shift}
         assert isinstance(operation, MaxPool | AveragePool), operation

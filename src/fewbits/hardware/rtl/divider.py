@@ -16,6 +16,7 @@ from fewbits.hardware.rtl.floating import EXPONENT, MANTISSA, SIGNIFICAND, field
 from fewbits.hardware.rtl.latency import FLOAT_QUOTIENT_BITS, QUOTIENT_BITS_PER_STAGE, division_stages
 from fewbits.hardware.rtl.program import COUNT_BITS
 
+
 class IntegerAverage(Component):
     """A signed sum over a count, rounded half to even, saturated to `output_bits`, `integer_average_stages` cycles later."""
 

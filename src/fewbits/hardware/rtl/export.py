@@ -1,13 +1,14 @@
-"""A neuron as files: Verilog, a self-checking test bench with golden vectors, and a README."""
+"""The circuit as files: Verilog, self-checking test benches with golden vectors, and a README."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign, design
+from fewbits.hardware.rtl.export_accelerator import accelerator_files, hexadecimal
 from fewbits.hardware.rtl.neuron import to_verilog
-from fewbits.hardware.rtl.simulate import Words
 from fewbits.hardware.rtl.vectors import Vectors, make_vectors
 
 CHUNKS = 1000
@@ -79,13 +80,15 @@ Made by `fewbits rtl {name}`.
 
 
 def export_verilog(precision: str, out: Path) -> tuple[Path, ...]:
-    """Write the neuron, its bench with vectors and a README to a folder, and return their paths.
+    """Write neuron, tile and accelerator, their benches with vectors and a README to a folder, and return their paths.
 
     Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used.
     """
     chosen = design(precision)
     verilog = to_verilog(chosen)
     texts = {"neuron.v": verilog, **_bench_files(chosen, make_vectors(chosen, CHUNKS))}
+    accelerator = accelerator_files(chosen, Accelerator())
+    texts = {**accelerator, **texts, "README.md": texts["README.md"] + accelerator["README.md"]}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -121,14 +124,10 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
     return {
         "neuron_bench.v": _BENCH.format(**fields),
         "README.md": _README.format(**fields),
-        "weights.hex": _hexadecimal(operands.weights),
-        "inputs.hex": _hexadecimal(operands.inputs),
-        "bias.hex": _hexadecimal(operands.bias),
+        "weights.hex": hexadecimal(operands.weights, fields["weights"]),
+        "inputs.hex": hexadecimal(operands.inputs, fields["inputs"]),
+        "bias.hex": hexadecimal(operands.bias, total),
         "control.hex": "".join(f"{value:x}\n" for value in control),
         "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),
         "output.hex": "".join(f"{value & ((1 << output) - 1):x}\n" for value in vectors.outputs),
     }
-
-
-def _hexadecimal(words: Words) -> str:
-    return "".join("".join(f"{word:08x}" for word in reversed(row)) + "\n" for row in words.tolist())

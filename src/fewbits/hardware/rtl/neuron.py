@@ -123,11 +123,11 @@ class Neuron(Component):
 def to_rtlil(design: NeuronDesign) -> str:
     """The neuron as RTLIL, the input of yosys; its top module is `neuron`."""
     neuron = Neuron(design)
-    units = [_module(unit, name).replace("attribute \\top 1\n", "") for name, unit in neuron.units.items()]
-    return "".join([_module(neuron, "neuron"), *units])
+    units = [component_rtlil(unit, name).replace("attribute \\top 1\n", "") for name, unit in neuron.units.items()]
+    return "".join([component_rtlil(neuron, "neuron"), *units])
 
 
-def _module(component: Component, name: str) -> str:
+def component_rtlil(component: Component, name: str) -> str:
     """A component and the modules below it as RTLIL, in a clock domain without reset."""
     domain = ClockDomain("sync", reset_less=True)
     fragment = Fragment.get(component, None)

@@ -205,9 +205,7 @@ def compiled_simulator(rtlil: str, top: str, driver: str, progress: Progress | N
     return target
 
 
-def _build(
-    folder: Path, rtlil: str, top: str, driver: str, compiler: str, progress: Progress | None
-) -> None:
+def _build(folder: Path, rtlil: str, top: str, driver: str, compiler: str, progress: Progress | None) -> None:
     (folder / "circuit.il").write_text(rtlil, encoding="utf-8")
     script = (
         f"read_rtlil circuit.il\nhierarchy -top {top}\nproc\nmemory_collect\n"

@@ -130,7 +130,10 @@ _FAULTS = {
 class _Memory(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("program", "weights", "biases", "values", "results")),
-        *((name, ctypes.c_int64) for name in ("program_rows", "weight_rows", "bias_rows", "value_count", "result_rows")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("program_rows", "weight_rows", "bias_rows", "value_count", "result_rows")
+        ),
     )
 
 
@@ -151,7 +154,9 @@ class AcceleratorSimulator:
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator, progress: Progress | None = None) -> None:
         self.design, self.accelerator = design, accelerator
-        self._library = ctypes.CDLL(str(compiled_simulator(to_rtlil(design, accelerator), "accelerator", _DRIVER, progress)))
+        self._library = ctypes.CDLL(
+            str(compiled_simulator(to_rtlil(design, accelerator), "accelerator", _DRIVER, progress))
+        )
         self._library.run.restype = ctypes.c_int64
 
     def run(

@@ -18,6 +18,7 @@ from fewbits.hardware.rtl.latency import RESULT_STAGES, STORE_STAGES, pooling_la
 from fewbits.hardware.rtl.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
 from fewbits.hardware.rtl.sequencer import settings_of
 
+
 class OutputStore(Component):
     """Rows come in the order neuron group, position. `finished` comes as the layer's last one is stored.
 
