@@ -28,8 +28,9 @@ class Accelerator:
     """The clock aimed at; a datapath that cannot reach it runs at the clock that it reaches."""
 
     memory_latency: int = 8
-    """Cycles from a request to the memory until the data are there: 32 ns at 250 MHz. DDR3-1600 takes 27.5 ns to open a
-    row and read it (JEDEC JESD79-3F, speed bin 1600K: tRCD and CL of 13.75 ns each); one more cycle is the interface's."""
+    """Cycles from a request to the memory until the data are there: 32 ns at 250 MHz. DDR3-1600 takes 27.5 ns to
+    open a row and read it (JEDEC JESD79-3F, speed bin 1600K: tRCD and CL of 13.75 ns each); one more cycle is the
+    interface's."""
 
     def __post_init__(self) -> None:
         for name, lowest in (("neurons", 1), ("synapses", 1), ("buffer_rows", 1), ("memory_latency", 1)):

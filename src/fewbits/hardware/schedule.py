@@ -9,17 +9,17 @@ A datapath whose accumulator takes more than one cycle (float32) interleaves tha
 positions of one group of neurons, and whole groups of neurons where a layer has fewer positions. A block that is not
 full stalls between its chunks, but not after its last one, since the next block is independent.
 
-Everything is closed-form arithmetic on the layer's shape, so that no cycle is walked through. The RTL in `rtl/` takes the
-same cycles and makes the same accesses; tests hold the two together.
+Everything is closed-form arithmetic on the layer's shape, so that no cycle is walked through. The RTL in `rtl/`
+takes the same cycles and makes the same accesses; tests hold the two together.
 
 A layer's cycles: its descriptor is fetched (set-up), its slots are issued (busy ones and stalls), its last output is
 computed and stored (fill). The next layer starts then, since it reads what this one stored.
 
 Buffers:
 - Every busy cycle reads a row of Bin; of a layer with weights, a row of SB too.
-- A row of Bin is one chunk as the neurons take it. All rows of a pass over the positions are written once for all groups
-  of neurons if they fit into Bin together, else once for each pass. A pass serves a group of neurons, or as many as
-  a block holds.
+- A row of Bin is one chunk as the neurons take it. All rows of a pass over the positions are written once for all
+  groups of neurons if they fit into Bin together, else once for each pass. A pass serves a group of neurons, or as
+  many as a block holds.
 - A row of SB is one chunk of one group of neurons. Rows are replaced as they are used for the last time, so a group may
   fill the whole of SB. One that does not fit is written anew for each block of positions.
 - A finished position of a group writes a row of Bout, and is read once on its way to memory. The network's last layer

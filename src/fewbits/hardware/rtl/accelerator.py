@@ -1,4 +1,4 @@
-"""The whole accelerator: controller, sequencer, Bin and SB, tile of neurons, pooling stage, the way out through Bout."""
+"""The whole accelerator: controller, sequencer, Bin and SB, tile, pooling stage, the way out through Bout."""
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false

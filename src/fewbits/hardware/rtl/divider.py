@@ -18,7 +18,7 @@ from fewbits.hardware.rtl.program import COUNT_BITS
 
 
 class IntegerAverage(Component):
-    """A signed sum over a count, rounded half to even, saturated to `output_bits`, `integer_average_stages` cycles later."""
+    """A signed sum over a count: rounded half to even, saturated, `integer_average_stages` cycles later."""
 
     def __init__(self, output_bits: int) -> None:
         self.output_bits = output_bits
@@ -93,7 +93,7 @@ class FloatAverage(Component):
 
 
 def _divide(m: Module, dividend: Value, divisor: Value, bits: int) -> tuple[Value, Value, Value]:
-    """Quotient, remainder and divisor after `division_stages(bits)` cycles: restoring long division, highest bits first."""
+    """Quotient, remainder and divisor after `division_stages(bits)` cycles of restoring long division."""
     remainder: Value = Const(0, COUNT_BITS)
     rest: Value = dividend
     for start in range(0, bits, QUOTIENT_BITS_PER_STAGE):

@@ -22,7 +22,7 @@ from fewbits.hardware.rtl.simulate import Words
 from fewbits.hardware.schedule import schedule
 from fewbits.hardware.synthesis import run_yosys
 
-_BENCH = """// Self-checking test bench: the accelerator runs a network on one digit; sums and cycles must be the golden ones.
+_BENCH = """// Self-checking test bench: runs a network on one digit; sums and cycles must be the golden ones.
 `timescale 1ns/1ps
 module accelerator_bench;
   localparam LATENCY = {latency}, LANES = {lanes}, NEURONS = {neurons}, CODE = {code}, TOTAL = {total};
@@ -113,7 +113,7 @@ README = """
 Bin, SB and Bout ({rows} rows each, as memories to be replaced by macros), pooling and the way out. It runs a program of
 layer descriptors from a memory that answers after {latency} cycles. `accelerator_bench.v` is such a memory, holds a
 small network (convolution, both poolings, a matrix product; initial weights) and a digit of the embedded data set,
-and compares the network's sums with those of the bit-exact network, and the cycles with those of the schedule ({cycles}):
+and compares the sums with those of the bit-exact network, and the cycles with those of the schedule ({cycles}):
 
     iverilog -g2012 -o bench accelerator_bench.v accelerator.v tile.v neuron.v && vvp bench
 """

@@ -57,7 +57,7 @@ def average_stages(design: NeuronDesign, accelerator: Accelerator) -> int:
 
 
 def pipeline(design: NeuronDesign, accelerator: Accelerator) -> Pipeline:
-    """What the schedule depends on. A layer's set-up: its words are requested, one a cycle, and the last one arrives."""
+    """What the schedule depends on; a layer is set up when the last of its words, one a cycle, has arrived."""
     operands = REQUEST_STAGES + accelerator.memory_latency + READ_STAGES
     return Pipeline(
         fill_cycles=operands + design.pipeline_stages + STORE_STAGES,

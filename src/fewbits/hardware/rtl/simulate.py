@@ -55,7 +55,7 @@ _OPTIMIZATION = "-O2"
 """Of g++. Compiles a neuron in about the time of -O1; the result runs twice as fast."""
 
 _REPEATED = "neuron multiplier float_adder"
-"""Modules with several instances: compiled once each, the others put into their parents, which saves settling rounds."""
+"""Modules with several instances: compiled once each. The others are put into their parents, which settles sooner."""
 
 _DRIVER = """// Runs a neuron for a number of cycles over arrays of 32-bit words, lowest first.
 #include "circuit.cc"

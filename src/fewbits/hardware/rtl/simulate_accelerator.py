@@ -54,8 +54,8 @@ struct Memory {
   int64_t program_rows, weight_rows, bias_rows, value_count, result_rows;
 };
 
-extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t lanes, int64_t neurons, int64_t code_bits,
-                       int64_t *accesses) {
+extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t lanes, int64_t neurons,
+                       int64_t code_bits, int64_t *accesses) {
   cxxrtl_design::p_accelerator top;
   const size_t program_words = top.p_program__word.chunks, weight_words = top.p_weight__data.chunks;
   const size_t bias_words = top.p_bias__data.chunks, load_words = top.p_load__data.chunks;
