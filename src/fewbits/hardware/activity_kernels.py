@@ -7,7 +7,7 @@ value in cycle 64 w + i of the block. `invert` masks are words of all zeros or a
 # numba compiles these functions, which no type checker can follow.
 # pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
-# pyright: reportMissingTypeStubs=false, reportUnusedParameter=false
+# pyright: reportMissingTypeStubs=false, reportUnusedParameter=false, reportCallIssue=false
 from __future__ import annotations
 
 import numba

@@ -176,20 +176,20 @@ def compile_gates(gates: Sequence[Gates], net_count: int, cell_names: Sequence[s
     order, region = np.zeros(len(outputs), np.int64), np.zeros(len(outputs), np.int64)
     looping = sort_gates(input_start, input_nets, outputs, is_register, net_count, order, region)
     if looping >= 0:
-        name = cell_names[int(gates[owner[looping]].cells[member[looping]])]
+        name = cell_names[int(gates[int(owner[looping])].cells[member[looping]])]
         raise HardwareError(f"combinational loop through or before {name}: put a register in it")
     earliest, latest = np.zeros(net_count, np.int64), np.full(net_count, -1, np.int64)
     latest[list(ports)] = 0
     depths(order, input_start, input_nets, outputs, is_register, earliest, latest)
     writer = _Writer(net_count)
     core_registers = 0
-    for gate in order:
-        each = gates[owner[gate]]
-        place, net = int(region[gate]), int(outputs[gate])
+    for gate in order.tolist():
+        number, place, net = int(owner[gate]), int(region[gate]), int(outputs[gate])
+        each = gates[number]
         inputs = input_nets[input_start[gate] : input_start[gate + 1]]
         if net == UNCONNECTED:
             continue
-        writer.gate(kinds[owner[gate]], inputs, net, each.is_register, each.shows_inverse, place)
+        writer.gate(kinds[number], inputs, net, each.is_register, each.shows_inverse, place)
         core_registers += place == CORE and each.is_register
     return writer.program(core_registers, len(outputs), int((region == CORE).sum()), earliest, latest)
 
