@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.activity_kernels import BLOCK_CYCLES, BLOCK_WORDS, run_blocks
-from fewbits.hardware.activity_program import Program, compile_gates, gates_of
+from fewbits.hardware.activity_program import Program, compile_gates, gates_of, gates_of_model
+from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.netlist import CONSTANT_ONE, Netlist
 
 Words = NDArray[np.uint64]
@@ -68,6 +69,16 @@ def compile_netlist(netlist: Netlist) -> Program:
     """
     ports = [int(net) for port in netlist.ports.values() if port.direction == "input" for net in port.nets]
     return compile_gates(gates_of(netlist), netlist.net_count, netlist.cell_names, ports)
+
+
+def compile_model(model: EnergyModel) -> Program:
+    """The same for a netlist with its energies, as a compiled netlist holds it."""
+    ports = [int(net) for direction, nets in model.ports.values() if direction == "input" for net in nets]
+    names = [""] * model.cell_count
+    for block in model.blocks:
+        for cell in block.cells.tolist():
+            names[cell] = f"{block.kind.name} {cell}"
+    return compile_gates(gates_of_model(model), model.net_count, names, ports)
 
 
 def count_toggles(

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from fewbits.hardware.compiled_loops import compiled
 
-BLOCK_WORDS = 8
+BLOCK_WORDS = 4
 WORD_BITS = 64
 BLOCK_CYCLES = BLOCK_WORDS * WORD_BITS
 

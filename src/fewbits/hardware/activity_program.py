@@ -13,6 +13,7 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.activity_kernels import AND, REGISTER
 from fewbits.hardware.activity_order import CORE, depths, sort_gates
 from fewbits.hardware.boolean import truth_table, variables
+from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.gate_functions import MAXIMUM_INPUTS, GateProgram, Operand, gate_program
 from fewbits.hardware.liberty import Cell
 from fewbits.hardware.netlist import CONSTANT_ONE, CONSTANT_ZERO, UNCONNECTED, Netlist
@@ -120,6 +121,27 @@ def gates_of(netlist: Netlist) -> list[Gates]:
             nets = np.where(inputs >= 0, inputs, CONSTANT_ZERO).astype(np.int64)
             found.append(
                 Gates(cell.name, table, nets, group.pin(output), group.cells, cell.flip_flop is not None, inverse)
+            )
+    return found
+
+
+def gates_of_model(model: EnergyModel) -> list[Gates]:
+    """The gates of a netlist whose cells' functions are truth tables already; set and reset are inactive.
+
+    Raises HardwareError for a cell with an output that has no function.
+    """
+    found: list[Gates] = []
+    for block in model.blocks:
+        if not block.kind.functions:
+            raise HardwareError(
+                f"{model.name}: {block.kind.name} has no function: the activity engine has no model of it"
+            )
+        for each in block.kind.functions:
+            inputs = block.nets[:, list(each.inputs)]
+            nets = np.where(inputs >= 0, inputs, CONSTANT_ZERO)
+            outputs = block.nets[:, each.output]
+            found.append(
+                Gates(block.kind.name, each.table, nets, outputs, block.cells, each.is_register, each.shows_inverse)
             )
     return found
 

@@ -99,6 +99,44 @@ def power_of(model: EnergyModel, activity: Activity) -> Power:
     return Power(internal, switching, np.where(model.driven, 0.0, net_energy), leakage, clock)
 
 
+def toggle_costs(
+    model: EnergyModel, activity: Activity, components: NDArray[np.uint8], clock: int
+) -> NDArray[np.float64]:
+    """What one more toggle of each net costs by component, pJ, shares of states and arcs staying as they are.
+
+    components: of each cell, 0 to clock - 1; nets of ports go to the last one, those of the clock to number `clock`.
+    Result: shape (net_count, clock + 1); with the activity's toggles it sums to the dynamic energy of `power_of`.
+    """
+    costs = np.zeros((model.net_count, clock + 1))
+    owner = np.full(model.net_count, clock - 1)
+    for block in model.blocks:
+        for function in block.kind.functions:
+            nets = block.nets[:, function.output]
+            owner[nets[nets >= 0]] = components[block.cells[nets >= 0]]
+        states = _States(block, activity)
+        for output in _outputs_with_events(block):
+            _add(costs, block.nets[:, output], components[block.cells], toggle_energy(states, output))
+        for number, event in enumerate(block.kind.events):
+            if event.output is None:
+                energy = states.block.energies_pj[:, number] * states.probability(event.condition)
+                _add(costs, block.nets[:, event.pin], components[block.cells], energy)
+    costs[np.arange(model.net_count), owner] += model.net_pj
+    costs[model.clock_nets, clock] = costs[model.clock_nets].sum(axis=1)
+    costs[model.clock_nets, :clock] = 0.0
+    return costs
+
+
+def _add(
+    costs: NDArray[np.float64], nets: NDArray[np.int64], components: NDArray[np.uint8], energy: NDArray[np.float64]
+) -> None:
+    held = nets >= 0
+    np.add.at(costs, (nets[held], components[held]), energy[held])
+
+
+def _outputs_with_events(block: CellBlock) -> list[int]:
+    return sorted({event.output for event in block.kind.events if event.output is not None})
+
+
 class _States:
     """Probabilities of a block's pin states, one row an instance."""
 
@@ -172,7 +210,7 @@ def _leakage(states: _States) -> NDArray[np.float64]:
 def _output_energy(states: _States) -> NDArray[np.float64]:
     """Energy per cycle of all outputs' toggles, shape (n,)."""
     total = np.zeros(len(states))
-    for output in sorted({event.output for event in states.block.kind.events if event.output is not None}):
+    for output in _outputs_with_events(states.block):
         total += toggle_energy(states, output) * states.toggles(output)
     return total
 
