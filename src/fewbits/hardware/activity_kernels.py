@@ -173,11 +173,14 @@ def _wave(
 def _evaluate_anew(kind, x, y, z, mask_a, mask_b, mask_out, wave, mask):
     """One operation on all words; returns how many of the result's bits change."""
     changed = np.uint64(0)
-    for w in range(BLOCK_WORDS):
-        if kind == AND:
+    if kind == AND:
+        for w in range(BLOCK_WORDS):
             word = ((wave[x, w] ^ mask_a) & (wave[y, w] ^ mask_b)) ^ mask_out
-        else:
+            changed += _ones_in((word ^ wave[z, w]) & mask[w])
+            wave[z, w] = word
+    else:
+        for w in range(BLOCK_WORDS):
             word = wave[x, w] ^ wave[y, w] ^ mask_out
-        changed += _ones_in((word ^ wave[z, w]) & mask[w])
-        wave[z, w] = word
+            changed += _ones_in((word ^ wave[z, w]) & mask[w])
+            wave[z, w] = word
     return changed

@@ -6,9 +6,7 @@ the neuron's netlist. What varies from image to image, the places drawn included
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,75 +16,24 @@ from fewbits.errors import DataError, HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.activity import Stimulus, ToggleCounts, compile_model, count_toggles
 from fewbits.hardware.activity_kernels import BLOCK_CYCLES
-from fewbits.hardware.compiled_netlist import CompiledNetlist
+from fewbits.hardware.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.technology import LOGIC_COMPONENTS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.bitexact.operations import Layer
     from fewbits.hardware.activity_program import Program
     from fewbits.hardware.rtl.design import NeuronDesign
-
-CLOCK = "clock"
-COMPONENTS = (*LOGIC_COMPONENTS, CLOCK)
-"""`registers` without the clock; `clock`: flip-flops' clock pins, the net at them, and the estimated clock tree."""
+    from fewbits.hardware.technology import Technology
 
 IMAGES = 32
 """Images that power is taken from, where no other number is asked for."""
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class LayerPower:
-    """One neuron in a busy cycle of one layer."""
-
-    name: str
-    energy_pj: dict[str, float]
-    """Dynamic energy by COMPONENTS, mean over the images."""
-
-    images_pj: NDArray[np.float64]
-    """Of all components, for each image; shape (images,)."""
-
-    toggles: float
-    """Mean toggles of a data net in a cycle, with glitches where they are counted."""
-
-    settled_toggles: float
-    """The same without glitches."""
-
-    leakage_uw: float
-    """Of the neuron in the states that it is in."""
-
-    cycles: int
-    """Cycles simulated and counted, of all images together."""
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkPower:
-    """A neuron's energy in each layer of a network."""
-
-    precision: str
-    layers: dict[str, LayerPower]
-    idle_clock_pj: float
-    """In a cycle in which nothing but the clock toggles."""
-
-    images: int
-    glitches: bool
-    provenance: dict[str, str]
-    """Of the compiled netlist."""
-
-    @property
-    def basis(self) -> str:
-        """What the figures rest on, in a sentence."""
-        cycles = sum(layer.cycles for layer in self.layers.values())
-        how = "unit-delay glitches counted" if self.glitches else "without glitches"
-        return (
-            f"switching activity of the network's own operands, {self.images} images, {cycles} cycles of a neuron "
-            f"simulated on its netlist, {how}; clock tree estimated"
-        )
 
 
 def network_power(
@@ -118,7 +65,7 @@ def network_power(
     generator = np.random.default_rng(seed)
     layers: dict[str, LayerPower] = {}
     for layer in network.layers:
-        source = images if layer.inputs[0] not in trace else trace[layer.inputs[0]]
+        source = trace.get(layer.inputs[0], images)
         layers[layer.name] = simulation.layer(network, layer, source, len(images), generator)
     return NetworkPower(
         precision=netlist.precision,
@@ -164,21 +111,21 @@ class _Simulation:
         duty = counts.ones / cycles
         duty[model.clock_nets] = 0.5
         activity = Activity(toggles.sum(axis=0) / cycles, duty)
-        power = power_of(model, activity)
         costs = toggle_costs(model, activity, self.netlist.components, len(LOGIC_COMPONENTS))
         tree = np.zeros(len(COMPONENTS))
         tree[-1] = self.netlist.clock_tree.energy_pj
         by_component = activity.toggles @ costs + tree
         by_image = (toggles @ costs.sum(axis=1)) / counts.cycles + tree.sum()
+        settled = counts.settled.sum(axis=0) / cycles
         data = np.ones(model.net_count, dtype=bool)
         data[[0, 1, *model.clock_nets]] = False
         return LayerPower(
             name=name,
             energy_pj=dict(zip(COMPONENTS, map(float, by_component), strict=True)),
             images_pj=by_image,
+            glitches_pj=float((activity.toggles[data] - settled[data]) @ costs[data].sum(axis=1)),
             toggles=float(activity.toggles[data].mean()),
-            settled_toggles=float(counts.settled[:, data].sum() / cycles / data.sum()),
-            leakage_uw=float(power.leakage_uw.sum()),
+            settled_toggles=float(settled[data].mean()),
             cycles=cycles,
         )
 
@@ -202,12 +149,24 @@ class _Simulation:
         return Stimulus(nets, np.concatenate(words), np.concatenate(counted), segment)
 
 
-def half_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> float:
-    """Half the width of the confidence interval of a mean, the values drawn independently, at least two of them.
+def power_from_operands(
+    network: BitExactNetwork,
+    images: Tensor,
+    technology: Technology,
+    table: Path | str,
+    accelerator: Accelerator | None = None,
+) -> NetworkPower | None:
+    """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
-    Student's t, its quantile from the normal one by the series of Abramowitz and Stegun, 26.7.5.
+    images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
-    freedom = len(values) - 1
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    return float(t * np.std(values, ddof=1) / math.sqrt(len(values)))
+    precision = network.precision.name
+    path = compiled_netlist_path(table, precision)
+    if not path.exists() or len(images) < 2:
+        return None
+    netlist = read_compiled_netlist(path)
+    expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))
+    if (netlist.provenance.get("rtlil_sha256"), netlist.provenance.get("liberty_sha256")) != expected:
+        return None
+    chosen = np.linspace(0, len(images) - 1, min(IMAGES, len(images))).round().astype(np.int64)
+    return network_power(network, images[chosen.tolist()], netlist, accelerator)

@@ -20,7 +20,7 @@ from fewbits.hardware.activity_kernels import BLOCK_CYCLES, BLOCK_WORDS
 
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.bitexact.operations import Layer
+    from fewbits.bitexact.operations import Convolution, Layer
     from fewbits.formats import Format
     from fewbits.hardware.accelerator import Accelerator
     from fewbits.hardware.rtl.design import NeuronDesign
@@ -76,11 +76,12 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     from fewbits.bitexact.operations import Convolution, Linear
 
     synapses = design.synapses
+    padding: tuple[tuple[int, int], ...] = ()
+    groups = 1
     if isinstance(layer, Convolution):
         groups, padding = layer.groups, layer.padding
         taps = _convolution_taps(layer)
     elif isinstance(layer, Linear):
-        groups, padding = 1, ()
         taps = np.arange(layer.input_shape[0])[None, None, :]
     else:
         raise ModelError(f"layer {layer.name!r}: no operands for a {type(layer).__name__}")
@@ -106,26 +107,30 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     )
 
 
-def _convolution_taps(layer: Any) -> NDArray[np.int64]:
+def _convolution_taps(layer: Convolution) -> NDArray[np.int64]:
     """Places of each synapse in the flattened padded input: (groups, positions, synapses), channels outermost."""
-    kernel, channels = layer.weight.shape[2:], layer.weight.shape[1]
+    kernel, channels = layer.weight.shape[2:], int(layer.weight.shape[1])
     sizes = [size + sum(around) for size, around in zip(layer.input_shape[1:], layer.padding, strict=True)]
-    positions = np.indices(layer.output_shape[1:]).reshape(len(sizes), -1).T * np.array(layer.stride)
-    offsets = np.indices(kernel).reshape(len(sizes), -1).T * np.array(layer.dilation)
-    at = positions[:, None, :] + offsets[None, :, :]
+    positions = _places(layer.output_shape[1:]) * np.array(layer.stride)
+    offsets = _places(kernel) * np.array(layer.dilation)
     strides = np.array([math.prod(sizes[k + 1 :]) for k in range(len(sizes))])
-    within = at @ strides
+    within: NDArray[np.int64] = (positions[:, None, :] + offsets[None, :, :]) @ strides
     plane = math.prod(sizes)
-    channel = np.arange(layer.groups * channels).reshape(layer.groups, 1, channels, 1)
+    channel = np.arange(layer.groups * channels, dtype=np.int64).reshape(layer.groups, 1, channels, 1)
     return (channel * plane + within[None, :, None, :]).reshape(layer.groups, len(positions), -1)
+
+
+def _places(sizes: tuple[int, ...]) -> NDArray[np.int64]:
+    """All index tuples of an array of these sizes, the last index fastest: (places, dimensions)."""
+    return np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1).astype(np.int64)
 
 
 def _codes(number_format: Format, values: Any) -> NDArray[np.int64]:
     """Codes of integers, or of floats, that are values of a format."""
     import torch
 
-    numbers = values.cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-    return number_format.encode(torch.from_numpy(numbers.astype(np.float64)), 0).numpy()
+    numbers = values.cpu() if isinstance(values, torch.Tensor) else torch.tensor(values.astype(np.float64))
+    return number_format.encode(numbers.to(torch.float64), 0).numpy()
 
 
 def _bias_bits(layer: Layer, design: NeuronDesign) -> NDArray[np.uint8]:
@@ -198,9 +203,10 @@ def _outputs(operands: LayerOperands, accelerator: Accelerator, neuron: int) -> 
     for group in range(groups):
         for first in range(0, per_group, accelerator.neurons):
             channel = group * per_group + first + neuron if first + neuron < per_group else idle
-            rows.append(
-                np.stack([np.full(positions, group), np.arange(positions), np.full(positions, channel)], axis=1)
-            )
+            output = np.empty((positions, 3), np.int64)
+            output[:] = group, 0, channel
+            output[:, 1] = np.arange(positions)
+            rows.append(output)
     return np.concatenate(rows)
 
 
