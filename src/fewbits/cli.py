@@ -79,6 +79,8 @@ def run(
         from fewbits.report import group_runs, print_study
 
         print_study(group_runs(outcome.results, outcome.failed))
+        for activity in dict.fromkeys(result.activity for result in outcome.results):
+            typer.echo(f"Power and energy: {activity}.")
         typer.echo(f"For charts and a page: fewbits report {folder}")
     if outcome.failed:
         first = outcome.failed[0]
@@ -146,6 +148,8 @@ def cost(
     for one in costs:
         figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
         typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
+    for activity in dict.fromkeys(one.activity for one in costs):
+        typer.echo(f"Power and energy: {activity}.")
 
 
 @app.command()
@@ -268,12 +272,13 @@ def _run_fields(result: RunResult) -> dict[str, object]:
     names = (
         "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
         "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",
+        "energy_interval_uj", "energy_without_glitches_uj", "off_chip_uj", "activity",
     )  # fmt: skip
     return {name: getattr(result, name) for name in names}
 
 
 def _cost_fields(one: Cost) -> dict[str, object]:
-    names = ("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj")
+    names = ("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity")
     return {name: getattr(one, name) for name in names}
 
 

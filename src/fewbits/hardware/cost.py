@@ -4,9 +4,11 @@ What is counted:
 - Area: `neurons` copies of the synthesized neuron, and the buffers Bin, SB and Bout, of two-port macros: a row is
   written while another is read, or transfers could not overlap with computation as the schedule has it.
 - Dynamic energy: the energy of each component of a neuron for every busy cycle, in all neurons (those without an output
-  to compute are not gated off); in cycles that stall, fill or pool, the registers alone (clock included). Each access
-  to a buffer costs its read or write energy. The comparators and adders of pooling are not characterized: their
-  energy is not in it. Transfers off the chip are given in bits; their energy depends on the memory and is not in it.
+  to compute are not gated off). With the network's own activity (`network_power`) that energy is the layer's, and in
+  cycles that stall, fill or pool the clock alone toggles. Without, it is the table's at a uniform activity; there
+  `registers` include their clock pins, which go on in those cycles, and no clock tree is counted. Each access to a
+  buffer costs its read or write energy. The comparators and adders of pooling are not characterized: their energy is
+  not in it. Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Leakage: of all neurons and buffers, over all cycles.
 - Power: energy of an image divided by its time.
 - Memory: parameters (weights, and biases at the accumulator's width), and the inputs and outputs of the layer that has
@@ -20,9 +22,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fewbits.errors import HardwareError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.layer_power import CLOCK, NetworkPower, half_interval
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import design
 from fewbits.hardware.rtl.latency import pipeline
@@ -37,8 +42,13 @@ if TYPE_CHECKING:
     from fewbits.formats import Precision
 
 BUFFERS = ("bin", "sb", "bout")
-PARTS = (*LOGIC_COMPONENTS, *BUFFERS)
-"""What area and energy are split into."""
+PARTS = (*LOGIC_COMPONENTS, CLOCK, *BUFFERS)
+"""What area and energy are split into. The clock has no area of its own: its pins are the registers', its tree is an
+estimate of energy alone. At a uniform activity its energy is among the registers'."""
+
+DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
+"""Low and high energy of a bit to or from DRAM: 1.3 to 2.6 nJ for 64 bits. Source: M. Horowitz, "Computing's energy
+problem (and what we can do about it)", ISSCC 2014, figure 1.1.9 (45 nm)."""
 
 _CHARACTERIZED_SYNAPSES = 16
 """Synapses of the neuron that technology tables hold (`DatapathCost`)."""
@@ -59,6 +69,8 @@ class LayerCost:
     utilization: float
     energy_uj: float
     traffic_bits: int
+    energy_uj_by_part: dict[str, float]
+    """Dynamic and leakage energy; the keys are PARTS."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,14 @@ class Cost:
     """Between the chip and its memory."""
 
     breakdown: Breakdown
+    activity: str
+    """What the switching activity behind the energy is."""
+
+    energy_interval_uj: float | None = None
+    """Half of the 95 % confidence interval of the energy over images; None at an assumed activity."""
+
+    energy_without_glitches_uj: float | None = None
+    """The energy if each net toggled at most once a cycle; None where glitches are not told apart."""
 
     @property
     def memory_kib(self) -> float:
@@ -115,6 +135,13 @@ class Cost:
         """Mean power while images are computed."""
         return self.energy_uj / self.time_us * 1000
 
+    @property
+    def off_chip_uj(self) -> tuple[float, float]:
+        """Low and high energy of the transfers between the chip and a DRAM; not in `energy_uj`."""
+        low, high = DRAM_PJ_PER_BIT
+        bits = self.traffic_kib * _BITS_PER_KIB
+        return bits * low * 1e-6, bits * high * 1e-6
+
 
 def cost(
     network: Workload | BitExactNetwork | nn.Module | str,
@@ -123,6 +150,7 @@ def cost(
     input_shape: tuple[int, ...] | None = None,
     technology: Technology | Path | str | None = None,
     accelerator: Accelerator | None = None,
+    activity: NetworkPower | None = None,
 ) -> Cost:
     """What a network costs at a precision.
 
@@ -132,8 +160,9 @@ def cost(
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
     accelerator: 16 x 16 with 64 rows at 250 MHz by default; a number of synapses other than 16 is not characterized.
-    Raises HardwareError if the table lacks the precision or the accelerator does not fit it, FormatError for an unknown
-    precision, ModelError for a network that the accelerator does not compute.
+    activity: of the same network's own operands (`network_power`); without, the table's uniform one.
+    Raises HardwareError if the table lacks the precision, the accelerator does not fit it or the activity is another
+    network's, FormatError for an unknown precision, ModelError for a network that the accelerator does not compute.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
@@ -146,7 +175,19 @@ def cost(
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     tile = accelerator or Accelerator()
-    return _cost(workload, parsed, _datapath(table, parsed, tile), table, tile)
+    if activity is not None:
+        _check_activity(activity, workload, parsed)
+    return _cost(workload, parsed, _datapath(table, parsed, tile), table, tile, activity)
+
+
+def _check_activity(activity: NetworkPower, workload: Workload, precision: Precision) -> None:
+    """Raise HardwareError unless the activity is of these layers at this precision."""
+    missing = [layer.name for layer in workload.layers if layer.products and layer.name not in activity.layers]
+    if activity.precision != precision.name or missing:
+        layers = f"; it lacks the layer {missing[0]!r}" if missing else ""
+        raise HardwareError(
+            f"the activity is of a network at {activity.precision!r}, the cost of one at {precision.name!r}{layers}"
+        )
 
 
 @cache
@@ -190,7 +231,7 @@ def _parts(datapath: DatapathCost, widths: Widths, accelerator: Accelerator, tab
         "sb": neurons * accelerator.synapses * widths.weights,
         "bout": neurons * widths.inputs,
     }
-    parts: dict[str, _Part] = {}
+    parts: dict[str, _Part] = {CLOCK: _Part(0.0, 0.0)}
     for name in LOGIC_COMPONENTS:
         one = datapath.components[name]
         parts[name] = _Part(one.area_um2 * neurons, one.leakage_uw * neurons, cycle_pj=one.energy_pj * neurons)
@@ -206,14 +247,20 @@ def _parts(datapath: DatapathCost, widths: Widths, accelerator: Accelerator, tab
 
 
 def _cost(
-    workload: Workload, precision: Precision, datapath: DatapathCost, table: Technology, accelerator: Accelerator
+    workload: Workload,
+    precision: Precision,
+    datapath: DatapathCost,
+    table: Technology,
+    accelerator: Accelerator,
+    activity: NetworkPower | None,
 ) -> Cost:
     """Join schedule, datapath and buffers."""
     plan = schedule(workload, accelerator, pipeline(design(precision, accelerator.synapses), accelerator))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
     parts = _parts(datapath, widths, accelerator, table)
     clock_mhz = min(datapath.clock_mhz, accelerator.clock_mhz)
-    breakdown = _breakdown(plan, parts, widths, clock_mhz)
+    breakdown = _breakdown(plan, parts, widths, clock_mhz, activity)
+    energy_uj = sum(breakdown.energy_uj.values())
     return Cost(
         precision=precision.name,
         technology=table.name,
@@ -223,27 +270,68 @@ def _cost(
         utilization=plan.utilization,
         clock_mhz=clock_mhz,
         area_mm2=sum(breakdown.area_mm2.values()),
-        energy_uj=sum(breakdown.energy_uj.values()),
+        energy_uj=energy_uj,
         traffic_kib=plan.traffic_bits(widths) / _BITS_PER_KIB,
         breakdown=breakdown,
+        activity=activity.basis if activity is not None else uniform_basis(datapath),
+        energy_interval_uj=_interval_uj(plan, activity),
+        energy_without_glitches_uj=_without_glitches_uj(energy_uj, plan, activity),
     )
 
 
-def _breakdown(plan: Schedule, parts: dict[str, _Part], widths: Widths, clock_mhz: float) -> Breakdown:
+def uniform_basis(datapath: DatapathCost) -> str:
+    """What a table's energies rest on, in a sentence."""
+    return (
+        f"uniform switching activity of {datapath.activity:g} toggles a data net and cycle, an assumption; no "
+        "glitches, no clock tree"
+    )
+
+
+def _interval_uj(plan: Schedule, activity: NetworkPower | None) -> float | None:
+    """Half of the confidence interval of all neurons' energy over images."""
+    if activity is None:
+        return None
+    images_pj = sum(
+        _busy(plan, layer) * activity.layers[layer.name].images_pj for layer in plan.layers if layer.products
+    )
+    return half_interval(np.asarray(images_pj)) * 1e-6
+
+
+def _without_glitches_uj(energy_uj: float, plan: Schedule, activity: NetworkPower | None) -> float | None:
+    if activity is None or not activity.glitches:
+        return None
+    saved_pj = sum(
+        _busy(plan, layer) * activity.layers[layer.name].glitches_pj for layer in plan.layers if layer.products
+    )
+    return energy_uj - saved_pj * 1e-6
+
+
+def _busy(plan: Schedule, layer: LayerSchedule) -> int:
+    """Cycles of all neurons in which a layer's products start."""
+    return plan.accelerator.neurons * layer.busy_cycles
+
+
+def _breakdown(
+    plan: Schedule, parts: dict[str, _Part], widths: Widths, clock_mhz: float, activity: NetworkPower | None
+) -> Breakdown:
     """Area and energy by part, energy by layer."""
     leakage_pj = {name: part.leakage_uw / clock_mhz for name, part in parts.items()}  # of a cycle: uW x us = pJ
-    leakage_of_all = sum(leakage_pj.values())
-    dynamic_pj = [_dynamic_pj(layer, parts) for layer in plan.layers]
+    dynamic_pj = [_dynamic_pj(layer, parts, plan, activity) for layer in plan.layers]
+    by_part = [
+        {name: (dynamic[name] + layer.cycles * leakage_pj[name]) * 1e-6 for name in PARTS}
+        for layer, dynamic in zip(plan.layers, dynamic_pj, strict=True)
+    ]
     layers = tuple(
         LayerCost(
             name=layer.name,
             kind=layer.kind,
             cycles=layer.cycles,
             utilization=layer.utilization,
-            energy_uj=(sum(dynamic.values()) + layer.cycles * leakage_of_all) * 1e-6,
+            energy_uj=sum(energies.values()),
             traffic_bits=layer.traffic_bits(widths),
+            energy_uj_by_part=energies,
         )
-        for layer, dynamic in zip(plan.layers, dynamic_pj, strict=True)
+        for layer, energies in zip(plan.layers, by_part, strict=True)
     )
     return Breakdown(
         area_mm2={name: parts[name].area_um2 * 1e-6 for name in PARTS},
@@ -253,11 +341,21 @@ def _breakdown(plan: Schedule, parts: dict[str, _Part], widths: Widths, clock_mh
     )
 
 
-def _dynamic_pj(layer: LayerSchedule, parts: dict[str, _Part]) -> dict[str, float]:
+def _dynamic_pj(
+    layer: LayerSchedule, parts: dict[str, _Part], plan: Schedule, activity: NetworkPower | None
+) -> dict[str, float]:
     """What one layer switches, by part."""
     multiplying = 0 if layer.products == 0 else layer.busy_cycles
-    energy = {name: multiplying * parts[name].cycle_pj for name in LOGIC_COMPONENTS}
-    energy["registers"] = layer.cycles * parts["registers"].cycle_pj
+    if activity is None:
+        energy = {name: multiplying * parts[name].cycle_pj for name in LOGIC_COMPONENTS}
+        energy["registers"] = layer.cycles * parts["registers"].cycle_pj
+        energy[CLOCK] = 0.0
+    else:
+        neurons = plan.accelerator.neurons
+        idle_pj = neurons * (layer.cycles - multiplying) * activity.idle_clock_pj
+        own = activity.layers[layer.name].energy_pj if multiplying else {}
+        energy = {name: neurons * multiplying * own.get(name, 0.0) for name in (*LOGIC_COMPONENTS, CLOCK)}
+        energy[CLOCK] += idle_pj
     accesses = {
         "bin": (layer.bin_reads, layer.bin_writes),
         "sb": (layer.sb_reads, layer.sb_writes),

@@ -1,6 +1,6 @@
-"""Power of a mapped netlist from toggles of its nets: internal and switching energy per cycle, and leakage.
+"""Power of a mapped netlist from its nets' activity: internal and switching energy per cycle, and leakage.
 
-Toggles are an array, one number a net, so a uniform assumption and counts from real operands go the same way.
+Activity is an array, one number a net, so a uniform assumption and counts from real operands go the same way.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.boolean import boolean_difference, probability, truth_table, variables
-from fewbits.hardware.liberty import Cell, InternalPower, Table
-from fewbits.hardware.netlist import CONSTANT_ONE, CONSTANT_ZERO, CellGroup, Netlist
-from fewbits.hardware.timing import FALL, RISE, TableBank
+from fewbits.hardware.boolean import probability
+from fewbits.hardware.energy_model import CellBlock, Condition, EnergyModel
+from fewbits.hardware.energy_tables import energy_model
+from fewbits.hardware.netlist import CONSTANT_ONE, CONSTANT_ZERO, Netlist
+
+CLOCK_TOGGLES = 2.0
+"""Of a clock net in a cycle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +47,16 @@ class Power:
     leakage_uw: NDArray[np.float64]
     """Shape (cells,)."""
 
+    clock_pj: NDArray[np.float64]
+    """The part of `internal_pj` that a clock's toggles take at a flip-flop's clock pin, shape (cells,)."""
+
     @property
     def dynamic_pj(self) -> NDArray[np.float64]:
         """Internal and switching energy of each cell."""
         return self.internal_pj + self.switching_pj
 
 
-def uniform_activity(netlist: Netlist, toggles_per_cycle: float) -> Activity:
+def uniform_activity(netlist: Netlist | EnergyModel, toggles_per_cycle: float) -> Activity:
     """The same toggles on every net, each net one half of the time; clock nets toggle twice, constants never.
 
     Raises HardwareError unless 0 <= toggles_per_cycle <= 2.
@@ -59,7 +65,7 @@ def uniform_activity(netlist: Netlist, toggles_per_cycle: float) -> Activity:
         raise HardwareError(f"toggles per net and cycle must be in 0 to 2, not {toggles_per_cycle!r}")
     toggles = np.full(netlist.net_count, toggles_per_cycle)
     duty = np.full(netlist.net_count, 0.5)
-    toggles[netlist.clock_nets] = 2.0
+    toggles[netlist.clock_nets] = CLOCK_TOGGLES
     for net, level in ((CONSTANT_ZERO, 0.0), (CONSTANT_ONE, 1.0)):
         toggles[net], duty[net] = 0.0, level
     return Activity(toggles, duty)
@@ -68,246 +74,174 @@ def uniform_activity(netlist: Netlist, toggles_per_cycle: float) -> Activity:
 def estimate(
     netlist: Netlist, activity: Activity, slews_ns: NDArray[np.float64], loads_pf: NDArray[np.float64]
 ) -> Power:
+    """Energy per cycle and leakage of every cell of a netlist; see `energy_model` and `power_of`."""
+    return power_of(energy_model(netlist, slews_ns, loads_pf), activity)
+
+
+def power_of(model: EnergyModel, activity: Activity) -> Power:
     """Energy per cycle and leakage of every cell.
 
-    slews_ns, loads_pf: of each net for a fall and a rise, shape (net_count, 2), as `timing.analyze` and
-    `Netlist.loads_pf` give them.
-
-    A toggle of a cell's output costs the mean of its rise and fall energy, weighted over the inputs that may have
-    caused it: input i with weight toggles_i x P(df/dx_i) (F. Najm, "Transition density", DAC 1991), split over the
-    states in `when`. Energy without a related pin is spent at the toggles of that pin itself, also by `when`. A group
-    without `when` is for the states that the others of its pins leave, and, for an input of a gate, only for those in
-    which no output follows the input: where one does, the output's own groups hold the energy already.
+    A toggle of an output costs the mean of its events' energies, weighted by how often each may have caused it: the
+    event's pin's toggles times the probability of its states, in which df/dx holds (F. Najm, "Transition density",
+    DAC 1991). Energy without an output that follows is spent at its pin's toggles, in its states.
     Pins are taken as independent, but for a flip-flop's data and state, which differ at a clock edge as often as the
-    state toggles. Leakage is the mean over the states in `leakage_power`, weighted by their probability; a cell
-    without them has its `cell_leakage_power`, and one with neither raises HardwareError.
+    state toggles. Leakage is the mean over the states that have their own figure, weighted by their probability.
     """
-    cells = len(netlist.cell_names)
-    internal, switching, leakage = np.zeros(cells), np.zeros(cells), np.zeros(cells)
-    volts = netlist.library.voltage_v
-    net_energy = 0.5 * loads_pf.mean(axis=1) * volts**2 * activity.toggles
-    driven = np.zeros(netlist.net_count, dtype=bool)
-    for group in netlist.groups:
-        states = _States(group, activity)
-        leakage[group.cells] = _leakage(group.cell, states, netlist)
-        for output in group.cell.outputs:
-            nets = group.pin(output)
-            open_pin = nets < 0
-            driven[nets[~open_pin]] = True
-            switching[group.cells] += np.where(open_pin, 0.0, net_energy[nets])
-            internal[group.cells] += np.where(
-                open_pin, 0.0, _output_energy(group, output, states, activity, slews_ns, loads_pf)
-            )
-        for pin in group.cell.inputs:
-            internal[group.cells] += _input_energy(group, pin, states, activity, slews_ns)
-    return Power(internal, switching, np.where(driven, 0.0, net_energy), leakage)
+    internal, switching, leakage, clock = (np.zeros(model.cell_count) for _ in range(4))
+    net_energy = model.net_pj * activity.toggles
+    for block in model.blocks:
+        states = _States(block, activity)
+        leakage[block.cells] = _leakage(states)
+        of_pins, of_clock = _pin_energy(model, states)
+        clock[block.cells] = of_clock
+        internal[block.cells] = _output_energy(states) + of_pins
+        switching[block.cells] = _driven(block, net_energy)
+    return Power(internal, switching, np.where(model.driven, 0.0, net_energy), leakage, clock)
 
 
-@dataclass(frozen=True, eq=False)
-class _Condition:
-    """A set of states of some pins: a truth table over their names."""
+def toggle_costs(
+    model: EnergyModel, activity: Activity, components: NDArray[np.uint8], clock: int
+) -> NDArray[np.float64]:
+    """What one more toggle of each net costs by component, pJ, shares of states and arcs staying as they are.
 
-    names: tuple[str, ...]
-    table: NDArray[np.bool_]
+    components: of each cell, 0 to clock - 1; nets of ports go to the last one, those of the clock to number `clock`.
+    Result: shape (net_count, clock + 1); with the activity's toggles it sums to the dynamic energy of `power_of`.
+    """
+    costs = np.zeros((model.net_count, clock + 1))
+    owner = np.full(model.net_count, clock - 1)
+    for block in model.blocks:
+        for function in block.kind.functions:
+            nets = block.nets[:, function.output]
+            owner[nets[nets >= 0]] = components[block.cells[nets >= 0]]
+        states = _States(block, activity)
+        for output in _outputs_with_events(block):
+            _add(costs, block.nets[:, output], components[block.cells], toggle_energy(states, output))
+        for number, event in enumerate(block.kind.events):
+            if event.output is None:
+                energy = states.block.energies_pj[:, number] * states.probability(event.condition)
+                _add(costs, block.nets[:, event.pin], components[block.cells], energy)
+    costs[np.arange(model.net_count), owner] += model.net_pj
+    costs[model.clock_nets, clock] = costs[model.clock_nets].sum(axis=1)
+    costs[model.clock_nets, :clock] = 0.0
+    return costs
 
-    def over(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
-        """The same over a larger list of names."""
-        rows: NDArray[np.int64] = np.arange(2 ** len(names), dtype=np.int64)
-        own = np.zeros_like(rows)
-        for k, name in enumerate(self.names):
-            own |= (rows >> names.index(name) & 1) << k
-        return self.table[own]
+
+def _add(
+    costs: NDArray[np.float64], nets: NDArray[np.int64], components: NDArray[np.uint8], energy: NDArray[np.float64]
+) -> None:
+    held = nets >= 0
+    np.add.at(costs, (nets[held], components[held]), energy[held])
+
+
+def _outputs_with_events(block: CellBlock) -> list[int]:
+    return sorted({event.output for event in block.kind.events if event.output is not None})
 
 
 class _States:
-    """Probabilities of a group's pin states, one row an instance."""
+    """Probabilities of a block's pin states, one row an instance."""
 
-    def __init__(self, group: CellGroup, activity: Activity) -> None:
-        self._group = group
+    def __init__(self, block: CellBlock, activity: Activity) -> None:
+        self.block = block
         self._activity = activity
-        self._cell = group.cell
-        self._stored = _stored_functions(group.cell)
-
-    def probability(self, expression: str) -> NDArray[np.float64]:
-        """Probability that an expression over the cell's pins is true, shape (n,)."""
-        return self.share(expression, (), None)
-
-    def share(
-        self,
-        when: str | None,
-        others: tuple[str, ...],
-        within: _Condition | None,
-        unless: tuple[_Condition, ...] = (),
-    ) -> NDArray[np.float64]:
-        """Probability of the states that one group of several stands for, shape (n,).
-
-        when: its condition; None for the states in which none of `others` holds. within: only of these states.
-        unless: but not of these.
-        """
-        held = [when] if when else list(others)
-        conditions = [_Condition(variables(text), truth_table(text, variables(text))) for text in held]
-        parts = [*conditions, *([within] if within else []), *unless]
-        names = tuple(dict.fromkeys(name for part in parts for name in part.names))
-        table = np.full(2 ** len(names), bool(when))
-        for condition in conditions:
-            table = table & condition.over(names) if when else table | condition.over(names)
-        table = table if when else ~table
-        if within is not None:
-            table = table & within.over(names)
-        for condition in unless:
-            table = table & ~condition.over(names)
-        duties = np.stack([self._duty(name) for name in names], axis=1) if names else np.zeros((len(self), 0))
-        return self._joint(names, table, duties)
 
     def __len__(self) -> int:
-        return len(self._group.cells)
+        return len(self.block.cells)
 
-    def _duty(self, name: str) -> NDArray[np.float64]:
-        if name not in self._cell.pins:
-            raise HardwareError(f"{self._cell.name}: an expression names {name!r}, which is no pin of it")
-        nets = self._group.pin(name)
+    def toggles(self, pin: int) -> NDArray[np.float64]:
+        """Toggles per cycle at a pin, 0 where it is open; shape (n,)."""
+        nets = self.block.nets[:, pin]
+        return np.where(nets >= 0, self._activity.toggles[nets], 0.0)
+
+    def probability(self, condition: Condition) -> NDArray[np.float64]:
+        """Probability that a condition holds, shape (n,)."""
+        duties = [self._duty(pin) for pin in condition.pins]
+        stacked = np.stack(duties, axis=1) if duties else np.zeros((len(self), 0))
+        pair = self._data_and_state(condition)
+        if pair is None:
+            return probability(condition.rows, stacked)
+        return self._correlated(condition, stacked, *pair)
+
+    def _duty(self, pin: int) -> NDArray[np.float64]:
+        nets = self.block.nets[:, pin]
         return np.where(nets >= 0, self._activity.duty[nets], 0.5)
 
-    def _joint(
-        self, names: tuple[str, ...], table: NDArray[np.bool_], duties: NDArray[np.float64]
+    def _data_and_state(self, condition: Condition) -> tuple[int, int, bool] | None:
+        """Positions in the condition of the data pin and of an output with the state; whether that one is inverted."""
+        if self.block.kind.data_and_states is None:
+            return None
+        data, shown = self.block.kind.data_and_states
+        states = [(pin, inverted) for pin, inverted in shown if pin in condition.pins]
+        if data not in condition.pins or not states:
+            return None
+        pin, inverted = min(states, key=lambda state: condition.pins.index(state[0]))
+        return condition.pins.index(data), condition.pins.index(pin), inverted
+
+    def _correlated(
+        self, condition: Condition, duties: NDArray[np.float64], data: int, state: int, inverted: bool
     ) -> NDArray[np.float64]:
-        """Probability with data and state of a flip-flop correlated, all else independent."""
-        pair = _data_and_state(self._cell, self._stored, names)
-        if pair is None:
-            return probability(table, duties)
-        data, state, inverted = pair
-        differ = self._differ(names[state], duties[:, state])
+        """Data and state of a flip-flop differ as often as the state toggles, as far as its duty allows so many."""
+        duty = duties[:, state]
+        differ = np.minimum(self.toggles(condition.pins[state]), 2 * np.minimum(duty, 1.0 - duty))
         total = np.zeros(len(self))
-        rows = np.arange(len(table))
+        rows = np.arange(1 << len(condition.pins))
         for d in (0, 1):
             for q in (0, 1):
                 held = (rows >> data & 1 == d) & (rows >> state & 1 == q)
                 fixed = duties.copy()
                 fixed[:, data], fixed[:, state] = d, q
                 stored = 1 - q if inverted else q
-                one = 1.0 - duties[:, state] if inverted else duties[:, state]
+                one = 1.0 - duty if inverted else duty
                 share = differ / 2 if d != stored else (one if stored else 1.0 - one) - differ / 2
-                total += share * probability(table & held, fixed)
+                total += share * probability(condition.rows & held, fixed)
         return total
 
-    def _differ(self, state: str, duty: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How often data and state differ: the state's toggles, as far as its duty allows so many."""
-        nets = self._group.pin(state)
-        toggles = np.where(nets >= 0, self._activity.toggles[nets], 0.0)
-        return np.minimum(toggles, 2 * np.minimum(duty, 1.0 - duty))
 
-
-def _stored_functions(cell: Cell) -> dict[str, bool]:
-    """Output pins that show a flip-flop's state, and whether inverted."""
-    if cell.flip_flop is None:
-        return {}
-    shown = {cell.flip_flop.state: False, cell.flip_flop.inverted_state: True}
-    functions = {name: (cell.pins[name].function or "").strip("() ") for name in cell.outputs}
-    return {name: shown[function] for name, function in functions.items() if function in shown}
-
-
-def _data_and_state(cell: Cell, stored: dict[str, bool], names: tuple[str, ...]) -> tuple[int, int, bool] | None:
-    """Positions in `names` of the data pin and of an output with the state, and whether that one is inverted."""
-    states = [name for name in names if name in stored]
-    if cell.flip_flop is None or cell.flip_flop.next_state not in names or not states:
-        return None
-    return names.index(cell.flip_flop.next_state), names.index(states[0]), stored[states[0]]
-
-
-def _leakage(cell: Cell, states: _States, netlist: Netlist) -> NDArray[np.float64]:
+def _leakage(states: _States) -> NDArray[np.float64]:
     """Leakage of each instance, uW."""
+    kind = states.block.kind
     total, covered = np.zeros(len(states)), np.zeros(len(states))
-    for when, microwatts in cell.leakage_states:
-        share = states.probability(when)
+    for condition, microwatts in kind.leakage_states:
+        share = states.probability(condition)
         total += share * microwatts
         covered += share
-    if cell.leakage_uw is None and not covered.all():
-        raise HardwareError(f"{netlist.library.path}: {cell.name} has neither cell_leakage_power nor leakage_power")
-    return np.where(covered > 0, total / np.where(covered > 0, covered, 1.0), cell.leakage_uw or 0.0)
+    return np.where(covered > 0, total / np.where(covered > 0, covered, 1.0), kind.leakage_uw)
 
 
-def _output_energy(
-    group: CellGroup,
-    output: str,
-    states: _States,
-    activity: Activity,
-    slews_ns: NDArray[np.float64],
-    loads_pf: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Energy per cycle of one output's toggles, shape (n,)."""
-    powers = [p for p in group.cell.powers if p.pin == output and p.related_pin in group.cell.pins]
+def _output_energy(states: _States) -> NDArray[np.float64]:
+    """Energy per cycle of all outputs' toggles, shape (n,)."""
+    total = np.zeros(len(states))
+    for output in _outputs_with_events(states.block):
+        total += toggle_energy(states, output) * states.toggles(output)
+    return total
+
+
+def toggle_energy(states: _States, output: int) -> NDArray[np.float64]:
+    """Energy of one toggle of an output, shape (n,): the weighted mean of its events'."""
     energy, weights = np.zeros(len(states)), np.zeros(len(states))
-    nets = np.maximum(group.pin(output), 0)
-    for power in powers:
-        source = group.pin(power.related_pin or "")
-        others = tuple(p.when for p in powers if p.related_pin == power.related_pin and p.when)
-        caused = _caused(group.cell, output, power.related_pin or "")
-        weight = states.share(power.when, others, caused) * np.where(source >= 0, activity.toggles[source], 0.0)
-        weights += weight
-        slews = slews_ns[np.maximum(source, 0)]
-        energy += weight * _mean_energy(power, slews, loads_pf[nets], _senses(group.cell, output, power.related_pin))
-    mean = energy / np.where(weights > 0, weights, 1.0)
-    return mean * activity.toggles[nets]
+    for number, event in enumerate(states.block.kind.events):
+        if event.output == output:
+            weight = states.probability(event.condition) * states.toggles(event.pin)
+            weights += weight
+            energy += weight * states.block.energies_pj[:, number]
+    return energy / np.where(weights > 0, weights, 1.0)
 
 
-def _caused(cell: Cell, output: str, pin: str) -> _Condition | None:
-    """Where a gate's output depends on one of its inputs: df/dx. None for flip-flops and outputs without function."""
-    function = cell.pins[output].function
-    names = variables(function or "")
-    if cell.flip_flop is not None or pin not in names:
-        return None
-    return _Condition(names, boolean_difference(truth_table(function or "", names), names.index(pin)))
+def _pin_energy(model: EnergyModel, states: _States) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energy per cycle of pins' own toggles, and the part of it that is the clock's; shape (n,) each."""
+    total, clock = np.zeros(len(states)), np.zeros(len(states))
+    for number, event in enumerate(states.block.kind.events):
+        if event.output is None:
+            share = states.probability(event.condition)
+            energy = states.block.energies_pj[:, number] * share * states.toggles(event.pin)
+            total += energy
+            clock += np.where(np.isin(states.block.nets[:, event.pin], model.clock_nets), energy, 0.0)
+    return total, clock
 
 
-def _senses(cell: Cell, output: str, related: str | None) -> tuple[tuple[int, int], ...]:
-    """(edge of the input, edge of the output) of an arc; both where the file does not say."""
-    for arc in cell.arcs:
-        if arc.pin == output and arc.related_pin == related:
-            if arc.kind in ("rising_edge", "falling_edge"):
-                edge = RISE if arc.kind == "rising_edge" else FALL
-                return ((edge, FALL), (edge, RISE))
-            if arc.sense == "positive_unate":
-                return ((FALL, FALL), (RISE, RISE))
-            if arc.sense == "negative_unate":
-                return ((RISE, FALL), (FALL, RISE))
-    return ((FALL, FALL), (RISE, FALL), (FALL, RISE), (RISE, RISE))
-
-
-def _mean_energy(
-    power: InternalPower,
-    slews: NDArray[np.float64],
-    loads: NDArray[np.float64],
-    edges: tuple[tuple[int, int], ...],
-) -> NDArray[np.float64]:
-    """Mean of the rise and fall tables at each instance's transition and load."""
-    tables = {FALL: power.fall, RISE: power.rise}
-    values = [
-        _lookup(table, slews[:, before], loads[:, after])
-        for before, after in edges
-        if (table := tables[after]) is not None
-    ]
-    return np.mean(values, axis=0) if values else np.zeros(len(slews))
-
-
-def _lookup(table: Table, slews: NDArray[np.float64], loads: NDArray[np.float64]) -> NDArray[np.float64]:
-    return TableBank([table]).at(np.zeros(len(slews), dtype=np.int64), slews, loads)
-
-
-def _input_energy(
-    group: CellGroup, pin: str, states: _States, activity: Activity, slews_ns: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Energy per cycle spent at the toggles of one input pin itself, shape (n,).
-
-    A group without `when` that stands for the states left over: see `estimate`.
-    """
-    powers = [p for p in group.cell.powers if p.pin == pin and p.related_pin is None]
-    whens = tuple(p.when for p in powers if p.when)
-    followed = [c for output in group.cell.outputs if (c := _caused(group.cell, output, pin)) is not None]
-    nets = group.pin(pin)
-    connected = np.maximum(nets, 0)
-    energy = np.zeros(len(states))
-    for power in powers:
-        unless = () if power.when else tuple(followed)
-        each = _mean_energy(power, slews_ns[connected], np.zeros((len(states), 2)), ((FALL, FALL), (RISE, RISE)))
-        energy += each * states.share(power.when, whens, None, unless)
-    return np.where(nets >= 0, energy * activity.toggles[connected], 0.0)
+def _driven(block: CellBlock, net_energy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Energy on the nets that each instance drives, shape (n,)."""
+    total = np.zeros(len(block.cells))
+    for function in block.kind.functions:
+        nets = block.nets[:, function.output]
+        total += np.where(nets >= 0, net_energy[nets], 0.0)
+    return total

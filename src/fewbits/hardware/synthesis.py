@@ -115,7 +115,7 @@ def unused_cells(library: Library) -> list[str]:
     A delay cell is told by being dominated: another buffer is no larger, and faster at a light and at a heavy load.
     """
     marked = [cell.name for cell in library.cells.values() if cell.dont_use or cell.is_latch]
-    found = _buffers(library)
+    found = plain_buffers(library)
     heavy = min((float(_rise_delay(cell).columns[-1]) for cell in found), default=0.0)
     buffers = [(cell, (_rise_delay(cell).at(0.0, 0.0), _rise_delay(cell).at(0.0, heavy))) for cell in found]
     delay_cells = [
@@ -126,7 +126,8 @@ def unused_cells(library: Library) -> list[str]:
     return marked + delay_cells
 
 
-def _buffers(library: Library) -> list[Cell]:
+def plain_buffers(library: Library) -> list[Cell]:
+    """Cells whose one output is their one input, delay cells among them."""
     return [
         cell
         for cell in library.cells.values()
@@ -146,7 +147,9 @@ def _rise_delay(cell: Cell) -> Table:
 def _drive(library: Library) -> str:
     """ABC's constraints: a module's inputs come from the second smallest buffer, its outputs drive four of them."""
     unused = set(unused_cells(library))
-    buffers = sorted((cell for cell in _buffers(library) if cell.name not in unused), key=lambda cell: cell.area_um2)
+    buffers = sorted(
+        (cell for cell in plain_buffers(library) if cell.name not in unused), key=lambda cell: cell.area_um2
+    )
     if not buffers:
         raise HardwareError(f"{library.path}: the library has no buffer: synthesis needs one")
     driver = buffers[min(1, len(buffers) - 1)]

@@ -24,9 +24,9 @@ MEMORY = (
 )
 ENERGY = (
     "What is switched for one image, from the schedule's cycles and buffer accesses, and leakage over its time. Logic: "
-    "internal and switching energy at one switching activity for all nets, an assumption (see `activity` under "
-    "Technology). Not in it: glitches, the clock tree, pooling's comparators and adders, memory off the chip. Power is "
-    "energy over time.",
+    "internal and switching energy at the switching activity told below for each precision; unit delays pass on pulses "
+    "that real gates filter, so that glitches are an upper estimate. Not in it: pooling's comparators and adders, "
+    "memory off the chip. Power is energy over time.",
 )
 
 
@@ -57,7 +57,7 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
         ("Memory", MEMORY),
         ("Area", _area(Accelerator(**record.definition.get("accelerator", {})))),
         ("Cycles", ("From the schedule of the layers on the tile, for one image.", _clocks(runs))),
-        ("Energy and power", ENERGY),
+        ("Energy and power", (*ENERGY, *_activities(runs), _off_chip(runs))),
         ("Technology", _lines(named)),
         ("Data", tuple(_data_line(name, about) for name, about in record.data.items())),
         ("Training", _training(runs)),
@@ -92,6 +92,30 @@ def _clocks(runs: Sequence[RunResult]) -> str:
     if len(set(clocks.values())) == 1:
         return f"Clock: {next(iter(clocks.values())):g} MHz at every precision."
     return "Clock: " + ", ".join(f"{name} {clock:g} MHz" for name, clock in clocks.items()) + "."
+
+
+def _activities(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """The activity of each run, with what is known of its spread; equal ones once."""
+    return tuple(dict.fromkeys(f"{run.model}, {run.precision}, seed {run.seed}: {_activity(run)}." for run in runs))
+
+
+def _activity(run: RunResult) -> str:
+    if run.energy_interval_uj is None:
+        return run.activity
+    without = run.energy_without_glitches_uj
+    glitches = f"; without glitches {without:.4g} µJ" if without is not None else ""
+    return f"{run.activity}; {run.energy_uj:.4g} ± {run.energy_interval_uj:.2g} µJ (95 % over images){glitches}"
+
+
+def _off_chip(runs: Sequence[RunResult]) -> str:
+    named = dict.fromkeys(
+        f"{run.model} {run.precision} {run.off_chip_uj[0]:.3g} to {run.off_chip_uj[1]:.3g}" for run in runs
+    )
+    return (
+        "Apart from that, transfers to and from a DRAM at 20 to 41 pJ a bit (M. Horowitz, ISSCC 2014), µJ an image: "
+        + "; ".join(named)
+        + "."
+    )
 
 
 def _training(runs: Sequence[RunResult]) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from fewbits import data, models
-from fewbits.bitexact import lower
+from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.data import Dataset
 from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, load_technology
+from fewbits.hardware.network_power import power_from_operands
 from fewbits.quantize import QuantizedModel, quantize
 from fewbits.study.digest import data_sha256
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
@@ -41,6 +42,8 @@ class Workshop:
     folder: Path
     progress: Callable[[Progress], None] = _ignore
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
+    _baselines: dict[str, float] = field(default_factory=dict[str, float])
+    """Energy of an image at float32, uJ, by the key of the float network."""
 
     def train_float(self, training: Training) -> TrainingOutcome:
         """See that a float network is trained and kept, from its last checkpoint if there is one."""
@@ -63,7 +66,7 @@ class Workshop:
         predictions = network.predict(images)
         right = int((predictions == dataset.test.labels).sum())
         technology = load_technology(run.technology)
-        figures = cost(network, technology=technology, accelerator=run.accelerator)
+        figures = _cost(network, images, technology, run)
         return RunResult(
             key=run.key,
             model=run.training.model,
@@ -85,17 +88,37 @@ class Workshop:
             clock_mhz=figures.clock_mhz,
             cycles=figures.cycles,
             energy_uj=figures.energy_uj,
-            energy_saving_percent=_saving_percent(figures, base, images, technology, run),
+            energy_saving_percent=self._saving_percent(figures, base, images, technology, run),
             area_mm2_by_component=figures.breakdown.area_mm2,
             energy_uj_by_component=figures.breakdown.energy_uj,
             leakage_uj_by_component=figures.breakdown.leakage_uj,
             energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
+            energy_uj_by_layer_and_component={
+                layer.name: layer.energy_uj_by_part for layer in figures.breakdown.layers
+            },
+            activity=figures.activity,
+            energy_interval_uj=figures.energy_interval_uj,
+            energy_without_glitches_uj=figures.energy_without_glitches_uj,
+            off_chip_uj=figures.off_chip_uj,
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             technology=figures.technology,
             wall_time_s=time.perf_counter() - start,
             notices=outcome.notices,
             versions=versions(),
         )
+
+    def _saving_percent(
+        self, figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
+    ) -> float | None:
+        """Energy saved against the same network at float32, costed alike."""
+        if _BASELINE not in technology.datapaths:
+            return None
+        if run.training.precision == _BASELINE:
+            self._baselines[run.float_training.key] = figures.energy_uj
+        if run.float_training.key not in self._baselines:
+            network = lower(quantize(base, _BASELINE).eval(), images[:1])
+            self._baselines[run.float_training.key] = _cost(network, images, technology, run).energy_uj
+        return 100 * (1 - figures.energy_uj / self._baselines[run.float_training.key])
 
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
@@ -175,12 +198,7 @@ class Workshop:
         return self.folder / CHECKPOINTS / training.stem
 
 
-def _saving_percent(
-    figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
-) -> float | None:
-    """Energy saved against the same network at float32."""
-    if _BASELINE not in technology.datapaths:
-        return None
-    shape = tuple(images.shape[1:])
-    baseline = cost(base, _BASELINE, input_shape=shape, technology=technology, accelerator=run.accelerator)
-    return 100 * (1 - figures.energy_uj / baseline.energy_uj)
+def _cost(network: BitExactNetwork, images: torch.Tensor, technology: Technology, run: Run) -> Cost:
+    """The cost with the activity of the network's own operands, where the technology has a compiled netlist."""
+    activity = power_from_operands(network, images, technology, run.technology, run.accelerator)
+    return cost(network, technology=technology, accelerator=run.accelerator, activity=activity)

@@ -75,6 +75,21 @@ class RunResult:
     """Spent on this run, training included unless it was done before. Of this, `notices` and `versions` apart, equal
     runs have equal fields."""
 
+    activity: str = ""
+    """What the switching activity behind power and energy is."""
+
+    energy_interval_uj: float | None = None
+    """Half of the energy's 95 % confidence interval over the images of its activity; None if that is assumed."""
+
+    energy_without_glitches_uj: float | None = None
+    """The energy if each net toggled at most once a cycle; None if the activity is assumed."""
+
+    off_chip_uj: tuple[float, float] = (0.0, 0.0)
+    """Low and high energy of the transfers to and from a DRAM, which `energy_uj` does not hold."""
+
+    energy_uj_by_layer_and_component: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+    """The energy of each layer split into components."""
+
     notices: tuple[str, ...] = ()
     """What happened on the way, such as a damaged checkpoint that was not used."""
 

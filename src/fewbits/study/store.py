@@ -16,7 +16,7 @@ from fewbits.study.result import FailedRun, RunResult, StudyRecord
 
 FILE_NAME = "study.sqlite"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Kept in the file's user_version; goes up with each change of the tables or of RunResult's fields."""
 
 _APPLICATION_ID = int.from_bytes(b"fbit", "big")
@@ -216,7 +216,7 @@ def _result(values: dict[str, Any], path: Path) -> RunResult:
     """The result from its JSON object, whose lists were tuples."""
     if set(values) != {one.name for one in fields(RunResult)}:
         raise _damaged(path)
-    values.update({name: tuple(values[name]) for name in ("skipped", "notices")})
+    values.update({name: tuple(values[name]) for name in ("skipped", "notices", "off_chip_uj")})
     return RunResult(**values)
 
 

@@ -1,0 +1,29 @@
+"""A small neuron, mapped to the real library where it is at hand, and its Icarus simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
+from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.netlist import Netlist
+from fewbits.hardware.synthesis import synthesize, top_module
+from fewbits.hardware.timing import Conditions, Timing, analyze
+
+
+@pytest.fixture(scope="session")
+def library(pdk: Path) -> Library:
+    return read_library(pdk / "sg13g2_stdcell_typ_1p20V_25C.lib")
+
+
+@pytest.fixture(scope="session")
+def netlist(library: Library) -> Netlist:
+    rtlil = build_neuron("fixed4").rtlil
+    return synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil), mapping="fast").netlist
+
+
+@pytest.fixture(scope="session")
+def timing(netlist: Netlist, library: Library) -> Timing:
+    return analyze(netlist, Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load))
