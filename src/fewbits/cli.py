@@ -166,12 +166,13 @@ def characterize(
     out: Annotated[Path, typer.Option(help="The technology table to write.")],
     sram: Annotated[Path | None, typer.Option(help="Folder of SRAM macros' liberty files.")] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Repeat for several; the study's seven if none.")] = None,
+    node: Annotated[float | None, typer.Option(help="Process node in nm, so that costs can be scaled.")] = None,
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterize import characterize as make_table
 
-    make_table(liberty, sram, precision or STUDY_PRECISIONS, out, progress=_progress_line)
+    make_table(liberty, sram, precision or STUDY_PRECISIONS, out, progress=_progress_line, node_nm=node)
     typer.echo(str(out))
 
 
