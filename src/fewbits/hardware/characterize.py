@@ -18,6 +18,7 @@ from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.power import Power, estimate, uniform_activity
 from fewbits.hardware.sram_macros import read_macros
+from fewbits.hardware.sram_rule import describe
 from fewbits.hardware.synthesis import Progress, synthesize, top_module
 from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology, load_technology
 from fewbits.hardware.timing import Conditions, Timing, analyze, launch_overhead_ns
@@ -83,10 +84,10 @@ def characterize(
     neurons = [build_neuron(name) for name in precisions]
     completed = complete(read_library(liberty))
     library = completed.library
-    notes = [*completed.notes, *([] if sram else [NO_MACROS])]
+    macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    notes = [*completed.notes, describe(macros) if macros else NO_MACROS]
     for note in notes:
         say(f"{library.name}: {note}")
-    macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     target_mhz = Accelerator().clock_mhz
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
@@ -121,8 +122,7 @@ def characterize(
 
 def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
-    described = {"notes": "; ".join(notes)} if notes else {}
-    return described | ({"node_nm": f"{node_nm:g}"} if node_nm is not None else {})
+    return {"notes": "; ".join(notes)} | ({"node_nm": f"{node_nm:g}"} if node_nm is not None else {})
 
 
 def build_neuron(precision: str) -> Neuron:
