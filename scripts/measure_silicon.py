@@ -1,8 +1,8 @@
 """Measures what docs/silicon.md explains itself with, on the real libraries: `measure_silicon.py LIBERTY OUT.json`.
 
 Three experiments, none of which changes a default of the package: neurons whose products are cut to fewer bits, a
-buffer row made of flip-flops instead of SRAM, and the longest path against OpenSTA's on the same netlist. It takes about
-an hour on one core, and goes on where it was stopped. `python -m fewbits.report.silicon` renders what it wrote.
+memory made of flip-flops instead of SRAM, and the longest path against OpenSTA's on the same netlist. It takes
+about half an hour on one core and goes on where it was stopped; `python -m fewbits.report.silicon` renders the result.
 """
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
@@ -32,6 +32,7 @@ from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, Neur
 from fewbits.hardware.liberty import Library, read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist, to_verilog
+from fewbits.hardware.power import estimate, uniform_activity
 from fewbits.hardware.rtl import neuron as rtl_neuron
 from fewbits.hardware.rtl.bit_heap import BitHeap, shared
 from fewbits.hardware.rtl.design import NeuronDesign, design
@@ -176,14 +177,22 @@ def measure_cuts(library: Library, done: dict[str, Any]) -> Iterator[None]:
 
 
 def measure_registers(library: Library, done: dict[str, Any]) -> Iterator[None]:
-    """Area of a memory of 64 rows of flip-flops, for one bit."""
-    if "registers" not in done:
+    """A memory of flip-flops: area, leakage, and the energy of a clock cycle in which no data change."""
+    if "clock_energy_pj" not in done.get("registers", {}):
         rows, bits = Accelerator().buffer_rows, 32
         rtlil = rtl_neuron._module(RegisterFile(rows, bits), "registers")
         netlist = synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil)).netlist
         area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
-        path = analyze(netlist, Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)).longest_path_ns
-        done["registers"] = {"rows": rows, "bits": bits, "area_um2": round(area, 1), "longest_path_ns": round(path, 4)}
+        timing = analyze(netlist, Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load))
+        idle = estimate(netlist, uniform_activity(netlist, 0.0), timing.slew_ns, netlist.loads_pf(library.wire_load))
+        done["registers"] = {
+            "rows": rows,
+            "bits": bits,
+            "area_um2": round(area, 1),
+            "leakage_uw": round(float(idle.leakage_uw.sum()), 5),
+            "clock_energy_pj": round(float(idle.dynamic_pj.sum() + idle.input_switching_pj.sum()), 3),
+            "longest_path_ns": round(timing.longest_path_ns, 4),
+        }
         yield
 
 
@@ -212,7 +221,7 @@ def opensta_ns(library: Library, netlist: Netlist) -> float:
             "report_checks -from [all_registers -clock_pins] -to [all_registers -data_pins] -digits 6\n"
         )
         command = ["sta", "-exit", "-no_splash", "run.tcl"]
-        said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout  # noqa: S603
+        said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
         slack = re.search(r"(-?[\d.]+)\s+slack", said)
         if slack is None:
             raise SystemExit(f"OpenSTA reports no path:\n{said}")

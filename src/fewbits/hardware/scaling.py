@@ -110,7 +110,7 @@ class NodeScaling:
         between = ", interpolated between nodes" if self.interpolated else ""
         return (
             f"scaled from {self.from_nm:g} nm, {self.from_v:g} V to {self.to_nm:g} nm, {self.to_v:.3g} V{between}: "
-            f"area {self.area}, energy {self.energy}, delay {self.delay}; {SOURCE}; leakage power as at {self.from_nm:g} nm"
+            f"area {self.area}, energy {self.energy}, delay {self.delay}; {SOURCE}; leakage power as before"
         )
 
 
@@ -156,7 +156,7 @@ def scale(technology: Technology, node_nm: float) -> Technology:
     """The table at another node; its name and provenance say that it is scaled.
 
     Logic and macros alike: areas, energies and delays are multiplied by the factors, the clock is that of before or
-    what a longer path allows. Leakage power stays as it is, as the source has no factor for it: at 65 nm and below it would
+    what a longer path allows. Leakage power stays as it is, as the source has no factor for it; from 65 nm on it would
     be a larger part. Raises HardwareError as `node_scaling` does.
     """
     factors = node_scaling(technology, node_nm)
