@@ -333,8 +333,8 @@ def _timing() -> str:
         for library, found in measurements()["timing"].items()
         for precision, one in found.items()
     ]
-    intro = """On the same netlists (mapping `small` alone, so that some miss 4 ns), register to register with setup, in
-    ns, by `scripts/measure_silicon.py`."""
+    intro = """On the same netlists (mapping `small` alone, so that some miss 4 ns), from a register or an input to a
+    register, with setup, in ns, by `scripts/measure_silicon.py`."""
     heads = ("library", "precision", "fewbits", "OpenSTA 2.0.17", "difference [%]")
     return f"## Longest path against OpenSTA\n\n{_paragraph(intro)}\n\n{_markdown(heads, rows)}"
 
