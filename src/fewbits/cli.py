@@ -272,7 +272,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
         return None
     parts = text.lower().split("x")
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts) or len(parts) not in (1, 2, 3):
-        raise ModelError(f"--input takes a shape such as 3x32x32, not {text!r}")
+        raise ModelError(f"--input takes a shape such as 3x32x32, each size up to 65535, not {text!r}")
     return tuple(int(part) for part in parts)
 
 

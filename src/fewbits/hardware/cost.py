@@ -41,6 +41,9 @@ PARTS = (*LOGIC_COMPONENTS, *BUFFERS)
 _CHARACTERIZED_SYNAPSES = 16
 """Synapses of the neuron that technology tables hold (`DatapathCost`)."""
 
+_CHARACTERIZED_SUM = 16384
+"""Most products of one output that its accumulator holds, whatever they are (`rtl.design`'s `maximum_synapses`)."""
+
 _BUFFER_PORTS = 2
 """A port that reads and one that writes."""
 
@@ -130,8 +133,9 @@ def cost(
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
     accelerator: 16 x 16 with 64 rows at 250 MHz by default; a number of synapses other than 16 is not characterized.
-    Raises HardwareError if the table lacks the precision or the accelerator does not fit it, FormatError for an unknown
-    precision, ModelError for a network that the accelerator does not compute.
+    Raises HardwareError if the table lacks the precision, the accelerator does not fit it or a layer's sums do not fit
+    the accumulator, FormatError for an unknown precision, ModelError for a network that the accelerator does not
+    compute.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
@@ -151,6 +155,16 @@ def cost(
 def _shipped() -> Technology:
     """The default table, read once."""
     return load_technology()
+
+
+def _check_sums(workload: Workload, precision: Precision) -> None:
+    """Raise HardwareError for a layer whose sums could overflow the characterized neuron's accumulator."""
+    for layer in workload.layers:
+        if precision.is_integer and not layer.is_pooling and layer.synapses > _CHARACTERIZED_SUM:
+            raise HardwareError(
+                f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
+                f"{precision.name} takes up to {_CHARACTERIZED_SUM}: split the layer, or use float32"
+            )
 
 
 def _datapath(table: Technology, precision: Precision, accelerator: Accelerator) -> DatapathCost:
@@ -207,6 +221,7 @@ def _cost(
     workload: Workload, precision: Precision, datapath: DatapathCost, table: Technology, accelerator: Accelerator
 ) -> Cost:
     """Join schedule, datapath and buffers."""
+    _check_sums(workload, precision)
     plan = schedule(workload, accelerator, Pipeline(datapath.pipeline_stages, datapath.accumulate_cycles))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
     parts = _parts(datapath, widths, accelerator, table)

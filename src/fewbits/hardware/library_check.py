@@ -88,7 +88,7 @@ def _has_setup(cell: Cell) -> bool:
 
 def _require(library: Library, usable: Sequence[Cell]) -> None:
     names = {cell.name for cell in usable}
-    gates = [_table(cell) for cell in usable if cell.flip_flop is None and len(cell.outputs) == 1]
+    gates = [_table(library, cell) for cell in usable if cell.flip_flop is None and len(cell.outputs) == 1]
     missing = [
         what
         for what, found in (
@@ -103,13 +103,17 @@ def _require(library: Library, usable: Sequence[Cell]) -> None:
         raise HardwareError(f"{library.path}: the library has {missing[0]} with area and delays: synthesis needs one")
 
 
-def _table(cell: Cell) -> str:
+def _table(library: Library, cell: Cell) -> str:
     """The values of a gate's function, first that at no input set: `10` is an inverter, `1110` a nand."""
     function = cell.pins[cell.outputs[0]].function or ""
-    names = variables(function)
-    if len(names) > MAXIMUM_VARIABLES:
-        return ""
-    return "".join(str(int(value)) for value in truth_table(function, names))
+    try:
+        names = variables(function)
+        if unknown := set(names) - set(cell.pins):
+            raise HardwareError(f"function {function[:60]!r} names {min(unknown)!r}, which is no pin")
+        values = truth_table(function, names) if len(names) <= MAXIMUM_VARIABLES else ()
+    except HardwareError as error:
+        raise HardwareError(f"{library.path}: cell {cell.name}: {error}") from None
+    return "".join(str(int(value)) for value in values)
 
 
 def _note(cells: Sequence[str], what: str, then: str, of: int | None = None) -> str:
