@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: study test lint setup bench clean
+.PHONY: study test lint setup bench silicon clean
 
 study: setup
 	$(BIN)/fewbits run default --out fewbits-default
@@ -33,6 +33,9 @@ setup: .venv/.installed
 
 bench: setup
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+silicon: setup
+	$(BIN)/python -m fewbits.report.silicon docs/silicon.md
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .coverage

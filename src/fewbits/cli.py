@@ -132,17 +132,26 @@ def cost(
     precisions: Annotated[list[str], typer.Argument(metavar="PRECISION", help="Such as fixed8 pow2-6/fixed16.")],
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
+    node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
     from fewbits.hardware import cost as cost_of
-    from fewbits.hardware import workload_of
+    from fewbits.hardware import load_technology, workload_of
+    from fewbits.hardware.scaling import scale
+    from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
 
+    table = load_technology(technology or DEFAULT_TECHNOLOGY)
+    if node is not None:
+        table = scale(table, node)
     workload = workload_of(model, _shape(image))
-    costs = [cost_of(workload, precision, technology=technology) for precision in precisions]
+    costs = [cost_of(workload, precision, technology=table) for precision in precisions]
+    scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        typer.echo(json.dumps([_cost_fields(one) for one in costs]))
+        typer.echo(json.dumps([_cost_fields(one) | scaled for one in costs]))
         return
+    for heading in scaled.values():
+        typer.echo(heading)
     heads = ("precision", "memory KiB", "cycles", "clock MHz", "area mm2", "power mW", "energy uJ")
     typer.echo("".join(f"{head:>{18 if i == 0 else 13}}" for i, head in enumerate(heads)))
     for one in costs:
@@ -170,12 +179,15 @@ def characterize(
     out: Annotated[Path, typer.Option(help="The technology table to write.")],
     sram: Annotated[Path | None, typer.Option(help="Folder of SRAM macros' liberty files.")] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Repeat for several; the study's seven if none.")] = None,
+    node: Annotated[
+        float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
+    ] = None,
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterize import characterize as make_table
 
-    make_table(liberty, sram, precision or STUDY_PRECISIONS, out, progress=_progress_line)
+    make_table(liberty, sram, precision or STUDY_PRECISIONS, out, progress=_progress_line, node_nm=node)
     typer.echo(str(out))
 
 
@@ -264,7 +276,7 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
         return None
     parts = text.lower().split("x")
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts) or len(parts) not in (1, 2, 3):
-        raise ModelError(f"--input takes a shape such as 3x32x32, not {text!r}")
+        raise ModelError(f"--input takes a shape such as 3x32x32, each size up to 65535, not {text!r}")
     return tuple(int(part) for part in parts)
 
 

@@ -149,7 +149,39 @@ def test_a_netlist_without_an_end_has_no_path(tiny: Library) -> None:
         analyze(read_netlist(text, tiny, "top"), Conditions(0.0, 0.0))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"modules": {}}', '{"modules": {"top": {"cells": 3}}}'])
+def test_two_outputs_on_one_net_are_refused(tiny: Library) -> None:
+    cells = {"i": ("inv", {"A": 2, "Y": 4}), "j": ("inv", {"A": 3, "Y": 4})}
+    ports = {"a": ("input", [2]), "b": ("input", [3]), "y": ("output", [4])}
+    with pytest.raises(HardwareError, match="2 outputs drive one net, y"):
+        read_netlist(json_netlist(cells, ports), tiny, "top")
+
+
+def test_an_output_on_an_input_port_is_refused(tiny: Library) -> None:
+    text = json_netlist({"i": ("inv", {"A": 2, "Y": 3})}, {"a": ("input", [2]), "b": ("input", [3])})
+    with pytest.raises(HardwareError, match="drive one net, b"):
+        read_netlist(text, tiny, "top")
+
+
+def test_a_loop_of_one_gate_is_refused(tiny: Library) -> None:
+    text = json_netlist({"i": ("nand", {"A": 2, "B": 3, "Y": 3})}, {"a": ("input", [2]), "y": ("output", [3])})
+    with pytest.raises(HardwareError, match="combinational loop through or before i"):
+        analyze(read_netlist(text, tiny, "top"), Conditions(0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"modules": {}}',
+        '{"modules": {"top": {"cells": 3}}}',
+        '{"modules": {"top": {"ports": {}, "cells": {"i": {}}}}}',
+        '{"modules": {"top": {"ports": {"a": 3}, "cells": {}}}}',
+        '{"modules": {"top": {"ports": {}, "cells": {"i": {"type": "inv", "connections": {"A": [{}]}}}}}}',
+        "[" * 100_000,
+    ],
+)
 def test_other_json_is_refused(tiny: Library, text: str) -> None:
     with pytest.raises(HardwareError, match="JSON netlist"):
         read_netlist(text, tiny, "top")

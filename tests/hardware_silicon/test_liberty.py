@@ -86,7 +86,18 @@ def test_a_table_with_load_first_is_turned(tmp_path: Path) -> None:
         ('leakage_power_unit : "1nW";', "", "leakage_power_unit"),
         ("capacitive_load_unit (1, ff);", "", "capacitive_load_unit"),
         ('voltage_unit : "1V";', 'voltage_unit : "1 elephant";', "elephant"),
-        ("area : 6;", "", "dff has no area"),
+        ("area : 6;", "area : -6;", "must not be negative"),
+        ("capacitance : 3;", "capacitance : -3;", "must not be negative"),
+        ("nom_voltage : 2.0;", "nom_voltage : 0;", "above 0"),
+        ('time_unit : "1ps"', 'time_unit : "0ps"', "above 0"),
+        ('time_unit : "1ps"', 'time_unit : "1pF"', "time_unit must be like"),
+        ("capacitive_load_unit (1, ff)", "capacitive_load_unit (1, ohm)", "capacitive_load_unit must be like"),
+        ('leakage_power_unit : "1nW";', "", "add the unit"),
+        ('index_1 ("0, 100"); index_2 ("0, 20");', 'index_1 ("100, 0"); index_2 ("0, 20");', "must rise"),
+        ('index_1 ("0, 100"); index_2 ("0, 20");', 'index_1 ("5, 5"); index_2 ("0, 20");', "must rise"),
+        ("area : 6;", "area : 6; memory () { address_width : 1e9; word_width : 8; }", "whole number from 1 to 40"),
+        ("area : 6;", "area : 6; memory () { address_width : 6; word_width : 0.5; }", "whole number"),
+        ("cell (dff)", "cell ()", "no name"),
         ("area : 6;", "area : large;", "finite number"),
         ("area : 6;", "area : 1e999;", "finite number"),
         ('values ("30, 50", "40, 60")', 'values ("30, 50, 40")', "3 values"),
@@ -143,11 +154,35 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
         read_library(path)
 
 
-def test_deep_nesting_needs_no_recursion(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["", "}" * 20_001])
+def test_deep_nesting_is_refused(tmp_path: Path, end: str) -> None:
     path = tmp_path / "deep.lib"
-    path.write_text("library (deep) {" + "a () {" * 20_000 + "}" * 20_000 + "}")
-    with pytest.raises(HardwareError, match="capacitive_load_unit"):
+    path.write_text("library (deep) {" + "a () {\n" * 20_000 + end)
+    with pytest.raises(HardwareError, match=r"deep\.lib:100: groups nested 101 deep, up to 100 are allowed"):
         read_library(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("library (a) {" + "b : 1;" * 3_000_001 + "}", "3000003 statements"),
+        ("library (a) {" + "w" * 3_000_000 + "}", "not liberty syntax"),
+        ("library (a) {" + " " * 3_000_000 + "}", "capacitive_load_unit"),
+        ("library (a) {" + "\\\n" * 1_000_000 + "}", "capacitive_load_unit"),
+        ("library (a) {" + "[" * 3_000_000 + "}", "not liberty syntax"),
+        ("library (a) {" + "(" * 2_000_000 + "}", "not liberty syntax"),
+        ("library (a) { /*" + "/*" * 1_000_000 + "}", "not liberty syntax"),
+        ('library (a) { b : "' + "x" * 3_000_000, "not liberty syntax"),
+    ],
+    ids=["statements", "word", "blanks", "continuations", "brackets", "parentheses", "comment", "string"],
+)
+def test_a_hostile_file_is_refused_in_one_line_of_bounded_length(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "hostile.lib"
+    path.write_text(content)
+    with pytest.raises(HardwareError, match=message) as caught:
+        read_library(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 200
 
 
 def test_the_real_library_has_its_84_cells(pdk: Path) -> None:

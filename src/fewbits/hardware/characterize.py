@@ -23,9 +23,11 @@ from fewbits.hardware.compiled_netlist import (
 from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.energy_tables import energy_model
 from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.power import Power, power_of, uniform_activity
 from fewbits.hardware.sram_macros import read_macros
+from fewbits.hardware.sram_rule import describe
 from fewbits.hardware.synthesis import Progress, synthesize, top_module
 from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology, load_technology
 from fewbits.hardware.timing import Conditions, Timing, analyze, launch_overhead_ns
@@ -40,6 +42,8 @@ CLOCK_SLEW_NS = 0.1
 ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("buffered", 0.3))
 """(mapping, fraction of the clock period that ABC sizes for), in turn until one meets the target clock. ABC sizes
 each module by itself and knows no wires: its delays come out shorter than the netlist's."""
+
+NO_MACROS = "no SRAM macros: the table holds datapaths alone, the cost of a whole network needs macros for its buffers"
 
 _COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_tree"))
 _DIGITS = 7
@@ -70,6 +74,7 @@ def characterize(
     *,
     progress: Progress | None = None,
     toggles_per_cycle: float = TOGGLES_PER_CYCLE,
+    node_nm: float | None = None,
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
 
@@ -79,14 +84,21 @@ def characterize(
     and assumptions, other precisions included. A precision that misses the target clock with every attempt is given
     the clock that it reaches.
 
+    What the library lacks and what was assumed instead goes into the provenance, under `notes`.
+
     liberty: standard cells. sram: folder of SRAM liberty files, None for a table without macros. precisions: names.
-    progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net.
+    progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
+    node, for scaling to another.
     Raises HardwareError for files that cannot be used, FormatError for an unknown precision.
     """
     say = progress or _silent
     neurons = [build_neuron(name) for name in precisions]
-    library = read_library(liberty)
+    completed = complete(read_library(liberty))
+    library = completed.library
     macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    notes = [*completed.notes, describe(macros) if macros else NO_MACROS]
+    for note in notes:
+        say(f"{library.name}: {note}")
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     target_mhz = Accelerator().clock_mhz
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
@@ -118,8 +130,14 @@ def characterize(
             provenance={**table.provenance, _key(neuron): neuron.sha256},
         )
         table.save(out)
+    table = replace(table, provenance={**table.provenance, **_described(notes, node_nm)})
     table.save(out)
     return table
+
+
+def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
+    """What a table says about itself that decides no figure in it."""
+    return {"notes": "; ".join(notes)} | ({"node_nm": f"{node_nm:g}"} if node_nm is not None else {})
 
 
 def build_neuron(precision: str) -> Neuron:

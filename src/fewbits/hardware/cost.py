@@ -53,6 +53,9 @@ problem (and what we can do about it)", ISSCC 2014, figure 1.1.9 (45 nm)."""
 _CHARACTERIZED_SYNAPSES = 16
 """Synapses of the neuron that technology tables hold (`DatapathCost`)."""
 
+_CHARACTERIZED_SUM = 16384
+"""Most products of one output that its accumulator holds, whatever they are (`rtl.design`'s `maximum_synapses`)."""
+
 _BUFFER_PORTS = 2
 """A port that reads and one that writes."""
 
@@ -161,8 +164,9 @@ def cost(
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
     accelerator: 16 x 16 with 64 rows at 250 MHz by default; a number of synapses other than 16 is not characterized.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
-    Raises HardwareError if the table lacks the precision, the accelerator does not fit it or the activity is another
-    network's, FormatError for an unknown precision, ModelError for a network that the accelerator does not compute.
+    Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
+    the accumulator or the activity is another network's, FormatError for an unknown precision, ModelError for a network
+    that the accelerator does not compute.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
@@ -194,6 +198,16 @@ def _check_activity(activity: NetworkPower, workload: Workload, precision: Preci
 def _shipped() -> Technology:
     """The default table, read once."""
     return load_technology()
+
+
+def _check_sums(workload: Workload, precision: Precision) -> None:
+    """Raise HardwareError for a layer whose sums could overflow the characterized neuron's accumulator."""
+    for layer in workload.layers:
+        if precision.is_integer and not layer.is_pooling and layer.synapses > _CHARACTERIZED_SUM:
+            raise HardwareError(
+                f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
+                f"{precision.name} takes up to {_CHARACTERIZED_SUM}: split the layer, or use float32"
+            )
 
 
 def _datapath(table: Technology, precision: Precision, accelerator: Accelerator) -> DatapathCost:
@@ -255,6 +269,7 @@ def _cost(
     activity: NetworkPower | None,
 ) -> Cost:
     """Join schedule, datapath and buffers."""
+    _check_sums(workload, precision)
     plan = schedule(workload, accelerator, pipeline(design(precision, accelerator.synapses), accelerator))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
     parts = _parts(datapath, widths, accelerator, table)

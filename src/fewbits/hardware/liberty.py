@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ _DELAY_TABLES = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
 _CONSTRAINT_TABLES = ("rise_constraint", "fall_constraint")
 _SLEW_VARIABLES = ("input_net_transition", "input_transition_time", "related_pin_transition")
 
+_LARGEST_ADDRESS_BITS = 40
+_LARGEST_WORD_BITS = 65536
+"""Bounds for the memory group of a hostile file; no macro comes near."""
+
 
 @dataclass(frozen=True)
 class Units:
@@ -33,6 +38,7 @@ class Units:
     capacitance_pf: float
     voltage_v: float
     leakage_uw: float
+    """0 where the header states no unit; a cell with leakage is refused then."""
 
     @property
     def energy_pj(self) -> float:
@@ -141,10 +147,13 @@ class Cell:
 
     name: str
     area_um2: float
+    """0 where the file gives none."""
+
     footprint: str
     pins: dict[str, Pin]
     leakage_uw: float | None
-    """`cell_leakage_power`; None where the file gives none."""
+    """`cell_leakage_power`, else the value of a `leakage_power` group without `when`, else the header's
+    `default_cell_leakage_power`; None where the file gives none of them."""
 
     leakage_states: tuple[tuple[str, float], ...]
     """(when, uW) of the state-dependent `leakage_power` groups."""
@@ -215,8 +224,8 @@ class Library:
 def read_library(path: Path | str) -> Library:
     """Read a liberty file; a second call for an unchanged file answers from memory.
 
-    Raises HardwareError, with the line, for a file that is truncated, no liberty, or lacks a unit, an area, or a
-    number where one must be.
+    Raises HardwareError, with the line, for a file that is truncated, no liberty, lacks a unit or a number where one
+    must be, or has an impossible one. What else a library lacks is for `library_check.complete` to judge.
     """
     path = Path(path)
     try:
@@ -233,12 +242,15 @@ def _read_library(path: Path, _modified_ns: int, _size: int) -> Library:
     cells = {cell.name: cell for cell in map(reader.cell, tree.named("cell"))}
     if not cells:
         raise HardwareError(f"{path}: the library has no cell")
+    voltage_v = reader.number(tree, "nom_voltage") * reader.units.voltage_v
+    if voltage_v <= 0:
+        raise reader.error(tree.line, f"nom_voltage must be above 0, not {tree.attributes['nom_voltage']}")
     return Library(
         name=tree.arguments[0] if tree.arguments else path.stem,
         path=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         units=reader.units,
-        voltage_v=reader.number(tree, "nom_voltage") * reader.units.voltage_v,
+        voltage_v=voltage_v,
         temperature_c=reader.number(tree, "nom_temperature"),
         wire_load=reader.wire_load(),
         cells=cells,
@@ -266,6 +278,19 @@ class _Reader:
             raise self.error(group.line, f"{group.name} {' '.join(group.arguments)} has no {name}: add it")
         return self._float(text, group.line, name)
 
+    def positive(self, group: Group, name: str, default: float | None = None) -> float:
+        """A number that cannot be negative."""
+        value = self.number(group, name, default)
+        if value < 0:
+            raise self.error(group.line, f"{name} must not be negative, as {group.attributes[name][:40]} is")
+        return value
+
+    def _count(self, group: Group, name: str, largest: int) -> int:
+        value = self.number(group, name)
+        if value != int(value) or not 1 <= value <= largest:
+            raise self.error(group.line, f"{name} must be a whole number from 1 to {largest}, not {value:g}")
+        return int(value)
+
     def _float(self, text: str, line: int, what: str) -> float:
         try:
             value = float(text)
@@ -284,8 +309,18 @@ class _Reader:
             time_ns=self._unit("time_unit", "s") * 1e9,
             capacitance_pf=farads * 1e12,
             voltage_v=self._unit("voltage_unit", "V"),
-            leakage_uw=self._unit("leakage_power_unit", "W") * 1e6,
+            leakage_uw=self._unit("leakage_power_unit", "W") * 1e6 if self._states_leakage_unit else 0.0,
         )
+
+    @property
+    def _states_leakage_unit(self) -> bool:
+        return "leakage_power_unit" in self._library.attributes
+
+    def _leakage(self, group: Group, name: str) -> float:
+        """A leakage in uW."""
+        if not self._states_leakage_unit:
+            raise self.error(group.line, f"{name} without a leakage_power_unit in the header: add the unit")
+        return self.positive(group, name) * self.units.leakage_uw
 
     def _unit(self, name: str, base: str) -> float:
         if name not in self._library.attributes:
@@ -296,6 +331,8 @@ class _Reader:
         match = re.fullmatch(rf"\s*([\d.]+)\s*([fpnumk]?){base}\s*", text, re.IGNORECASE)
         if match is None:
             raise self.error(self._library.line, f"{name} must be like 1n{base}, not {text!r}")
+        if self._float(match[1], self._library.line, name) <= 0:
+            raise self.error(self._library.line, f"{name} must be above 0, not {text!r}")
         # Rounded, so that 1e-9 * 1e9 is 1 and not its neighbour.
         return float(f"{self._float(match[1], self._library.line, name) * _PREFIX[match[2].lower()]:.12g}")
 
@@ -322,19 +359,20 @@ class _Reader:
         memory = group.named("memory")
         pin_groups = group.named("pin", "bus", "bundle")
         pins = {pin.name: pin for pin_group in pin_groups for pin in self._pins(pin_group)}
-        leakage = group.attributes.get("cell_leakage_power")
+        if not group.arguments:
+            raise self.error(group.line, "a cell has no name")
         states = [
-            (state.attributes["when"], self.number(state, "value") * self.units.leakage_uw)
+            (state.attributes["when"], self._leakage(state, "value"))
             for state in group.named("leakage_power")
             if "when" in state.attributes
         ]
-        words = 2 ** int(self.number(memory[0], "address_width")) if memory else None
+        words = 2 ** self._count(memory[0], "address_width", _LARGEST_ADDRESS_BITS) if memory else None
         return Cell(
-            name=group.arguments[0] if group.arguments else "",
-            area_um2=self.number(group, "area"),
+            name=group.arguments[0],
+            area_um2=self.positive(group, "area", 0.0),
             footprint=group.attributes.get("cell_footprint", ""),
             pins=pins,
-            leakage_uw=None if leakage is None else self.number(group, "cell_leakage_power") * self.units.leakage_uw,
+            leakage_uw=self._mean_leakage(group),
             leakage_states=tuple(states),
             arcs=tuple(arc for pin_group in pin_groups for arc in self._arcs(pin_group)),
             powers=tuple(power for pin_group in pin_groups for power in self._powers(pin_group)),
@@ -342,8 +380,17 @@ class _Reader:
             is_latch=bool(group.named("latch", "statetable", "latch_bank")),
             dont_use=group.attributes.get("dont_use") == "true",
             words=words,
-            word_bits=int(self.number(memory[0], "word_width")) if memory else None,
+            word_bits=self._count(memory[0], "word_width", _LARGEST_WORD_BITS) if memory else None,
         )
+
+    def _mean_leakage(self, cell: Group) -> float | None:
+        if "cell_leakage_power" in cell.attributes:
+            return self._leakage(cell, "cell_leakage_power")
+        for state in cell.named("leakage_power"):
+            if "when" not in state.attributes and "value" in state.attributes:
+                return self._leakage(state, "value")
+        given = self._library.attributes.get("default_cell_leakage_power") is not None
+        return self._leakage(self._library, "default_cell_leakage_power") if given else None
 
     def _pins(self, group: Group) -> list[Pin]:
         if not group.arguments:
@@ -372,7 +419,7 @@ class _Reader:
         return max([default, *ends])
 
     def _capacitance(self, group: Group, name: str, default: float) -> float:
-        return self.number(group, name) * self.units.capacitance_pf if name in group.attributes else default
+        return self.positive(group, name) * self.units.capacitance_pf if name in group.attributes else default
 
     def _members(self, group: Group, name: str) -> list[Group]:
         """Groups called `name` of a pin, or of a bus and of the pins inside it."""
@@ -432,11 +479,14 @@ class _Reader:
         if len(indices) > 2 or math.prod(map(len, indices)) != flat.size:
             shape = " x ".join(str(len(index)) for index in indices)
             raise self.error(group.line, f"{group.name} has {flat.size} values for indices of {shape or 'no'} points")
-        return self._oriented(indices, names, flat.reshape([len(index) for index in indices]) * unit)
+        return self._oriented(indices, names, flat.reshape([len(index) for index in indices]) * unit, group.line)
 
-    def _oriented(self, indices: list[list[float]], names: list[str], values: NDArray[np.float64]) -> Table:
+    def _oriented(self, indices: list[list[float]], names: list[str], values: NDArray[np.float64], line: int) -> Table:
         """Put the related pin's transition on the first axis, whichever way the template has it."""
         slew_first = names[0] in _SLEW_VARIABLES or names[0] == "" or names[1] not in (*_SLEW_VARIABLES, "")
+        for index in indices:
+            if any(after <= before for before, after in pairwise(index)):
+                raise self.error(line, f"index points of a table must rise, not {', '.join(map(str, index[:6]))}")
         if len(indices) == 1:
             if "load" in names[0] or "capacitance" in names[0] or names[0] == "constrained_pin_transition":
                 return Table(np.zeros(1), self._axis(indices[0], names[0]), values.reshape(1, -1))

@@ -6,6 +6,7 @@ Written from the Liberty user guide's description of group, simple-attribute and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,12 @@ from fewbits.errors import HardwareError
 MAXIMUM_BYTES = 256 * 2**20
 """Largest liberty file read; the biggest open libraries are below 100 MB."""
 
+MAXIMUM_STATEMENTS = 3_000_000
+"""Most groups and attributes; a library of 100 MB has about two million, and reading takes minutes then."""
+
+MAXIMUM_DEPTH = 100
+"""Deepest nesting of groups; a library needs five."""
+
 GRAMMAR = r"""
 start: ";"* group
 _statement: group | attribute | complex
@@ -30,9 +37,9 @@ attribute: WORD ":" _atom (OPERATOR _atom)* ";"?
 _atom: WORD | STRING
 OPERATOR.2: /[-+*\/](?=[ \t])/
 STRING: /"[^"]*"/
-WORD: /(?:(?!\/[*\/])[^\s,;:(){}"\[\]\\]|\[[^\]\s]*\])+/
+WORD: /(?:(?!\/[*\/])[^\s,;:(){}"\[\]\\]|\[[^\]\s]{0,1000}\]){1,1000}/
 COMMENT.3: /\/\*[\s\S]*?\*\/|\/\/[^\n]*/
-BLANK: /(?:\s|\\\r?\n)+/
+BLANK: /(?:\s+|\\\r?\n){1,1000}/
 %ignore COMMENT
 %ignore BLANK
 """
@@ -110,10 +117,11 @@ def _parser() -> Lark:
 def parse_groups(path: Path) -> Group:
     """Read a liberty file and return its `library` group.
 
-    Raises HardwareError, with the line, if the file cannot be read, is larger than MAXIMUM_BYTES, is no liberty file
-    or ends before its last group does.
+    Raises HardwareError, with the line, if the file cannot be read, is larger than MAXIMUM_BYTES or the other bounds,
+    is no liberty file or ends before its last group does.
     """
     text = _read(path)
+    _check_bounds(path, text)
     try:
         tree = _parser().parse(text)
     except UnexpectedToken as error:
@@ -131,6 +139,19 @@ def parse_groups(path: Path) -> Group:
             f"{path}:{getattr(tree, 'line', 1)}: a liberty file is one group `library (NAME) {{ ... }}`"
         )
     return tree
+
+
+def _check_bounds(path: Path, text: str) -> None:
+    """Refuse what no library is like before it costs minutes and gigabytes to parse."""
+    statements = sum(map(text.count, "{;("))
+    if statements > MAXIMUM_STATEMENTS:
+        raise HardwareError(f"{path}: {statements} statements, a liberty file may have up to {MAXIMUM_STATEMENTS}")
+    depth = 0
+    for brace in re.finditer(r"[{}]", text):
+        depth += 1 if brace[0] == "{" else -1
+        if depth > MAXIMUM_DEPTH:
+            line = text.count("\n", 0, brace.start()) + 1
+            raise HardwareError(f"{path}:{line}: groups nested {depth} deep, up to {MAXIMUM_DEPTH} are allowed")
 
 
 def _read(path: Path) -> str:

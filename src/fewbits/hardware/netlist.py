@@ -187,14 +187,36 @@ def _columns(cell: Cell, direction: str) -> list[int]:
 def read_netlist(text: str, library: Library, top: str) -> Netlist:
     """Read the JSON that yosys' `write_json` wrote for a flat module `top` mapped to `library`.
 
-    Raises HardwareError if it is no such JSON, or if a cell is not one of the library's (unmapped).
+    Raises HardwareError if it is no such JSON, if a cell is not one of the library's (unmapped), or if two outputs
+    drive one net.
     """
     try:
-        module = cast("dict[str, Any]", json.loads(text)["modules"][top])
-        raw_cells = cast("dict[str, dict[str, Any]]", module["cells"])
-        raw_ports = cast("dict[str, dict[str, Any]]", module["ports"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise HardwareError(f"not the JSON netlist of a module {top!r}: {type(error).__name__} {error}") from None
+        netlist = _netlist(json.loads(text)["modules"][top], library, top)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        raise HardwareError(f"not the JSON netlist of a module {top!r}: {reason}") from None
+    _check_drivers(netlist)
+    return netlist
+
+
+def _check_drivers(netlist: Netlist) -> None:
+    """Raise HardwareError if two outputs, or an output and an input port, drive one net."""
+    drivers = np.zeros(netlist.net_count, dtype=np.int64)
+    for port in netlist.ports.values():
+        if port.direction == "input":
+            drivers[np.unique(port.nets)] += 1
+    for group in netlist.groups:
+        nets = group.nets[:, _columns(group.cell, "output")]
+        np.add.at(drivers, nets[nets >= 0], 1)
+    if (several := np.flatnonzero(drivers > 1)).size:
+        net = int(several[0])
+        raise HardwareError(f"{netlist.name}: {drivers[net]} outputs drive one net, {netlist.net_names()[net]}")
+
+
+def _netlist(module: Any, library: Library, top: str) -> Netlist:
+    """A flat module as arrays; whatever is not as yosys writes it raises one of Python's errors."""
+    raw_cells = cast("dict[str, dict[str, Any]]", module["cells"])
+    raw_ports = cast("dict[str, dict[str, Any]]", module["ports"])
     raw_cells = {name: cell for name, cell in raw_cells.items() if cell["type"] != "$scopeinfo"}
     unmapped = sorted({cell["type"] for cell in raw_cells.values()} - set(library.cells))
     if unmapped:

@@ -71,5 +71,6 @@ def compose(rows: int, bits: int, macros: Sequence[MacroCost], ports: int = 1) -
     ]
     if not candidates:
         most = max((macro.ports for macro in macros), default=0)
-        raise HardwareError(f"no SRAM macro has {ports} ports, the most is {most}: characterize with a folder that has")
+        told = f"no SRAM macro has {ports} ports, the most is {most}" if macros else "there are no SRAM macros"
+        raise HardwareError(f"{told}: characterize with --sram and a folder that has such macros")
     return min(candidates, key=lambda buffer: (buffer.area_um2, buffer.read_energy_pj, buffer.macro.name))

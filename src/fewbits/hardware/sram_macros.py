@@ -36,6 +36,8 @@ def read_macro(path: Path, clock_slew_ns: float) -> MacroCost:
     if len(memories) != 1:
         raise HardwareError(f"{path}: {len(memories)} cells with a memory group, an SRAM file has one")
     cell = memories[0]
+    if not cell.area_um2:
+        raise HardwareError(f"{path}: {cell.name} has no area: add it")
     clocks = sorted(name for name, pin in cell.pins.items() if pin.is_clock and "BIST" not in name)
     if not clocks or cell.leakage_uw is None:
         raise HardwareError(f"{path}: {cell.name} has no {'clock pin' if cell.leakage_uw else 'cell_leakage_power'}")

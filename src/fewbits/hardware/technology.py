@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -126,10 +127,16 @@ def shipped_technologies() -> list[str]:
 
 
 def load_technology(name_or_path: str | Path = DEFAULT_TECHNOLOGY) -> Technology:
-    """Load a shipped table by its name, or any table by its path.
+    """Load a shipped table by its name, or any table by its path; `NAME@65nm` is that table scaled to 65 nm.
 
-    Raises HardwareError for an unknown name, a missing file, or a file that is no complete technology table.
+    Raises HardwareError for an unknown name, a missing file, a file that is no complete technology table, or a node
+    that cannot be scaled to.
     """
+    scaled = re.fullmatch(r"(.+)@(\d+(?:\.\d+)?)nm", str(name_or_path))
+    if scaled is not None:
+        from fewbits.hardware.scaling import scale  # which builds on this module
+
+        return scale(load_technology(scaled[1]), float(scaled[2]))
     shipped = TABLES / f"{name_or_path}.json"
     path = shipped if str(name_or_path) in shipped_technologies() else Path(name_or_path)
     try:

@@ -88,8 +88,10 @@ class Group:
 
     @property
     def title(self) -> str:
-        """Such as `lenet on digits`."""
-        return f"{self.model} on {self.data}"
+        """Such as `lenet on digits`; says so where the figures are scaled to another process node."""
+        technologies = {run.technology for row in self.rows for run in row.runs}
+        scaled = sorted(name for name in technologies if " scaled to " in name)
+        return f"{self.model} on {self.data}" + (f"; area, power and energy: {', '.join(scaled)}" if scaled else "")
 
     @property
     def baseline(self) -> Row | None:

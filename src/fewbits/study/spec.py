@@ -96,7 +96,8 @@ class StudySpec(_Section):
     )
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     technology: str = "ihp-sg13g2"
-    """A shipped technology table's name, or the path of a table made by `fewbits characterize`."""
+    """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
+    the table scaled to another node."""
 
     float_training: TrainingSection = TrainingSection()
     fine_tune: TrainingSection = TrainingSection()

@@ -464,7 +464,7 @@ def _no_average() -> dict[str, int]:
 
 def _codes(weight: NDArray[Any], number_format: Format) -> NDArray[np.int64]:
     """Weights as codes: outputs, synapses."""
-    numbers = torch.from_numpy(weight.astype(np.float64)).reshape(len(weight), -1)  # exact: at most 32 significant bits
+    numbers = torch.as_tensor(weight.astype(np.float64)).reshape(len(weight), -1)  # exact: 32 significant bits at most
     return number_format.encode(numbers).numpy().astype(np.int64)
 
 

@@ -124,8 +124,8 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
     return {
         "neuron_bench.v": _BENCH.format(**fields),
         "README.md": _README.format(**fields),
-        "weights.hex": hexadecimal(operands.weights, fields["weights"]),
-        "inputs.hex": hexadecimal(operands.inputs, fields["inputs"]),
+        "weights.hex": hexadecimal(operands.weights, chosen.precision.weights.bits * chosen.synapses),
+        "inputs.hex": hexadecimal(operands.inputs, chosen.precision.inputs.bits * chosen.synapses),
         "bias.hex": hexadecimal(operands.bias, total),
         "control.hex": "".join(f"{value:x}\n" for value in control),
         "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -159,8 +160,8 @@ def bench_network(design: NeuronDesign) -> tuple[torch.Tensor, BitExactNetwork]:
     """A digit, and a network of every kind of layer that is small enough for an interpreted simulation."""
     digits = data.load("digits")
     images = digits.inputs(digits.test.images[:16])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
+        torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
         model = nn.Sequential(
             nn.Conv2d(1, 20, 5, stride=3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1),
             nn.AvgPool2d(2, 2), nn.Flatten(), nn.Linear(80, 10),
@@ -190,8 +191,8 @@ def _results(
 ) -> str:
     """Rows of the golden sums."""
     bits = design.accumulator_bits
-    sums = network.accumulators(image)[0]
-    numbers = sums.view(torch.int32).tolist() if design.is_float else [int(number) for number in sums]
+    sums: Any = network.accumulators(image)[0]
+    numbers: list[int] = [int(number) for number in (sums.view(torch.int32) if design.is_float else sums)]
     row = sum((number & ((1 << bits) - 1)) << (bits * place) for place, number in enumerate(numbers))
     assert len(program.result_channels) * program.result_positions == 1, "a matrix product of one group of neurons"
     return f"{row:x}\n"

@@ -167,8 +167,12 @@ class AcceleratorSimulator:
         images: as for `network.run`. Raises HardwareError if the network does not fit, or if the circuit misbehaves.
         """
         program = compile_network(network, self.design, self.accelerator)
+
+        def run(codes: Words) -> Run:
+            return self._run(program, codes, cycle_limit)
+
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda codes: self._run(program, codes, cycle_limit), encode_images(program, images)))
+            return list(pool.map(run, encode_images(program, images)))
 
     def _run(self, program: Program, codes: Words, cycle_limit: int) -> Run:
         values = np.zeros(program.values, np.uint32)

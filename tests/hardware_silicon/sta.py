@@ -1,0 +1,36 @@
+"""OpenSTA on a mapped netlist: the longest path that ends at a register, as an oracle for our own timing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.netlist import Netlist, to_verilog
+
+PERIOD_NS = 100.0
+SLEW_NS = 0.1
+
+
+def longest_path_ns(folder: Path, library: Library, netlist: Netlist) -> float:
+    """Its longest path with setup, clock and inputs with transitions of SLEW_NS; skips where OpenSTA is not at hand."""
+    if shutil.which("sta") is None:
+        pytest.skip("needs OpenSTA (Debian's package opensta)")
+    shutil.copyfile(library.path, folder / "cells.lib")
+    (folder / "net.v").write_text(to_verilog(netlist))
+    (folder / "run.tcl").write_text(
+        f"read_liberty cells.lib\nset_cmd_units -time ns\nread_verilog net.v\nlink_design {netlist.name}\n"
+        f"create_clock -name clk -period {PERIOD_NS} [get_ports clk]\nset_clock_transition {SLEW_NS} clk\n"
+        f"set_input_transition {SLEW_NS} [all_inputs]\nset_input_delay 0 -clock clk [all_inputs]\n"
+        "report_checks -to [all_registers -data_pins] -digits 6\n"
+    )
+    done = subprocess.run(
+        ["sta", "-exit", "-no_splash", "run.tcl"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    found = re.search(r"(-?[\d.]+)\s+slack", done.stdout)
+    assert found is not None, done.stdout
+    return PERIOD_NS - float(found[1])

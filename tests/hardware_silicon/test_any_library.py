@@ -1,0 +1,197 @@
+"""Characterization of any library: IHP's, Debian's OSU 180 nm, one written by hand; what a library lacks is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sta import SLEW_NS, longest_path_ns  # pyright: ignore
+from tiny_library import mappable_liberty  # pyright: ignore
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.characterize import NO_MACROS, TOGGLES_PER_CYCLE, build_neuron, characterize
+from fewbits.hardware.cost import cost
+from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.library_check import complete
+from fewbits.hardware.synthesis import synthesize, top_module
+from fewbits.hardware.technology import DatapathCost, load_technology
+from fewbits.hardware.timing import Conditions, analyze
+
+OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+"""Where Debian's package qflow-tech-osu018 puts it."""
+
+PRECISION = "binary/fixed2"
+
+
+@pytest.fixture
+def osu018() -> Path:
+    if not OSU018.exists():
+        pytest.skip("needs the OSU 180 nm library (Debian's package qflow-tech-osu018)")
+    return OSU018
+
+
+def written(folder: Path, change: Callable[[str], str] = str) -> Path:
+    path = folder / "written.lib"
+    path.write_text(change(mappable_liberty()))
+    return path
+
+
+def without(*statements: str) -> Callable[[str], str]:
+    """The text with these statements taken out, each of which must be there."""
+
+    def change(text: str) -> str:
+        for statement in statements:
+            assert statement in text
+            text = text.replace(statement, "")
+        return text
+
+    return change
+
+
+def characterized(liberty: Path, folder: Path) -> tuple[DatapathCost, dict[str, str], list[str]]:
+    said: list[str] = []
+    table = characterize(liberty, None, [PRECISION], folder / "table.json", progress=said.append)
+    assert load_technology(folder / "table.json") == table
+    return table.datapaths[PRECISION], table.provenance, said
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> DatapathCost:
+    """The hand-written library without wires, so that every capacitance is a pin's."""
+    folder = tmp_path_factory.mktemp("by-hand")
+    return characterized(written(folder, without("default_wire_load : small;")), folder)[0]
+
+
+def test_area_is_that_of_the_counted_cells(by_hand: DatapathCost) -> None:
+    each = {"inv": 1.0, "buf": 2.0, "nand": 2.0, "dff": 6.0}
+    counted = sum(each[name] * count for name, count in by_hand.cell_counts.items())
+    assert sum(part.area_um2 for part in by_hand.components.values()) == pytest.approx(counted)
+
+
+def test_leakage_is_that_of_the_counted_cells(by_hand: DatapathCost) -> None:
+    nanowatts = {"inv": 10, "buf": 20, "nand": (8 + 12 + 16 + 24) / 4, "dff": 40}
+    counted = sum(nanowatts[name] * count for name, count in by_hand.cell_counts.items())
+    assert sum(part.leakage_uw for part in by_hand.components.values()) == pytest.approx(counted / 1000)
+
+
+def test_energy_is_that_of_the_counted_cells_and_their_pins(by_hand: DatapathCost) -> None:
+    toggles = TOGGLES_PER_CYCLE
+    # A flip-flop's clock toggles twice: 2 fJ each where data stay, 6 fJ where they change; its output costs 6 fJ.
+    flop = 2 * ((1 - toggles) * 2 + toggles * 6) + toggles * 6
+    internal = {"inv": toggles * 1, "buf": toggles * 1, "nand": toggles * 1.5, "dff": flop}
+    data_pins_ff = {"inv": 1, "buf": 1, "nand": 1 + 3, "dff": 1}
+    clock_pin_ff = 2
+    half_v_squared = 0.5 * 2.0**2
+    femtojoules = (
+        sum(
+            count * (internal[name] + half_v_squared * toggles * data_pins_ff[name])
+            for name, count in by_hand.cell_counts.items()
+        )
+        + by_hand.cell_counts["dff"] * half_v_squared * 2 * clock_pin_ff
+    )
+    # A few pins are tied to a constant and do not toggle.
+    assert sum(part.energy_pj for part in by_hand.components.values()) == pytest.approx(femtojoules / 1000, rel=1e-3)
+
+
+def test_a_table_without_macros_says_so(tmp_path: Path) -> None:
+    _, provenance, said = characterized(written(tmp_path), tmp_path)
+    assert provenance["notes"] == NO_MACROS
+    assert said[0] == f"tiny: {NO_MACROS}"
+    with pytest.raises(HardwareError, match="there are no SRAM macros: characterize with --sram"):
+        cost("lenet", PRECISION, technology=tmp_path / "table.json")
+
+
+def test_the_real_library_lacks_nothing(pdk: Path) -> None:
+    assert complete(read_library(pdk / "sg13g2_stdcell_typ_1p20V_25C.lib")).notes == ()
+
+
+@pytest.mark.slow
+def test_a_library_without_power_and_leakage_and_wires_gives_a_table_that_says_so(tmp_path: Path) -> None:
+    def change(text: str) -> str:
+        text = text.replace("internal_power", "hidden_power").replace("leakage_power ()", "hidden_leakage ()")
+        return text.replace("cell_leakage_power", "user_leakage").replace("default_wire_load : small;", "")
+
+    datapath, provenance, _ = characterized(written(tmp_path, change), tmp_path)
+    for note in ("no internal power in 4 of 4 cells", "no leakage in 4 of 4 cells", "no wire-load model"):
+        assert note in provenance["notes"]
+    assert sum(part.leakage_uw for part in datapath.components.values()) == 0
+    assert sum(part.energy_pj for part in datapath.components.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (without("default_wire_load : small;"), "no wire-load model: nets bear the load of their pins alone"),
+        (lambda text: text.replace("setup_rising", "hold_rising"), "no setup time in 1 cells (dff): counted as 0"),
+        (lambda text: with_second_nand(text, "area : 2;", ""), "no area in 1 cells (spare): not used"),
+        (lambda text: with_second_nand(text, "cell_rise", "x"), "no delay tables in 1 cells (spare): not used"),
+    ],
+)
+def test_a_fallback_is_noted(tmp_path: Path, change: Callable[[str], str], note: str) -> None:
+    completed = complete(read_library(written(tmp_path, change)))
+    assert completed.notes == (note,)
+    assert "spare" not in completed.library.cells or completed.library.cells["spare"].dont_use
+
+
+def with_second_nand(text: str, old: str, new: str) -> str:
+    """The text with one more nand, `spare`, in which something is replaced."""
+    nand = text[text.index("  cell (nand)") : text.index("  cell (dff)")]
+    return text.removesuffix("}\n") + nand.replace("(nand)", "(spare)").replace(old, new) + "}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("ff (IQ, IQN)", "latch (IQ, IQN)"), "no plain flip-flop"),
+        (lambda text: text.replace('clocked_on : "CK"', 'clocked_on : "CP"'), "no plain flip-flop"),
+        (lambda text: text.replace("cell_rise", "other_rise"), "no logic cell has delay tables"),
+        (lambda text: text.replace('function : "!A"', 'function : "A"'), "no inverter"),
+        (lambda text: text.replace('function : "A"', 'function : "!A"'), "no buffer"),
+        (lambda text: text.replace('function : "!(A&B)"', 'function : "A^B"'), "no two-input nand"),
+        (lambda text: text.replace("area :", "size :"), "no logic cell has delay tables|no inverter"),
+    ],
+)
+def test_what_cannot_be_done_without_is_refused_before_synthesis(
+    tmp_path: Path, change: Callable[[str], str], message: str
+) -> None:
+    with pytest.raises(HardwareError, match=message) as caught:
+        characterize(written(tmp_path, change), None, [PRECISION], tmp_path / "table.json")
+    assert "written.lib" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_debians_180_nm_library_is_characterized(tmp_path: Path, osu018: Path) -> None:
+    datapath, provenance, _ = characterized(osu018, tmp_path)
+    assert "no wire-load model" in provenance["notes"]
+    library = read_library(osu018)
+    counted = sum(library.cells[name].area_um2 * count for name, count in datapath.cell_counts.items())
+    assert sum(part.area_um2 for part in datapath.components.values()) == pytest.approx(counted)
+    assert datapath.meets_target
+    assert all(part.energy_pj > 0 and part.leakage_uw > 0 for part in datapath.components.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fixed4", "binary/fixed16", "pow2-4/fixed8"])
+def test_longest_path_on_debians_library_is_that_of_opensta(tmp_path: Path, osu018: Path, precision: str) -> None:
+    within_ten_percent(tmp_path, read_library(osu018), precision)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["binary/fixed16", "pow2-4/fixed8"])
+def test_longest_path_on_ihps_library_is_that_of_opensta(tmp_path: Path, pdk: Path, precision: str) -> None:
+    within_ten_percent(tmp_path, read_library(pdk / "sg13g2_stdcell_typ_1p20V_25C.lib"), precision)
+
+
+@pytest.mark.slow
+def test_longest_path_on_the_written_library_is_that_of_opensta(tmp_path: Path) -> None:
+    within_ten_percent(tmp_path, read_library(written(tmp_path)), PRECISION)
+
+
+def within_ten_percent(folder: Path, library: Library, precision: str) -> None:
+    rtlil = build_neuron(precision).rtlil
+    netlist = synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil), mapping="fast").netlist
+    ours = analyze(netlist, replace(Conditions(SLEW_NS, SLEW_NS), wire=library.wire_load)).longest_path_ns
+    assert ours == pytest.approx(longest_path_ns(folder, library, netlist), rel=0.10)
