@@ -5,6 +5,7 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
 # pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
+# pyright: reportGeneralTypeIssues=false
 from __future__ import annotations
 
 from amaranth.back import rtlil
