@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -52,6 +53,21 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Laye
     if isinstance(layer, nn.Linear):
         return _linear(settings, source.output_shape, layer)
     return _convolution(settings, source.output_shape, layer)
+
+
+def sum_bits(formats: Sequence[Format], shifts: Sequence[int]) -> int:
+    """Width of the sum of one value of each format, moved left by its shift; that of float32 for floats.
+
+    Raises ModelError if a float format meets an integer one.
+    """
+    if len({number_format.family == "float" for number_format in formats}) > 1:
+        names = " and ".join(number_format.name for number_format in formats)
+        raise ModelError(f"values of {names} cannot be added: give their layers integer formats alone, or floats alone")
+    if formats[0].family == "float":
+        return _FLOAT_ACCUMULATOR_BITS
+    limits = [number_format.integer_limits for number_format in formats]
+    low = sum(low << shift for (low, _), shift in zip(limits, shifts, strict=True))
+    return twos_complement_bits(low, sum(high << shift for (_, high), shift in zip(limits, shifts, strict=True)))
 
 
 def _check(name: str, quantized: QuantizedLayer) -> None:

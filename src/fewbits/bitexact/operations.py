@@ -94,6 +94,32 @@ class Linear(Layer):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Addition(Operation):
+    """The exact sum of two tensors of codes: both moved left to the finer of their radix points, then added.
+
+    Floats: scaled by 2**shift, then added in float32, to nearest, subnormal operands and results replaced by zeros of
+    their sign.
+    """
+
+    shifts: tuple[int, int]
+    """Places by which each operand's integers move left; 0 for the one with the finer radix point, or for both."""
+
+    accumulator_fraction_bits: int
+    """Radix point of the sum: the finer of the two."""
+
+    accumulator_bits: int
+    """Two's complement width that holds every sum of codes of the operands' formats; 32 for floats."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concatenation(Operation):
+    """Tensors of codes of one format and radix point, one after another."""
+
+    axis: int
+    """Dimension of an image along which they are joined; 0 is the channels."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ReLU(Operation):
     """Negatives (and -0) to zero."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from types import ModuleType
 
 from torch import nn
@@ -12,6 +13,7 @@ from fewbits.quantize.calibration import LayerCalibration, calibrate
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel, Skipped, quantize
 from fewbits.quantize.radix_point import METHODS, choose_fraction_bits
+from fewbits.quantize.tensor_rounding import TensorRounding
 
 __all__ = [
     "METHODS",
@@ -19,6 +21,7 @@ __all__ = [
     "QuantizedLayer",
     "QuantizedModel",
     "Skipped",
+    "TensorRounding",
     "calibrate",
     "choose_fraction_bits",
     "quantize",
@@ -31,9 +34,11 @@ class _CallablePackage(ModuleType):
     Importing a package makes it an attribute of its parent, in place of the function of the same name.
     """
 
-    def __call__(self, model: nn.Module, precision: str | Precision) -> QuantizedModel:
+    def __call__(
+        self, model: nn.Module, precision: str | Precision, *, layers: Mapping[str, str | Precision] | None = None
+    ) -> QuantizedModel:
         """See `fewbits.quantize.quantize`."""
-        return quantize(model, precision)
+        return quantize(model, precision, layers=layers)
 
 
 sys.modules[__name__].__class__ = _CallablePackage
