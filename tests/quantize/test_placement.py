@@ -59,13 +59,16 @@ ADDITIONS = {
 }
 
 
-@pytest.mark.parametrize(
-    "precision", ["fixed4", "fixed8", "fixed16", "pow2-6/fixed16", "binary/fixed16", "fixed8/pow2-4"]
-)
 @pytest.mark.parametrize("way", ADDITIONS)
-def test_an_addition_is_the_same_in_both_networks(way: str, precision: str) -> None:
+def test_an_addition_is_the_same_in_both_networks(way: str) -> None:
     torch.manual_seed(1)
-    assert agree(calibrated(Net(ADDITIONS[way]), precision))
+    assert agree(calibrated(Net(ADDITIONS[way]), "fixed8"))
+
+
+@pytest.mark.parametrize("precision", ["fixed4", "fixed16", "pow2-6/fixed16", "binary/fixed16", "fixed8/pow2-4"])
+def test_additions_of_averages_are_the_same_at_every_precision(precision: str) -> None:
+    torch.manual_seed(1)
+    assert agree(calibrated(Net(ADDITIONS["of averages"]), precision))
 
 
 JOINS = {
@@ -75,11 +78,10 @@ JOINS = {
 }
 
 
-@pytest.mark.parametrize("precision", ["fixed4", "fixed16", "binary/fixed16"])
 @pytest.mark.parametrize("way", JOINS)
-def test_branches_and_averages_are_the_same_in_both_networks(way: str, precision: str) -> None:
+def test_branches_and_averages_are_the_same_in_both_networks(way: str) -> None:
     torch.manual_seed(1)
-    assert agree(calibrated(Net(JOINS[way]), precision))
+    assert agree(calibrated(Net(JOINS[way]), "fixed4"))
 
 
 class Joined(nn.Module):
@@ -95,9 +97,8 @@ class Joined(nn.Module):
 
 
 @pytest.mark.parametrize("dim", [1, -3])
-@pytest.mark.parametrize("precision", ["fixed4", "fixed8", "pow2-6/fixed16"])
-def test_a_concatenation_has_one_radix_point(dim: int, precision: str) -> None:
-    model = calibrated(Joined(dim), precision)
+def test_a_concatenation_has_one_radix_point(dim: int) -> None:
+    model = calibrated(Joined(dim), "pow2-6/fixed16")
     assert agree(model)
     (rounding,) = {id(one): one for one in model.roundings.values()}.values()
     points = {layer.input_fraction_bits for layer in model.layers.values()}
@@ -187,10 +188,8 @@ def test_an_argument_with_a_default_keeps_it() -> None:
 
 def test_a_function_that_stays_float_is_named() -> None:
     model = fb.quantize(Net(lambda net, x: net.left(x) * torch.sigmoid(net.right(x))), "fixed8")
-    assert [(entry.kind, "stays float" in entry.reason) for entry in model.skipped] == [
-        ("sigmoid", True),
-        ("mul", True),
-    ]
+    assert [entry.kind for entry in model.skipped] == ["sigmoid", "mul"]
+    assert all("stays float" in entry.reason for entry in model.skipped)
 
 
 def test_a_network_that_cannot_be_traced_is_named_and_still_computes() -> None:
@@ -198,7 +197,7 @@ def test_a_network_that_cannot_be_traced_is_named_and_still_computes() -> None:
     assert [entry.name for entry in model.skipped] == [""]
     assert "cannot be traced" in model.skipped[0].reason
     assert model(IMAGES).shape == (16, 2, 8, 8)
-    with pytest.raises(fb.ModelError, match="cannot be traced by torch.fx"):
+    with pytest.raises(fb.ModelError, match="cannot be traced by"):
         fb.lower(model, IMAGES)
 
 

@@ -5,12 +5,13 @@ What is counted:
   written while another is read, or transfers could not overlap with computation as the schedule has it.
 - Dynamic energy: the energy of each component of a neuron for every busy cycle, in all neurons (those without an output
   to compute are not gated off); in cycles that stall, fill or pool, the registers alone (clock included). Each access
-  to a buffer costs its read or write energy. The comparators and adders of pooling are not characterized: their
-  energy is not in it. Transfers off the chip are given in bits; their energy depends on the memory and is not in it.
+  to a buffer costs its read or write energy. The comparators and adders that pool and add tensors are not
+  characterized: their energy is not in it. Transfers off the chip are given in bits; their energy depends on the memory
+  and is not in it.
 - Leakage: of all neurons and buffers, over all cycles.
 - Power: energy of an image divided by its time.
 - Memory: parameters (weights, and biases at the accumulator's width), and the inputs and outputs of the layer that has
-  most of them together, at the width of the inputs.
+  most of them together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
 """
 
 from __future__ import annotations

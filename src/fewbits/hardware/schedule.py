@@ -22,6 +22,8 @@ Buffers:
 - Pooling happens in Bout, a stage of its own while the multipliers rest: rows of `neurons` channels of one input
   position are brought in, and one row a cycle is read for every window that it belongs to; each result is a row
   written. Windows at the border count in full.
+- An addition happens there too: it reads a row of each operand, two cycles, and writes the row of their sums. A
+  concatenation only says where its parts are stored: no cycle, no access.
 
 Memory (off chip): a layer's inputs come from there and its outputs go there.
 - A weight is loaded as often as its row of SB is written.
@@ -79,7 +81,7 @@ class LayerSchedule:
     """Multiplications that the layer needs."""
 
     busy_cycles: int
-    """Cycles that start products (or, in pooling, read a row)."""
+    """Cycles that start products (or, in pooling and additions, read a row)."""
 
     stall_cycles: int
     """Cycles that wait for the accumulators of a block that is not full."""
@@ -88,7 +90,7 @@ class LayerSchedule:
     """Cycles that wait for the layer's last results."""
 
     utilization: float
-    """Needed products as a part of those that the tile could do in the layer's cycles; 0 for pooling."""
+    """Needed products as a part of those that the tile could do in the layer's cycles; 0 without products."""
 
     bin_reads: int
     bin_writes: int
@@ -101,7 +103,7 @@ class LayerSchedule:
     inputs_loaded: int
     outputs_stored: int
     stores_accumulators: bool
-    """Whether the outputs are accumulators at full width: in the network's last layer."""
+    """Whether the outputs are accumulators (or sums) at full width: in the network's last layer."""
 
     @property
     def cycles(self) -> int:
@@ -151,9 +153,9 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
     last = len(workload.layers) - 1
     return Schedule(
         tuple(
-            _pooling(layer, accelerator)
-            if layer.is_pooling
-            else _weighted(layer, accelerator, pipeline, is_last=number == last)
+            _weighted(layer, accelerator, pipeline, is_last=number == last)
+            if layer.has_weights
+            else _in_bout(layer, accelerator, is_last=number == last)
             for number, layer in enumerate(workload.layers)
         ),
         accelerator,
@@ -237,11 +239,11 @@ def _inputs_loaded(layer: LayerShape, accelerator: Accelerator, neuron_groups: i
     return layer.input_channels * _positions_loaded(layer, capacity // channels) * passes
 
 
-def _pooling(layer: LayerShape, accelerator: Accelerator) -> LayerSchedule:
-    """Schedule a pooling layer."""
+def _in_bout(layer: LayerShape, accelerator: Accelerator, *, is_last: bool) -> LayerSchedule:
+    """Schedule a pooling layer or an addition."""
     slices = _ceil(layer.input_channels, accelerator.neurons)
-    loaded = _positions_loaded(layer, accelerator.buffer_rows)
-    reads = slices * layer.positions * layer.window
+    loaded = _positions_loaded(layer, accelerator.buffer_rows) * layer.operands
+    reads = slices * layer.positions * layer.synapses
     results = slices * layer.positions
     return LayerSchedule(
         name=layer.name,
@@ -261,7 +263,7 @@ def _pooling(layer: LayerShape, accelerator: Accelerator) -> LayerSchedule:
         biases_loaded=0,
         inputs_loaded=layer.input_channels * loaded,
         outputs_stored=layer.output_values,
-        stores_accumulators=False,
+        stores_accumulators=is_last and layer.kind == "addition",
     )
 
 

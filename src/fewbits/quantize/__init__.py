@@ -9,6 +9,7 @@ from types import ModuleType
 from torch import nn
 
 from fewbits.formats import Precision
+from fewbits.quantize.batch_norm import batch_norms, fold_batch_norm
 from fewbits.quantize.calibration import LayerCalibration, calibrate
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel, Skipped, quantize
@@ -22,8 +23,10 @@ __all__ = [
     "QuantizedModel",
     "Skipped",
     "TensorRounding",
+    "batch_norms",
     "calibrate",
     "choose_fraction_bits",
+    "fold_batch_norm",
     "quantize",
 ]
 

@@ -96,6 +96,12 @@ class QuantizedLayer(nn.Module):
         has_input = self._input_rounding[0].is_calibrated if self._input_rounding else self._input_point != NOT_CHOSEN
         return self._weight_point != NOT_CHOSEN and has_input
 
+    def forget_weight_point(self) -> None:
+        """Ask for calibration anew, since the weights are others now."""
+        self._weight_point = start(self.weight_format)
+        self.weight_radix_point.fill_(self._weight_point)
+        self.rounded.forget()
+
     def quantized_weight(self) -> Tensor:
         """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
 

@@ -18,7 +18,7 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
-from fewbits.quantize import quantize
+from fewbits.quantize import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
@@ -248,7 +248,7 @@ def _try_model(model: str, name: str, dataset: Dataset) -> None:
             f"model {model!r} returns {given} for one image of data {name!r}: it must return logits of shape "
             f"(1, {dataset.classes})"
         )
-    lower(quantize(network, _BASELINE), image)
+    lower(quantize(fold_batch_norm(network), _BASELINE), image)
 
 
 def _rests_on(
