@@ -57,6 +57,11 @@ class Layer(Operation):
     weight_fraction_bits: int
     input_fraction_bits: int
 
+    output_shifts: tuple[int, ...] | None = None
+    """With per-channel radix points: places by which each output's weights and bias were moved left, to the finest of
+    the outputs' radix points, which is `weight_fraction_bits`. The hardware adds the unmoved ones and rounds each
+    output by so much less of a shift, which gives the same codes. None with one radix point for all."""
+
     accumulator_bits: int
     """Smallest two's complement width that no sum leaves, in any order of summation and for any input code, with these
     weights and this bias; 32 in a float precision."""

@@ -10,8 +10,9 @@ What is counted:
   and is not in it.
 - Leakage: of all neurons and buffers, over all cycles.
 - Power: energy of an image divided by its time.
-- Memory: parameters (weights, and biases at the accumulator's width), and the inputs and outputs of the layer that has
-  most of them together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
+- Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
+  its own shift, whose small adder is not characterized), and the inputs and outputs of the layer that has most of them
+  together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths, schedule
 from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, load_technology
-from fewbits.hardware.workload import Kind, Workload
+from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -216,7 +217,7 @@ def _cost(
     return Cost(
         precision=precision.name,
         technology=table.name,
-        parameters_kib=(workload.weights * widths.weights + workload.biases * widths.accumulator) / _BITS_PER_KIB,
+        parameters_kib=_parameter_bits(workload, widths) / _BITS_PER_KIB,
         activations_kib=workload.largest_activations * widths.inputs / _BITS_PER_KIB,
         cycles=plan.cycles,
         utilization=plan.utilization,
@@ -225,6 +226,15 @@ def _cost(
         energy_uj=sum(breakdown.energy_uj.values()),
         traffic_kib=plan.traffic_bits(widths) / _BITS_PER_KIB,
         breakdown=breakdown,
+    )
+
+
+def _parameter_bits(workload: Workload, widths: Widths) -> int:
+    """Bits of weights, biases and the shifts of outputs."""
+    return (
+        workload.weights * widths.weights
+        + workload.biases * widths.accumulator
+        + workload.channel_shifts * CHANNEL_SHIFT_BITS
     )
 
 

@@ -77,7 +77,8 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"the model cannot be run on an image of shape {shape}: {reason}") from error
     try:
-        return Workload(with_held_values(recorder.layers, recorder.reads), precision)
+        layers = _with_channel_shifts(model, recorder.layers)
+        return Workload(with_held_values(layers, recorder.reads), precision)
     except HardwareError as error:
         raise ModelError(f"{type(model).__name__}: {error}") from None
 
@@ -103,6 +104,14 @@ def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module]:
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and id(module) not in inside:
             raise ModelError(f"layer {name!r} is left in float: the tile computes in one precision only")
     return str(getattr(precision, "name", precision)), copy.deepcopy(network, memo)
+
+
+def _with_channel_shifts(model: nn.Module, shapes: list[LayerShape]) -> list[LayerShape]:
+    """The layers, those of a quantized model with per-channel radix points marked."""
+    layers: object = getattr(model, "layers", None)
+    quantized: dict[str, Any] = dict(layers) if isinstance(layers, Mapping) else {}
+    names = {name for name, layer in quantized.items() if getattr(layer, "channel_shifts", None) is not None}
+    return [replace(shape, has_channel_shifts=shape.name.split("#")[0] in names) for shape in shapes]
 
 
 @contextmanager

@@ -96,7 +96,11 @@ def _layer(operation: Operation) -> LayerShape | None:
         case Linear():
             inputs, outputs = operation.input_shape[0], operation.output_shape[0]
             has_bias = operation.bias is not None
-            return LayerShape(operation.name, "linear", inputs, (1, 1), outputs, (1, 1), has_bias=has_bias)
+            return LayerShape(
+                *(operation.name, "linear", inputs, (1, 1), outputs, (1, 1)),
+                has_bias=has_bias,
+                has_channel_shifts=operation.output_shifts is not None,
+            )
         case Pooling():
             return _pooling(operation)
         case Addition():
@@ -122,6 +126,7 @@ def _convolution(layer: Convolution) -> LayerShape:
         dilation=_size(layer.dilation),
         groups=layer.groups,
         has_bias=layer.bias is not None,
+        has_channel_shifts=layer.output_shifts is not None,
     )
 
 

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.workload import Kind, LayerShape, Workload
+from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, LayerShape, Workload
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class LayerSchedule:
     bout_writes: int
     weights_loaded: int
     biases_loaded: int
+    channel_shifts_loaded: int
     inputs_loaded: int
     outputs_stored: int
     stores_accumulators: bool
@@ -116,6 +117,7 @@ class LayerSchedule:
         return (
             self.weights_loaded * widths.weights
             + self.biases_loaded * widths.accumulator
+            + self.channel_shifts_loaded * CHANNEL_SHIFT_BITS
             + self.inputs_loaded * widths.inputs
             + self.outputs_stored * stored
         )
@@ -224,6 +226,7 @@ def _weighted(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *
         bout_writes=output_rows,
         weights_loaded=layer.weights * sb_passes,
         biases_loaded=layer.biases,
+        channel_shifts_loaded=layer.channel_shifts,
         inputs_loaded=_inputs_loaded(layer, accelerator, tiling.neuron_groups),
         outputs_stored=layer.output_values,
         stores_accumulators=is_last,
@@ -261,6 +264,7 @@ def _in_bout(layer: LayerShape, accelerator: Accelerator, *, is_last: bool) -> L
         bout_writes=slices * loaded + results,
         weights_loaded=0,
         biases_loaded=0,
+        channel_shifts_loaded=0,
         inputs_loaded=layer.input_channels * loaded,
         outputs_stored=layer.output_values,
         stores_accumulators=is_last and layer.kind == "addition",

@@ -10,6 +10,9 @@ from fewbits.errors import HardwareError
 
 Kind = Literal["convolution", "linear", "max-pool", "average-pool", "addition"]
 
+CHANNEL_SHIFT_BITS = 4
+"""Width of an output's own shift (`quantize/channels.py`, which a test compares)."""
+
 Size = tuple[int, int]
 """Height and width; height 1 for one dimension, (1, 1) for a linear layer of one position."""
 
@@ -35,6 +38,9 @@ class LayerShape:
     dilation: Size = (1, 1)
     groups: int = 1
     has_bias: bool = False
+    has_channel_shifts: bool = False
+    """Whether each output is rounded by a shift of its own, which is stored."""
+
     held_values: int = 0
     """Values of other tensors that wait in memory for a later layer: none in a chain."""
 
@@ -89,6 +95,11 @@ class LayerShape:
         return self.neurons if self.has_bias else 0
 
     @property
+    def channel_shifts(self) -> int:
+        """Stored shifts: one an output or none."""
+        return self.neurons if self.has_channel_shifts else 0
+
+    @property
     def values_of_an_operand(self) -> int:
         """Values of one tensor that the layer reads."""
         return self.input_channels * self.input_size[0] * self.input_size[1]
@@ -133,6 +144,11 @@ class Workload:
     def biases(self) -> int:
         """Biases of all layers."""
         return sum(layer.biases for layer in self.layers)
+
+    @property
+    def channel_shifts(self) -> int:
+        """Shifts of outputs, of all layers."""
+        return sum(layer.channel_shifts for layer in self.layers)
 
     @property
     def products(self) -> int:

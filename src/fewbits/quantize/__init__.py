@@ -38,10 +38,15 @@ class _CallablePackage(ModuleType):
     """
 
     def __call__(
-        self, model: nn.Module, precision: str | Precision, *, layers: Mapping[str, str | Precision] | None = None
+        self,
+        model: nn.Module,
+        precision: str | Precision,
+        *,
+        layers: Mapping[str, str | Precision] | None = None,
+        per_channel: bool = False,
     ) -> QuantizedModel:
         """See `fewbits.quantize.quantize`."""
-        return quantize(model, precision, layers=layers)
+        return quantize(model, precision, layers=layers, per_channel=per_channel)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

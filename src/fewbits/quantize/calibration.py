@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
+from fewbits.quantize.channels import channel_scale, choose_channel_points
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
 from fewbits.quantize.radix_point import Method, check_method, choose_fraction_bits, saturated_share
@@ -106,9 +107,7 @@ class _Calibrator:
         """Choose and set one layer's radix points; that of its input only if it is the layer's own."""
         if self._weights:
             try:
-                layer.weight_fraction_bits = choose_fraction_bits(
-                    layer.weight_format, layer.layer.weight, self._method, self._percentile
-                )
+                self._choose_weight_points(layer)
             except DataError:
                 raise _no_numbers(layer.name) from None
         if layer.input_rounding is None:
@@ -119,9 +118,19 @@ class _Calibrator:
             name=layer.name,
             weight_fraction_bits=layer.weight_fraction_bits,
             input_fraction_bits=layer.input_fraction_bits,
-            weight_saturation=saturated_share(layer.weight_format, layer.layer.weight, layer.weight_fraction_bits),
+            weight_saturation=saturated_share(layer.weight_format, _at_layers_point(layer), layer.weight_fraction_bits),
             input_saturation=saturated_share(layer.input_format, _all(inputs), layer.input_fraction_bits),
         )
+
+    def _choose_weight_points(self, layer: QuantizedLayer) -> None:
+        """The radix point of a layer's weights, or that of each output's."""
+        number_format, weight = layer.weight_format, layer.layer.weight
+        if layer.channel_shifts is None:
+            layer.weight_fraction_bits = choose_fraction_bits(number_format, weight, self._method, self._percentile)
+            return
+        point, shifts = choose_channel_points(number_format, weight, self._method, self._percentile)
+        layer.weight_fraction_bits = point
+        layer.set_channel_shifts(shifts)
 
     def _input_point(self, name: str, number_format: Format, inputs: list[Tensor]) -> int:
         """The radix point that suits all the values seen so far."""
@@ -129,6 +138,12 @@ class _Calibrator:
             return choose_fraction_bits(number_format, _all(inputs), self._method, self._percentile)
         except DataError:
             raise _no_numbers(name) from None
+
+
+def _at_layers_point(layer: QuantizedLayer) -> Tensor:
+    """The weights as they compare with the format's range at the layer's radix point."""
+    weight = layer.layer.weight.detach()
+    return weight if layer.channel_shifts is None else weight * channel_scale(layer.channel_shifts, weight)
 
 
 def _all(inputs: list[Tensor]) -> Tensor:

@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
+from fewbits.quantize.channels import channel_scale
+from fewbits.quantize.radix_point import needs_radix_point
 from fewbits.quantize.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
 from fewbits.quantize.straight_through import StraightThrough, gate, mask_gradient
 from fewbits.quantize.tensor_rounding import TensorRounding
@@ -30,8 +33,12 @@ class QuantizedLayer(nn.Module):
     layer: FloatLayer
     """The float layer; its parameters are the shadow weights that training updates."""
 
-    def __init__(self, layer: FloatLayer, precision: Precision, name: str = "") -> None:
-        """Wrap a float layer, which is taken over, not copied. name: what errors call it."""
+    def __init__(self, layer: FloatLayer, precision: Precision, name: str = "", *, per_channel: bool = False) -> None:
+        """Wrap a float layer, which is taken over, not copied. name: what errors call it.
+
+        per_channel: give each output's weights a radix point of their own. Raises ModelError for that with a narrow
+        float format.
+        """
         super().__init__()
         self.layer = layer
         self.name = name
@@ -48,11 +55,15 @@ class QuantizedLayer(nn.Module):
         self.input_radix_point: Tensor | None
         self.register_buffer("weight_radix_point", as_buffer(self._weight_point, device))
         self.register_buffer("input_radix_point", as_buffer(self._input_point, device))
+        self.channel_shifts: Tensor | None
+        self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
         self.rounded = _RoundedParameters()
 
     @property
     def weight_fraction_bits(self) -> int:
-        """Radix point of the weights. Raises ModelError before calibration."""
+        """Radix point of the weights; with per-channel ones that of the coarsest, `channel_shifts` are the places by
+        which the others are finer. Raises ModelError before calibration.
+        """
         return checked(self._weight_point, self.name)
 
     @weight_fraction_bits.setter
@@ -131,6 +142,12 @@ class QuantizedLayer(nn.Module):
         weight, bias = self._rounded_parameters()
         return _apply(self.layer, x, weight, bias)
 
+    def set_channel_shifts(self, shifts: tuple[int, ...]) -> None:
+        """Give each output's weights a radix point so many places finer than the layer's."""
+        assert self.channel_shifts is not None, "quantize with per_channel=True"
+        self.channel_shifts.copy_(torch.tensor(shifts))
+        self.rounded.forget()
+
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
         self.rounded.forget()
@@ -158,6 +175,10 @@ class QuantizedLayer(nn.Module):
         """The weights' nearest values, into `out` if it is given."""
         if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
+        if self.channel_shifts is not None:
+            scale = channel_scale(self.channel_shifts, weight)
+            scaled = torch.mul(weight, scale, out=out)
+            return self.weight_format.quantize(scaled, self.weight_fraction_bits, out=scaled).div_(scale)
         return self.weight_format.quantize(weight, self.weight_fraction_bits, out=out)
 
     def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
@@ -165,6 +186,9 @@ class QuantizedLayer(nn.Module):
         if not self._has_integer_bias:
             return bias.clone() if out is None else out.copy_(bias)
         unit = 2.0**-self.accumulator_fraction_bits
+        if self.channel_shifts is not None:
+            units = unit / channel_scale(self.channel_shifts, bias)
+            return torch.div(bias, units, out=out).round_().mul_(units)
         return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -244,6 +268,7 @@ class _StraightThroughParameters(torch.autograd.Function):
         if owner.rounds_weights:
             ctx.save_for_backward(weight)
             ctx.gate = gate(owner.weight_format, owner.weight_fraction_bits, weight.dtype)
+            ctx.shifts = owner.channel_shifts
         return rounded_weight.detach(), None if rounded_bias is None else rounded_bias.detach()
 
     @staticmethod
@@ -252,8 +277,22 @@ class _StraightThroughParameters(torch.autograd.Function):
         weight_gradient, bias_gradient = gradients
         if ctx.gate is not None and ctx.needs_input_grad[0]:
             (weight,) = ctx.saved_tensors
+            if ctx.shifts is not None:
+                weight = weight * channel_scale(ctx.shifts, weight)
             weight_gradient = mask_gradient(weight_gradient, weight, ctx.gate)
         return weight_gradient, bias_gradient, None
+
+
+def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:
+    """Room for each output's shift; None for weights without a radix point."""
+    if not needs_radix_point(precision.weights):
+        return None
+    if precision.weights.family == "float":
+        raise ModelError(
+            f"layer {name!r}: per-channel radix points are for fixed, pow2, ternary and binary weights, not "
+            f"{precision.weights.name}"
+        )
+    return torch.zeros(len(layer.weight), dtype=torch.int64, device=layer.weight.device)
 
 
 def _version(tensor: Tensor) -> object:

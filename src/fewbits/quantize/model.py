@@ -69,7 +69,11 @@ class QuantizedModel(nn.Module):
 
 
 def quantize(
-    model: nn.Module, precision: str | Precision, *, layers: Mapping[str, str | Precision] | None = None
+    model: nn.Module,
+    precision: str | Precision,
+    *,
+    layers: Mapping[str, str | Precision] | None = None,
+    per_channel: bool = False,
 ) -> QuantizedModel:
     """A copy of a network that computes at a precision; the network itself stays as it is.
 
@@ -86,12 +90,14 @@ def quantize(
     a chain of one, named `layer`. The result needs `calibrate` before use, unless the precision's formats have no
     radix point to choose (float32, float16, bfloat16).
     precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
+    per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
+    then stores a shift for each output.
     Raises FormatError for an unknown precision; ModelError if the model is no module, is quantized already, cannot be
     copied, holds a weight that is NaN or infinite, has no layer to quantize or none of a name in `layers`, or if layers
     that share an input are given different input formats.
     """
     precision = _parsed(precision)
-    choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()})
+    choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
     network = _copy(model)
     if isinstance(network, FloatLayer):
         network = nn.Sequential(OrderedDict(layer=network))
@@ -121,6 +127,7 @@ class _Choice:
 
     usual: Precision
     layers: dict[str, Precision]
+    per_channel: bool
 
     def of(self, name: str) -> Precision:
         return self.layers.get(name, self.usual)
@@ -177,14 +184,14 @@ def _replace_children(
         if id(child) in seen:
             replacement = seen[id(child)]
         else:
-            replacement = seen[id(child)] = _replacement(child, prefix + name, choice.of(prefix + name), skipped)
+            replacement = seen[id(child)] = _replacement(child, prefix + name, choice, skipped)
             if replacement is None and not isinstance(child, FloatLayer):
                 _replace_children(child, f"{prefix}{name}.", choice, skipped, seen)
         if replacement is not None:
             parent._modules[name] = replacement
 
 
-def _replacement(module: nn.Module, name: str, precision: Precision, skipped: list[Skipped]) -> QuantizedLayer | None:
+def _replacement(module: nn.Module, name: str, choice: _Choice, skipped: list[Skipped]) -> QuantizedLayer | None:
     """The quantized form of a layer; None if the module is none or must stay float."""
     if not isinstance(module, FloatLayer):
         return None
@@ -194,4 +201,5 @@ def _replacement(module: nn.Module, name: str, precision: Precision, skipped: li
     for kind, values in (("weight", module.weight), ("bias", module.bias)):
         if values is not None and not torch.isfinite(values).all():
             raise ModelError(f"layer {name!r}: a {kind} is NaN or infinite; train the float model anew")
-    return QuantizedLayer(module, precision, name).train(module.training)
+    layer = QuantizedLayer(module, choice.of(name), name, per_channel=choice.per_channel)
+    return layer.train(module.training)
