@@ -57,6 +57,9 @@ class Graph(nn.Module):
         return self.last(values[-1].flatten(1))
 
 
+NARROW = ("fixed4", "fixed8", "pow2-4/fixed8", "binary/fixed8", "ternary/fixed4")
+"""Precisions whose sums float64 holds."""
+
 KINDS = ("layer", "layer", "add", "add", "joined", "relu", "average", "maximum")
 STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=7)
 
@@ -102,9 +105,7 @@ def test_float_graphs_equal_the_reference(steps, precision: str, seed: int) -> N
 
 
 @RANDOM
-@given(
-    STEPS, st.sampled_from(("fixed4", "fixed8", "pow2-4/fixed8", "binary/fixed8", "ternary/fixed4")), st.integers(0, 99)
-)
+@given(STEPS, st.sampled_from(NARROW), st.integers(0, 99))
 def test_integer_graphs_equal_the_fake_quantized_network_in_float64(steps, precision: str, seed: int) -> None:
     model, network, images = _network(steps, precision, seed, per_channel=bool(seed % 2))
     double = copy.deepcopy(model).double()
@@ -168,7 +169,10 @@ def _trained_shape(name: str, digits: Tensor) -> tuple[nn.Module, Tensor]:
     return fb.fold_batch_norm(model).eval(), images
 
 
-@pytest.mark.parametrize("precision", ["fixed4", "fixed8", "pow2-6/fixed16", "binary/fixed16"])
+SLOW = ("fixed8", "pow2-6/fixed16", "binary/fixed16")
+
+
+@pytest.mark.parametrize("precision", ["fixed4", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 @pytest.mark.parametrize("name", ["resnet20", "mobilenet-small", "vgg", "mlp"])
 def test_no_digit_is_classed_differently_by_the_bit_exact_network(name: str, precision: str, digits: Tensor) -> None:
     model, images = _trained_shape(name, digits)
