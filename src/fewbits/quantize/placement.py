@@ -51,6 +51,9 @@ class _Group:
     layers: list[QuantizedLayer] = field(default_factory=list[QuantizedLayer])
     """The layers that take them, each once."""
 
+    takers: list[str] = field(default_factory=list[str])
+    """Names for what takes them: they do not change when normalization is folded into a producer."""
+
     is_added: bool = False
     is_joined: bool = False
 
@@ -150,11 +153,15 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
         if kind == "layer":
             group, layer = groups[leader[node.all_input_nodes[0]]], network.get_submodule(str(node.target))
             assert isinstance(layer, QuantizedLayer)
+            group.takers.append(f"{str(node.target).replace('.', '_')}_input")
             if not any(layer is known for known in group.layers):
                 group.layers.append(layer)
         elif kind == "adds":
-            for source in node.all_input_nodes:
+            for number, source in enumerate(node.all_input_nodes, start=1):
+                groups[leader[source]].takers.append(f"{node.name}_operand{number}")
                 groups[leader[source]].is_added = True
+        elif kind == "joins":
+            groups[leader[node]].takers.append(f"{node.name}_part")
     return list(groups.values())
 
 
@@ -192,7 +199,7 @@ def _format_of(group: _Group, input_format: Format) -> Format:
 
 def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> None:
     """Round a group's values behind each producer and after each average; its layers follow."""
-    first = _free_name(network, f"{group.roots[0].name}_rounding")
+    first = _free_name(network, group.takers[0])
     rounding = TensorRounding(number_format, first)
     network.add_submodule(first, rounding)
     for root in group.roots:

@@ -27,6 +27,9 @@ from fewbits.train import TrainSettings
 _FORMAT = 1
 """Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
 
+_ROUNDING = 2
+"""Goes up when a quantized network computes otherwise, its float network not (2: averages are rounded on both sides)."""
+
 _BASELINE = "float32"
 
 T = TypeVar("T")
@@ -205,6 +208,7 @@ def _trainings(
         for base in bases:
             definition = {
                 "format": _FORMAT,
+                "rounding": _ROUNDING,
                 "float": base.key,
                 "precision": precision,
                 "recipe": recipe,
@@ -220,6 +224,7 @@ def _trainings(
 def _run(training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator) -> Run:
     definition = {
         "format": _FORMAT,
+        "rounding": _ROUNDING,
         "training": training.key,
         "float": base.key,
         "technology": sha256,
