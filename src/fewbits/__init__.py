@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork, first_difference, lower
     from fewbits.formats import Format, Precision, parse_format, parse_precision
     from fewbits.hardware import cost
-    from fewbits.quantize import calibrate, quantize
+    from fewbits.quantize import calibrate, fold_batch_norm, quantize
 
 __version__ = "0.1.0"
 
@@ -22,6 +22,7 @@ _LAZY = {
     "calibrate": "fewbits.quantize",
     "cost": "fewbits.hardware",
     "first_difference": "fewbits.bitexact",
+    "fold_batch_norm": "fewbits.quantize",
     "lower": "fewbits.bitexact",
     "parse_format": "fewbits.formats",
     "parse_precision": "fewbits.formats",
@@ -42,6 +43,7 @@ __all__ = [
     "calibrate",
     "cost",
     "first_difference",
+    "fold_batch_norm",
     "lower",
     "parse_format",
     "parse_precision",

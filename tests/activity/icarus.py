@@ -26,7 +26,9 @@ def toggles_by_icarus(folder: Path, netlist: Netlist, stimulus: dict[str, np.nda
         rows = ["".join("01"[bit] for bit in row[::-1]) for row in bits]
         (folder / f"{name}.mem").write_text("\n".join(rows) + "\n")
     cells = "\n".join(_model(group.cell, delay) for group in netlist.groups)
-    (folder / "bench.v").write_text(f"`timescale 1ps/1ps\n{cells}\n{to_verilog(netlist)}\n{_bench(netlist, stimulus, cycles)}")
+    (folder / "bench.v").write_text(
+        f"`timescale 1ps/1ps\n{cells}\n{to_verilog(netlist)}\n{_bench(netlist, stimulus, cycles)}"
+    )
     subprocess.run(["iverilog", "-o", "bench.vvp", "bench.v"], cwd=folder, check=True, capture_output=True)
     subprocess.run(["vvp", "-n", "bench.vvp"], cwd=folder, check=True, capture_output=True)
     return _toggles(folder / "wave.vcd")
@@ -71,7 +73,7 @@ def _bench(netlist: Netlist, stimulus: dict[str, np.ndarray], cycles: int) -> st
             "  initial begin",
             *loaded,
             f"    {taken}",
-            f"    #{PERIOD - 1} $dumpfile(\"wave.vcd\"); $dumpvars(1, dut);",
+            f'    #{PERIOD - 1} $dumpfile("wave.vcd"); $dumpvars(1, dut);',
             f"    #1 for (i = 1; i < {cycles}; i = i + 1) begin clk = 1; {taken} #{PERIOD // 2} clk = 0;",
             f"    #{PERIOD - PERIOD // 2}; end",
             "    $finish;",
@@ -103,4 +105,3 @@ def _toggles(path: Path) -> Counter[str]:
                         found[names[code][k]] += old + new in ("01", "10")
                 values[code] = text
     return found
-

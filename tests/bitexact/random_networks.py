@@ -33,9 +33,12 @@ def networks(draw: st.DrawFn, precisions: tuple[str, ...], mixed: bool = False) 
     torch.manual_seed(draw(st.integers(0, 2**20)))
     dimensions = draw(st.sampled_from((1, 2, 2)))
     shape = (draw(st.integers(1, 4)), *(draw(st.integers(4, 8)) for _ in range(dimensions)))
-    model = fb.quantize(nn.Sequential(*draw(_modules(shape))), draw(st.sampled_from(precisions)))
-    if mixed:
-        _mix(draw, model, precisions)
+    network = nn.Sequential(*draw(_modules(shape)))
+    layers = [
+        name for name, module in network.named_children() if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear))
+    ]
+    mix = {name: draw(st.sampled_from(precisions)) for name in layers} if mixed else {}
+    model = fb.quantize(network, draw(st.sampled_from(precisions)), layers=mix)
     images = torch.randn(2, *shape) * draw(st.sampled_from((0.01, 1.0, 50.0)))
     try:
         fb.calibrate(model, images)
@@ -65,14 +68,6 @@ def _modules(draw: st.DrawFn, shape: tuple[int, ...]) -> list[nn.Module]:
     if not has_layer or draw(st.booleans()):
         modules += [nn.Flatten(), nn.Linear(value[0].numel(), draw(st.integers(1, 5)), bias=draw(st.booleans()))]
     return [*modules, nn.ReLU()] if draw(st.booleans()) else modules
-
-
-def _mix(draw: st.DrawFn, model: QuantizedModel, precisions: tuple[str, ...]) -> None:
-    for name, layer in model.layers.items():
-        precision = fb.parse_precision(draw(st.sampled_from(precisions)))
-        parent, _, child = name.rpartition(".")
-        replacement = type(layer)(layer.layer, precision, name)
-        setattr(model.network.get_submodule(parent), child, replacement)
 
 
 @st.composite

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 import fewbits as fb
 from fewbits.bitexact import BitExactNetwork, Convolution, Rounding
 from fewbits.bitexact.lowering import operations_of
-from fewbits.bitexact.tracing import IMAGES as INPUT
-from fewbits.bitexact.tracing import Call, Trace
 from fewbits.models import build
 from fewbits.quantize import QuantizedModel
+from fewbits.quantize.tracing import IMAGES as INPUT
+from fewbits.quantize.tracing import Call, Trace
 
 IMAGES = torch.randn(4, 1, 12, 12, generator=torch.Generator().manual_seed(0))
 
@@ -206,26 +206,25 @@ def test_an_error_gives_the_reason_for_which_the_layer_stayed_float() -> None:
     )
 
 
-def test_arithmetic_on_values_is_named() -> None:
-    model = fb.quantize(Branches("sum"), "fixed8")
-    fb.calibrate(model, IMAGES)
-    assert "call 'add' (add) cannot be lowered" in _message(model)
-
-
 def test_layers_that_share_an_input_in_different_formats_are_named() -> None:
-    model = fb.quantize(Branches("sum"), "fixed8")
-    fb.calibrate(model, IMAGES)
-    model.layers["right"].input_fraction_bits += 1
-    names = (("first", INPUT), ("left", "first"), ("right", "first"))
-    calls = tuple(Call(name, source, model.layers[name]) for name, source in names)
+    with pytest.raises(fb.ModelError, match="'left' and 'right' share an input but want it as fixed8 and fixed4"):
+        fb.quantize(Branches("sum"), "fixed8", layers={"right": "fixed4"})
+
+
+def test_layers_that_share_an_input_at_different_radix_points_are_named() -> None:
+    layers = {name: _quantized(nn.Conv2d(1, 1, 3, padding=1)).layers["0"] for name in ("first", "left", "right")}
+    layers["right"].input_fraction_bits += 1
+    calls = (
+        Call("first", (INPUT,), layers["first"]),
+        *(Call(name, ("first",), layers[name]) for name in ("left", "right")),
+    )
     with pytest.raises(fb.ModelError, match="layers 'left' and 'right' share an input but want it as fixed8 with"):
         operations_of(Trace(calls, "right"), (1, 12, 12))
 
 
 def test_a_result_that_is_an_input_too_is_named() -> None:
-    model = fb.quantize(Branches("sum"), "fixed8")
-    fb.calibrate(model, IMAGES)
-    calls = tuple(Call(name, INPUT if name == "first" else "first", model.layers[name]) for name in ("first", "left"))
+    layers = _quantized(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 3)).layers
+    calls = (Call("first", (INPUT,), layers["0"]), Call("left", ("first",), layers["1"]))
     with pytest.raises(fb.ModelError, match="'first' is the network's result and the input of 'left' too"):
         operations_of(Trace(calls, "first"), (1, 12, 12))
 

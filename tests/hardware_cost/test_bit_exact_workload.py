@@ -52,6 +52,7 @@ class Unknown:
     """An operation that the accelerator does not compute."""
 
     name: str
+    inputs: tuple[str, ...] = ("layer",)
 
 
 def test_operation_that_the_tile_cannot_compute_is_refused():

@@ -146,21 +146,21 @@ def test_adaptive_pooling_has_windows_of_its_ratio():
     assert module_workload(model, (1, 8, 6)).layers[1].kernel == (4, 6)
 
 
-class Residual(nn.Module):
-    """Adds its input to its output."""
+class Gate(nn.Module):
+    """Multiplies its input by its output."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 1, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv(x)
+        return x * self.conv(x)
 
 
 @pytest.mark.parametrize(
     ("model", "shape", "message"),
     [
-        (Residual(), (1, 4, 4), "the model: the accelerator does not compute 'add'"),
+        (Gate(), (1, 4, 4), "the model: the accelerator does not compute 'mul'"),
         (nn.Sequential(nn.Linear(4, 2), nn.Tanh()), (4,), "layer '1': the accelerator does not compute 'tanh'"),
         (nn.Sequential(nn.Conv3d(1, 2, 1)), (1, 4, 4, 4), "layer '0': the accelerator does not compute 'conv3d'"),
         (nn.Sequential(nn.Conv2d(1, 2, 5)), (1, 4, 4), "layer '0': a window of 5 does not fit into 4 inputs"),

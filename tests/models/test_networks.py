@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from fewbits import ModelError
 from fewbits.models import MODEL_NAMES, build, input_shape
 
-WEIGHTS = {"lenet": 430_500, "convnet": 566_648, "alex": 89_440, "alex+": 332_480, "alex++": 2_392_720}
+WEIGHTS = {
+    **{"lenet": 430_500, "convnet": 566_648, "alex": 89_440, "alex+": 332_480, "alex++": 2_392_720},
+    **{"mlp": 234_752, "vgg": 549_984, "resnet20": 270_896, "mobilenet-small": 35_680},
+}
+"""Of convolutions and linear layers."""
 
 
 def weight_count(model: torch.nn.Module) -> int:
-    return sum(value.numel() for name, value in model.named_parameters() if name.endswith("weight"))
+    return sum(layer.weight.numel() for layer in model.modules() if isinstance(layer, (nn.Conv2d, nn.Linear)))
 
 
 def test_every_built_in_network_is_counted_here():

@@ -103,6 +103,11 @@ def test_the_terminal_names_failed_runs_and_reads_no_markup_in_them():
     assert "diverged" in printed((), 200, (FAILED,))
 
 
+def test_the_terminal_prints_each_notice_once():
+    runs = tuple(replace(run, notices=("lenet: folded, 97.00 % before, 97.00 % after",)) for run in make_runs(0, 1))
+    assert printed(runs, 200).count("Notice: lenet: folded, 97.00 % before, 97.00 % after.") == 1
+
+
 def test_savings_are_printed_beside_the_published_ones_and_marked():
     out = printed(make_runs(0), 120)
     assert "published, transcription unverified" in out

@@ -104,7 +104,7 @@ NO_LOGITS = "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten()
 NO_IMAGE = "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(9, 4))\n"
 NO_LOWERING = (
     "from torch import nn\n"
-    "def make(): return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 4))\n"
+    "def make(): return nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 4))\n"
 )
 
 REFUSED = {
@@ -136,7 +136,7 @@ def test_what_cannot_work_is_refused_with_its_key(tiny, case):
     [
         (NO_IMAGE, "does not take the images of data .*1 x 8 x 8"),
         (NO_LOGITS, "returns \\(1, 2\\) for one image .*logits of shape \\(1, 4\\)"),
-        (NO_LOWERING, "layer '1'.*BatchNorm2d"),
+        (NO_LOWERING, "layer '0'.*BatchNorm2d"),
         ("def make(): return 3\n", "must return a torch.nn.Module"),
     ],
 )

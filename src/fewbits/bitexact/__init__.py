@@ -4,7 +4,9 @@ from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.operations import (
+    Addition,
     AveragePool,
+    Concatenation,
     Convolution,
     Flatten,
     InputRounding,
@@ -18,8 +20,10 @@ from fewbits.bitexact.operations import (
 )
 
 __all__ = [
+    "Addition",
     "AveragePool",
     "BitExactNetwork",
+    "Concatenation",
     "Convolution",
     "Difference",
     "ExactValues",

@@ -14,7 +14,9 @@ from torch import Tensor
 from fewbits.bitexact.float_kernels import CHUNK, float_average, float_layer, float_maximum
 from fewbits.bitexact.gather import gather_of
 from fewbits.bitexact.operations import (
+    Addition,
     AveragePool,
+    Concatenation,
     Flatten,
     InputRounding,
     Layer,
@@ -51,14 +53,19 @@ class FloatExecutor:
             if isinstance(operation, InputRounding):
                 results[operation.name] = _round_images(images, operation)
             else:
-                results[operation.name] = self._execute(operation, results[operation.inputs[0]])
+                results[operation.name] = self._execute(operation, [results[name] for name in operation.inputs])
         return {name: torch.from_numpy(result).to(images.device) for name, result in results.items()}
 
     def logits(self, images: Tensor) -> Tensor:
         """The last operation's result; see `values`."""
         return self.values(images)[self._operations[-1].name]
 
-    def _execute(self, operation: Operation, source: FloatArray) -> FloatArray:
+    def _execute(self, operation: Operation, sources: list[FloatArray]) -> FloatArray:
+        source = sources[0]
+        if isinstance(operation, Addition):
+            return _checked(_sum(operation, *sources), operation)
+        if isinstance(operation, Concatenation):
+            return np.concatenate(sources, axis=operation.axis + 1)
         if isinstance(operation, Layer):
             return _checked(self._layers[operation.name].run(source), operation)
         if isinstance(operation, ReLU):
@@ -123,6 +130,13 @@ def _checked(result: FloatArray, operation: Operation) -> FloatArray:
             f"layer {operation.name!r}: a result is infinite or no number in float32; scale the weights or images down"
         )
     return result
+
+
+def _sum(operation: Addition, first: FloatArray, second: FloatArray) -> FloatArray:
+    """Both operands scaled to the finer radix point, added in float32."""
+    scales = [np.float32(2.0**shift) for shift in operation.shifts]
+    with np.errstate(over="ignore"):  # `_checked` names the operation
+        return _flushed(_flushed(first * scales[0]) + _flushed(second * scales[1]))
 
 
 def _pool(source: FloatArray, operation: MaxPool | AveragePool) -> FloatArray:

@@ -1,7 +1,7 @@
 """Execute an integer network fast on the CPU: products by matrix multiplication, all that follows in one pass.
 
-A stage is a layer with its ReLU, rounding and maximum pooling. It is exact for the reasons given in `integer.py`; what
-has no fast stage is executed as there.
+A stage is a layer with its ReLU, rounding and maximum pooling, or an addition with its ReLU and rounding. It is exact
+for the reasons given in `integer.py`; what has no fast stage is executed as there.
 """
 
 from __future__ import annotations
@@ -17,8 +17,26 @@ from torch import Tensor
 
 from fewbits.bitexact.accumulator import Range
 from fewbits.bitexact.integer import IntegerExecutor, LayerArithmetic, Value, execute
-from fewbits.bitexact.operations import AveragePool, InputRounding, Layer, MaxPool, Operation, ReLU, Rounding
-from fewbits.bitexact.stages import AverageStage, InputStage, is_averaged_by_float64, is_uniform, layer_stage
+from fewbits.bitexact.operations import (
+    Addition,
+    AveragePool,
+    Concatenation,
+    InputRounding,
+    Layer,
+    MaxPool,
+    Operation,
+    ReLU,
+    Rounding,
+)
+from fewbits.bitexact.stages import (
+    AdditionStage,
+    AverageStage,
+    InputStage,
+    is_added_in_float64,
+    is_averaged_by_float64,
+    is_uniform,
+    layer_stage,
+)
 from fewbits.bitexact.wide import WideIntegers
 
 
@@ -26,13 +44,13 @@ from fewbits.bitexact.wide import WideIntegers
 class Stage:
     """Some operations executed as one."""
 
-    source: str
-    """Name of the operation that gives the input."""
+    sources: tuple[str, ...]
+    """Names of the operations that give the inputs."""
 
     name: str
     """Name of the last of the operations."""
 
-    run: Callable[[Tensor], Value]
+    run: Callable[..., Value]
 
 
 class FusedExecutor:
@@ -50,9 +68,9 @@ class FusedExecutor:
     def logits(self, images: Tensor) -> Value:
         """The last operation's result. Raises FormatError if an image holds NaN."""
         with self._lock:  # the buffers serve one batch at a time
-            results: dict[str, Any] = {self._stages[0].source: images}
+            results: dict[str, Any] = {self._stages[0].sources[0]: images}
             for stage in self._stages:
-                results[stage.name] = stage.run(results[stage.source])
+                results[stage.name] = stage.run(*(results[name] for name in stage.sources))
             result: Value = results[self._operations[-1].name]
             return result.clone() if isinstance(result, Tensor) else result
 
@@ -80,16 +98,16 @@ def _stages(operations: tuple[Operation, ...]) -> list[Stage]:
         group = _group(operation, users)
         done.update(member.name for member in group)
         run = _runner(group, ranges)
-        stages.append(Stage(operation.inputs[0], group[-1].name, run))
+        stages.append(Stage(operation.inputs, group[-1].name, run))
     return stages
 
 
 def _group(operation: Operation, users: dict[str, list[Operation]]) -> list[Operation]:
-    """A layer with the ReLU, rounding and pooling that alone use its result; any other operation by itself."""
+    """A layer or addition with the ReLU, rounding and pooling that alone use its result; any other one by itself."""
     group = [operation]
-    if not isinstance(operation, Layer):
+    if not isinstance(operation, (Layer, Addition)):
         return group
-    for kind in (ReLU, Rounding, MaxPool):
+    for kind in (ReLU, Rounding, MaxPool) if isinstance(operation, Layer) else (ReLU, Rounding):
         following = users[group[-1].name]
         if len(following) == 1 and isinstance(following[0], kind):
             group.append(following[0])
@@ -97,19 +115,28 @@ def _group(operation: Operation, users: dict[str, list[Operation]]) -> list[Oper
     return group if has_rounding else [operation]
 
 
-def _runner(group: list[Operation], ranges: dict[str, Range]) -> Callable[[Tensor], Value]:
+def _runner(group: list[Operation], ranges: dict[str, Range]) -> Callable[..., Value]:
     """What executes a group of operations."""
     first, rest = group[0], group[1:]
     if isinstance(first, InputRounding) and is_uniform(first.number_format):
         return InputStage(first).run
     if isinstance(first, AveragePool) and is_averaged_by_float64(first):
         return AverageStage(first).run
+    if isinstance(first, Addition):
+        rounding = next((operation for operation in rest if isinstance(operation, Rounding)), None)
+        if rounding is not None and is_added_in_float64(first, rounding):
+            return AdditionStage(first, rest, rounding).run
+        return lambda *codes: _in_turn(execute(first, *map(_widened, codes)), rest)
     if isinstance(first, Layer):
         if rest and (stage := layer_stage(first, rest, ranges[first.inputs[0]])) is not None:
             return stage.run
         arithmetic = LayerArithmetic(first)
-        return lambda codes: _in_turn(arithmetic.run(codes.to(torch.float64)), rest)
-    return lambda values: execute(first, values if isinstance(first, InputRounding) else _widened(values))
+
+        def run(codes: Tensor) -> Value:
+            return _in_turn(arithmetic.run(codes.to(torch.float64)), rest)
+
+        return run
+    return lambda *values: execute(first, *(values if isinstance(first, InputRounding) else map(_widened, values)))
 
 
 def _widened(value: Value) -> Value:
@@ -136,6 +163,9 @@ def _code_ranges(operations: tuple[Operation, ...]) -> dict[str, Range]:
             low, high = operation.number_format.integer_limits  # a small divisor_override makes averages large
             is_positive = ranges[operation.inputs[0]][0] == 0 and operation.number_format.family != "binary"
             ranges[operation.name] = (0 if is_positive else low, high)
-        elif operation.inputs[0] in ranges and not isinstance(operation, Layer):
+        elif isinstance(operation, Concatenation):
+            parts = [ranges[name] for name in operation.inputs]
+            ranges[operation.name] = (min(low for low, _ in parts), max(high for _, high in parts))
+        elif operation.inputs[0] in ranges and not isinstance(operation, (Layer, Addition)):
             ranges[operation.name] = ranges[operation.inputs[0]]
     return ranges

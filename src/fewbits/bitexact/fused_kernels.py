@@ -30,6 +30,16 @@ def round_flat(x, out, scale, low, high, magic):
 
 
 @compiled  # pragma: no cover (runs as machine code)
+def add_flat(a, b, scale_a, scale_b, out, low, high, magic):
+    """Out = a * scale_a + b * scale_b, rounded and limited. a, b, out: flat; all scalars float64."""
+    for index in range(a.size):
+        value = a[index] * scale_a + b[index] * scale_b
+        value = low if value < low else value
+        value = high if value > high else value
+        out[index] = (value + magic) - magic
+
+
+@compiled  # pragma: no cover (runs as machine code)
 def round_images(x, out, scale, low, high, magic):
     """The same for images; returns whether one was NaN."""
     bad = np.int32(0)

@@ -23,7 +23,9 @@ from torch.nn import functional as F
 
 from fewbits.bitexact.accumulator import magnitude, weight_range
 from fewbits.bitexact.operations import (
+    Addition,
     AveragePool,
+    Concatenation,
     Convolution,
     Flatten,
     InputRounding,
@@ -152,8 +154,8 @@ class IntegerExecutor:
         """Every operation's result for a batch of images, by name. Raises FormatError if an image holds NaN."""
         results: dict[str, Value] = {}
         for operation in self._operations:
-            source = images if isinstance(operation, InputRounding) else results[operation.inputs[0]]
-            value = self._execute(operation, source)
+            is_first = isinstance(operation, InputRounding)
+            value = self._execute(operation, [images] if is_first else [results[name] for name in operation.inputs])
             is_last = operation is self._operations[-1] or not self._is_rounded_later(operation)
             results[operation.name] = value.to_objects() if isinstance(value, WideIntegers) and is_last else value
         return results
@@ -167,15 +169,21 @@ class IntegerExecutor:
         users = [user for user in self._operations if operation.name in user.inputs]
         return any(isinstance(u, Rounding) or (isinstance(u, ReLU) and self._is_rounded_later(u)) for u in users)
 
-    def _execute(self, operation: Operation, source: Value) -> Value:
+    def _execute(self, operation: Operation, sources: list[Value]) -> Value:
         if isinstance(operation, Layer):
+            (source,) = sources
             assert isinstance(source, Tensor)
             return self._arithmetic[operation.name].run(source)
-        return execute(operation, source)
+        return execute(operation, *sources)
 
 
-def execute(operation: Operation, source: Value) -> Value:
+def execute(operation: Operation, *sources: Value) -> Value:
     """The result of any operation but a layer. Raises FormatError if an image holds NaN."""
+    source = sources[0]
+    if isinstance(operation, Addition):
+        return _sum(operation, *sources)
+    if isinstance(operation, Concatenation):
+        return torch.cat([part for part in sources if isinstance(part, Tensor)], dim=operation.axis + 1)
     if isinstance(operation, InputRounding):
         assert isinstance(source, Tensor)
         return round_images(source, operation)
@@ -200,6 +208,20 @@ def round_images(images: Tensor, operation: InputRounding) -> Tensor:
 def nearest_integers(numbers: Tensor, number_format: Format) -> Tensor:
     """Nearest integers of a format, ties to the even code, saturating; float64."""
     return number_format.reference_quantize(numbers, float(number_format.largest))
+
+
+def _sum(operation: Addition, first: Value, second: Value) -> Value:
+    """Codes moved left to the finer radix point, then added; float64, or limbs if sums may reach 2**53."""
+    assert isinstance(first, Tensor)
+    assert isinstance(second, Tensor)
+    if operation.accumulator_bits <= FLOAT64_EXACT.bit_length() - 1:
+        return first * 2.0 ** operation.shifts[0] + second * 2.0 ** operation.shifts[1]
+    moved = [
+        as_objects(codes.cpu().numpy()) * 2**shift
+        for codes, shift in zip((first, second), operation.shifts, strict=True)
+    ]
+    limbs = [torch.from_numpy(limb).to(first.device, torch.int64) for limb in split_weight(moved[0] + moved[1])]
+    return WideIntegers.from_sums(limbs, operation.accumulator_bits)
 
 
 def _relu(source: Value) -> Value:

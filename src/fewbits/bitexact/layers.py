@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -20,6 +21,7 @@ from fewbits.bitexact.wide import as_objects
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer
+from fewbits.quantize.channels import channel_scale
 
 _FLOAT_ACCUMULATOR_BITS = 32
 """Float precisions add in float32 (docs/architecture.md)."""
@@ -33,9 +35,10 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Laye
     """
     _check(name, quantized)
     layer = quantized.layer
-    weight = _weights(quantized)
-    bias = None if layer.bias is None else _biases(layer.bias, quantized)
-    accumulator_bits, worst_case_bits = _widths(quantized, weight, bias)
+    moves = _moves(quantized)
+    weight = _weights(quantized, moves)
+    bias = None if layer.bias is None else _biases(layer.bias, quantized, moves)
+    accumulator_bits, worst_case_bits = _widths(quantized, weight, bias, max(moves or (0,)))
     settings: dict[str, Any] = {
         "name": name,
         "inputs": (source.name,),
@@ -44,14 +47,30 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Laye
         "bias": bias,
         "weight_format": quantized.weight_format,
         "input_format": quantized.input_format,
-        "weight_fraction_bits": quantized.weight_fraction_bits,
+        "weight_fraction_bits": quantized.weight_fraction_bits + max(moves or (0,)),
         "input_fraction_bits": quantized.input_fraction_bits,
+        "output_shifts": moves,
         "accumulator_bits": accumulator_bits,
         "worst_case_accumulator_bits": worst_case_bits,
     }
     if isinstance(layer, nn.Linear):
         return _linear(settings, source.output_shape, layer)
     return _convolution(settings, source.output_shape, layer)
+
+
+def sum_bits(formats: Sequence[Format], shifts: Sequence[int]) -> int:
+    """Width of the sum of one value of each format, moved left by its shift; that of float32 for floats.
+
+    Raises ModelError if a float format meets an integer one.
+    """
+    if len({number_format.family == "float" for number_format in formats}) > 1:
+        names = " and ".join(number_format.name for number_format in formats)
+        raise ModelError(f"values of {names} cannot be added: give their layers integer formats alone, or floats alone")
+    if formats[0].family == "float":
+        return _FLOAT_ACCUMULATOR_BITS
+    limits = [number_format.integer_limits for number_format in formats]
+    low = sum(low << shift for (low, _), shift in zip(limits, shifts, strict=True))
+    return twos_complement_bits(low, sum(high << shift for (_, high), shift in zip(limits, shifts, strict=True)))
 
 
 def _check(name: str, quantized: QuantizedLayer) -> None:
@@ -68,7 +87,15 @@ def _check(name: str, quantized: QuantizedLayer) -> None:
         )
 
 
-def _weights(quantized: QuantizedLayer) -> NDArray[Any]:
+def _moves(quantized: QuantizedLayer) -> tuple[int, ...] | None:
+    """Places from each output's radix point to the finest of them; None with one radix point for all."""
+    if quantized.channel_shifts is None:
+        return None
+    shifts: list[int] = quantized.channel_shifts.tolist()
+    return tuple(max(shifts) - shift for shift in shifts)
+
+
+def _weights(quantized: QuantizedLayer, moves: tuple[int, ...] | None) -> NDArray[Any]:
     """The weights' integers in the smallest dtype for their format; float32 for a float format."""
     number_format, fraction_bits = quantized.weight_format, quantized.weight_fraction_bits
     values = quantized.layer.weight.detach().cpu()
@@ -76,9 +103,27 @@ def _weights(quantized: QuantizedLayer) -> NDArray[Any]:
         numbers = number_format.quantize(values, fraction_bits).double() * 2.0**fraction_bits
         weight: NDArray[Any] = numbers.to(torch.float32).numpy()
     else:
+        if quantized.channel_shifts is not None:
+            values = values.double() * channel_scale(quantized.channel_shifts.cpu(), values.double())
         weight = integers_of_codes(number_format.encode(values, fraction_bits), number_format)
+        if moves is not None:
+            weight = _moved_left(weight, moves, max(number_format.integer_limits))
     weight.setflags(write=False)
     return weight
+
+
+def _moved_left(weight: NDArray[Any], moves: tuple[int, ...], widest: int) -> NDArray[Any]:
+    """Each output's integers moved left, in the smallest dtype that holds all of the format's so moved."""
+    factors = np.array([1 << move for move in moves], dtype=object).reshape(-1, *(1,) * (weight.ndim - 1))
+    moved = weight.astype(object) * factors
+    return _narrowed(moved, widest << max(moves))
+
+
+def _narrowed(integers: NDArray[Any], widest: int) -> NDArray[Any]:
+    for dtype in (np.int8, np.int16, np.int32, np.int64):
+        if widest <= np.iinfo(dtype).max:
+            return integers.astype(dtype)
+    return integers
 
 
 def integers_of_codes(codes: Tensor, number_format: Format) -> NDArray[Any]:
@@ -94,24 +139,31 @@ def integers_of_codes(codes: Tensor, number_format: Format) -> NDArray[Any]:
     return as_objects(number_format.decode(codes).numpy())
 
 
-def _biases(bias: Tensor, quantized: QuantizedLayer) -> tuple[int, ...] | tuple[float, ...]:
+def _biases(
+    bias: Tensor, quantized: QuantizedLayer, moves: tuple[int, ...] | None
+) -> tuple[int, ...] | tuple[float, ...]:
     """The bias at the accumulator's radix point: integers rounded half to even, or float32 values."""
     scale = Fraction(2) ** quantized.accumulator_fraction_bits
     values: list[float] = bias.detach().double().cpu().tolist()
     if quantized.input_format.family == "float":
         return tuple(float(np.float32(float(Fraction(value) * scale))) for value in values)
-    return tuple(round(Fraction(value) * scale) for value in values)
+    if moves is None:
+        return tuple(round(Fraction(value) * scale) for value in values)
+    finest = max(moves)  # of the coarsest output, whose shift is 0
+    rounded = (round(Fraction(value) * scale * 2 ** (finest - move)) for value, move in zip(values, moves, strict=True))
+    return tuple(number << move for number, move in zip(rounded, moves, strict=True))
 
 
-def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any) -> tuple[int, int]:
+def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any, moved: int) -> tuple[int, int]:
     """Accumulator bits with these weights, and with any weights of the format."""
     if quantized.input_format.family == "float":
         return _FLOAT_ACCUMULATOR_BITS, _FLOAT_ACCUMULATOR_BITS
     inputs = quantized.input_format.integer_limits
     synapses = math.prod(weight.shape[1:])
+    low, high = quantized.weight_format.integer_limits
     return (
         twos_complement_bits(*weight_range(weight, inputs, bias)),
-        twos_complement_bits(*format_range(quantized.weight_format.integer_limits, inputs, synapses, bias)),
+        twos_complement_bits(*format_range((low << moved, high << moved), inputs, synapses, bias)),
     )
 
 

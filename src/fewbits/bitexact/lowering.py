@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from fewbits.bitexact.layers import lower_layer
+from fewbits.bitexact import operations as exact
+from fewbits.bitexact.layers import lower_layer, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding
 from fewbits.bitexact.pooling import POOLING, lower_pooling
-from fewbits.bitexact.tracing import IMAGES, Call, Reshape, Trace, flattened, trace
+from fewbits.bitexact.shapes import flattened, joined
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
-from fewbits.quantize import QuantizedLayer, QuantizedModel
+from fewbits.quantize import QuantizedLayer, QuantizedModel, TensorRounding
+from fewbits.quantize.functional import Addition, Concatenation, Reshape
+from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
 
 _VANISHING = (
     nn.Identity,
@@ -31,15 +34,16 @@ _VANISHING = (
 def lower(module: QuantizedModel, example: Tensor) -> BitExactNetwork:
     """The bit-exact network of a calibrated quantized network, in evaluation mode.
 
-    The result is rounded to the next layer's input format directly after a layer and the ReLU that follows it, before
-    any pooling; what comes after the last layer works on its accumulators. The network itself stays as it is.
+    The result is rounded to the next layer's input format directly after a layer or an addition and the ReLU that
+    follows it, before any pooling; what comes after the last of them works on its accumulators or sums. The network
+    itself stays as it is.
     example: one image (channels, height, width) or a batch of them; only its shape counts.
     Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, was left float or has no bit-exact
     form, or if layers that share an input want it in different formats; DataError if the example does not fit.
     """
     if not isinstance(module, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
-    traced = trace(module)
+    traced = trace(module.network)
     _check_kinds(module, traced)
     shape = _image_shape(traced, example)
     return BitExactNetwork(operations_of(traced, shape), module.precision, shape)
@@ -51,11 +55,21 @@ def operations_of(traced: Trace, input_shape: tuple[int, ...]) -> tuple[Operatio
 
 
 @dataclass(frozen=True)
-class _Demand:
-    """Where a layer wants its input rounded to."""
+class _Codes:
+    """A format and a radix point: of values that were rounded, or that a layer wants."""
 
     number_format: Format
     fraction_bits: int
+
+    def __str__(self) -> str:
+        return f"{self.number_format.name} with {self.fraction_bits} fraction bits"
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """Where a layer wants its input rounded to."""
+
+    codes: _Codes
     layer: str
 
 
@@ -66,12 +80,13 @@ class _Builder:
         self._trace = traced
         self._consumers: dict[str, list[Call]] = {call.name: [] for call in traced.calls} | {IMAGES: []}
         for call in traced.calls:
-            self._consumers[call.source].append(call)
+            for source in call.sources:
+                self._consumers[source].append(call)
         self._operations: list[Operation] = []
         self._results: dict[str, Operation] = {}
         """The operation that gives what a call gives, by the call's name."""
-        self._formats: dict[str, Format | None] = {}
-        """Format of an operation's values by its name; None for accumulators."""
+        self._codes: dict[str, _Codes | None] = {}
+        """What an operation's values are, by its name; None for accumulators and sums."""
         self._input_shape = input_shape
 
     def build(self) -> tuple[Operation, ...]:
@@ -84,43 +99,104 @@ class _Builder:
                 name="input",
                 inputs=(IMAGES,),
                 output_shape=self._input_shape,
-                number_format=demand.number_format,
-                fraction_bits=demand.fraction_bits,
+                number_format=demand.codes.number_format,
+                fraction_bits=demand.codes.fraction_bits,
             ),
-            demand.number_format,
+            demand.codes,
         )
         for call in self._trace.calls:
             self._add_call(call)
+        if not any(isinstance(operation, Layer) for operation in self._operations):
+            raise ModelError("the network's result does not pass through a quantized layer: there is nothing to lower")
         return tuple(self._operations)
 
     def _add_call(self, call: Call) -> None:
-        source = self._results[call.source]
+        source = self._results[call.sources[0]]
         shape, module = source.output_shape, call.module
-        values = self._formats[source.name]
+        values = self._codes[source.name]
         if isinstance(module, QuantizedLayer):
-            if values is None:
-                raise ModelError(f"layer {call.name!r} takes accumulators that were not rounded")
+            self._require(call.name, values, _Codes(module.input_format, module.input_fraction_bits))
             layer = lower_layer(call.name, source, module)
             self._add(call.name, layer, None)
-            if not self._is_followed_by_relu(call.name):
-                self._round(call.name, layer)
+            self._round_unless_relu_follows(call.name, layer)
+        elif isinstance(module, TensorRounding):
+            self._require(call.name, values, _Codes(module.number_format, module.fraction_bits))
+            self._results[call.name] = source
+        elif isinstance(module, Addition):
+            self._add_sum(call)
+        elif isinstance(module, Concatenation):
+            self._add_joined(call, module)
         elif isinstance(module, _VANISHING):
             self._results[call.name] = source
         elif isinstance(module, nn.ReLU):
             relu = ReLU(name=call.name, inputs=(source.name,), output_shape=shape)
             self._add(call.name, relu, values)
-            if isinstance(source, Layer) and self._is_followed_by_relu(call.source):
+            if isinstance(source, (Layer, exact.Addition)) and self._is_followed_by_relu(call.sources[0]):
                 self._round(call.name, source)
         elif isinstance(module, (nn.Flatten, Reshape)):
             after = flattened(shape, module, call.name)
             self._add(call.name, Flatten(name=call.name, inputs=(source.name,), output_shape=after), values)
         else:
-            self._add(call.name, lower_pooling(call.name, source, module, values), values)
+            number_format = None if values is None else values.number_format
+            self._add(call.name, lower_pooling(call.name, source, module, number_format), values)
 
-    def _add(self, call: str, operation: Operation, values: Format | None) -> None:
+    def _require(self, name: str, values: _Codes | None, wanted: _Codes) -> None:
+        """Raise ModelError unless values were rounded to what a layer takes."""
+        if values != wanted:
+            what = "accumulators that were not rounded" if values is None else f"values rounded to {values}"
+            raise ModelError(
+                f"layer {name!r} takes {wanted}, but is given {what}: quantize the network anew and calibrate it, and "
+                "see its `skipped` for what could not be traced"
+            )
+
+    def _add_sum(self, call: Call) -> None:
+        """An addition, at the finer radix point of its operands."""
+        sources = [self._results[name] for name in call.sources]
+        codes = [self._operand(call.name, source) for source in sources]
+        if sources[0].output_shape != sources[1].output_shape:
+            raise ModelError(
+                f"call {call.name!r} adds shapes {sources[0].output_shape} and {sources[1].output_shape}: "
+                "only tensors of one shape can be added"
+            )
+        finer = max(operand.fraction_bits for operand in codes)
+        shifts = (finer - codes[0].fraction_bits, finer - codes[1].fraction_bits)
+        addition = exact.Addition(
+            name=call.name,
+            inputs=tuple(source.name for source in sources),
+            output_shape=sources[0].output_shape,
+            shifts=shifts,
+            accumulator_fraction_bits=finer,
+            accumulator_bits=sum_bits([operand.number_format for operand in codes], shifts),
+        )
+        self._add(call.name, addition, None)
+        self._round_unless_relu_follows(call.name, addition)
+
+    def _add_joined(self, call: Call, module: Concatenation) -> None:
+        """A concatenation of codes of one format and radix point."""
+        sources = [self._results[name] for name in call.sources]
+        codes = [self._operand(call.name, source) for source in sources]
+        for other in codes[1:]:
+            self._require(call.name, other, codes[0])
+        axis, shape = joined([source.output_shape for source in sources], module, call.name)
+        inputs = tuple(source.name for source in sources)
+        self._add(
+            call.name, exact.Concatenation(name=call.name, inputs=inputs, output_shape=shape, axis=axis), codes[0]
+        )
+
+    def _operand(self, name: str, source: Operation) -> _Codes:
+        """What an operand of an addition or a concatenation was rounded to."""
+        codes = self._codes[source.name]
+        if codes is None:
+            raise ModelError(
+                f"call {name!r} takes accumulators of {source.name!r} that were not rounded: the quantized network's "
+                "`skipped` says what could not be traced"
+            )
+        return codes
+
+    def _add(self, call: str, operation: Operation, values: _Codes | None) -> None:
         self._operations.append(operation)
         self._results[call] = operation
-        self._formats[operation.name] = values
+        self._codes[operation.name] = values
 
     def _is_followed_by_relu(self, name: str) -> bool:
         """Whether a call's only consumer, dropout aside, is a ReLU: then rounding waits for it."""
@@ -132,41 +208,47 @@ class _Builder:
             return self._is_followed_by_relu(consumer.name)
         return isinstance(consumer.module, nn.ReLU)
 
-    def _round(self, call: str, layer: Layer) -> None:
-        """Round a layer's accumulators, seen after `call`, to what the next layer wants; nothing for the last layer."""
+    def _round_unless_relu_follows(self, call: str, source: Layer | exact.Addition) -> None:
+        if not self._is_followed_by_relu(call):
+            self._round(call, source)
+
+    def _round(self, call: str, source: Layer | exact.Addition) -> None:
+        """Round accumulators or sums, seen after `call`, to what the next layer wants; nothing for the last ones."""
         demand = self._demand(call)
         if demand is None:
             return
-        if (demand.number_format.family == "float") != (layer.input_format.family == "float"):
+        wanted = demand.codes
+        if isinstance(source, Layer) and (wanted.number_format.family == "float") != (
+            source.input_format.family == "float"
+        ):
             raise ModelError(
-                f"layer {demand.layer!r} takes {demand.number_format.name}, layer {layer.name!r} before it "
-                f"{layer.input_format.name}: integer and float layers cannot be lowered together"
+                f"layer {demand.layer!r} takes {wanted.number_format.name}, layer {source.name!r} before it "
+                f"{source.input_format.name}: integer and float layers cannot be lowered together"
             )
         rounding = Rounding(
-            name=f"{layer.name}.rounding",
+            name=f"{source.name}.rounding",
             inputs=(self._results[call].name,),
-            output_shape=layer.output_shape,
-            number_format=demand.number_format,
-            accumulator_fraction_bits=layer.accumulator_fraction_bits,
-            fraction_bits=demand.fraction_bits,
+            output_shape=source.output_shape,
+            number_format=wanted.number_format,
+            accumulator_fraction_bits=source.accumulator_fraction_bits,
+            fraction_bits=wanted.fraction_bits,
         )
-        self._add(call, rounding, demand.number_format)
+        self._add(call, rounding, wanted)
 
     def _demand(self, name: str) -> _Demand | None:
         """The format that the layers behind a call want its result in; None if it reaches the network's result.
 
-        Raises ModelError if they disagree. (A residual sum will be one more consumer here, with a format of its own.)
+        Raises ModelError if they disagree.
         """
         wants, is_result = self._wants(name)
         if wants and is_result:
             raise ModelError(f"the result of {name!r} is the network's result and the input of {wants[0].layer!r} too")
         for other in wants[1:]:
             first = wants[0]
-            if (other.number_format, other.fraction_bits) != (first.number_format, first.fraction_bits):
+            if other.codes != first.codes:
                 raise ModelError(
-                    f"layers {first.layer!r} and {other.layer!r} share an input but want it as "
-                    f"{first.number_format.name} with {first.fraction_bits} fraction bits and "
-                    f"{other.number_format.name} with {other.fraction_bits}: give both the same"
+                    f"layers {first.layer!r} and {other.layer!r} share an input but want it as {first.codes} and "
+                    f"{other.codes}: give both the same"
                 )
         return wants[0] if wants else None
 
@@ -174,10 +256,12 @@ class _Builder:
         wants: list[_Demand] = []
         is_result = name == self._trace.output
         for consumer in self._consumers[name]:
-            layer = consumer.module
-            if isinstance(layer, QuantizedLayer):
-                wants.append(_Demand(layer.input_format, layer.input_fraction_bits, consumer.name))
-            else:
+            module = consumer.module
+            if isinstance(module, QuantizedLayer):
+                wants.append(_Demand(_Codes(module.input_format, module.input_fraction_bits), consumer.name))
+            elif isinstance(module, TensorRounding):
+                wants.append(_Demand(_Codes(module.number_format, module.fraction_bits), consumer.name))
+            elif not isinstance(module, (Addition, Concatenation)):
                 further, reaches_result = self._wants(consumer.name)
                 wants += further
                 is_result |= reaches_result
@@ -187,7 +271,10 @@ class _Builder:
 def _check_kinds(model: QuantizedModel, traced: Trace) -> None:
     """Raise ModelError for the first module that has no operation."""
     reasons = {skipped.name: skipped.reason for skipped in model.skipped}
-    known = (QuantizedLayer, *_VANISHING, nn.ReLU, nn.Flatten, Reshape, *POOLING)
+    known = (
+        *(QuantizedLayer, TensorRounding, Addition, Concatenation, Reshape),
+        *(*_VANISHING, nn.ReLU, nn.Flatten, *POOLING),
+    )
     for call in traced.calls:
         if type(call.module) not in known:
             reason = reasons.get(call.name, "it has no bit-exact form")

@@ -16,7 +16,7 @@ from torch import Tensor
 from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
 from fewbits.bitexact.integer import Value
-from fewbits.bitexact.operations import Layer, ObjectArray, Operation
+from fewbits.bitexact.operations import Addition, InputRounding, Layer, ObjectArray, Operation, Rounding
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
 from fewbits.formats import Precision
@@ -71,12 +71,13 @@ class BitExactNetwork:
 
     @property
     def logits_fraction_bits(self) -> int:
-        """Radix point of the accumulators that are the logits."""
+        """Radix point of the accumulators (or sums) that are the logits."""
         by_name = {operation.name: operation for operation in self._operations}
         operation = self._operations[-1]
-        while not isinstance(operation, Layer):
+        while not isinstance(operation, (Layer, Addition, Rounding, InputRounding)):
             operation = by_name[operation.inputs[0]]
-        return operation.accumulator_fraction_bits
+        is_rounded = isinstance(operation, (Rounding, InputRounding))
+        return operation.fraction_bits if is_rounded else operation.accumulator_fraction_bits
 
     def run(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
         """Logits, float64, N first, on the images' device.

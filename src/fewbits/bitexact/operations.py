@@ -57,6 +57,11 @@ class Layer(Operation):
     weight_fraction_bits: int
     input_fraction_bits: int
 
+    output_shifts: tuple[int, ...] | None = None
+    """With per-channel radix points: places by which each output's weights and bias were moved left, to the finest of
+    the outputs' radix points, which is `weight_fraction_bits`. The hardware adds the unmoved ones and rounds each
+    output by so much less of a shift, which gives the same codes. None with one radix point for all."""
+
     accumulator_bits: int
     """Smallest two's complement width that no sum leaves, in any order of summation and for any input code, with these
     weights and this bias; 32 in a float precision."""
@@ -91,6 +96,32 @@ class Convolution(Layer):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear(Layer):
     """A matrix product: one vector to another."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Addition(Operation):
+    """The exact sum of two tensors of codes: both moved left to the finer of their radix points, then added.
+
+    Floats: scaled by 2**shift, then added in float32, to nearest, subnormal operands and results replaced by zeros of
+    their sign.
+    """
+
+    shifts: tuple[int, int]
+    """Places by which each operand's integers move left; 0 for the one with the finer radix point, or for both."""
+
+    accumulator_fraction_bits: int
+    """Radix point of the sum: the finer of the two."""
+
+    accumulator_bits: int
+    """Two's complement width that holds every sum of codes of the operands' formats; 32 for floats."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Concatenation(Operation):
+    """Tensors of codes of one format and radix point, one after another."""
+
+    axis: int
+    """Dimension of an image along which they are joined; 0 is the channels."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

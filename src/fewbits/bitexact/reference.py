@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.bitexact.operations import (
+    Addition,
     AveragePool,
+    Concatenation,
     Convolution,
     Flatten,
     InputRounding,
@@ -43,12 +45,17 @@ def reference_values(operations: tuple[Operation, ...], image: Numbers) -> dict[
     is_float = any(isinstance(op, Layer) and op.input_format.family == "float" for op in operations)
     results: dict[str, Numbers] = {}
     for operation in operations:
-        source = image if isinstance(operation, InputRounding) else results[operation.inputs[0]]
-        results[operation.name] = _execute(operation, source, is_float)
+        sources = [image] if isinstance(operation, InputRounding) else [results[name] for name in operation.inputs]
+        results[operation.name] = _execute(operation, sources, is_float)
     return results
 
 
-def _execute(operation: Operation, source: Numbers, is_float: bool) -> Numbers:
+def _execute(operation: Operation, sources: list[Numbers], is_float: bool) -> Numbers:
+    source = sources[0]
+    if isinstance(operation, Addition):
+        return _sum(operation, sources[0], sources[1], is_float)
+    if isinstance(operation, Concatenation):
+        return np.concatenate(sources, axis=operation.axis)
     if isinstance(operation, InputRounding):
         return _each(source, lambda value: _nearest(value, operation.fraction_bits, operation.number_format))
     if isinstance(operation, Rounding):
@@ -61,6 +68,19 @@ def _execute(operation: Operation, source: Numbers, is_float: bool) -> Numbers:
         return _layer(operation, source, _float_sum if is_float else _integer_sum)
     assert isinstance(operation, (MaxPool, AveragePool))
     return _pool(operation, source, is_float)
+
+
+def _sum(operation: Addition, first: Numbers, second: Numbers, is_float: bool) -> Numbers:
+    """Both operands moved to the finer radix point, then added; in float32 for floats."""
+    result: Numbers = np.empty(operation.output_shape, dtype=object)
+    for index in np.ndindex(*operation.output_shape):
+        scaled = [
+            value * 2**shift for value, shift in zip((first[index], second[index]), operation.shifts, strict=True)
+        ]
+        if is_float:
+            scaled = [_flush(np.float32(value)) for value in scaled]
+        result[index] = _flush(scaled[0] + scaled[1]) if is_float else scaled[0] + scaled[1]
+    return result
 
 
 def _nearest(value: Any, exponent: int, number_format: Format) -> Any:

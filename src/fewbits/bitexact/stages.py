@@ -13,9 +13,18 @@ import torch
 from torch import Tensor
 
 from fewbits.bitexact.accumulator import Range, magnitude
-from fewbits.bitexact.fused_kernels import average_maps, round_flat, round_images, round_maps
+from fewbits.bitexact.fused_kernels import add_flat, average_maps, round_flat, round_images, round_maps
 from fewbits.bitexact.layer_sums import Float32Sums, LayerSums, WideSums, layer_sums
-from fewbits.bitexact.operations import AveragePool, InputRounding, Layer, MaxPool, Operation, ReLU, Rounding
+from fewbits.bitexact.operations import (
+    Addition,
+    AveragePool,
+    InputRounding,
+    Layer,
+    MaxPool,
+    Operation,
+    ReLU,
+    Rounding,
+)
 from fewbits.bitexact.window_tables import single_elements, window_tables, without_padding
 from fewbits.errors import FormatError
 from fewbits.formats import Format
@@ -25,6 +34,9 @@ _LARGEST_SHIFT = 100
 
 _FLOAT32_CODE_BITS = 22
 """Widest format that is kept in float32: its codes then stay below 2**21, where the kernels' rounding is exact."""
+
+_SUM_BITS = 53
+"""Widest two's complement sum that float64 holds, whatever power of two scales it."""
 
 
 def is_uniform(number_format: Format) -> bool:
@@ -115,6 +127,34 @@ class LayerStage:
         else:
             swap = not isinstance(self._sums, Float32Sums)
             round_maps(maps.numpy(), self._rows, self._columns, _flat(out), swap, *scalars)
+
+
+class AdditionStage:
+    """An addition, then ReLU and rounding, in one pass."""
+
+    def __init__(self, operation: Addition, rest: Sequence[Operation], rounding: Rounding) -> None:
+        """rest: the operations after the addition, `rounding` among them; see `is_added_in_float64`."""
+        self._dtype = code_dtype(rounding.number_format)
+        self._scales = [np.float64(2.0 ** (shift - rounding.shift)) for shift in operation.shifts]
+        low, high = rounding.number_format.integer_limits
+        has_relu = any(isinstance(member, ReLU) for member in rest)
+        _, *self._limits = _scalars(torch.float64, 1.0, 0 if has_relu else low, high)
+
+    def run(self, first: Tensor, second: Tensor) -> Tensor:
+        """Codes of the sum."""
+        out = torch.empty(first.shape, dtype=self._dtype)
+        add_flat(_flat(first.contiguous()), _flat(second.contiguous()), *self._scales, _flat(out), *self._limits)
+        return out
+
+
+def is_added_in_float64(operation: Addition, rounding: Rounding) -> bool:
+    """Whether sums are float64 numbers, scaled by any power of two, and rounding is to integers."""
+    shifts = (*operation.shifts, rounding.shift)
+    return (
+        operation.accumulator_bits <= _SUM_BITS
+        and max(map(abs, shifts)) <= _LARGEST_SHIFT
+        and is_uniform(rounding.number_format)
+    )
 
 
 class AverageStage:

@@ -7,12 +7,13 @@ What is counted:
   to compute are not gated off). With the network's own activity (`network_power`) that energy is the layer's, and in
   cycles that stall, fill or pool the clock alone toggles. Without, it is the table's at a uniform activity; there
   `registers` include their clock pins, which go on in those cycles, and no clock tree is counted. Each access to a
-  buffer costs its read or write energy. The comparators and adders of pooling are not characterized: their energy is
-  not in it. Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
+  buffer costs its read or write energy. The comparators and adders that pool and add tensors are not characterized:
+  their energy is not in it. Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Leakage: of all neurons and buffers, over all cycles.
 - Power: energy of an image divided by its time.
-- Memory: parameters (weights, and biases at the accumulator's width), and the inputs and outputs of the layer that has
-  most of them together, at the width of the inputs.
+- Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
+  its own shift, whose small adder is not characterized), and the inputs and outputs of the layer that has most of them
+  together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from fewbits.hardware.rtl.design import design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
 from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, load_technology
-from fewbits.hardware.workload import Kind, Workload
+from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -279,7 +280,7 @@ def _cost(
     return Cost(
         precision=precision.name,
         technology=table.name,
-        parameters_kib=(workload.weights * widths.weights + workload.biases * widths.accumulator) / _BITS_PER_KIB,
+        parameters_kib=_parameter_bits(workload, widths) / _BITS_PER_KIB,
         activations_kib=workload.largest_activations * widths.inputs / _BITS_PER_KIB,
         cycles=plan.cycles,
         utilization=plan.utilization,
@@ -291,6 +292,15 @@ def _cost(
         activity=activity.basis if activity is not None else uniform_basis(datapath),
         energy_interval_uj=_interval_uj(plan, activity),
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plan, activity),
+    )
+
+
+def _parameter_bits(workload: Workload, widths: Widths) -> int:
+    """Bits of weights, biases and the shifts of outputs."""
+    return (
+        workload.weights * widths.weights
+        + workload.biases * widths.accumulator
+        + workload.channel_shifts * CHANNEL_SHIFT_BITS
     )
 
 

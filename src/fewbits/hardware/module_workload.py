@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,18 +20,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from fewbits.errors import HardwareError, ModelError
-from fewbits.hardware.workload import Kind, LayerShape, Size, Workload
+from fewbits.hardware.liveness import IMAGE, Tensors, with_held_values
+from fewbits.hardware.workload import Kind, LayerShape, Size, Workload, addition
 
 _ELEMENTWISE = frozenset(
     (
         *("relu", "relu_", "hardtanh", "hardtanh_", "relu6", "clamp", "threshold"),  # in the output stage of a neuron
-        *(
-            "batch_norm",
-            "dropout",
-            "dropout1d",
-            "dropout2d",
-            "feature_dropout",
-        ),  # folded into the layer before; nothing
+        *("dropout", "dropout1d", "dropout2d", "feature_dropout"),  # nothing
         *("softmax", "log_softmax"),  # reading out the logits is left to the host
     )
 )
@@ -52,6 +48,7 @@ _REARRANGING = frozenset(
         ),
         *("size", "dim", "numel", "__get__", "__len__", "is_floating_point", "to", "float", "detach", "clone"),
         "pad",  # zeros around the image are addresses that read as zero
+        *("cat", "concat", "concatenate"),  # parts are stored where the whole is read
     )
 )
 """Functions that only say where values lie: no cycle either."""
@@ -60,8 +57,9 @@ _REARRANGING = frozenset(
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     """The layers that a module computes on one image.
 
-    model: any module of 1- and 2-dimensional convolutions, linear layers and pooling; it may be quantized, and is
-    left as it was. No weight is read, so a module on the `meta` device does.
+    model: any module of 1- and 2-dimensional convolutions, linear layers, pooling, additions and concatenations; it may
+    be quantized, and is left as it was. No weight is read, so a module on the `meta` device does. Batch normalization
+    directly after a layer counts as folded into its weights and bias.
     input_shape: channels, height, width (or channels, length; or features).
     Raises ModelError, naming the layer, for an operation that the tile does not compute, a layer left float in a
     quantized model, or an input shape that does not fit.
@@ -69,7 +67,7 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     shape = tuple(input_shape)
     precision, network = _float_twin(model)
     recorder = _Recorder()
-    image = torch.empty((1, *shape), device="meta")
+    image = recorder.note_image(torch.empty((1, *shape), device="meta"))
     try:
         with _evaluating(network), recorder.naming(network), torch.no_grad(), recorder:
             network(image)
@@ -79,7 +77,8 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"the model cannot be run on an image of shape {shape}: {reason}") from error
     try:
-        return Workload(tuple(recorder.layers), precision)
+        layers = _with_channel_shifts(model, recorder.layers)
+        return Workload(with_held_values(layers, recorder.reads), precision)
     except HardwareError as error:
         raise ModelError(f"{type(model).__name__}: {error}") from None
 
@@ -93,12 +92,26 @@ def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module]:
         return None, model
     quantized: dict[str, nn.Module] = dict(layers)
     memo: dict[int, Any] = {id(layer): layer.layer for layer in quantized.values()}
+    memo |= {id(rounding): nn.Identity() for rounding in dict(getattr(model, "roundings", {})).values()}
+    for entry in getattr(model, "skipped", ()):
+        if entry.kind.startswith("BatchNorm"):
+            raise ModelError(
+                f"layer {entry.name!r} is left in float: fold it into the layer before by fewbits.fold_batch_norm"
+            )
     inside = {id(layer.layer) for layer in quantized.values()}
     modules: dict[str, nn.Module] = dict(network.named_modules())
     for name, module in modules.items():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and id(module) not in inside:
             raise ModelError(f"layer {name!r} is left in float: the tile computes in one precision only")
     return str(getattr(precision, "name", precision)), copy.deepcopy(network, memo)
+
+
+def _with_channel_shifts(model: nn.Module, shapes: list[LayerShape]) -> list[LayerShape]:
+    """The layers, those of a quantized model with per-channel radix points marked."""
+    layers: object = getattr(model, "layers", None)
+    quantized: dict[str, Any] = dict(layers) if isinstance(layers, Mapping) else {}
+    names = {name for name, layer in quantized.items() if getattr(layer, "channel_shifts", None) is not None}
+    return [replace(shape, has_channel_shifts=shape.name.split("#")[0] in names) for shape in shapes]
 
 
 @contextmanager
@@ -120,7 +133,29 @@ class _Recorder(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.layers: list[LayerShape] = []
+        self.reads: list[Tensors] = []
         self._stack: list[str] = []
+        self._values: dict[int, tuple[Tensor, Tensors, bool]] = {}
+        """By identity: the tensor itself (kept, so that no other gets its identity), what it consists of, and whether
+        it is a layer's own result, before any function."""
+
+    def note_image(self, image: Tensor) -> Tensor:
+        """Know the network's input."""
+        return self._note(image, frozenset((IMAGE,)))
+
+    def _note(self, result: Tensor, stored: Tensors, *, is_layers_own: bool = False) -> Tensor:
+        self._values[id(result)] = (result, stored, is_layers_own)
+        return result
+
+    def _stored(self, arguments: Sequence[Any]) -> Tensors:
+        """What the tensors among arguments, perhaps in a list, consist of; weights count as nothing."""
+        stored = frozenset[int]()
+        for argument in arguments:
+            if isinstance(argument, (tuple, list)):
+                stored |= self._stored(argument)  # pyright: ignore[reportUnknownArgumentType]
+            elif id(argument) in self._values:
+                stored |= self._values[id(argument)][1]
+        return stored
 
     @contextmanager
     def naming(self, model: nn.Module) -> Generator[None]:
@@ -159,18 +194,36 @@ class _Recorder(TorchFunctionMode):
         kind = str(getattr(func, "__name__", func))
         place = self._stack[-1] if self._stack else ""
         make = _OPERATIONS.get(kind)
+        stored = self._stored([*args, *(kwargs or {}).values()])
         if make is not None:
             layer, shape = make(self._unique(place or kind), *args, **(kwargs or {}))
             self.layers.append(layer)
-            return torch.empty(shape, device="meta")
-        if kind in _ELEMENTWISE:
-            return args[0]
+            self.reads.append(stored)
+            own = frozenset((len(self.layers) - 1,))
+            return self._note(torch.empty(shape, device="meta"), own, is_layers_own=True)
+        if kind in _ELEMENTWISE or kind == "batch_norm":
+            if kind == "batch_norm":
+                self._fold(place, args[0])
+            return self._note(torch.empty(args[0].shape, device="meta"), stored)
         if kind not in _REARRANGING:
             where = f"layer {place!r}" if place else "the model"
             raise ModelError(
-                f"{where}: the accelerator does not compute {kind!r}, only convolution, linear and pooling"
+                f"{where}: the accelerator does not compute {kind!r}, only convolution, linear, pooling, addition and "
+                "concatenation"
             )
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        return self._note(result, stored) if isinstance(result, Tensor) else result
+
+    def _fold(self, place: str, values: Tensor) -> None:
+        """Batch normalization becomes part of the layer before it, which then has a bias."""
+        _, stored, is_layers_own = self._values.get(id(values), (values, frozenset[int](), False))
+        number = next(iter(stored), IMAGE)
+        if not is_layers_own or not self.layers[number].has_weights:
+            raise ModelError(
+                f"layer {place!r} normalizes what is not directly a layer's result, so that it cannot be folded: the "
+                "accelerator does not compute it"
+            )
+        self.layers[number] = replace(self.layers[number], has_bias=True)
 
     def _unique(self, name: str) -> str:
         """A name for a layer that no other layer has, if a module is used more than once."""
@@ -347,8 +400,18 @@ def _adaptive(kind: Kind, dimensions: int) -> Callable[..., tuple[LayerShape, tu
     return note
 
 
+def _addition(
+    name: str, input: Tensor, other: Tensor | float, *, alpha: float = 1
+) -> tuple[LayerShape, tuple[int, ...]]:
+    """Take the arguments of torch.add."""
+    if not isinstance(other, Tensor) or input.shape != other.shape or alpha != 1:
+        raise ModelError(f"layer {name!r}: the accelerator adds two tensors of one shape, nothing else")
+    return addition(name, input.shape[1:]), tuple(input.shape)
+
+
 _OPERATIONS: dict[str, Callable[..., tuple[LayerShape, tuple[int, ...]]]] = {
     "linear": _linear,
+    **dict.fromkeys(("add", "add_", "__add__", "__iadd__", "__radd__"), _addition),
     **{f"conv{n}d": _convolution(n) for n in (1, 2)},
     **{f"max_pool{n}d": _max_pooling(n) for n in (1, 2)},
     **{f"avg_pool{n}d": _average_pooling(n) for n in (1, 2)},

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbits.errors import ModelError
-from fewbits.hardware.workload import LayerShape, Size, Workload
+from fewbits.hardware.liveness import IMAGE, Tensors, with_held_values
+from fewbits.hardware.workload import LayerShape, Size, Workload, addition
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.bitexact.operations import Convolution, Pooling
+    from fewbits.bitexact.operations import Convolution, Operation, Pooling
 
 
 def workload_of(
@@ -59,26 +60,56 @@ def _built(name: str) -> nn.Module:
 
 def _bit_exact_workload(network: BitExactNetwork) -> Workload:
     """The layers among a bit-exact network's operations; the others are part of a neuron's output stage."""
-    from fewbits.bitexact.operations import Convolution, Flatten, InputRounding, Linear, Pooling, ReLU, Rounding
-
     layers: list[LayerShape] = []
+    reads: list[Tensors] = []
+    stored: dict[str, Tensors] = {}
     for operation in network.operations:
-        match operation:
-            case Convolution():
-                layers.append(_convolution(operation))
-            case Linear():
-                inputs, outputs = operation.input_shape[0], operation.output_shape[0]
-                has_bias = operation.bias is not None
-                layers.append(LayerShape(operation.name, "linear", inputs, (1, 1), outputs, (1, 1), has_bias=has_bias))
-            case Pooling():
-                layers.append(_pooling(operation))
-            case InputRounding() | ReLU() | Rounding() | Flatten():
-                pass
-            case _:
-                kind = type(operation).__name__
-                raise ModelError(f"layer {operation.name!r}: the accelerator does not compute {kind}")
+        taken = frozenset[int]().union(*(stored.get(name, {IMAGE}) for name in operation.inputs))
+        layer = _layer(operation)
+        stored[operation.name] = taken
+        if layer is not None:
+            stored[operation.name] = frozenset((len(layers),))
+            layers.append(layer)
+            reads.append(taken)
     precision = network.precision
-    return Workload(tuple(layers), precision if isinstance(precision, str) else precision.name)
+    name = precision if isinstance(precision, str) else precision.name
+    return Workload(with_held_values(layers, reads), name)
+
+
+def _layer(operation: Operation) -> LayerShape | None:
+    """What the tile spends cycles on for an operation; None if a neuron's output stage or an address does it."""
+    from fewbits.bitexact.operations import (
+        Addition,
+        Concatenation,
+        Convolution,
+        Flatten,
+        InputRounding,
+        Linear,
+        Pooling,
+        ReLU,
+        Rounding,
+    )
+
+    match operation:
+        case Convolution():
+            return _convolution(operation)
+        case Linear():
+            inputs, outputs = operation.input_shape[0], operation.output_shape[0]
+            has_bias = operation.bias is not None
+            return LayerShape(
+                *(operation.name, "linear", inputs, (1, 1), outputs, (1, 1)),
+                has_bias=has_bias,
+                has_channel_shifts=operation.output_shifts is not None,
+            )
+        case Pooling():
+            return _pooling(operation)
+        case Addition():
+            return addition(operation.name, operation.output_shape)
+        case InputRounding() | ReLU() | Rounding() | Flatten() | Concatenation():
+            return None
+        case _:
+            kind = type(operation).__name__
+            raise ModelError(f"layer {operation.name!r}: the accelerator does not compute {kind}")
 
 
 def _convolution(layer: Convolution) -> LayerShape:
@@ -95,6 +126,7 @@ def _convolution(layer: Convolution) -> LayerShape:
         dilation=_size(layer.dilation),
         groups=layer.groups,
         has_bias=layer.bias is not None,
+        has_channel_shifts=layer.output_shifts is not None,
     )
 
 

@@ -29,6 +29,8 @@ Buffers:
   An average goes through one divider, channel after channel, so that outputs lie at least as many cycles apart as a
   row has channels. A float datapath sums a window in its neurons, by weights of one, in the order of the window; the
   next place then waits for the adder.
+- An addition is scheduled there like a window of two places, one of each operand. A concatenation only says where its
+  parts are stored: no cycle, no access.
 
 Memory (off chip): a layer's inputs come from there and its outputs go there.
 - A weight is loaded as often as its row of SB is written, an input as often as it is part of a row of Bin that is
@@ -42,7 +44,7 @@ from dataclasses import dataclass
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.workload import Kind, LayerShape, Workload
+from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, LayerShape, Workload
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class LayerSchedule:
     """Multiplications that the layer needs."""
 
     busy_cycles: int
-    """Cycles that start products (or, in pooling, read a row)."""
+    """Cycles that start products (or, in pooling and additions, read a row)."""
 
     stall_cycles: int
     """Cycles that wait: for the accumulators of a block that is not full, or for the divider of averages."""
@@ -107,7 +109,7 @@ class LayerSchedule:
     """Cycles from the last slot until the layer's last results are stored."""
 
     utilization: float
-    """Needed products as a part of those that the tile could do in the layer's cycles; 0 for pooling."""
+    """Needed products as a part of those that the tile could do in the layer's cycles; 0 without products."""
 
     bin_reads: int
     bin_writes: int
@@ -117,10 +119,11 @@ class LayerSchedule:
     bout_writes: int
     weights_loaded: int
     biases_loaded: int
+    channel_shifts_loaded: int
     inputs_loaded: int
     outputs_stored: int
     stores_accumulators: bool
-    """Whether the outputs are accumulators at full width: in the network's last layer."""
+    """Whether the outputs are accumulators (or sums) at full width: in the network's last layer."""
 
     @property
     def cycles(self) -> int:
@@ -133,6 +136,7 @@ class LayerSchedule:
         return (
             self.weights_loaded * widths.weights
             + self.biases_loaded * widths.accumulator
+            + self.channel_shifts_loaded * CHANNEL_SHIFT_BITS
             + self.inputs_loaded * widths.inputs
             + self.outputs_stored * stored
         )
@@ -170,9 +174,9 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
     last = len(workload.layers) - 1
     return Schedule(
         tuple(
-            _pooling(layer, accelerator, pipeline)
-            if layer.is_pooling
-            else _weighted(layer, accelerator, pipeline, is_last=number == last)
+            _weighted(layer, accelerator, pipeline, is_last=number == last)
+            if layer.has_weights
+            else _windowed(layer, accelerator, pipeline, is_last=number == last)
             for number, layer in enumerate(workload.layers)
         ),
         accelerator,
@@ -242,29 +246,31 @@ def _weighted(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *
         bout_writes=output_rows,
         weights_loaded=layer.weights * sb_passes,
         biases_loaded=layer.biases,
+        channel_shifts_loaded=layer.channel_shifts,
         inputs_loaded=layer.positions * layer.synapses * bin_passes,
         outputs_stored=layer.output_values,
         stores_accumulators=is_last,
     )
 
 
-def _pooling(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> LayerSchedule:
-    """Schedule a pooling layer."""
+def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
+    """Schedule a pooling layer or an addition."""
+    places = layer.synapses
     lanes = min(accelerator.neurons, accelerator.synapses)
     slices = _ceil(layer.input_channels, lanes)
     outputs = slices * layer.positions
-    reads = outputs * layer.window
+    reads = outputs * places
     averages = layer.kind == "average-pool"
     in_neurons = averages and pipeline.neurons_average
-    between = (pipeline.accumulate_cycles if in_neurons else 1) * (layer.window - 1) + 1  # slots of one output
+    between = (pipeline.accumulate_cycles if in_neurons else 1) * (places - 1) + 1  # slots of one output
     gap = max(0, lanes - between) if averages else 0
-    weight_rows = slices * layer.window * (1 if layer.window <= accelerator.buffer_rows else layer.positions)
+    weight_rows = slices * places * (1 if places <= accelerator.buffer_rows else layer.positions)
     return LayerSchedule(
         name=layer.name,
         kind=layer.kind,
         products=0,
         busy_cycles=reads,
-        stall_cycles=outputs * (between - layer.window) + (outputs - 1) * gap,
+        stall_cycles=outputs * (between - places) + (outputs - 1) * gap,
         setup_cycles=pipeline.setup_cycles,
         fill_cycles=pipeline.average_fill_cycles if averages else pipeline.maximum_fill_cycles,
         utilization=0.0,
@@ -276,9 +282,10 @@ def _pooling(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) ->
         bout_writes=outputs,
         weights_loaded=weight_rows * accelerator.neurons * accelerator.synapses if in_neurons else 0,
         biases_loaded=slices * accelerator.neurons if in_neurons else 0,
-        inputs_loaded=layer.input_channels * layer.positions * layer.window,
+        channel_shifts_loaded=0,
+        inputs_loaded=layer.input_channels * layer.positions * places,
         outputs_stored=layer.output_values,
-        stores_accumulators=False,
+        stores_accumulators=is_last and layer.kind == "addition",
     )
 
 

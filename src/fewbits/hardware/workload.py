@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fewbits.errors import HardwareError
 
-Kind = Literal["convolution", "linear", "max-pool", "average-pool"]
+Kind = Literal["convolution", "linear", "max-pool", "average-pool", "addition"]
+
+CHANNEL_SHIFT_BITS = 4
+"""Width of an output's own shift (`quantize/channels.py`, which a test compares)."""
 
 Size = tuple[int, int]
 """Height and width; height 1 for one dimension, (1, 1) for a linear layer of one position."""
@@ -34,6 +38,11 @@ class LayerShape:
     dilation: Size = (1, 1)
     groups: int = 1
     has_bias: bool = False
+    has_channel_shifts: bool = False
+    """Whether each output is rounded by a shift of its own, which is stored."""
+
+    held_values: int = 0
+    """Values of other tensors that wait in memory for a later layer: none in a chain."""
 
     def __post_init__(self) -> None:
         geometry = (*self.input_size, *self.output_size, *self.kernel, *self.stride, *self.dilation)
@@ -46,9 +55,14 @@ class LayerShape:
             )
 
     @property
-    def is_pooling(self) -> bool:
-        """Whether the layer pools: no weights, each channel by itself."""
-        return self.kind in ("max-pool", "average-pool")
+    def has_weights(self) -> bool:
+        """Whether the layer multiplies; pooling and additions take each channel by itself."""
+        return self.kind in ("convolution", "linear")
+
+    @property
+    def operands(self) -> int:
+        """Tensors that the layer takes, of one size: two for an addition."""
+        return 2 if self.kind == "addition" else 1
 
     @property
     def positions(self) -> int:
@@ -63,17 +77,17 @@ class LayerShape:
     @property
     def synapses(self) -> int:
         """Inputs that one output value is made from."""
-        return self.window if self.is_pooling else self.input_channels // self.groups * self.window
+        return self.input_channels // self.groups * self.window if self.has_weights else self.window * self.operands
 
     @property
     def products(self) -> int:
         """Multiplications."""
-        return 0 if self.is_pooling else self.neurons * self.positions * self.synapses
+        return self.neurons * self.positions * self.synapses if self.has_weights else 0
 
     @property
     def weights(self) -> int:
         """Weights, biases not among them."""
-        return 0 if self.is_pooling else self.neurons * self.synapses
+        return self.neurons * self.synapses if self.has_weights else 0
 
     @property
     def biases(self) -> int:
@@ -81,14 +95,31 @@ class LayerShape:
         return self.neurons if self.has_bias else 0
 
     @property
+    def channel_shifts(self) -> int:
+        """Stored shifts: one an output or none."""
+        return self.neurons if self.has_channel_shifts else 0
+
+    @property
+    def values_of_an_operand(self) -> int:
+        """Values of one tensor that the layer reads."""
+        return self.input_channels * self.input_size[0] * self.input_size[1]
+
+    @property
     def input_values(self) -> int:
         """Values that the layer reads."""
-        return self.input_channels * self.input_size[0] * self.input_size[1]
+        return self.values_of_an_operand * self.operands
 
     @property
     def output_values(self) -> int:
         """Values that the layer makes."""
         return self.neurons * self.positions
+
+
+def addition(name: str, shape: Sequence[int]) -> LayerShape:
+    """The sum of two tensors of one shape: channels, then none, one or two dimensions."""
+    channels, *along = shape
+    height, width = (1, 1, *along)[-2:]
+    return LayerShape(name, "addition", channels, (height, width), channels, (height, width))
 
 
 @dataclass(frozen=True)
@@ -115,11 +146,16 @@ class Workload:
         return sum(layer.biases for layer in self.layers)
 
     @property
+    def channel_shifts(self) -> int:
+        """Shifts of outputs, of all layers."""
+        return sum(layer.channel_shifts for layer in self.layers)
+
+    @property
     def products(self) -> int:
         """Multiplications for one image."""
         return sum(layer.products for layer in self.layers)
 
     @property
     def largest_activations(self) -> int:
-        """Values that the layer with the most inputs and outputs together holds."""
-        return max(layer.input_values + layer.output_values for layer in self.layers)
+        """The most values that are held at a time: a layer's inputs and outputs, and what waits for later layers."""
+        return max(layer.input_values + layer.output_values + layer.held_values for layer in self.layers)

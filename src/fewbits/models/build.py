@@ -25,7 +25,7 @@ MODEL_NAMES: tuple[str, ...] = tuple(NETWORKS)
 def build(name: str, seed: int | None = None) -> nn.Module:
     """The model of that name, freshly initialized.
 
-    name: `lenet`, `convnet`, `alex`, `alex+`, `alex++`; `package.module:function` (looked for in the current folder
+    name: one of `MODEL_NAMES`; `package.module:function` (looked for in the current folder
     too) or `path/file.py:function`, a function without arguments that returns a torch module; each with `*FACTOR`
     at the end for a widened one (see `widen`).
     seed: makes the weights the same each time and leaves torch's global generator as it was; None draws from the

@@ -1,4 +1,4 @@
-"""The built-in networks as plain chains of torch modules: LeNet, ConvNet and the ALEX family."""
+"""The built-in networks: plain chains of torch modules, and the table of all of them by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from torch import nn
+
+from fewbits.models.resnet import resnet20
 
 GREY_28 = (1, 28, 28)
 """Input of the digit networks: channels, height, width."""
@@ -99,11 +101,71 @@ def alex_plus_plus() -> nn.Sequential:
     return alex_with(176, 176, 352)
 
 
-NETWORKS: dict[str, tuple[Callable[[], nn.Sequential], tuple[int, int, int]]] = {
+def mlp() -> nn.Sequential:
+    """A multilayer perceptron for 28 x 28 digits: 234,752 weights and 394 biases."""
+    return _chain(
+        flatten=nn.Flatten(),
+        fc1=nn.Linear(28 * 28, 256),
+        relu1=nn.ReLU(),
+        fc2=nn.Linear(256, 128),
+        relu2=nn.ReLU(),
+        fc3=nn.Linear(128, 10),
+    )
+
+
+def vgg() -> nn.Sequential:
+    """A small VGG for 32 x 32 images: 549,984 weights and 586 biases once batch normalization is folded.
+
+    Pairs of 3 x 3 convolutions, then maximum pooling, channels doubled each time, after Simonyan and Zisserman, "Very
+    deep convolutional networks for large-scale image recognition" (2014), with batch normalization.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = 3
+    for stage, outputs in enumerate((32, 64, 128), start=1):
+        for number in (1, 2):
+            name = f"{stage}_{number}"
+            modules[f"conv{name}"] = nn.Conv2d(channels, outputs, 3, padding=1, bias=False)
+            modules[f"norm{name}"] = nn.BatchNorm2d(outputs)
+            modules[f"relu{name}"] = nn.ReLU()
+            channels = outputs
+        modules[f"pool{stage}"] = nn.MaxPool2d(2)
+    modules |= {"flatten": nn.Flatten(), "fc1": nn.Linear(128 * 4 * 4, 128), "relu4": nn.ReLU()}
+    modules |= {"dropout": nn.Dropout(), "fc2": nn.Linear(128, 10)}
+    return nn.Sequential(modules)
+
+
+def mobilenet_small() -> nn.Sequential:
+    """A small MobileNet for 32 x 32 images: 35,680 weights and 746 biases once batch normalization is folded.
+
+    Each block is a depthwise 3 x 3 convolution, which filters every channel by itself, and a 1 x 1 convolution, which
+    mixes them (Howard et al., "MobileNets", 2017, table 1), fewer and narrower.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    _add_normalized(modules, "conv", nn.Conv2d(3, 16, 3, padding=1, bias=False))
+    channels = 16
+    for number, (outputs, stride) in enumerate(((32, 1), (64, 2), (64, 1), (128, 2), (128, 1)), start=1):
+        depthwise = nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+        _add_normalized(modules, f"depthwise{number}", depthwise)
+        _add_normalized(modules, f"pointwise{number}", nn.Conv2d(channels, outputs, 1, bias=False))
+        channels = outputs
+    modules |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(channels, 10)}
+    return nn.Sequential(modules)
+
+
+def _add_normalized(modules: OrderedDict[str, nn.Module], name: str, layer: nn.Conv2d) -> None:
+    """Append a convolution, its normalization and a ReLU."""
+    modules |= {name: layer, f"{name}_norm": nn.BatchNorm2d(layer.out_channels), f"{name}_relu": nn.ReLU()}
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "lenet": (lenet, GREY_28),
     "convnet": (convnet, COLOR_32),
     "alex": (alex, COLOR_32),
     "alex+": (alex_plus, COLOR_32),
     "alex++": (alex_plus_plus, COLOR_32),
+    "mlp": (mlp, GREY_28),
+    "vgg": (vgg, COLOR_32),
+    "resnet20": (resnet20, COLOR_32),
+    "mobilenet-small": (mobilenet_small, COLOR_32),
 }
 """Name to (constructor, input shape)."""

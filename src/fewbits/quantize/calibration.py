@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from fewbits.errors import DataError, ModelError
+from fewbits.formats import Format
+from fewbits.quantize.channels import channel_scale, choose_channel_points
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
 from fewbits.quantize.radix_point import Method, check_method, choose_fraction_bits, saturated_share
+from fewbits.quantize.tensor_rounding import TensorRounding
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,10 @@ def calibrate(
     """Choose the radix points of each layer's weights and inputs, and set them.
 
     The images pass through the network once. Each layer, when its turn comes, chooses from the inputs that the
-    already calibrated layers before it give, so that a coarse layer's change of scale does not surprise the next.
-    A layer that is used several times chooses again from all its inputs so far. Layers that the images never reach
-    are not calibrated.
+    already calibrated layers before it give, so that a coarse layer's change of scale does not surprise the next; a
+    rounding between layers chooses from the values that it is given, not from their averages or sums.
+    What is used several times (a layer, or the rounding of tensors that are concatenated) chooses again from all its
+    inputs so far. Layers that the images never reach are not calibrated.
 
     images: normalized float inputs, N first; or an iterable of such batches (of a pair, the first is taken), which
     are joined: give what fits in memory, some hundred images. method, percentile: see `choose_fraction_bits`.
@@ -60,51 +64,108 @@ def calibrate(
         raise ModelError(f"calibrate takes what fewbits.quantize returns, not {type(model).__name__}")
     check_method(method, percentile)
     inputs = _joined(images)
-    chosen: dict[str, LayerCalibration] = {}
-    reached: dict[str, list[Tensor]] = {}
-
-    def choose(layer: QuantizedLayer, values: Tensor) -> None:
-        reached.setdefault(layer.name, []).append(values)
-        chosen[layer.name] = _calibrate_layer(layer, reached[layer.name], method, percentile, weights)
-
-    with _observed(model, choose), torch.no_grad():
-        model(inputs.to(next(model.parameters()).device))
-    return tuple(chosen.values())
+    calibrator = _Calibrator(method, percentile, weights)
+    on_device = inputs.to(next(model.parameters()).device)
+    with _observed(model, calibrator.choose), torch.no_grad():
+        model(on_device)
+        if calibrator.has_late_choices:
+            calibrator.roundings_are_chosen = True
+            model(on_device)
+    return tuple(calibrator.chosen.values())
 
 
-def _calibrate_layer(
-    layer: QuantizedLayer, inputs: list[Tensor], method: Method, percentile: float, weights: bool
-) -> LayerCalibration:
-    """Choose and set one layer's radix points."""
-    seen = torch.cat([values.reshape(-1) for values in inputs]) if len(inputs) > 1 else inputs[0]
-    try:
-        if weights:
-            layer.weight_fraction_bits = choose_fraction_bits(
-                layer.weight_format, layer.layer.weight, method, percentile
-            )
-        layer.input_fraction_bits = choose_fraction_bits(layer.input_format, seen, method, percentile)
-    except DataError:
-        raise ModelError(
-            f"layer {layer.name!r}: weights or inputs are NaN or infinite, or there are no inputs; "
-            "check the model's weights and that the images are of its size"
-        ) from None
-    return LayerCalibration(
-        name=layer.name,
-        weight_fraction_bits=layer.weight_fraction_bits,
-        input_fraction_bits=layer.input_fraction_bits,
-        weight_saturation=saturated_share(layer.weight_format, layer.layer.weight, layer.weight_fraction_bits),
-        input_saturation=saturated_share(layer.input_format, seen, layer.input_fraction_bits),
+class _Calibrator:
+    """Chooses radix points as values arrive at layers and roundings."""
+
+    def __init__(self, method: Method, percentile: float, weights: bool) -> None:
+        self._method: Method = method
+        self._percentile = percentile
+        self._weights = weights
+        self._reached: dict[QuantizedLayer | TensorRounding, list[Tensor]] = {}
+        self.chosen: dict[str, LayerCalibration] = {}
+        self.roundings_are_chosen = False
+
+    @property
+    def has_late_choices(self) -> bool:
+        """Whether a rounding saw more values after others had used its first choice."""
+        return any(isinstance(module, TensorRounding) and len(seen) > 1 for module, seen in self._reached.items())
+
+    def choose(self, module: QuantizedLayer | TensorRounding, values: Tensor) -> None:
+        """Choose the radix points of a layer, or of a rounding, that is about to take values."""
+        seen = self._reached.setdefault(module, [])
+        if isinstance(module, TensorRounding):
+            if not self.roundings_are_chosen:
+                seen.append(values)
+                module.fraction_bits = self._input_point(module.name, module.number_format, seen)
+            return
+        if self.roundings_are_chosen:
+            seen.clear()
+        seen.append(values)
+        self.chosen[module.name] = self._calibrate_layer(module, seen)
+
+    def _calibrate_layer(self, layer: QuantizedLayer, inputs: list[Tensor]) -> LayerCalibration:
+        """Choose and set one layer's radix points; that of its input only if it is the layer's own."""
+        if self._weights:
+            try:
+                self._choose_weight_points(layer)
+            except DataError:
+                raise _no_numbers(layer.name) from None
+        if layer.input_rounding is None:
+            layer.input_fraction_bits = self._input_point(layer.name, layer.input_format, inputs)
+        else:
+            inputs = self._reached[layer.input_rounding]
+        return LayerCalibration(
+            name=layer.name,
+            weight_fraction_bits=layer.weight_fraction_bits,
+            input_fraction_bits=layer.input_fraction_bits,
+            weight_saturation=saturated_share(layer.weight_format, _at_layers_point(layer), layer.weight_fraction_bits),
+            input_saturation=saturated_share(layer.input_format, _all(inputs), layer.input_fraction_bits),
+        )
+
+    def _choose_weight_points(self, layer: QuantizedLayer) -> None:
+        """The radix point of a layer's weights, or that of each output's."""
+        number_format, weight = layer.weight_format, layer.layer.weight
+        if layer.channel_shifts is None:
+            layer.weight_fraction_bits = choose_fraction_bits(number_format, weight, self._method, self._percentile)
+            return
+        point, shifts = choose_channel_points(number_format, weight, self._method, self._percentile)
+        layer.weight_fraction_bits = point
+        layer.set_channel_shifts(shifts)
+
+    def _input_point(self, name: str, number_format: Format, inputs: list[Tensor]) -> int:
+        """The radix point that suits all the values seen so far."""
+        try:
+            return choose_fraction_bits(number_format, _all(inputs), self._method, self._percentile)
+        except DataError:
+            raise _no_numbers(name) from None
+
+
+def _at_layers_point(layer: QuantizedLayer) -> Tensor:
+    """The weights as they compare with the format's range at the layer's radix point."""
+    weight = layer.layer.weight.detach()
+    return weight if layer.channel_shifts is None else weight * channel_scale(layer.channel_shifts, weight)
+
+
+def _all(inputs: list[Tensor]) -> Tensor:
+    return torch.cat([values.reshape(-1) for values in inputs]) if len(inputs) > 1 else inputs[0]
+
+
+def _no_numbers(name: str) -> ModelError:
+    return ModelError(
+        f"layer {name!r}: weights or inputs are NaN or infinite, or there are no inputs; "
+        "check the model's weights and that the images are of its size"
     )
 
 
 @contextmanager
 def _observed(model: QuantizedModel, choose: Any) -> Generator[None]:
-    """Call `choose(layer, input)` before each layer's forward pass, in evaluation mode; put all back afterwards."""
+    """Call `choose(module, input)` before a layer or a leading rounding works, in evaluation mode; put all back."""
 
     def observe(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         choose(module, arguments[0])
 
-    hooks = [layer.register_forward_pre_hook(observe) for layer in model.layers.values()]
+    roundings = [rounding for rounding in model.roundings.values() if rounding.is_leader]
+    hooks = [module.register_forward_pre_hook(observe) for module in (*model.layers.values(), *roundings)]
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
+from fewbits.quantize.channels import channel_scale
 from fewbits.quantize.radix_point import needs_radix_point
+from fewbits.quantize.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
 from fewbits.quantize.straight_through import StraightThrough, gate, mask_gradient
+from fewbits.quantize.tensor_rounding import TensorRounding
 
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
-
-_NOT_CHOSEN = torch.iinfo(torch.int64).min
-"""What a radix point's buffer holds before calibration."""
 
 
 class QuantizedLayer(nn.Module):
@@ -33,8 +33,12 @@ class QuantizedLayer(nn.Module):
     layer: FloatLayer
     """The float layer; its parameters are the shadow weights that training updates."""
 
-    def __init__(self, layer: FloatLayer, precision: Precision, name: str = "") -> None:
-        """Wrap a float layer, which is taken over, not copied. name: what errors call it."""
+    def __init__(self, layer: FloatLayer, precision: Precision, name: str = "", *, per_channel: bool = False) -> None:
+        """Wrap a float layer, which is taken over, not copied. name: what errors call it.
+
+        per_channel: give each output's weights a radix point of their own. Raises ModelError for that with a narrow
+        float format.
+        """
         super().__init__()
         self.layer = layer
         self.name = name
@@ -43,32 +47,54 @@ class QuantizedLayer(nn.Module):
         self._has_integer_bias = precision.is_integer
         self.rounds_weights = precision.weights.name != "float32"
         self._rounds_inputs = precision.inputs.name != "float32"
-        self._weight_point = _start(precision.weights)
-        self._input_point = _start(precision.inputs)
+        self._weight_point = start(precision.weights)
+        self._input_point = start(precision.inputs)
+        self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
         device = layer.weight.device
         self.weight_radix_point: Tensor
-        self.input_radix_point: Tensor
-        self.register_buffer("weight_radix_point", _as_buffer(self._weight_point, device))
-        self.register_buffer("input_radix_point", _as_buffer(self._input_point, device))
+        self.input_radix_point: Tensor | None
+        self.register_buffer("weight_radix_point", as_buffer(self._weight_point, device))
+        self.register_buffer("input_radix_point", as_buffer(self._input_point, device))
+        self.channel_shifts: Tensor | None
+        self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
         self.rounded = _RoundedParameters()
 
     @property
     def weight_fraction_bits(self) -> int:
-        """Radix point of the weights. Raises ModelError before calibration."""
-        return self._checked(self._weight_point)
+        """Radix point of the weights; with per-channel ones that of the coarsest, `channel_shifts` are the places by
+        which the others are finer. Raises ModelError before calibration.
+        """
+        return checked(self._weight_point, self.name)
 
     @weight_fraction_bits.setter
     def weight_fraction_bits(self, fraction_bits: int) -> None:
-        self._weight_point = _fill(self.weight_radix_point, fraction_bits)
+        self._weight_point = fill(self.weight_radix_point, fraction_bits)
 
     @property
     def input_fraction_bits(self) -> int:
         """Radix point of the inputs. Raises ModelError before calibration."""
-        return self._checked(self._input_point)
+        if self._input_rounding:
+            return self._input_rounding[0].fraction_bits
+        return checked(self._input_point, self.name)
 
     @input_fraction_bits.setter
     def input_fraction_bits(self, fraction_bits: int) -> None:
-        self._input_point = _fill(self.input_radix_point, fraction_bits)
+        if self._input_rounding:
+            self._input_rounding[0].fraction_bits = fraction_bits
+        else:
+            assert self.input_radix_point is not None
+            self._input_point = fill(self.input_radix_point, fraction_bits)
+
+    @property
+    def input_rounding(self) -> TensorRounding | None:
+        """What rounds the input before the layer and has its radix point; None if the layer does that itself."""
+        return self._input_rounding[0] if self._input_rounding else None
+
+    def follow(self, rounding: TensorRounding) -> None:
+        """Leave the rounding of the input, and its radix point, to a rounding that the input passes through."""
+        self._input_rounding = (rounding,)
+        self._rounds_inputs = False
+        self.input_radix_point = None
 
     @property
     def accumulator_fraction_bits(self) -> int:
@@ -78,7 +104,14 @@ class QuantizedLayer(nn.Module):
     @property
     def is_calibrated(self) -> bool:
         """Whether both radix points are known."""
-        return self._weight_point != _NOT_CHOSEN and self._input_point != _NOT_CHOSEN
+        has_input = self._input_rounding[0].is_calibrated if self._input_rounding else self._input_point != NOT_CHOSEN
+        return self._weight_point != NOT_CHOSEN and has_input
+
+    def forget_weight_point(self) -> None:
+        """Ask for calibration anew, since the weights are others now."""
+        self._weight_point = start(self.weight_format)
+        self.weight_radix_point.fill_(self._weight_point)
+        self.rounded.forget()
 
     def quantized_weight(self) -> Tensor:
         """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
@@ -109,6 +142,12 @@ class QuantizedLayer(nn.Module):
         weight, bias = self._rounded_parameters()
         return _apply(self.layer, x, weight, bias)
 
+    def set_channel_shifts(self, shifts: tuple[int, ...]) -> None:
+        """Give each output's weights a radix point so many places finer than the layer's."""
+        assert self.channel_shifts is not None, "quantize with per_channel=True"
+        self.channel_shifts.copy_(torch.tensor(shifts))
+        self.rounded.forget()
+
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
         self.rounded.forget()
@@ -116,7 +155,11 @@ class QuantizedLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """Formats and radix points, for printing."""
-        points = f"2**-{self._weight_point} / 2**-{self._input_point}" if self.is_calibrated else "not calibrated"
+        points = (
+            f"2**-{self.weight_fraction_bits} / 2**-{self.input_fraction_bits}"
+            if self.is_calibrated
+            else "not calibrated"
+        )
         return f"{self.weight_format.name}/{self.input_format.name}, {points}"
 
     def _rounded_parameters(self) -> tuple[Tensor, Tensor | None]:
@@ -132,6 +175,10 @@ class QuantizedLayer(nn.Module):
         """The weights' nearest values, into `out` if it is given."""
         if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
+        if self.channel_shifts is not None:
+            scale = channel_scale(self.channel_shifts, weight)
+            scaled = torch.mul(weight, scale, out=out)
+            return self.weight_format.quantize(scaled, self.weight_fraction_bits, out=scaled).div_(scale)
         return self.weight_format.quantize(weight, self.weight_fraction_bits, out=out)
 
     def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
@@ -139,19 +186,17 @@ class QuantizedLayer(nn.Module):
         if not self._has_integer_bias:
             return bias.clone() if out is None else out.copy_(bias)
         unit = 2.0**-self.accumulator_fraction_bits
+        if self.channel_shifts is not None:
+            units = unit / channel_scale(self.channel_shifts, bias)
+            return torch.div(bias, units, out=out).round_().mul_(units)
         return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
-
-    def _checked(self, point: int) -> int:
-        if point == _NOT_CHOSEN:
-            where = f"layer {self.name!r}" if self.name else "this layer"
-            raise ModelError(f"{where} has no radix points yet: call fewbits.calibrate(model, images) first")
-        return point
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Load the buffers, then read them once: forward passes need plain integers."""
         super()._load_from_state_dict(*args, **kwargs)
         self._weight_point = int(self.weight_radix_point.item())
-        self._input_point = int(self.input_radix_point.item())
+        if self.input_radix_point is not None:
+            self._input_point = int(self.input_radix_point.item())
         self.rounded.forget()
 
 
@@ -223,6 +268,7 @@ class _StraightThroughParameters(torch.autograd.Function):
         if owner.rounds_weights:
             ctx.save_for_backward(weight)
             ctx.gate = gate(owner.weight_format, owner.weight_fraction_bits, weight.dtype)
+            ctx.shifts = owner.channel_shifts
         return rounded_weight.detach(), None if rounded_bias is None else rounded_bias.detach()
 
     @staticmethod
@@ -231,24 +277,22 @@ class _StraightThroughParameters(torch.autograd.Function):
         weight_gradient, bias_gradient = gradients
         if ctx.gate is not None and ctx.needs_input_grad[0]:
             (weight,) = ctx.saved_tensors
+            if ctx.shifts is not None:
+                weight = weight * channel_scale(ctx.shifts, weight)
             weight_gradient = mask_gradient(weight_gradient, weight, ctx.gate)
         return weight_gradient, bias_gradient, None
 
 
-def _start(number_format: Format) -> int:
-    return _NOT_CHOSEN if needs_radix_point(number_format) else 0
-
-
-def _as_buffer(point: int, device: torch.device) -> Tensor:
-    return torch.tensor(point, dtype=torch.int64, device=device)
-
-
-def _fill(buffer: Tensor, fraction_bits: object) -> int:
-    """Write a radix point to its buffer; the plain integer."""
-    if isinstance(fraction_bits, bool) or not isinstance(fraction_bits, int):
-        raise ModelError(f"fraction_bits must be an integer, not {fraction_bits!r}")
-    buffer.fill_(fraction_bits)
-    return fraction_bits
+def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:
+    """Room for each output's shift; None for weights without a radix point."""
+    if not needs_radix_point(precision.weights):
+        return None
+    if precision.weights.family == "float":
+        raise ModelError(
+            f"layer {name!r}: per-channel radix points are for fixed, pow2, ternary and binary weights, not "
+            f"{precision.weights.name}"
+        )
+    return torch.zeros(len(layer.weight), dtype=torch.int64, device=layer.weight.device)
 
 
 def _version(tensor: Tensor) -> object:

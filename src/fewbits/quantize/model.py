@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +16,20 @@ from fewbits.errors import ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.layer import FloatLayer, QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
+from fewbits.quantize.placement import FloatCall, place_roundings
+from fewbits.quantize.tensor_rounding import TensorRounding
+from fewbits.quantize.tracing import TraceError
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A module that was left float."""
+    """A module, or a call of a function, that was left float."""
 
     name: str
-    """Where it is in the network, such as `features.bn1`; empty for the network itself."""
+    """Where it is in the network, such as `features.bn1`; empty for the network itself; torch.fx's name of a call."""
 
     kind: str
-    """Its class."""
+    """Its class; the function's name."""
 
     reason: str
     """Why it was left."""
@@ -35,7 +39,8 @@ class QuantizedModel(nn.Module):
     """A network whose convolutions and linear layers compute in low precision. Made by `quantize`."""
 
     network: nn.Module
-    """The copied network, with a `QuantizedLayer` in place of each layer that is quantized."""
+    """The copied network, with a `QuantizedLayer` in place of each layer that is quantized; as a graph module with a
+    `TensorRounding` where several operations share values, or where they are added, joined or averaged."""
 
     def __init__(self, network: nn.Module, precision: Precision, skipped: tuple[Skipped, ...]) -> None:
         super().__init__()
@@ -49,6 +54,11 @@ class QuantizedModel(nn.Module):
         """The quantized layers by their name in `network`, in the order of its modules; a shared one once."""
         return {name: module for name, module in self.network.named_modules() if isinstance(module, QuantizedLayer)}
 
+    @property
+    def roundings(self) -> dict[str, TensorRounding]:
+        """The roundings between layers by their name in `network`; empty for a chain without averages."""
+        return {name: module for name, module in self.network.named_modules() if isinstance(module, TensorRounding)}
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the network returns. Raises ModelError before calibration."""
         return self.network(*args, **kwargs)
@@ -58,35 +68,83 @@ class QuantizedModel(nn.Module):
         return f"precision={self.precision.name}"
 
 
-def quantize(model: nn.Module, precision: str | Precision) -> QuantizedModel:
+def quantize(
+    model: nn.Module,
+    precision: str | Precision,
+    *,
+    layers: Mapping[str, str | Precision] | None = None,
+    per_channel: bool = False,
+) -> QuantizedModel:
     """A copy of a network that computes at a precision; the network itself stays as it is.
 
     Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
-    of itself. Each other module that has parameters or computes on numbers is left float and named in `.skipped`
-    with a reason; modules that only choose, move or average values (ReLU, pooling, flatten, dropout, containers: see
-    `module_kinds.WITHOUT_ARITHMETIC`) need no entry. Functional calls in a module's own `forward`, such as
-    `F.conv2d(x, self.kernel)` or `a * b`, cannot be seen and stay float.
+    of itself. Each other module or function that has parameters or computes on numbers is left float and named in
+    `.skipped` with a reason; what only chooses, moves, averages, adds or joins values (ReLU, pooling, flatten, dropout,
+    `x + y`, `torch.cat`, containers: see `module_kinds.WITHOUT_ARITHMETIC` and `functional.py`) needs no entry.
+
+    The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
+    are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of
+    its layers rounded; it is named in `.skipped` and cannot be lowered.
 
     A module used twice stays one module; tied parameters stay tied. A network that is itself a single layer becomes
     a chain of one, named `layer`. The result needs `calibrate` before use, unless the precision's formats have no
     radix point to choose (float32, float16, bfloat16).
-    precision: such as "fixed8" or "pow2-6/fixed16".
+    precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
+    per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
+    then stores a shift for each output.
     Raises FormatError for an unknown precision; ModelError if the model is no module, is quantized already, cannot be
-    copied, holds a weight that is NaN or infinite, or has no layer to quantize.
+    copied, holds a weight that is NaN or infinite, has no layer to quantize or none of a name in `layers`, or if layers
+    that share an input are given different input formats.
     """
-    precision = parse_precision(precision) if isinstance(precision, str) else precision
+    precision = _parsed(precision)
+    choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
     network = _copy(model)
     if isinstance(network, FloatLayer):
         network = nn.Sequential(OrderedDict(layer=network))
     skipped: list[Skipped] = []
-    _replace_children(network, "", precision, skipped, {id(network): None})
-    quantized = QuantizedModel(network, precision, tuple(skipped))
-    if not quantized.layers:
+    _replace_children(network, "", choice, skipped, {id(network): None})
+    modules: dict[str, nn.Module] = dict(network.named_modules())  # pyright: ignore[reportUnknownArgumentType]
+    names = {name for name, module in modules.items() if isinstance(module, QuantizedLayer)}
+    if not names:
         raise ModelError(
             f"{type(model).__name__} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
             + "".join(f"; {entry.name or entry.kind}: {entry.reason}" for entry in skipped)
         )
-    return quantized.train(model.training)
+    if unknown := sorted(choice.layers.keys() - names):
+        raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
+    try:
+        network, calls = place_roundings(network, precision.inputs)
+    except TraceError as error:
+        skipped.append(Skipped("", type(model).__name__, f"what its functions compute stays float: {error}"))
+    else:
+        skipped += _float_calls(calls, skipped)
+    return QuantizedModel(network, precision, tuple(skipped)).train(model.training)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which precision each layer gets."""
+
+    usual: Precision
+    layers: dict[str, Precision]
+    per_channel: bool
+
+    def of(self, name: str) -> Precision:
+        return self.layers.get(name, self.usual)
+
+
+def _parsed(precision: str | Precision) -> Precision:
+    return parse_precision(precision) if isinstance(precision, str) else precision
+
+
+def _float_calls(calls: tuple[FloatCall, ...], skipped: list[Skipped]) -> list[Skipped]:
+    """An entry for each float call outside the modules that are named already."""
+    named = {entry.name for entry in skipped}
+    return [
+        Skipped(call.name, call.function, "a function without a low-precision form: its arithmetic stays float")
+        for call in calls
+        if not named.intersection(call.modules)
+    ]
 
 
 def _copy(model: nn.Module) -> nn.Module:
@@ -108,7 +166,7 @@ def _copy(model: nn.Module) -> nn.Module:
 def _replace_children(
     parent: nn.Module,
     prefix: str,
-    precision: Precision,
+    choice: _Choice,
     skipped: list[Skipped],
     seen: dict[int, nn.Module | None],
 ) -> None:
@@ -126,14 +184,14 @@ def _replace_children(
         if id(child) in seen:
             replacement = seen[id(child)]
         else:
-            replacement = seen[id(child)] = _replacement(child, prefix + name, precision, skipped)
+            replacement = seen[id(child)] = _replacement(child, prefix + name, choice, skipped)
             if replacement is None and not isinstance(child, FloatLayer):
-                _replace_children(child, f"{prefix}{name}.", precision, skipped, seen)
+                _replace_children(child, f"{prefix}{name}.", choice, skipped, seen)
         if replacement is not None:
             parent._modules[name] = replacement
 
 
-def _replacement(module: nn.Module, name: str, precision: Precision, skipped: list[Skipped]) -> QuantizedLayer | None:
+def _replacement(module: nn.Module, name: str, choice: _Choice, skipped: list[Skipped]) -> QuantizedLayer | None:
     """The quantized form of a layer; None if the module is none or must stay float."""
     if not isinstance(module, FloatLayer):
         return None
@@ -143,4 +201,5 @@ def _replacement(module: nn.Module, name: str, precision: Precision, skipped: li
     for kind, values in (("weight", module.weight), ("bias", module.bias)):
         if values is not None and not torch.isfinite(values).all():
             raise ModelError(f"layer {name!r}: a {kind} is NaN or infinite; train the float model anew")
-    return QuantizedLayer(module, precision, name).train(module.training)
+    layer = QuantizedLayer(module, choice.of(name), name, per_channel=choice.per_channel)
+    return layer.train(module.training)

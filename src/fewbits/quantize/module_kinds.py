@@ -8,7 +8,19 @@ from torch import nn
 
 from fewbits.quantize.layer import FloatLayer
 
-WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = frozenset(
+AVERAGES: frozenset[type[nn.Module]] = frozenset(
+    {
+        nn.AvgPool1d,
+        nn.AvgPool2d,
+        nn.AvgPool3d,
+        nn.AdaptiveAvgPool1d,
+        nn.AdaptiveAvgPool2d,
+        nn.AdaptiveAvgPool3d,
+    }
+)
+"""Modules that average values, which are rounded before and after it."""
+
+WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = AVERAGES | frozenset(
     {
         # containers
         nn.Sequential,
@@ -47,13 +59,6 @@ WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = frozenset(
         nn.Dropout3d,
         nn.AlphaDropout,
         nn.FeatureAlphaDropout,
-        # averages of values that the next layer rounds to its own format
-        nn.AvgPool1d,
-        nn.AvgPool2d,
-        nn.AvgPool3d,
-        nn.AdaptiveAvgPool1d,
-        nn.AdaptiveAvgPool2d,
-        nn.AdaptiveAvgPool3d,
     }
 )
 """Modules that need no entry in `skipped`: they choose, move or average values whose format the layer around gives.

@@ -23,7 +23,7 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
         if group.rows:
             console.print(group.title, style="bold", markup=False, highlight=False)
             console.print(_study_table(group, console.width))
-            console.print(text_table(group).note, "", sep="\n", markup=False, highlight=False)
+            console.print(text_table(group).note, *_notices(group), "", sep="\n", markup=False, highlight=False)
         for line in failure_lines(group):
             console.print(f"{group.title}, {line}", markup=False, highlight=False)
     comparison = published.compare(groups)
@@ -33,6 +33,14 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
     console.print(_savings_table(comparison))
     for line in comparison.notes:
         console.print(line, markup=False, highlight=False)
+
+
+def _notices(group: Group) -> list[str]:
+    """What the runs have to tell, each thing once."""
+    return [
+        f"Notice: {one}."
+        for one in dict.fromkeys(text for row in group.rows for run in row.runs for text in run.notices)
+    ]
 
 
 def _study_table(group: Group, width: int) -> Table:

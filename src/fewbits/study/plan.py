@@ -18,7 +18,7 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
-from fewbits.quantize import quantize
+from fewbits.quantize import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
@@ -26,6 +26,9 @@ from fewbits.train import TrainSettings
 
 _FORMAT = 2
 """Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
+
+_ROUNDING = 2
+"""Goes up when a quantized network computes otherwise, its float network not (2: averages are rounded on both sides)."""
 
 _BASELINE = "float32"
 
@@ -205,6 +208,7 @@ def _trainings(
         for base in bases:
             definition = {
                 "format": _FORMAT,
+                "rounding": _ROUNDING,
                 "float": base.key,
                 "precision": precision,
                 "recipe": recipe,
@@ -220,6 +224,7 @@ def _trainings(
 def _run(training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator) -> Run:
     definition = {
         "format": _FORMAT,
+        "rounding": _ROUNDING,
         "training": training.key,
         "float": base.key,
         "technology": sha256,
@@ -248,7 +253,7 @@ def _try_model(model: str, name: str, dataset: Dataset) -> None:
             f"model {model!r} returns {given} for one image of data {name!r}: it must return logits of shape "
             f"(1, {dataset.classes})"
         )
-    lower(quantize(network, _BASELINE), image)
+    lower(quantize(fold_batch_norm(network), _BASELINE), image)
 
 
 def _rests_on(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from fewbits.data import Dataset
 from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, load_technology
 from fewbits.hardware.network_power import power_from_operands
-from fewbits.quantize import QuantizedModel, quantize
+from fewbits.quantize import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
 from fewbits.study.plan import Run, Training, versions
@@ -29,6 +29,10 @@ CHECKPOINTS = "checkpoints"
 """Folder for networks half trained, in the study's output folder."""
 
 _BASELINE = "float32"
+
+_NORMALIZED_RECIPES = ("from-scratch",)
+"""Recipes that train anew, which batch normalization helps: it is folded after them. Into the others' networks it is
+folded before, so that they train the very weights that are quantized."""
 
 
 def _ignore(_: Progress) -> None:
@@ -55,10 +59,11 @@ class Workshop:
         dataset = self._dataset(run.training)
         base, float_outcome = self._float(run.float_training)
         assert float_outcome.test_accuracy_percent is not None
+        folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset)
         if run.training.recipe == FLOAT_RECIPE:
-            module, outcome = quantize(base, _BASELINE), float_outcome
+            module, outcome = quantize(folded, _BASELINE), float_outcome
         else:
-            module, outcome = self._quantized(run.training, base)
+            module, outcome = self._quantized(run.training, base, folded)
         module.eval()
         images = dataset.inputs(dataset.test)
         fake = evaluate(module, dataset, dataset.test)
@@ -103,7 +108,7 @@ class Workshop:
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             technology=figures.technology,
             wall_time_s=time.perf_counter() - start,
-            notices=outcome.notices,
+            notices=tuple(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
             versions=versions(),
         )
 
@@ -146,13 +151,15 @@ class Workshop:
 
         return network, self._into(network, training, train)
 
-    def _quantized(self, training: Training, base: nn.Module) -> tuple[QuantizedModel, TrainingOutcome]:
-        network = quantize(base, training.precision)
+    def _quantized(
+        self, training: Training, base: nn.Module, folded: nn.Module
+    ) -> tuple[QuantizedModel, TrainingOutcome]:
+        network = quantize(folded, training.precision)
 
         def train() -> tuple[nn.Module, TrainRecord]:
-            return run_recipe(
+            module, record = run_recipe(
                 training.recipe,
-                base,
+                base if training.recipe in _NORMALIZED_RECIPES else folded,
                 training.precision,
                 self._dataset(training),
                 training.settings,
@@ -160,6 +167,9 @@ class Workshop:
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
             )
+            if not batch_norms(module):
+                return module, record
+            return _fold_trained(module, record, training, self._dataset(training))
 
         return network, self._into(network, training, train)
 
@@ -202,3 +212,38 @@ def _cost(network: BitExactNetwork, images: torch.Tensor, technology: Technology
     """The cost with the activity of the network's own operands, where the technology has a compiled netlist."""
     activity = power_from_operands(network, images, technology, run.technology, run.accelerator)
     return cost(network, technology=technology, accelerator=run.accelerator, activity=activity)
+
+
+def _folded(base: nn.Module, accuracy_percent: float, dataset: Dataset) -> tuple[nn.Module, tuple[str, ...]]:
+    """The float network with batch normalization folded, and a notice of its accuracy on the test images before and
+    after; the network itself and none if it has no normalization.
+    """
+    count = len(batch_norms(base))
+    if count == 0:
+        return base, ()
+    folded = fold_batch_norm(base)
+    after = evaluate(folded, dataset, dataset.test).accuracy_percent
+    return folded, (
+        f"{count - len(batch_norms(folded))} of {count} batch normalizations folded into weights and biases, float "
+        f"test accuracy {accuracy_percent:.2f} % before, {after:.2f} % after",
+    )
+
+
+def _fold_trained(
+    module: QuantizedModel, record: TrainRecord, training: Training, dataset: Dataset
+) -> tuple[QuantizedModel, TrainRecord]:
+    """A trained network with batch normalization folded, radix points chosen anew; its record tells what that cost."""
+    folded = fold_batch_norm(module)
+    images = dataset.train.images[: training.settings.calibration_images]
+    calibrate(
+        folded,
+        dataset.inputs(images),
+        training.settings.calibration_method,
+        percentile=training.settings.calibration_percentile,
+    )
+    accuracy = evaluate(folded.eval(), dataset, dataset.validation).accuracy_percent
+    notice = (
+        f"batch normalization folded after training ({training.recipe} at {training.precision}), validation accuracy "
+        f"{record.best_validation_accuracy_percent:.2f} % before, {accuracy:.2f} % after"
+    )
+    return folded, replace(record, best_validation_accuracy_percent=accuracy, notices=(*record.notices, notice))
