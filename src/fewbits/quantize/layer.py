@@ -12,8 +12,10 @@ from torch.nn import functional as F
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
+from fewbits.quantize.layer_formats import LayerFormats
 from fewbits.quantize.radix_point import needs_radix_point
 from fewbits.quantize.straight_through import StraightThrough, gate, mask_gradient
+from fewbits.quantize.training_method import TrainingMethod
 
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
@@ -33,16 +35,20 @@ class QuantizedLayer(nn.Module):
     layer: FloatLayer
     """The float layer; its parameters are the shadow weights that training updates."""
 
+    method: TrainingMethod | None
+    """How the layer computes while a recipe trains it, where that differs from the straight-through estimator."""
+
+    scale_bits: int
+    """Width of the factor by which the hardware multiplies a neuron's sum; 0 if it does not. The weights' values hold
+    the factor already, so that their format is wider than what is stored for each weight."""
+
     def __init__(self, layer: FloatLayer, precision: Precision, name: str = "") -> None:
         """Wrap a float layer, which is taken over, not copied. name: what errors call it."""
         super().__init__()
         self.layer = layer
         self.name = name
-        self.weight_format: Format = precision.weights
-        self.input_format: Format = precision.inputs
-        self._has_integer_bias = precision.is_integer
-        self.rounds_weights = precision.weights.name != "float32"
-        self._rounds_inputs = precision.inputs.name != "float32"
+        self.method = None
+        self._take_formats(LayerFormats(precision))
         self._weight_point = _start(precision.weights)
         self._input_point = _start(precision.inputs)
         device = layer.weight.device
@@ -50,7 +56,23 @@ class QuantizedLayer(nn.Module):
         self.input_radix_point: Tensor
         self.register_buffer("weight_radix_point", _as_buffer(self._weight_point, device))
         self.register_buffer("input_radix_point", _as_buffer(self._input_point, device))
+        self.formats_text: Tensor | None
+        self.register_buffer("formats_text", None)
         self.rounded = _RoundedParameters()
+
+    def set_formats(self, formats: LayerFormats) -> None:
+        """Give the layer formats of its own; they are kept with its state. Radix points must be set anew."""
+        self._take_formats(formats)
+        self.formats_text = formats.to_tensor().to(self.layer.weight.device)
+
+    def _take_formats(self, formats: LayerFormats) -> None:
+        precision = formats.precision
+        self.weight_format: Format = precision.weights
+        self.input_format: Format = precision.inputs
+        self.scale_bits = formats.scale_bits
+        self._has_integer_bias = precision.is_integer
+        self.rounds_weights = precision.weights.name != "float32"
+        self._rounds_inputs = precision.inputs.name != "float32"
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -100,14 +122,23 @@ class QuantizedLayer(nn.Module):
 
         x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
         """
-        if self._rounds_inputs:
-            point = self.input_fraction_bits
-            if x.requires_grad and torch.is_grad_enabled():
-                x = StraightThrough.apply(x, self.input_format, point)
-            else:
-                x = self.input_format.quantize(x, point)
+        if self.method is not None:
+            return self.method(self, x)
         weight, bias = self._rounded_parameters()
-        return _apply(self.layer, x, weight, bias)
+        return apply_layer(self.layer, self.rounded_input(x), weight, bias)
+
+    def rounded_input(self, x: Tensor) -> Tensor:
+        """The input rounded to its format, with a straight-through gradient where one is wanted."""
+        if not self._rounds_inputs:
+            return x
+        if x.requires_grad and torch.is_grad_enabled():
+            return StraightThrough.apply(x, self.input_format, self.input_fraction_bits)
+        return self.input_format.quantize(x, self.input_fraction_bits)
+
+    def straight_through_bias(self) -> Tensor | None:
+        """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""
+        bias = self.layer.bias
+        return None if bias is None else bias + (self.round_bias(bias.detach(), None) - bias.detach())
 
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
@@ -149,6 +180,10 @@ class QuantizedLayer(nn.Module):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Load the buffers, then read them once: forward passes need plain integers."""
+        state, prefix = args[:2]
+        text = state.get(f"{prefix}formats_text")
+        if text is not None:
+            self.set_formats(LayerFormats.from_tensor(text))
         super()._load_from_state_dict(*args, **kwargs)
         self._weight_point = int(self.weight_radix_point.item())
         self._input_point = int(self.input_radix_point.item())
@@ -273,7 +308,7 @@ def _fit(memory: tuple[Tensor | None, ...], tensors: tuple[Tensor | None, ...]) 
     )
 
 
-def _apply(layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def apply_layer(layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The float layer's operation with other weights."""
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias)
