@@ -63,6 +63,9 @@ class QuantizedLayer(nn.Module):
     def set_formats(self, formats: LayerFormats) -> None:
         """Give the layer formats of its own; they are kept with its state. Radix points must be set anew."""
         self._take_formats(formats)
+        self._weight_point = _fill(self.weight_radix_point, _start(formats.precision.weights))
+        self._input_point = _fill(self.input_radix_point, _start(formats.precision.inputs))
+        self.rounded.forget()
         self.formats_text = formats.to_tensor().to(self.layer.weight.device)
 
     def _take_formats(self, formats: LayerFormats) -> None:
@@ -72,7 +75,7 @@ class QuantizedLayer(nn.Module):
         self.scale_bits = formats.scale_bits
         self._has_integer_bias = precision.is_integer
         self.rounds_weights = precision.weights.name != "float32"
-        self._rounds_inputs = precision.inputs.name != "float32"
+        self.rounds_inputs = precision.inputs.name != "float32"
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -129,11 +132,17 @@ class QuantizedLayer(nn.Module):
 
     def rounded_input(self, x: Tensor) -> Tensor:
         """The input rounded to its format, with a straight-through gradient where one is wanted."""
-        if not self._rounds_inputs:
+        if not self.rounds_inputs:
             return x
         if x.requires_grad and torch.is_grad_enabled():
             return StraightThrough.apply(x, self.input_format, self.input_fraction_bits)
         return self.input_format.quantize(x, self.input_fraction_bits)
+
+    def straight_through_weight(self) -> Tensor:
+        """The rounded weights, with a straight-through gradient."""
+        if not self.rounds_weights:
+            return self.layer.weight
+        return StraightThrough.apply(self.layer.weight, self.weight_format, self.weight_fraction_bits)
 
     def straight_through_bias(self) -> Tensor | None:
         """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""

@@ -10,6 +10,7 @@ from fewbits.train.options import RecipeOptions
 
 if TYPE_CHECKING:
     from fewbits.train.evaluation import Evaluation, evaluate
+    from fewbits.train.operating_point import OperatingPoint, operating_points
     from fewbits.train.progress import Progress, ProgressCallback
     from fewbits.train.recipes import prepare_recipe, run_recipe, train_float
     from fewbits.train.record import EpochRecord, TrainRecord
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 _LAZY = {
     "EpochRecord": "record",
     "Evaluation": "evaluation",
+    "OperatingPoint": "operating_point",
     "Progress": "progress",
     "ProgressCallback": "progress",
     "TrainRecord": "record",
     "TrainSettings": "settings",
     "evaluate": "evaluation",
+    "operating_points": "operating_point",
     "prepare_recipe": "recipes",
     "run_recipe": "recipes",
     "train_float": "recipes",
@@ -33,6 +36,7 @@ __all__ = [
     "RECIPES",
     "EpochRecord",
     "Evaluation",
+    "OperatingPoint",
     "Progress",
     "ProgressCallback",
     "Recipe",
@@ -40,6 +44,7 @@ __all__ = [
     "TrainRecord",
     "TrainSettings",
     "evaluate",
+    "operating_points",
     "prepare_recipe",
     "run_recipe",
     "train_float",

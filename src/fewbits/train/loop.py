@@ -55,9 +55,6 @@ class Plan:
     before_epoch: Callable[[], None] = do_nothing
     """Called at each epoch's start (calibration)."""
 
-    after_backward: Callable[[], None] = do_nothing
-    """Called before each optimizer step (masking gradients)."""
-
     after_step: Callable[[], None] = do_nothing
     """Called after each optimizer step (clipping)."""
 
@@ -165,7 +162,6 @@ class _Training:
         if not math.isfinite(value):
             raise self._diverged(epoch, rate)
         loss.backward()
-        self.plan.after_backward()
         self.optimizer.step()
         self.plan.after_step()
         return value

@@ -74,7 +74,6 @@ class RecipeRun:
         settings: TrainSettings | None = None,
         loss: Loss = cross_entropy,
         before_epoch: Callable[[], None] = do_nothing,
-        after_backward: Callable[[], None] = do_nothing,
         after_step: Callable[[], None] = do_nothing,
     ) -> TrainRecord:
         """Train the network, as it stands, and leave it with the weights of its best epoch.
@@ -96,7 +95,6 @@ class RecipeRun:
             device=self.device,
             loss=loss,
             before_epoch=before_epoch,
-            after_backward=after_backward,
             after_step=after_step,
         )
         return train(self.model, plan)

@@ -13,13 +13,21 @@ from fewbits.data import Dataset
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
 from fewbits.quantize import QuantizedModel, quantize
+from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES
+from fewbits.train.combined import distilled_steps, gradual_distilled_steps
+from fewbits.train.connect import binary_connect, stochastic_binary_connect, ternary_connect
+from fewbits.train.distillation import distill
+from fewbits.train.gradual import gradual
 from fewbits.train.identity import checkpoint_path, run_hash
+from fewbits.train.learned_steps import free_steps, learned_clipping, learned_steps
 from fewbits.train.loop import Plan, do_nothing, epoch_seed, train
 from fewbits.train.options import RecipeOptions
 from fewbits.train.progress import ProgressCallback
 from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord
+from fewbits.train.ristretto import ristretto
+from fewbits.train.runtime_configurable import runtime_configurable
 from fewbits.train.settings import TrainSettings
 from fewbits.train.update_rounding import nearest_update, stochastic_update
 
@@ -114,7 +122,12 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
     refusal = RECIPES[name].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
     if refusal is not None:
         raise ModelError(refusal)
+    _PREPARE.get(name, _as_it_is)(model)
     return model
+
+
+def _as_it_is(model: QuantizedModel) -> None:
+    """Change nothing."""
 
 
 def _post_training(run: RecipeRun) -> TrainRecord:
@@ -140,8 +153,26 @@ _TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
     "from-scratch": _straight_through,
     "nearest-update": nearest_update,
     "stochastic-update": stochastic_update,
+    "lsq": learned_steps,
+    "lsq-free": free_steps,
+    "pact": learned_clipping,
+    "distill": distill,
+    "gradual": gradual,
+    "distill-lsq": distilled_steps,
+    "gradual-distill-lsq": gradual_distilled_steps,
+    "binary-connect": binary_connect,
+    "binary-connect-stochastic": stochastic_binary_connect,
+    "ternary-connect": ternary_connect,
+    "ristretto": ristretto,
+    "binary-weight-network": channel_scales,
+    "xnor-net": channel_scales,
+    "binary-net": binary_net,
+    "runtime-configurable": runtime_configurable,
 }
 """How each recipe trains; the names are those of the catalog."""
+
+_PREPARE: dict[str, Callable[[QuantizedModel], None]] = {"xnor-net": binarize_inputs, "binary-net": binarize_inputs}
+"""How some change the network before it trains."""
 
 
 def _initialize_anew(recipe: str, model: nn.Module, seed: int) -> None:

@@ -44,7 +44,7 @@ def _without_shadow(run: RecipeRun, rounding: _Round) -> TrainRecord:
         layer.weight_fraction_bits = shared
     run.calibrate(weights=False)
 
-    def round_parameters() -> None:
+    def round_parameters(rounding: _Round) -> None:
         with torch.no_grad():
             for layer in layers:
                 weight, bias = layer.layer.weight, layer.layer.bias
@@ -53,8 +53,8 @@ def _without_shadow(run: RecipeRun, rounding: _Round) -> TrainRecord:
                 if bias is not None:
                     bias.copy_(rounding(bias, 2.0**-layer.accumulator_fraction_bits))
 
-    round_parameters()
-    return run.train(before_epoch=lambda: run.calibrate(weights=False), after_step=round_parameters)
+    round_parameters(_to_nearest)  # where training starts is not left to chance
+    return run.train(before_epoch=lambda: run.calibrate(weights=False), after_step=lambda: round_parameters(rounding))
 
 
 def _common_radix_point(run: RecipeRun) -> int:
