@@ -8,6 +8,7 @@ What is counted:
   to a buffer costs its read or write energy. The comparators and adders of pooling are not characterized: their
   energy is not in it. Transfers off the chip are given in bits; their energy depends on the memory and is not in it.
 - Leakage: of all neurons and buffers, over all cycles.
+- Factors behind sums, where a recipe leaves them: see `factors`.
 - Power: energy of an image divided by its time.
 - Memory: parameters (weights, and biases at the accumulator's width), and the inputs and outputs of the layer that has
   most of them together, at the width of the inputs.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 from fewbits.errors import HardwareError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths, schedule
 from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, load_technology
@@ -144,7 +146,8 @@ def cost(
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     tile = accelerator or Accelerator()
-    return _cost(workload, parsed, _datapath(table, parsed, tile), table, tile)
+    without_factors = _cost(workload, parsed, _datapath(table, parsed, tile), table, tile)
+    return with_factors(without_factors, factor_bits(network), workload, table, tile)
 
 
 @cache
