@@ -61,6 +61,11 @@ RECIPES: dict[str, Recipe] = {
         "float",
     ),
     "from-scratch": Recipe("the same from freshly initialized weights", "scratch"),
+    "best": Recipe(
+        "of the recipes below, the one that was measured best for the precision on its own hardware (docs/training.md)",
+        "float",
+        options=_DISTILLATION,
+    ),
     "nearest-update": Recipe(
         "no float shadow: weights are rounded to nearest after each step (Gupta et al., arXiv:1502.02551)",
         "scratch",

@@ -13,6 +13,7 @@ from fewbits.data import Dataset
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
 from fewbits.quantize import QuantizedModel, quantize
+from fewbits.train.best import best
 from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES
 from fewbits.train.combined import distilled_steps, gradual_distilled_steps
@@ -158,6 +159,7 @@ _TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
     "pact": learned_clipping,
     "distill": distill,
     "gradual": gradual,
+    "best": best,
     "distill-lsq": distilled_steps,
     "gradual-distill-lsq": gradual_distilled_steps,
     "binary-connect": binary_connect,
