@@ -17,6 +17,7 @@ import typer.exceptions
 
 from fewbits import __version__
 from fewbits.errors import FewbitsError, ModelError
+from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     pass
 
 
-@app.command()
+@app.command(epilog=f"Recipes: {', '.join(RECIPES)}.")
 def run(
     study: Annotated[
         str, typer.Argument(metavar="STUDY", help="A preset (default, mnist, svhn, cifar10) or a TOML file.")

@@ -11,8 +11,15 @@ import pytest
 from fewbits import StudyError
 from fewbits.hardware import Accelerator
 from fewbits.study import PRESETS, load_study
-from fewbits.study.spec import AcceleratorSection, CalibrationSection, TrainingSection, parse_study, parse_toml
-from fewbits.train import TrainSettings
+from fewbits.study.spec import (
+    AcceleratorSection,
+    CalibrationSection,
+    MethodsSection,
+    TrainingSection,
+    parse_study,
+    parse_toml,
+)
+from fewbits.train import RecipeOptions, TrainSettings
 
 BASE = 'name = "s"\nmodels = ["lenet"]\ndata = ["digits"]\nprecisions = ["fixed8"]\n'
 
@@ -107,6 +114,10 @@ def test_every_training_setting_is_a_key_and_every_key_a_setting():
     settings = {field.name for field in fields(TrainSettings)}
     calibration = {f"calibration_{name}" for name in CalibrationSection.model_fields}
     assert set(TrainingSection.model_fields) | calibration == settings
+
+
+def test_every_option_of_a_recipe_is_a_key():
+    assert set(MethodsSection.model_fields) == {field.name for field in fields(RecipeOptions)}
 
 
 def test_every_parameter_of_the_accelerator_is_a_key():

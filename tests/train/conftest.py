@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from digit_networks import small_convnet
 from torch import nn
 
-from fewbits.data import Dataset, Split
+from fewbits.data import Dataset, Split, load
+from fewbits.train import TrainSettings, train_float
 
 
 def synthetic(images: int, generator: torch.Generator) -> Split:
@@ -31,3 +33,17 @@ def small_network() -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 4))
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """The embedded real digits."""
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def trained_convnet(digits: Dataset) -> nn.Sequential:
+    """A small network trained in float on the digits."""
+    network = small_convnet()
+    train_float(network, digits, TrainSettings(epochs=4, batch_size=32))
+    return network

@@ -52,6 +52,7 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Laye
         "output_shifts": moves,
         "accumulator_bits": accumulator_bits,
         "worst_case_accumulator_bits": worst_case_bits,
+        "scale_bits": quantized.scale_bits,
     }
     if isinstance(layer, nn.Linear):
         return _linear(settings, source.output_shape, layer)

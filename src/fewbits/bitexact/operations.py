@@ -66,6 +66,10 @@ class Layer(Operation):
     """Smallest two's complement width that no sum leaves, in any order of summation and for any input code, with these
     weights and this bias; 32 in a float precision."""
 
+    scale_bits: int = 0
+    """Width of the factor that the hardware multiplies a sum by; 0 if it does not. The weight integers hold it already,
+    which gives the same results, as multiplication distributes over the sum."""
+
     worst_case_accumulator_bits: int
     """The same for any weights of the weight format: from the two formats, the synapses' number and the bias (which
     has no format of its own, so that its value is taken); 32 in a float precision."""

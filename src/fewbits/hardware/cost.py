@@ -10,6 +10,7 @@ What is counted:
   buffer costs its read or write energy. The comparators and adders that pool and add tensors are not characterized:
   their energy is not in it. Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Leakage: of all neurons and buffers, over all cycles.
+- Factors behind sums, where a recipe leaves them: see `factors`.
 - Power: energy of an image divided by its time.
 - Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
   its own shift, whose small adder is not characterized), and the inputs and outputs of the layer that has most of them
@@ -28,6 +29,7 @@ import numpy as np
 from fewbits.errors import HardwareError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.layer_power import CLOCK, NetworkPower, half_interval
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import design
@@ -182,7 +184,8 @@ def cost(
     tile = accelerator or Accelerator()
     if activity is not None:
         _check_activity(activity, workload, parsed)
-    return _cost(workload, parsed, _datapath(table, parsed, tile), table, tile, activity)
+    without_factors = _cost(workload, parsed, _datapath(table, parsed, tile), table, tile, activity)
+    return with_factors(without_factors, factor_bits(network), workload, table, tile)
 
 
 def _check_activity(activity: NetworkPower, workload: Workload, precision: Precision) -> None:
@@ -204,7 +207,7 @@ def _shipped() -> Technology:
 def _check_sums(workload: Workload, precision: Precision) -> None:
     """Raise HardwareError for a layer whose sums could overflow the characterized neuron's accumulator."""
     for layer in workload.layers:
-        if precision.is_integer and not layer.is_pooling and layer.synapses > _CHARACTERIZED_SUM:
+        if precision.is_integer and not not layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
                 f"{precision.name} takes up to {_CHARACTERIZED_SUM}: split the layer, or use float32"

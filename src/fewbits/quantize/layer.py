@@ -13,10 +13,12 @@ from torch.nn import functional as F
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
 from fewbits.quantize.channels import channel_scale
+from fewbits.quantize.layer_formats import LayerFormats
 from fewbits.quantize.radix_point import needs_radix_point
 from fewbits.quantize.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
 from fewbits.quantize.straight_through import StraightThrough, gate, mask_gradient
 from fewbits.quantize.tensor_rounding import TensorRounding
+from fewbits.quantize.training_method import TrainingMethod
 
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
@@ -33,6 +35,13 @@ class QuantizedLayer(nn.Module):
     layer: FloatLayer
     """The float layer; its parameters are the shadow weights that training updates."""
 
+    method: TrainingMethod | None
+    """How the layer computes while a recipe trains it, where that differs from the straight-through estimator."""
+
+    scale_bits: int
+    """Width of the factor by which the hardware multiplies a neuron's sum; 0 if it does not. The weights' values hold
+    the factor already, so that their format is wider than what is stored for each weight."""
+
     def __init__(self, layer: FloatLayer, precision: Precision, name: str = "", *, per_channel: bool = False) -> None:
         """Wrap a float layer, which is taken over, not copied. name: what errors call it.
 
@@ -42,14 +51,11 @@ class QuantizedLayer(nn.Module):
         super().__init__()
         self.layer = layer
         self.name = name
-        self.weight_format: Format = precision.weights
-        self.input_format: Format = precision.inputs
-        self._has_integer_bias = precision.is_integer
-        self.rounds_weights = precision.weights.name != "float32"
-        self._rounds_inputs = precision.inputs.name != "float32"
+        self.method = None
+        self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
+        self._take_formats(LayerFormats(precision))
         self._weight_point = start(precision.weights)
         self._input_point = start(precision.inputs)
-        self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
         device = layer.weight.device
         self.weight_radix_point: Tensor
         self.input_radix_point: Tensor | None
@@ -57,7 +63,36 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("input_radix_point", as_buffer(self._input_point, device))
         self.channel_shifts: Tensor | None
         self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
+        self.formats_text: Tensor | None
+        self.register_buffer("formats_text", None)
         self.rounded = _RoundedParameters()
+
+    def set_formats(self, formats: LayerFormats) -> None:
+        """Give the layer formats of its own; they are kept with its state. Radix points must be set anew.
+
+        Raises ModelError for another input format where the input is rounded for several operations together.
+        """
+        shared = self.input_rounding
+        if shared is not None and shared.number_format != formats.precision.inputs:
+            raise ModelError(
+                f"layer {self.name!r} takes values that are rounded to {shared.number_format.name} before it, for an "
+                f"average or for other layers too: its inputs cannot be {formats.precision.inputs.name}"
+            )
+        self._take_formats(formats)
+        self._weight_point = fill(self.weight_radix_point, start(formats.precision.weights))
+        if self.input_radix_point is not None:
+            self._input_point = fill(self.input_radix_point, start(formats.precision.inputs))
+        self.rounded.forget()
+        self.formats_text = formats.to_tensor().to(self.layer.weight.device)
+
+    def _take_formats(self, formats: LayerFormats) -> None:
+        precision = formats.precision
+        self.weight_format: Format = precision.weights
+        self.input_format: Format = precision.inputs
+        self.scale_bits = formats.scale_bits
+        self._has_integer_bias = precision.is_integer
+        self.rounds_weights = precision.weights.name != "float32"
+        self.rounds_inputs = precision.inputs.name != "float32" and not self._input_rounding
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -93,7 +128,7 @@ class QuantizedLayer(nn.Module):
     def follow(self, rounding: TensorRounding) -> None:
         """Leave the rounding of the input, and its radix point, to a rounding that the input passes through."""
         self._input_rounding = (rounding,)
-        self._rounds_inputs = False
+        self.rounds_inputs = False
         self.input_radix_point = None
 
     @property
@@ -133,14 +168,29 @@ class QuantizedLayer(nn.Module):
 
         x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
         """
-        if self._rounds_inputs:
-            point = self.input_fraction_bits
-            if x.requires_grad and torch.is_grad_enabled():
-                x = StraightThrough.apply(x, self.input_format, point)
-            else:
-                x = self.input_format.quantize(x, point)
+        if self.method is not None:
+            return self.method(self, x)
         weight, bias = self._rounded_parameters()
-        return _apply(self.layer, x, weight, bias)
+        return apply_layer(self.layer, self.rounded_input(x), weight, bias)
+
+    def rounded_input(self, x: Tensor) -> Tensor:
+        """The input rounded to its format, with a straight-through gradient where one is wanted."""
+        if not self.rounds_inputs:
+            return x
+        if x.requires_grad and torch.is_grad_enabled():
+            return StraightThrough.apply(x, self.input_format, self.input_fraction_bits)
+        return self.input_format.quantize(x, self.input_fraction_bits)
+
+    def straight_through_weight(self) -> Tensor:
+        """The rounded weights, with a straight-through gradient."""
+        if not self.rounds_weights:
+            return self.layer.weight
+        return StraightThrough.apply(self.layer.weight, self.weight_format, self.weight_fraction_bits)
+
+    def straight_through_bias(self) -> Tensor | None:
+        """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""
+        bias = self.layer.bias
+        return None if bias is None else bias + (self.round_bias(bias.detach(), None) - bias.detach())
 
     def set_channel_shifts(self, shifts: tuple[int, ...]) -> None:
         """Give each output's weights a radix point so many places finer than the layer's."""
@@ -193,6 +243,10 @@ class QuantizedLayer(nn.Module):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Load the buffers, then read them once: forward passes need plain integers."""
+        state, prefix = args[:2]
+        text = state.get(f"{prefix}formats_text")
+        if text is not None:
+            self.set_formats(LayerFormats.from_tensor(text))
         super()._load_from_state_dict(*args, **kwargs)
         self._weight_point = int(self.weight_radix_point.item())
         if self.input_radix_point is not None:
@@ -317,7 +371,7 @@ def _fit(memory: tuple[Tensor | None, ...], tensors: tuple[Tensor | None, ...]) 
     )
 
 
-def _apply(layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def apply_layer(layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The float layer's operation with other weights."""
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias)

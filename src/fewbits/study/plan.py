@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from fewbits.quantize import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
-from fewbits.train import TrainSettings
+from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 
 _FORMAT = 2
 """Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
@@ -53,6 +53,7 @@ class Training:
 
     seed: int
     settings: TrainSettings
+    options: RecipeOptions = field(default_factory=RecipeOptions)
 
     @property
     def stem(self) -> str:
@@ -64,7 +65,8 @@ class Training:
     @property
     def epochs(self) -> int:
         """Epochs at most."""
-        return 0 if self.recipe == "post-training" else self.settings.epochs
+        trains = self.recipe == FLOAT_RECIPE or RECIPES[self.recipe].start != "nothing"
+        return self.settings.epochs if trains else 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Run:
             "recipe": self.training.recipe,
             "seed": self.training.seed,
             "settings": asdict(self.training.settings),
+            **_options_read(self.training.recipe, self.training.options),
             "training": self.training.key,
             "float_training": self.float_training.key,
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
@@ -124,7 +127,10 @@ def make_plan(spec: StudySpec) -> Plan:
     ]
     if len({one.name for one in precisions}) < len(precisions):
         raise StudyError(f"{spec.source}: key 'precisions': {', '.join(spec.precisions)} names a precision twice")
+    for recipe in spec.recipes:
+        _checked(spec, "recipes", lambda recipe=recipe: _refuse_unfit(recipe, precisions))
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *spec.recipes)}
+    options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
     datasets = {name: _checked(spec, "data", lambda name=name: data.load(name)) for name in spec.data}
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
     cost_basis = (spec.technology, json_sha256(asdict(technology)), accelerator)
@@ -137,7 +143,7 @@ def make_plan(spec: StudySpec) -> Plan:
             bases = [_float_training(*fixed, seed) for seed in spec.seeds]
             float_trainings += bases
             for precision in precisions:
-                trainings = _trainings(precision.name, spec.recipes, settings, bases)
+                trainings = _trainings(precision.name, spec.recipes, settings, options, bases)
                 runs += [_run(training, base, *cost_basis) for training, base in trainings]
     return Plan(tuple(float_trainings), tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
 
@@ -168,19 +174,24 @@ def _precision(text: str, technology: Technology) -> Precision:
     return precision
 
 
+def _refuse_unfit(recipe: str, precisions: list[Precision]) -> None:
+    """Raise StudyError if a recipe does not take one of the precisions; float32 is the float network's own."""
+    for precision in precisions:
+        families = (precision.weights.family, precision.inputs.family)
+        refusal = RECIPES[recipe].refusal(recipe, precision.name, *families)
+        if refusal is not None and precision.name != _BASELINE:
+            raise StudyError(refusal)
+
+
 def _settings(spec: StudySpec, recipe: str) -> TrainSettings:
-    """A recipe's settings; `post-training` has those of the calibration alone."""
-    sections = {
-        FLOAT_RECIPE: ("float_training", spec.float_training),
-        "fine-tune": ("fine_tune", spec.fine_tune),
-        "from-scratch": ("from_scratch", spec.from_scratch),
-    }
+    """A recipe's settings; one that trains nothing has those of the calibration alone."""
+    sections = {"float_training": spec.float_training, "fine_tune": spec.fine_tune, "from_scratch": spec.from_scratch}
+    key = "float_training" if recipe == FLOAT_RECIPE else RECIPES[recipe].section
     calibration = spec.calibration.given()
     settings = _checked(spec, "calibration", lambda: TrainSettings(**calibration))
-    if recipe not in sections:
+    if key is None:
         return settings
-    key, section = sections[recipe]
-    given = section.given() | ({} if recipe == FLOAT_RECIPE else calibration)
+    given = sections[key].given() | ({} if recipe == FLOAT_RECIPE else calibration)
     return _checked(spec, key, lambda: TrainSettings(**given))
 
 
@@ -198,7 +209,11 @@ def _float_training(model: str, name: str, digest: str, settings: TrainSettings,
 
 
 def _trainings(
-    precision: str, recipes: tuple[str, ...], settings: dict[str, TrainSettings], bases: list[Training]
+    precision: str,
+    recipes: tuple[str, ...],
+    settings: dict[str, TrainSettings],
+    options: RecipeOptions,
+    bases: list[Training],
 ) -> Iterator[tuple[Training, Training]]:
     """Each training of a precision with the float training that it starts from, recipe by recipe, seed by seed."""
     if precision == _BASELINE:
@@ -213,12 +228,16 @@ def _trainings(
                 "precision": precision,
                 "recipe": recipe,
                 "settings": asdict(settings[recipe]),
+                **_options_read(recipe, options),
             }
-            key = json_sha256(definition)
-            yield (
-                Training(key, base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe]),
-                base,
-            )
+            common = (base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe], options)
+            yield Training(json_sha256(definition), *common), base
+
+
+def _options_read(recipe: str, options: RecipeOptions) -> dict[str, Any]:
+    """The options that define a recipe's result, under one key; nothing if it reads none."""
+    names = () if recipe == FLOAT_RECIPE else RECIPES[recipe].options
+    return {"options": {name: getattr(options, name) for name in names}} if names else {}
 
 
 def _run(training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator) -> Run:

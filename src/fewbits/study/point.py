@@ -23,7 +23,7 @@ from fewbits.study.digest import data_sha256
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
 from fewbits.study.plan import Run, Training, versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult
-from fewbits.train import Progress, TrainRecord, evaluate, run_recipe, train_float
+from fewbits.train import Progress, TrainRecord, evaluate, prepare_recipe, run_recipe, train_float
 
 CHECKPOINTS = "checkpoints"
 """Folder for networks half trained, in the study's output folder."""
@@ -154,7 +154,7 @@ class Workshop:
     def _quantized(
         self, training: Training, base: nn.Module, folded: nn.Module
     ) -> tuple[QuantizedModel, TrainingOutcome]:
-        network = quantize(folded, training.precision)
+        network = prepare_recipe(training.recipe, folded, training.precision)
 
         def train() -> tuple[nn.Module, TrainRecord]:
             module, record = run_recipe(
@@ -164,6 +164,7 @@ class Workshop:
                 self._dataset(training),
                 training.settings,
                 training.seed,
+                options=training.options,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
             )

@@ -9,10 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from fewbits.errors import StudyError
+from fewbits.train.catalog import RECIPES
 
 _PRESETS = files("fewbits.study") / "presets"
 
@@ -23,6 +24,17 @@ PRESETS: tuple[str, ...] = tuple(
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+
+
+def _known_recipe(name: str) -> str:
+    if name not in RECIPES:
+        nearest = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+        raise ValueError(f"allowed are {', '.join(map(repr, RECIPES))}{hint}")
+    return name
+
+
+RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -46,6 +58,19 @@ class TrainingSection(_Section):
     step_factor: float | None = None
     patience: int | None = None
     clip_shadow_weights: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the study gives."""
+        return self.model_dump(exclude_none=True)
+
+
+class MethodsSection(_Section):
+    """Options of single recipes; what is left out takes the default of `fewbits.train.RecipeOptions`."""
+
+    temperature: float | None = None
+    distillation_weight: float | None = None
+    error_margin_points: float | None = None
+    increments: tuple[float, ...] | None = None
 
     def given(self) -> dict[str, Any]:
         """The keys that the study gives."""
@@ -91,9 +116,7 @@ class StudySpec(_Section):
     """Such as `fixed8` or `pow2-6/fixed16`. `float32` stands for the float network that the others start from: one
     run for each seed, whatever the recipes."""
 
-    recipes: Annotated[tuple[Literal["post-training", "fine-tune", "from-scratch"], ...], Field(min_length=1)] = (
-        "fine-tune",
-    )
+    recipes: Annotated[tuple[RecipeName, ...], Field(min_length=1)] = ("fine-tune",)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     technology: str = "ihp-sg13g2"
     """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
@@ -101,7 +124,12 @@ class StudySpec(_Section):
 
     float_training: TrainingSection = TrainingSection()
     fine_tune: TrainingSection = TrainingSection()
+    """For the recipes that train on from the float network; see `fewbits.train.RECIPES`."""
+
     from_scratch: TrainingSection = TrainingSection()
+    """For those that train new weights."""
+
+    methods: MethodsSection = MethodsSection()
     calibration: CalibrationSection = CalibrationSection()
     accelerator: AcceleratorSection = AcceleratorSection()
 

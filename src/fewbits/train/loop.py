@@ -22,9 +22,17 @@ from fewbits.train.progress import Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
 from fewbits.train.settings import TrainSettings
 
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From normalized inputs, logits and labels to what is minimized: one value."""
 
-def _nothing() -> None:
+
+def do_nothing() -> None:
     """Do nothing, where a recipe has nothing to do."""
+
+
+def cross_entropy(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross entropy of the batch."""
+    return F.cross_entropy(logits, labels)
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,11 @@ class Plan:
     checkpoint: Path | None = None
     progress: ProgressCallback | None = None
     device: str = "cpu"
-    before_epoch: Callable[[], None] = _nothing
+    loss: Loss = cross_entropy
+    before_epoch: Callable[[], None] = do_nothing
     """Called at each epoch's start (calibration)."""
 
-    after_step: Callable[[], None] = _nothing
+    after_step: Callable[[], None] = do_nothing
     """Called after each optimizer step (clipping)."""
 
 
@@ -146,7 +155,7 @@ class _Training:
         inputs = network_inputs(self.plan.data, images, self.plan.device, self.layout)
         self.optimizer.zero_grad()
         try:
-            loss = F.cross_entropy(self.module(inputs), labels.to(self.plan.device))
+            loss = self.plan.loss(inputs, self.module(inputs), labels.to(self.plan.device))
         except FormatError:  # a NaN on its way through the network
             raise self._diverged(epoch, rate) from None
         value = loss.item()

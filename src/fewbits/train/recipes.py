@@ -3,36 +3,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fewbits.data import Dataset
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
-from fewbits.quantize import QuantizedModel, calibrate, quantize
-from fewbits.train.evaluation import evaluate
-from fewbits.train.loop import Plan, epoch_seed, train
+from fewbits.quantize import QuantizedModel, quantize
+from fewbits.train.best import best
+from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
+from fewbits.train.catalog import RECIPES
+from fewbits.train.combined import distilled_steps, gradual_distilled_steps
+from fewbits.train.connect import binary_connect, stochastic_binary_connect, ternary_connect
+from fewbits.train.distillation import distill
+from fewbits.train.gradual import gradual
+from fewbits.train.identity import checkpoint_path, run_hash
+from fewbits.train.learned_steps import free_steps, learned_clipping, learned_steps
+from fewbits.train.loop import Plan, do_nothing, epoch_seed, train
+from fewbits.train.options import RecipeOptions
 from fewbits.train.progress import ProgressCallback
+from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord
+from fewbits.train.ristretto import ristretto
+from fewbits.train.runtime_configurable import runtime_configurable
 from fewbits.train.settings import TrainSettings
-
-RECIPES: dict[str, str] = {
-    "post-training": "quantize the trained float network, choose radix points from data, train nothing",
-    "fine-tune": "start from the trained float weights, quantize forward, update float shadow weights "
-    "(Hashemi et al., DATE 2017)",
-    "from-scratch": "the same from freshly initialized weights",
-}
-"""Names of the recipes and what they do."""
-
-_SCALED_FAMILIES = ("binary", "ternary")
-"""Families whose shadow weights are clipped at the scale, which then stays as it was first chosen: chosen again from
-clipped weights, it would shrink each time."""
+from fewbits.train.update_rounding import nearest_update, stochastic_update
 
 
 def train_float(
@@ -60,8 +58,8 @@ def train_float(
         data=data,
         settings=settings,
         seed=seed,
-        run=_run_hash("float", model, "float32", data, settings, seed),
-        checkpoint=_checkpoint_path(checkpoint_folder, "float", "float32", seed),
+        run=run_hash("float", model, "float32", data, settings, seed),
+        checkpoint=checkpoint_path(checkpoint_folder, "float", "float32", seed),
         progress=progress,
         device=device,
     )
@@ -76,103 +74,110 @@ def run_recipe(
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
+    options: RecipeOptions | None = None,
     checkpoint_folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
     device: str = "cpu",
 ) -> tuple[QuantizedModel, TrainRecord]:
     """Bring a network to a precision; it comes back in evaluation mode, on `device`.
 
-    name: one of `RECIPES`. float_model: the trained float network; it stays as it is. For `from-scratch` only its
-    shape counts: the weights are initialized anew from the seed.
-    settings: None takes the defaults; `post-training` uses the calibration's alone.
+    name: one of `RECIPES`. float_model: the trained float network; it stays as it is. For recipes that start from
+    scratch only its shape counts: the weights are initialized anew from the seed.
+    settings, options: None takes the defaults; `post-training` uses the calibration's alone.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
-    Radix points are chosen from training images, before training and again before each epoch (the weights' scale of
-    binary and ternary layers once). Nothing here sees the test split.
-    Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe.
+    Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
+    of binary and ternary layers once). Nothing here sees the test split.
+    Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, or for a precision
+    that it does not take.
     """
-    if name not in RECIPES:
-        raise ModelError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
-    settings = settings or TrainSettings()
-    model = quantize(float_model, precision).to(device)
-    if name == "from-scratch":
-        _initialize_anew(model, seed)
-    run = _run_hash(name, model, model.precision.name, data, settings, seed)
-    calibrator = _Calibrator(model, data, settings, seed)
-    calibrator.calibrate_all()
-    if name == "post-training":
-        return model.eval(), _record_without_training(name, model, data, device)
-    plan = Plan(
-        phase=name,
+    model = prepare_recipe(name, float_model, precision).to(device)
+    if RECIPES[name].start == "scratch":
+        _initialize_anew(name, model, seed)
+    run = RecipeRun(
+        name=name,
+        float_model=float_model,
+        model=model,
         data=data,
-        settings=settings,
+        settings=settings or TrainSettings(),
         seed=seed,
-        run=run,
-        checkpoint=_checkpoint_path(checkpoint_folder, name, model.precision.name, seed),
+        options=options or RecipeOptions(),
+        option_names=RECIPES[name].options,
+        checkpoint_folder=checkpoint_folder,
         progress=progress,
         device=device,
-        before_epoch=calibrator.calibrate_again,
-        after_step=_clipper(model) if settings.clip_shadow_weights else lambda: None,
     )
-    record = train(model, plan)
+    record = _TRAIN[name](run)
     return model.eval(), record
 
 
-class _Calibrator:
-    """Chooses a network's radix points from the same training images each time."""
+def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision) -> QuantizedModel:
+    """The network that a recipe ends with, before training: its state takes what `run_recipe` returns.
 
-    def __init__(self, model: QuantizedModel, data: Dataset, settings: TrainSettings, seed: int) -> None:
-        self.model = model
-        self.settings = settings
-        generator = torch.Generator().manual_seed(epoch_seed(seed, 0))
-        chosen = torch.randperm(len(data.train), generator=generator)[: settings.calibration_images]
-        self.images = data.inputs(data.train.images[chosen])
-
-    def calibrate_all(self) -> None:
-        """Choose the radix points of weights and inputs."""
-        self._calibrate(weights=True)
-
-    def calibrate_again(self) -> None:
-        """Choose those that training may move."""
-        self._calibrate(weights=self.model.precision.weights.family not in _SCALED_FAMILIES)
-
-    def _calibrate(self, weights: bool) -> None:
-        calibrate(
-            self.model,
-            self.images,
-            self.settings.calibration_method,
-            percentile=self.settings.calibration_percentile,
-            weights=weights,
-        )
+    Raises ModelError for an unknown recipe, or for a precision that it does not take; what `quantize` raises.
+    """
+    if name not in RECIPES:
+        raise ModelError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
+    model = quantize(float_model, precision)
+    chosen = model.precision
+    refusal = RECIPES[name].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
+    if refusal is not None:
+        raise ModelError(refusal)
+    _PREPARE.get(name, _as_it_is)(model)
+    return model
 
 
-def _clipper(model: QuantizedModel) -> Callable[[], None]:
-    """Clip the shadow weights of binary and ternary layers to the quantized range."""
-    layers = [layer for layer in model.layers.values() if layer.weight_format.family in _SCALED_FAMILIES]
-
-    def clip() -> None:
-        with torch.no_grad():
-            for layer in layers:
-                low, high = layer.weight_format.limits(layer.weight_fraction_bits)
-                layer.layer.weight.clamp_(low, high)
-
-    return clip
+def _as_it_is(model: QuantizedModel) -> None:
+    """Change nothing."""
 
 
-def _record_without_training(name: str, model: QuantizedModel, data: Dataset, device: str) -> TrainRecord:
-    """The record of a recipe that trains nothing."""
-    accuracy = evaluate(model, data, data.validation, device=device).accuracy_percent
-    return TrainRecord(
-        phase=name,
-        history=(),
-        best_epoch=0,
-        best_validation_accuracy_percent=accuracy,
-        stopped_early=False,
-        resumed_epochs=0,
+def _post_training(run: RecipeRun) -> TrainRecord:
+    """Choose radix points, train nothing."""
+    run.calibrate()
+    return run.record_without_training()
+
+
+def _straight_through(run: RecipeRun) -> TrainRecord:
+    """Float shadow weights behind the straight-through estimator: Hashemi et al., "Understanding the impact of
+    precision quantization on the accuracy and energy of neural networks" (DATE 2017).
+    """
+    run.calibrate()
+    return run.train(
+        before_epoch=run.calibrate_again,
+        after_step=clipper(run.model) if run.settings.clip_shadow_weights else do_nothing,
     )
 
 
-def _initialize_anew(model: nn.Module, seed: int) -> None:
+_TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
+    "post-training": _post_training,
+    "fine-tune": _straight_through,
+    "from-scratch": _straight_through,
+    "nearest-update": nearest_update,
+    "stochastic-update": stochastic_update,
+    "lsq": learned_steps,
+    "lsq-free": free_steps,
+    "pact": learned_clipping,
+    "distill": distill,
+    "gradual": gradual,
+    "best": best,
+    "distill-lsq": distilled_steps,
+    "gradual-distill-lsq": gradual_distilled_steps,
+    "binary-connect": binary_connect,
+    "binary-connect-stochastic": stochastic_binary_connect,
+    "ternary-connect": ternary_connect,
+    "ristretto": ristretto,
+    "binary-weight-network": channel_scales,
+    "xnor-net": channel_scales,
+    "binary-net": binary_net,
+    "runtime-configurable": runtime_configurable,
+}
+"""How each recipe trains; the names are those of the catalog."""
+
+_PREPARE: dict[str, Callable[[QuantizedModel], None]] = {"xnor-net": binarize_inputs, "binary-net": binarize_inputs}
+"""How some change the network before it trains."""
+
+
+def _initialize_anew(recipe: str, model: nn.Module, seed: int) -> None:
     """Draw every parameter anew, as torch does when it makes the module; the global generator is put back."""
     with torch.random.fork_rng():
         torch.manual_seed(epoch_seed(seed, 0, 0))
@@ -183,31 +188,7 @@ def _initialize_anew(model: nn.Module, seed: int) -> None:
             reset = getattr(module, "reset_parameters", None)
             if not callable(reset):
                 raise ModelError(
-                    f"from-scratch: module {name!r} ({type(module).__name__}) has parameters but no reset_parameters; "
+                    f"{recipe}: module {name!r} ({type(module).__name__}) has parameters but no reset_parameters; "
                     "add that method or use the recipe fine-tune on a fresh model"
                 )
             reset()
-
-
-def _checkpoint_path(folder: str | Path | None, name: str, precision: str, seed: int) -> Path | None:
-    if folder is None:
-        return None
-    return Path(folder) / f"{name}-{precision.replace('/', '_')}-seed{seed}.safetensors"
-
-
-def _run_hash(name: str, model: nn.Module, precision: str, data: Dataset, settings: TrainSettings, seed: int) -> str:
-    """A hash of what defines a training run: the start's weights, the data, the settings and the seed."""
-    digest = hashlib.sha256()
-    parts = {"recipe": name, "precision": precision, "data": data.name, "settings": asdict(settings), "seed": seed}
-    digest.update(json.dumps(parts, sort_keys=True).encode())
-    for key, tensor in model.state_dict().items():
-        digest.update(f"{key} {tuple(tensor.shape)}".encode())
-        digest.update(_bytes(tensor))
-    for split in (data.train, data.validation):
-        digest.update(f"{tuple(split.images.shape)}".encode())
-        digest.update(_bytes(split.labels))
-    return digest.hexdigest()
-
-
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

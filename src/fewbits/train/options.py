@@ -1,0 +1,41 @@
+"""What single recipes can be told beside the settings of training; loads no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from fewbits.errors import ModelError
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Options of recipes; each reads those that the catalog names. Raises ModelError for a value out of range."""
+
+    temperature: float = 4.0
+    """Distillation: what logits are divided by. Hinton et al. (arXiv:1503.02531) used 1 to 20."""
+
+    distillation_weight: float = 0.9
+    """Distillation: the part of the loss that comes from the teacher, 0 to 1; the rest comes from the labels."""
+
+    error_margin_points: float = 1.0
+    """Ristretto: points of validation accuracy that each trimming, and all together, may cost. The paper's 1 %."""
+
+    increments: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    """Runtime-configurable: parts of the inner channels at the operating points, rising to 1."""
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require("temperature", self.temperature, "above 0", 0 < self.temperature < math.inf)
+        weight, margin = self.distillation_weight, self.error_margin_points
+        _require("distillation_weight", weight, "from 0 to 1", 0 <= weight <= 1)
+        _require("error_margin_points", margin, "from 0 to 100", 0 <= margin <= 100)
+        steps = (0.0, *self.increments)
+        rises = all(low < high for low, high in pairwise(steps))
+        _require("increments", self.increments, "parts that rise from above 0 to 1", rises and steps[-1] == 1)
+
+
+def _require(name: str, value: object, allowed: str, holds: bool) -> None:
+    if not holds:
+        raise ModelError(f"{name} must be {allowed}, not {value!r}")

@@ -1,0 +1,129 @@
+"""One run of a recipe: what it starts from, and how it trains."""
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fewbits.data import Dataset
+from fewbits.quantize import QuantizedModel, calibrate
+from fewbits.train.evaluation import evaluate
+from fewbits.train.identity import checkpoint_path, run_hash
+from fewbits.train.loop import Loss, Plan, cross_entropy, do_nothing, epoch_seed, train
+from fewbits.train.options import RecipeOptions
+from fewbits.train.progress import ProgressCallback
+from fewbits.train.record import TrainRecord
+from fewbits.train.settings import TrainSettings
+
+SCALED_FAMILIES = ("binary", "ternary")
+"""Families whose shadow weights are clipped at the scale, which then stays as it was first chosen: chosen again from
+clipped weights, it would shrink each time."""
+
+
+@dataclass(frozen=True, eq=False)
+class RecipeRun:
+    """A recipe at work on one network. Each recipe takes one, trains `model` in place and returns the record."""
+
+    name: str
+    float_model: nn.Module
+    """The trained float network; not to be changed."""
+
+    model: QuantizedModel
+    """To be trained: on `device`, not calibrated, with weights from the float network, or new ones."""
+
+    data: Dataset
+    settings: TrainSettings
+    seed: int
+    options: RecipeOptions
+    option_names: tuple[str, ...]
+    """Those of the options that define the run."""
+
+    checkpoint_folder: str | Path | None
+    progress: ProgressCallback | None
+    device: str
+
+    def calibrate(self, *, weights: bool = True) -> None:
+        """Choose radix points from the same training images each time; weights: those of the weights too."""
+        calibrate(
+            self.model,
+            self.calibration_inputs(),
+            self.settings.calibration_method,
+            percentile=self.settings.calibration_percentile,
+            weights=weights,
+        )
+
+    def calibration_inputs(self) -> Tensor:
+        """The training images from which radix points are chosen, normalized."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, 0))
+        chosen = torch.randperm(len(self.data.train), generator=generator)[: self.settings.calibration_images]
+        return self.data.inputs(self.data.train.images[chosen])
+
+    def calibrate_again(self) -> None:
+        """Choose those radix points that training with the straight-through estimator may move."""
+        self.calibrate(weights=self.model.precision.weights.family not in SCALED_FAMILIES)
+
+    def train(
+        self,
+        *,
+        stage: str = "",
+        settings: TrainSettings | None = None,
+        loss: Loss = cross_entropy,
+        before_epoch: Callable[[], None] = do_nothing,
+        after_step: Callable[[], None] = do_nothing,
+    ) -> TrainRecord:
+        """Train the network, as it stands, and leave it with the weights of its best epoch.
+
+        stage: tells the checkpoints of several trainings of one recipe apart. The hooks are those of `loop.Plan`.
+        """
+        settings = settings or self.settings
+        options = {name: getattr(self.options, name) for name in self.option_names}
+        name = f"{self.name}-{stage}" if stage else self.name
+        precision = self.model.precision.name
+        plan = Plan(
+            phase=self.name,
+            data=self.data,
+            settings=settings,
+            seed=self.seed,
+            run=run_hash(name, self.model, precision, self.data, settings, self.seed, options),
+            checkpoint=checkpoint_path(self.checkpoint_folder, name, precision, self.seed),
+            progress=self.progress,
+            device=self.device,
+            loss=loss,
+            before_epoch=before_epoch,
+            after_step=after_step,
+        )
+        return train(self.model, plan)
+
+    def validation_accuracy_percent(self) -> float:
+        """Accuracy of the network, as it stands, on the validation split."""
+        return evaluate(self.model, self.data, self.data.validation, device=self.device).accuracy_percent
+
+    def record_without_training(self, notices: tuple[str, ...] = ()) -> TrainRecord:
+        """The record where nothing was trained."""
+        return TrainRecord(
+            phase=self.name,
+            history=(),
+            best_epoch=0,
+            best_validation_accuracy_percent=self.validation_accuracy_percent(),
+            stopped_early=False,
+            resumed_epochs=0,
+            notices=notices,
+        )
+
+
+def clipper(model: QuantizedModel) -> Callable[[], None]:
+    """Clip the shadow weights of binary and ternary layers to the quantized range."""
+    layers = [layer for layer in model.layers.values() if layer.weight_format.family in SCALED_FAMILIES]
+
+    def clip() -> None:
+        with torch.no_grad():
+            for layer in layers:
+                low, high = layer.weight_format.limits(layer.weight_fraction_bits)
+                layer.layer.weight.clamp_(low, high)
+
+    return clip
