@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.bitexact.compiled import compiled
+from fewbits.compiled import compiled
 from fewbits.bitexact.wide import LIMB_BITS
 
 _MASK = 2**LIMB_BITS - 1

@@ -24,8 +24,12 @@ from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import TrainSettings
 
+_TRAINING_FORMAT = 1
+"""Goes up when the same definition would give another trained network (rounding in training, a default of
+`TrainSettings`)."""
+
 _FORMAT = 2
-"""Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
+"""Goes up when the same trained network would give other figures (rounding, cost)."""
 
 _BASELINE = "float32"
 
@@ -184,11 +188,11 @@ def _settings(spec: StudySpec, recipe: str) -> TrainSettings:
 def _float_training(model: str, name: str, digest: str, settings: TrainSettings, seed: int) -> Training:
     network = models.build(model, seed)
     definition = {
-        "format": _FORMAT,
+        "format": _TRAINING_FORMAT,
         "model": model,
         "network": network_sha256(network),
         "data": {"name": name, "sha256": digest},
-        "settings": asdict(settings),
+        "settings": settings.definition(),
         "seed": seed,
     }
     return Training(json_sha256(definition), model, name, digest, _BASELINE, FLOAT_RECIPE, seed, settings)
@@ -204,11 +208,11 @@ def _trainings(
     for recipe in recipes:
         for base in bases:
             definition = {
-                "format": _FORMAT,
+                "format": _TRAINING_FORMAT,
                 "float": base.key,
                 "precision": precision,
                 "recipe": recipe,
-                "settings": asdict(settings[recipe]),
+                "settings": settings[recipe].definition(),
             }
             key = json_sha256(definition)
             yield (

@@ -45,6 +45,8 @@ class TrainingSection(_Section):
     step_epochs: int | None = None
     step_factor: float | None = None
     patience: int | None = None
+    random_flip: bool | None = None
+    crop_padding: int | None = None
     clip_shadow_weights: bool | None = None
 
     def given(self) -> dict[str, Any]:

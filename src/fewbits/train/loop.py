@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from fewbits.data import Dataset
 from fewbits.errors import DataError, FormatError, ModelError
+from fewbits.train.batches import Batches
 from fewbits.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fewbits.train.evaluation import Evaluation, evaluate, network_inputs
+from fewbits.train.evaluation import Evaluation, evaluate
 from fewbits.train.memory_layout import choose_layout, layout_of
 from fewbits.train.progress import Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
@@ -54,7 +55,7 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
     """Train a network in place and leave it with the weights of its best epoch.
 
     Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
-    training was interrupted. Randomness (the order of images, dropout) comes from generators that are seeded anew for
+    training was interrupted. Randomness (the order of images, augmentation, dropout) comes from generators that are seeded anew for
     each epoch; torch's global generator is put back after each.
     Raises DataError for an empty split, ModelError if the loss is no longer finite, StudyError if a checkpoint cannot
     be written or read; whatever `progress` raises.
@@ -85,7 +86,7 @@ class _Training:
         if not self.parameters:
             raise ModelError(f"{type(module).__name__} has no parameters to train")
         choose_layout(module, plan.data.inputs(plan.data.train.images[:1]).to(plan.device))
-        self.layout = layout_of(module)
+        self.inputs = Batches(plan.data, plan.settings, layout_of(module))
         self.optimizer = _optimizer(self.parameters, plan.settings)
         self.batches = math.ceil(len(plan.data.train) / plan.settings.batch_size)
         self.history: list[EpochRecord] = []
@@ -131,22 +132,22 @@ class _Training:
         split = self.plan.data.train
         shuffle = torch.Generator().manual_seed(epoch_seed(self.plan.seed, epoch, 1))
         order = torch.randperm(len(split), generator=shuffle)
+        augmentation = torch.Generator().manual_seed(epoch_seed(self.plan.seed, epoch, 2))
         total, images = 0.0, 0
-        for batch, chosen in enumerate(order.tensor_split(self.batches)):
+        for batch, (chosen, inputs) in enumerate(self.inputs.epoch(order, self.batches, augmentation)):
             rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches + batch, self.batches)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            total += self._step(split.images[chosen], split.labels[chosen], epoch, rate) * len(chosen)
+            total += self._step(inputs, split.labels[chosen], epoch, rate) * len(chosen)
             images += len(chosen)
             self._report(epoch, batch + 1, total / images)
         return total / images
 
-    def _step(self, images: Tensor, labels: Tensor, epoch: int, rate: float) -> float:
+    def _step(self, inputs: Tensor, labels: Tensor, epoch: int, rate: float) -> float:
         """One optimizer step; the loss before it."""
-        inputs = network_inputs(self.plan.data, images, self.plan.device, self.layout)
         self.optimizer.zero_grad()
         try:
-            loss = F.cross_entropy(self.module(inputs), labels.to(self.plan.device))
+            loss = F.cross_entropy(self.module(inputs.to(self.plan.device)), labels.to(self.plan.device))
         except FormatError:  # a NaN on its way through the network
             raise self._diverged(epoch, rate) from None
         value = loss.item()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -198,7 +197,7 @@ def _checkpoint_path(folder: str | Path | None, name: str, precision: str, seed:
 def _run_hash(name: str, model: nn.Module, precision: str, data: Dataset, settings: TrainSettings, seed: int) -> str:
     """A hash of what defines a training run: the start's weights, the data, the settings and the seed."""
     digest = hashlib.sha256()
-    parts = {"recipe": name, "precision": precision, "data": data.name, "settings": asdict(settings), "seed": seed}
+    parts = {"recipe": name, "precision": precision, "data": data.name, "settings": settings.definition(), "seed": seed}
     digest.update(json.dumps(parts, sort_keys=True).encode())
     for key, tensor in model.state_dict().items():
         digest.update(f"{key} {tuple(tensor.shape)}".encode())
