@@ -40,7 +40,8 @@ def without_origin(record: TrainRecord) -> tuple[object, ...]:
 def test_float_training_resumes_exactly(
     quadrants: Dataset, small_network: nn.Module, tmp_path: Path, optimizer: str, epoch: int, batch: int
 ):
-    settings = TrainSettings(epochs=4, batch_size=50, learning_rate=0.01, optimizer=optimizer)  # type: ignore[arg-type]
+    augmentation = {"random_flip": True, "crop_padding": 1}
+    settings = TrainSettings(epochs=4, batch_size=50, learning_rate=0.01, optimizer=optimizer, **augmentation)  # type: ignore[arg-type]
     model = nn.Sequential(small_network[0], nn.BatchNorm2d(4), nn.Dropout(0.1), *small_network[1:])
     undisturbed, interrupted, resumed = (copy.deepcopy(model) for _ in range(3))
     expected = train_float(undisturbed, quadrants, settings, seed=3)

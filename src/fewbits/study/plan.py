@@ -131,7 +131,7 @@ def make_plan(spec: StudySpec) -> Plan:
     cost_basis = (spec.technology, json_sha256(asdict(technology)), accelerator)
     float_trainings: list[Training] = []
     runs: list[Run] = []
-    for model in spec.models:
+    for model in spec.networks:
         for name in spec.data:
             _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
             fixed = (model, name, digests[name], settings[FLOAT_RECIPE])

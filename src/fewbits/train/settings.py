@@ -65,7 +65,7 @@ class TrainSettings:
         for name in ("epochs", "batch_size", "step_epochs", "calibration_images"):
             _require(name, getattr(self, name), "an integer of at least 1", _is_count(getattr(self, name)))
         padding = self.crop_padding
-        _require("crop_padding", padding, "0 or a positive integer", padding == 0 or _is_count(padding))
+        _require("crop_padding", padding, "0 or a positive integer", _is_count(padding, at_least=0))
         _require("patience", self.patience, "None or at least 1", self.patience is None or _is_count(self.patience))
         _require("learning_rate", self.learning_rate, "above 0", _is_finite(self.learning_rate, above=0))
         _require("momentum", self.momentum, "from 0 to below 1", 0 <= self.momentum < 1)
@@ -76,8 +76,10 @@ class TrainSettings:
         check_method(self.calibration_method, self.calibration_percentile)
 
     def definition(self) -> dict[str, Any]:
-        """What is set otherwise than by default: what a hash of a training run takes, so that a new setting whose
-        default changes nothing leaves the trained networks of before valid."""
+        """What is set otherwise than by default: what the hash of a training run takes.
+
+        So a new setting whose default changes nothing leaves the networks trained before it valid.
+        """
         changed = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
         return {name: value for name, value, default in changed if value != default}
 
@@ -88,8 +90,8 @@ class TrainSettings:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / (self.epochs * steps_per_epoch)))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_count(value: object, at_least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def _is_finite(value: float, above: float) -> bool:
