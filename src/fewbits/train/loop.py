@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ class _Training:
 
     def run_epoch(self) -> None:
         """Train one epoch, validate, remember the best, write the checkpoint."""
-        epoch = len(self.history) + 1
+        epoch, start = len(self.history) + 1, time.perf_counter()
         self.plan.before_epoch()
         rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches, self.batches)
         devices = [torch.cuda.current_device()] if self.plan.device.startswith("cuda") else []
@@ -119,7 +120,8 @@ class _Training:
             torch.manual_seed(epoch_seed(self.plan.seed, epoch, 0))  # for dropout
             loss = self._train_epoch(epoch)
         validation = self._validate(epoch)
-        self.history.append(EpochRecord(epoch, rate, loss, validation.loss, validation.accuracy_percent))
+        seconds = time.perf_counter() - start
+        self.history.append(EpochRecord(epoch, rate, loss, validation.loss, validation.accuracy_percent, seconds))
         if self._is_best():
             self.best_epoch = epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
