@@ -6,7 +6,7 @@ round. Peers that are not installed are named with the reason.
 
     python benchmarks/qat_step.py [NETWORK ...] [--rounds 40] [--only TEXT ...] [--json FILE]
 
-A NETWORK is what `fewbits.models.build` takes; lenet and alex if none is given.
+A NETWORK is what `fewbits.models.build` takes; LeNet, ALEX and benchmarks/resnet20.py's ResNet-20 if none is given.
 
 The workers of a study let malloc reuse freed pages; to time a step as they take it, set MALLOC_MMAP_MAX_=0 and
 MALLOC_TRIM_THRESHOLD_=1099511627776 (glibc's mallopt(3)).
@@ -35,6 +35,8 @@ from fewbits.models import build, input_shape
 BATCH = 64
 STEPS = 4
 """Steps of one contestant before the next takes its turn."""
+
+DEFAULT = ("lenet", "alex", f"{Path(__file__).with_name('resnet20.py')}:resnet20")
 
 Step = Callable[[], None]
 
@@ -233,7 +235,7 @@ def figures_of(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Measure and print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("networks", nargs="*", default=["lenet", "alex"], help="as fewbits.models.build takes them")
+    parser.add_argument("networks", nargs="*", default=DEFAULT, help="as fewbits.models.build takes them")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--only", nargs="*", help="names that contain one of these texts, beside the float ones")
     parser.add_argument("--json", type=Path, help="write the figures here")
@@ -243,7 +245,7 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for network in arguments.networks:
         figures = figures_of(measure(steps_of(Problem(network), arguments.only), arguments.rounds))
-        found[network] = figures
+        found[network.rpartition(":")[2]] = figures
         print(f"{network}, batch {BATCH}, one thread, {arguments.rounds} rounds; torch {torch.__version__}")
         print(f"{'':36}{'ms/step':>9}{'to float':>10}{'to float, channels last':>25}")
         for name, figure in figures.items():
