@@ -1,7 +1,7 @@
 """ResNet-20 for 32 x 32 color images, for the benchmarks: `benchmarks/resnet20.py:resnet20`.
 
-He et al., "Deep residual learning for image recognition" (CVPR 2016, section 4.2): three stages of three blocks with 16,
-32 and 64 channels; a shortcut that changes its size is a 1 x 1 convolution (option B).
+He et al., "Deep residual learning for image recognition" (CVPR 2016, section 4.2): three stages of three blocks with
+16, 32 and 64 channels; a shortcut that changes its size is a 1 x 1 convolution (option B).
 """
 
 from __future__ import annotations
