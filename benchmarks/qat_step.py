@@ -6,7 +6,7 @@ round. Peers that are not installed are named with the reason.
 
     python benchmarks/qat_step.py [NETWORK ...] [--rounds 40] [--only TEXT ...] [--json FILE]
 
-A NETWORK is what `fewbits.models.build` takes; LeNet, ALEX and benchmarks/resnet20.py's ResNet-20 if none is given.
+A NETWORK is what `fewbits.models.build` takes; LeNet, ALEX and ResNet-20 if none is given.
 
 The workers of a study let malloc reuse freed pages; to time a step as they take it, set MALLOC_MMAP_MAX_=0 and
 MALLOC_TRIM_THRESHOLD_=1099511627776 (glibc's mallopt(3)).
@@ -36,7 +36,7 @@ BATCH = 64
 STEPS = 4
 """Steps of one contestant before the next takes its turn."""
 
-DEFAULT = ("lenet", "alex", f"{Path(__file__).with_name('resnet20.py')}:resnet20")
+DEFAULT = ("lenet", "alex", "resnet20")
 
 Step = Callable[[], None]
 
@@ -245,7 +245,7 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for network in arguments.networks:
         figures = figures_of(measure(steps_of(Problem(network), arguments.only), arguments.rounds))
-        found[network.rpartition(":")[2]] = figures
+        found[network] = figures
         print(f"{network}, batch {BATCH}, one thread, {arguments.rounds} rounds; torch {torch.__version__}")
         print(f"{'':36}{'ms/step':>9}{'to float':>10}{'to float, channels last':>25}")
         for name, figure in figures.items():
