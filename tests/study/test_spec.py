@@ -33,6 +33,7 @@ MISTAKES = {
     "empty list": ("seeds = []", "'seeds': \\[\\] was given; it takes at least one entry"),
     "wrong entry of a list": ("seeds = [0, 'a']", "'seeds\\[1\\]': 'a' was given; it must be a valid integer$"),
     "negative seed": ("seeds = [-1]", "'seeds\\[0\\]': -1 was given"),
+    "width of nothing": ("widen = [0.0]", "'widen\\[0\\]': 0.0 was given"),
     "repeated entry": ("seeds = [1, 1]", "1 is listed twice; give each once"),
     "unknown recipe": ("recipes = ['tune']", "'tune' was given; allowed are 'post-training', 'fine-tune'"),
     "unknown calibration": ("[calibration]\nmethod = 'max'", "allowed are 'maximum', 'percentile' or 'squared-error'"),
@@ -73,6 +74,11 @@ def test_long_values_are_cut_short():
 def test_deep_nesting_is_refused():
     with pytest.raises(StudyError, match=r"malformed TOML|seeds"):
         parse_toml(BASE + f"seeds = {'[' * 5000}{']' * 5000}", "f.toml")
+
+
+def test_widths_multiply_the_models():
+    spec = parse_toml(BASE.replace('"lenet"', '"lenet", "alex+"') + "widen = [1.0, 1.5]", "s.toml")
+    assert spec.networks == ("lenet", "lenet*1.5", "alex+", "alex+*1.5")
 
 
 def test_a_definition_comes_back_equal():

@@ -40,7 +40,8 @@ def without_origin(record: TrainRecord) -> tuple[object, ...]:
 def test_float_training_resumes_exactly(
     quadrants: Dataset, small_network: nn.Module, tmp_path: Path, optimizer: str, epoch: int, batch: int
 ):
-    settings = TrainSettings(epochs=4, batch_size=50, learning_rate=0.01, optimizer=optimizer)  # type: ignore[arg-type]
+    augmentation = {"random_flip": True, "crop_padding": 1}
+    settings = TrainSettings(epochs=4, batch_size=50, learning_rate=0.01, optimizer=optimizer, **augmentation)  # type: ignore[arg-type]
     model = nn.Sequential(small_network[0], nn.BatchNorm2d(4), nn.Dropout(0.1), *small_network[1:])
     undisturbed, interrupted, resumed = (copy.deepcopy(model) for _ in range(3))
     expected = train_float(undisturbed, quadrants, settings, seed=3)
@@ -159,3 +160,19 @@ def test_a_checkpoint_that_cannot_be_read_is_one_clear_error(
 def test_nothing_but_the_checkpoint_is_left_in_the_folder(quadrants: Dataset, small_network: nn.Module, tmp_path: Path):
     train_float(small_network, quadrants, TrainSettings(epochs=2), checkpoint_folder=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["float-float32-seed0.safetensors"]
+
+
+def test_the_wall_time_counts_every_sitting(quadrants: Dataset, small_network: nn.Module, tmp_path: Path):
+    settings = TrainSettings(epochs=3)
+    with pytest.raises(StopTrainingError):
+        train_float(
+            copy.deepcopy(small_network),
+            quadrants,
+            settings,
+            checkpoint_folder=tmp_path,
+            progress=interrupt_at(3, 1),
+        )
+    record = train_float(small_network, quadrants, settings, checkpoint_folder=tmp_path)
+    seconds = [epoch.wall_time_s for epoch in record.history]
+    assert (len(seconds), min(seconds) > 0) == (3, True)
+    assert record.wall_time_s == sum(seconds)

@@ -147,6 +147,11 @@ def test_a_model_without_parameters_is_refused(quadrants: Dataset):
         train_float(nn.Flatten(), quadrants)
 
 
+def test_a_definition_holds_what_differs_from_the_defaults():
+    assert TrainSettings().definition() == {}
+    assert TrainSettings(epochs=3, random_flip=True).definition() == {"epochs": 3, "random_flip": True}
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -160,6 +165,8 @@ def test_a_model_without_parameters_is_refused(quadrants: Dataset):
         ("optimizer", "lion"),
         ("schedule", "linear"),
         ("patience", 0),
+        ("crop_padding", -1),
+        ("crop_padding", True),
         ("step_factor", 2),
         ("calibration_method", "median"),
     ],

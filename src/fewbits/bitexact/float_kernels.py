@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.bitexact.compiled import compiled, inlined
+from fewbits.compiled import compiled, inlined
 
 CHUNK = 16
 """Products that the adder tree takes at a time: the synapses of a neuron (docs/architecture.md)."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.bitexact.compiled import compiled
 from fewbits.bitexact.wide import LIMB_BITS
+from fewbits.compiled import compiled
 
 _MASK = 2**LIMB_BITS - 1
 _BEYOND = 2**40

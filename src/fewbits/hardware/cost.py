@@ -207,7 +207,7 @@ def _shipped() -> Technology:
 def _check_sums(workload: Workload, precision: Precision) -> None:
     """Raise HardwareError for a layer whose sums could overflow the characterized neuron's accumulator."""
     for layer in workload.layers:
-        if precision.is_integer and not not layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
+        if precision.is_integer and layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
                 f"{precision.name} takes up to {_CHARACTERIZED_SUM}: split the layer, or use float32"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.report.networks import across_networks, comparison, front_line
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
@@ -65,6 +66,9 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
         ("Layers left float", tuple(skipped) or ("None.",)),
         ("Versions", (", ".join(f"{name} {version}" for name, version in record.versions.items()),)),
     ]
+    together = tuple(line for each in across_networks(groups) for line in (*comparison(each), front_line(each)))
+    if together:
+        entries.append(("Networks together", together))
     if notices := sorted({notice for run in runs for notice in run.notices}):
         entries.append(("Notices", tuple(notices)))
     return Basis(

@@ -13,6 +13,7 @@ import altair as alt
 import vl_convert
 
 from fewbits.report.labels import place_labels, to_pixels
+from fewbits.report.networks import across_networks, network_of
 from fewbits.report.rows import pareto_front
 from fewbits.report.table import decimals_for
 
@@ -111,14 +112,15 @@ def accuracy_energy_chart(group: Group, stem: str) -> Chart:
     line = steps.mark_line(interpolate="step-after", strokeDash=[5, 4], color=FAINT, strokeWidth=1.5).encode(x=x, y=y)
     spreads = alt.Chart(points).mark_rule(color=FAINT).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     listed = "; ".join(
-        f"{row.precision} {row.accuracy_percent.mean:.2f} % at {row.energy_uj.mean:.4g} µJ" for row in group.rows
+        f"{_point_label(row, group.rows)} {row.accuracy_percent.mean:.2f} % at {row.energy_uj.mean:.4g} µJ"
+        for row in group.rows
     )
     spread_note = " Vertical lines: one standard deviation over the seeds, up and down."
     return Chart(
         stem=stem,
         heading=f"Accuracy and energy: {group.title}",
-        caption=f"Dashed: the Pareto front ({', '.join(row.precision for row in front)}). Every other precision "
-        "takes more energy than one that is at least as accurate."
+        caption=f"Dashed: the Pareto front ({', '.join(_point_label(row, group.rows) for row in front)}). "
+        "Every other point takes more energy than one that is at least as accurate."
         + (spread_note if any(row.accuracy_percent.spread for row in group.rows) else ""),
         description=f"Scatter chart of accuracy against energy an image, {group.title}: {listed}.",
         spec=_spec(line + spreads + _marks(points, x, y, group.rows) + _names(points, x, y), HEIGHT),
@@ -146,14 +148,23 @@ def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
     """Every chart of a study; file stems carry the network and the data where there are several."""
     charts: list[Chart] = []
     for group in groups:
-        tail = "" if len(groups) == 1 else "-" + re.sub(r"[^A-Za-z0-9]+", "-", group.title).strip("-").lower()
+        tail = "" if len(groups) == 1 else f"-{_file_words(group.title)}"
         charts.append(accuracy_energy_chart(group, f"accuracy-energy{tail}"))
         charts.append(power_chart(group, f"power{tail}"))
         charts.append(energy_chart(group, f"energy{tail}"))
+    charts += [
+        accuracy_energy_chart(group, f"accuracy-energy-{_file_words(group.title)}") for group in across_networks(groups)
+    ]
     rows = {row.precision: row for group in groups for row in group.rows}
     if rows:
         charts.insert(1, area_chart(tuple(rows.values()), "area"))
     return tuple(charts)
+
+
+def _file_words(title: str) -> str:
+    """A title for a file's name; `alex+` and `alex*2` stay apart from `alex`."""
+    words = title.replace("+", "plus").replace("*", "x")
+    return re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-").lower()
 
 
 def _marks(points: alt.Data, x: alt.X, y: alt.Y, rows: Sequence[Row]) -> alt.Chart:
@@ -196,7 +207,7 @@ def _points(
         )
         for row in rows
     ]
-    names = [_label(row, rows) for row in rows]
+    names = [_point_label(row, rows) for row in rows]
     return [
         {
             "name": name,
@@ -292,6 +303,13 @@ def _label(row: Row, rows: Sequence[Row]) -> str:
     """The precision, with the recipe where a precision stands in several rows."""
     several = sum(other.precision == row.precision for other in rows) > 1
     return f"{row.precision} {row.recipe}" if several else row.precision
+
+
+def _point_label(row: Row, rows: Sequence[Row]) -> str:
+    """The label, with the network in front where the rows are of several."""
+    same = [other for other in rows if network_of(other) == network_of(row)]
+    label = _label(row, same)
+    return label if len(same) == len(rows) else f"{network_of(row)} {label}"
 
 
 def _family(row: Row) -> str:

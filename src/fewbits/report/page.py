@@ -12,6 +12,7 @@ from markupsafe import Markup
 from fewbits import __version__
 from fewbits.report import published
 from fewbits.report.charts import VEGA_LITE
+from fewbits.report.networks import across_networks, comparison
 from fewbits.report.rows import pareto_front
 from fewbits.report.table import failure_lines, text_table
 
@@ -35,15 +36,15 @@ def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tup
     environment = Environment(
         loader=PackageLoader("fewbits.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    comparison = published.compare(groups)
+    savings = published.compare(groups)
     return environment.get_template("page.html.j2").render(
         version=__version__,
         record=record,
-        headlines=[headline(group) for group in groups],
+        headlines=[*(headline(group) for group in groups), *network_headlines(groups)],
         groups=[_group_cells(group) for group in groups],
         charts=[_chart_cells(chart, image) for chart, image in charts],
-        comparison=comparison,
-        pairs=[published.cells(pair) for pair in comparison.pairs] if comparison else [],
+        comparison=savings,
+        pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
         accelerator=published.accelerator(),
         mark=published.MARK,
         published_provenance=published.provenance(),
@@ -79,6 +80,11 @@ def headline(group: Group) -> str:
         f"{group.title}: {row.precision} takes {saved:.1f} % less energy than float32 and {change} of accuracy; "
         f"no other precision within {TOLERANCE_POINTS:g} point saves more."
     )
+
+
+def network_headlines(groups: Sequence[Group]) -> tuple[str, ...]:
+    """What several networks on one data set show together, if there are several."""
+    return tuple(line for together in across_networks(groups) for line in comparison(together))
 
 
 def _group_cells(group: Group) -> dict[str, object]:

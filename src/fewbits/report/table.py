@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fewbits.report.networks import across_networks, comparison, front_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -118,8 +120,10 @@ def text_table(group: Group) -> TextTable:
 
 
 def markdown(groups: Sequence[Group]) -> str:
-    """Every group's table in Markdown, one under another."""
-    return "\n".join(_markdown_table(text_table(group), group) for group in groups)
+    """Every group's table in Markdown, one under another, then what several networks show together."""
+    tables = [_markdown_table(text_table(group), group) for group in groups]
+    lines = [line for each in across_networks(groups) for line in (*comparison(each), front_line(each))]
+    return "\n".join([*tables, *(f"{line}\n" for line in lines)])
 
 
 def csv_text(groups: Sequence[Group]) -> str:

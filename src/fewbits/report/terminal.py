@@ -9,7 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fewbits.report import published
+from fewbits.report import networks, published
+from fewbits.report.networks import across_networks
 from fewbits.report.table import COLUMNS, failure_lines, text_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def print_study(groups: Sequence[Group], console: Console | None = None) -> None:
-    """Each group's table, then the savings beside the published ones, marked as such."""
+    """Each group's table, what several networks show together, and savings beside the published ones, so marked."""
     console = console or Console()
     for group in groups:
         if group.rows:
@@ -26,6 +27,9 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
             console.print(text_table(group).note, *_notices(group), "", sep="\n", markup=False, highlight=False)
         for line in failure_lines(group):
             console.print(f"{group.title}, {line}", markup=False, highlight=False)
+    for together in across_networks(groups):
+        for line in (*networks.comparison(together), networks.front_line(together), ""):
+            console.print(line, markup=False, highlight=False)
     comparison = published.compare(groups)
     if comparison is None:
         return

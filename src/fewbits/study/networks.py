@@ -31,6 +31,8 @@ class TrainingOutcome:
     """Of a float network, in torch; None for the others, which their runs test."""
 
     notices: tuple[str, ...] = ()
+    wall_time_s: float = 0.0
+    """Of the training, over all its sittings; 0 if the file is of a version that did not note it."""
 
 
 def save_network(path: Path, module: nn.Module, outcome: TrainingOutcome) -> None:

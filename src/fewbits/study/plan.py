@@ -24,8 +24,12 @@ from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 
+_TRAINING_FORMAT = 1
+"""Goes up when the same definition would give another trained network (rounding in training, a default of
+`TrainSettings`)."""
+
 _FORMAT = 2
-"""Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
+"""Goes up when the same trained network would give other figures (rounding, cost)."""
 
 _ROUNDING = 2
 """Goes up when a quantized network computes otherwise, its float network not (2: averages are rounded on both sides)."""
@@ -136,7 +140,7 @@ def make_plan(spec: StudySpec) -> Plan:
     cost_basis = (spec.technology, json_sha256(asdict(technology)), accelerator)
     float_trainings: list[Training] = []
     runs: list[Run] = []
-    for model in spec.models:
+    for model in spec.networks:
         for name in spec.data:
             _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
             fixed = (model, name, digests[name], settings[FLOAT_RECIPE])
@@ -198,11 +202,11 @@ def _settings(spec: StudySpec, recipe: str) -> TrainSettings:
 def _float_training(model: str, name: str, digest: str, settings: TrainSettings, seed: int) -> Training:
     network = models.build(model, seed)
     definition = {
-        "format": _FORMAT,
+        "format": _TRAINING_FORMAT,
         "model": model,
         "network": network_sha256(network),
         "data": {"name": name, "sha256": digest},
-        "settings": asdict(settings),
+        "settings": settings.definition(),
         "seed": seed,
     }
     return Training(json_sha256(definition), model, name, digest, _BASELINE, FLOAT_RECIPE, seed, settings)
@@ -222,12 +226,12 @@ def _trainings(
     for recipe in recipes:
         for base in bases:
             definition = {
-                "format": _FORMAT,
+                "format": _TRAINING_FORMAT,
                 "rounding": _ROUNDING,
                 "float": base.key,
                 "precision": precision,
                 "recipe": recipe,
-                "settings": asdict(settings[recipe]),
+                "settings": settings[recipe].definition(),
                 **_options_read(recipe, options),
             }
             common = (base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe], options)

@@ -200,6 +200,7 @@ class Workshop:
             validation_accuracy_percent=record.best_validation_accuracy_percent,
             test_accuracy_percent=test_accuracy,
             notices=record.notices,
+            wall_time_s=record.wall_time_s,
         )
         save_network(path, network, outcome)
         shutil.rmtree(self._checkpoints(training), ignore_errors=True)

@@ -24,6 +24,7 @@ PRESETS: tuple[str, ...] = tuple(
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
 Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _known_recipe(name: str) -> str:
@@ -57,6 +58,8 @@ class TrainingSection(_Section):
     step_epochs: int | None = None
     step_factor: float | None = None
     patience: int | None = None
+    random_flip: bool | None = None
+    crop_padding: int | None = None
     clip_shadow_weights: bool | None = None
 
     def given(self) -> dict[str, Any]:
@@ -109,6 +112,9 @@ class StudySpec(_Section):
     models: Names
     """As `fewbits.models.build` takes them; files are looked for from the current folder."""
 
+    widen: Annotated[tuple[Width, ...], Field(min_length=1)] = (1.0,)
+    """Each model is taken at each of these widths: its inner channels times the factor, as `model*factor`."""
+
     data: Names
     """As `fewbits.data.load` takes them; files are looked for from the current folder."""
 
@@ -140,13 +146,18 @@ class StudySpec(_Section):
         """Where the study came from, for messages: its file, or its name."""
         return self._source or f"study {self.name!r}"
 
-    @field_validator("models", "data", "precisions", "recipes", "seeds")
+    @field_validator("models", "widen", "data", "precisions", "recipes", "seeds")
     @classmethod
     def _refuse_repeats(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         for index, value in enumerate(values):
             if value in values[:index]:
                 raise ValueError(f"{value!r} is listed twice; give each once")
         return values
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Models at their widths, as `fewbits.models.build` takes them; a factor of 1 leaves a name as it is."""
+        return tuple(model if width == 1 else f"{model}*{width:g}" for model in self.models for width in self.widen)
 
     def definition(self) -> dict[str, Any]:
         """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back."""

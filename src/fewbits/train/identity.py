@@ -35,7 +35,7 @@ def run_hash(
 ) -> str:
     """A hash of what defines a training run: the start's weights, the data, settings, options and the seed."""
     digest = hashlib.sha256()
-    parts = {"recipe": name, "precision": precision, "data": data.name, "settings": asdict(settings), "seed": seed}
+    parts = {"recipe": name, "precision": precision, "data": data.name, "settings": settings.definition(), "seed": seed}
     if options:
         parts["options"] = dict(options)
     digest.update(json.dumps(parts, sort_keys=True).encode())

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from torch.nn import functional as F
 
 from fewbits.data import Dataset
 from fewbits.errors import DataError, FormatError, ModelError
+from fewbits.train.batches import Batches
 from fewbits.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fewbits.train.evaluation import Evaluation, evaluate, network_inputs
+from fewbits.train.evaluation import Evaluation, evaluate
 from fewbits.train.memory_layout import choose_layout, layout_of
 from fewbits.train.progress import Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
@@ -63,8 +65,8 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
     """Train a network in place and leave it with the weights of its best epoch.
 
     Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
-    training was interrupted. Randomness (the order of images, dropout) comes from generators that are seeded anew for
-    each epoch; torch's global generator is put back after each.
+    training was interrupted. Randomness (the order of images, augmentation, dropout) comes from generators that are
+    seeded anew for each epoch; torch's global generator is put back after each.
     Raises DataError for an empty split, ModelError if the loss is no longer finite, StudyError if a checkpoint cannot
     be written or read; whatever `progress` raises.
     """
@@ -94,7 +96,7 @@ class _Training:
         if not self.parameters:
             raise ModelError(f"{type(module).__name__} has no parameters to train")
         choose_layout(module, plan.data.inputs(plan.data.train.images[:1]).to(plan.device))
-        self.layout = layout_of(module)
+        self.inputs = Batches(plan.data, plan.settings, layout_of(module))
         self.optimizer = _optimizer(self.parameters, plan.settings)
         self.batches = math.ceil(len(plan.data.train) / plan.settings.batch_size)
         self.history: list[EpochRecord] = []
@@ -119,7 +121,7 @@ class _Training:
 
     def run_epoch(self) -> None:
         """Train one epoch, validate, remember the best, write the checkpoint."""
-        epoch = len(self.history) + 1
+        epoch, start = len(self.history) + 1, time.perf_counter()
         self.plan.before_epoch()
         rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches, self.batches)
         devices = [torch.cuda.current_device()] if self.plan.device.startswith("cuda") else []
@@ -127,7 +129,8 @@ class _Training:
             torch.manual_seed(epoch_seed(self.plan.seed, epoch, 0))  # for dropout
             loss = self._train_epoch(epoch)
         validation = self._validate(epoch)
-        self.history.append(EpochRecord(epoch, rate, loss, validation.loss, validation.accuracy_percent))
+        seconds = time.perf_counter() - start
+        self.history.append(EpochRecord(epoch, rate, loss, validation.loss, validation.accuracy_percent, seconds))
         if self._is_best():
             self.best_epoch = epoch
             self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
@@ -140,21 +143,22 @@ class _Training:
         split = self.plan.data.train
         shuffle = torch.Generator().manual_seed(epoch_seed(self.plan.seed, epoch, 1))
         order = torch.randperm(len(split), generator=shuffle)
+        augmentation = torch.Generator().manual_seed(epoch_seed(self.plan.seed, epoch, 2))
         total, images = 0.0, 0
-        for batch, chosen in enumerate(order.tensor_split(self.batches)):
+        for batch, (chosen, inputs) in enumerate(self.inputs.epoch(order, self.batches, augmentation)):
             rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches + batch, self.batches)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
-            total += self._step(split.images[chosen], split.labels[chosen], epoch, rate) * len(chosen)
+            total += self._step(inputs, split.labels[chosen], epoch, rate) * len(chosen)
             images += len(chosen)
             self._report(epoch, batch + 1, total / images)
         return total / images
 
-    def _step(self, images: Tensor, labels: Tensor, epoch: int, rate: float) -> float:
+    def _step(self, inputs: Tensor, labels: Tensor, epoch: int, rate: float) -> float:
         """One optimizer step; the loss before it."""
-        inputs = network_inputs(self.plan.data, images, self.plan.device, self.layout)
         self.optimizer.zero_grad()
         try:
+            inputs = inputs.to(self.plan.device)
             loss = self.plan.loss(inputs, self.module(inputs), labels.to(self.plan.device))
         except FormatError:  # a NaN on its way through the network
             raise self._diverged(epoch, rate) from None

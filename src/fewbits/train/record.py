@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class EpochRecord:
 
     validation_loss: float
     validation_accuracy_percent: float
+
+    wall_time_s: float = field(default=0.0, compare=False)
+    """Seconds that the epoch took, validation included; 0 where a checkpoint does not tell."""
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,8 @@ class TrainRecord:
     def epochs_run(self) -> int:
         """Epochs in all, those from a checkpoint included."""
         return len(self.history)
+
+    @property
+    def wall_time_s(self) -> float:
+        """Seconds of all epochs, those of earlier sittings included."""
+        return sum(epoch.wall_time_s for epoch in self.history)

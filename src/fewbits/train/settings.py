@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from fewbits.errors import ModelError
 from fewbits.quantize.radix_point import Method, check_method
@@ -43,6 +43,12 @@ class TrainSettings:
     patience: int | None = None
     """Stop after this many epochs without a better validation accuracy; None never stops early."""
 
+    random_flip: bool = False
+    """Mirror each training image left to right with probability 1/2, anew each epoch."""
+
+    crop_padding: int = 0
+    """Crop each training image at random, anew each epoch, from the image in a border of so many pixels."""
+
     clip_shadow_weights: bool = True
     """Keep the shadow weights of binary and ternary layers within the quantized range after each step, as in
     Courbariaux et al., "BinaryConnect" (NIPS 2015, section 2.4). Beyond it their gradient is masked, so that they
@@ -58,6 +64,8 @@ class TrainSettings:
         """Check every value."""
         for name in ("epochs", "batch_size", "step_epochs", "calibration_images"):
             _require(name, getattr(self, name), "an integer of at least 1", _is_count(getattr(self, name)))
+        padding = self.crop_padding
+        _require("crop_padding", padding, "0 or a positive integer", _is_count(padding, at_least=0))
         _require("patience", self.patience, "None or at least 1", self.patience is None or _is_count(self.patience))
         _require("learning_rate", self.learning_rate, "above 0", _is_finite(self.learning_rate, above=0))
         _require("momentum", self.momentum, "from 0 to below 1", 0 <= self.momentum < 1)
@@ -67,6 +75,14 @@ class TrainSettings:
         _require("schedule", self.schedule, "'cosine' or 'step'", self.schedule in ("cosine", "step"))
         check_method(self.calibration_method, self.calibration_percentile)
 
+    def definition(self) -> dict[str, Any]:
+        """What is set otherwise than by default: what the hash of a training run takes.
+
+        So a new setting whose default changes nothing leaves the networks trained before it valid.
+        """
+        changed = ((one.name, getattr(self, one.name), one.default) for one in fields(self))
+        return {name: value for name, value, default in changed if value != default}
+
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a step, counted from 0 over all epochs."""
         if self.schedule == "step":
@@ -74,8 +90,8 @@ class TrainSettings:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / (self.epochs * steps_per_epoch)))
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_count(value: object, at_least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
 
 
 def _is_finite(value: float, above: float) -> bool:

@@ -1,0 +1,231 @@
+"""Make docs/reproduction.md and its charts from the results stored in docs/reproduction/.
+
+Usage: python scripts/reproduction_tables.py
+Accuracies, epochs and wall times come from docs/reproduction/STUDY.json (see store_reproduction.py); memory, area,
+power and energy are computed anew from the shipped technology table; published figures come from
+docs/reproduction/published.json and are marked. The words between the tables are docs/reproduction/text.md.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from fewbits.hardware import Cost, cost
+from fewbits.report import group_runs
+from fewbits.report.charts import accuracy_energy_chart
+from fewbits.report.networks import across_networks, comparison, front_line
+from fewbits.report.published import MARK
+from fewbits.report.rows import Group, Row, Statistic
+from fewbits.study import RunResult, load_study
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+STORED = DOCS / "reproduction"
+
+PUBLISHED_AS = {
+    ("lenet", "mnist"): "mnist-lenet",
+    ("convnet", "svhn"): "svhn-convnet",
+    ("alex", "cifar10"): "cifar10-alex",
+}
+"""Model and data to the name under which `published.json` has them."""
+
+STUDIES = ("mnist", "cifar10", "cifar10-wide", "svhn")
+
+Entry = dict[str, Any]
+"""A run as store_reproduction.py keeps it."""
+
+
+def stored_runs() -> list[Entry]:
+    """All stored runs, study by study."""
+    files = [STORED / f"{study}.json" for study in STUDIES]
+    return [entry for file in files if file.exists() for entry in json.loads(file.read_text())["runs"]]
+
+
+@cache
+def cost_of(model: str, precision: str) -> Cost:
+    """What a network costs at a precision, from the shipped table."""
+    return cost(model, precision)
+
+
+def result_of(entry: Entry) -> RunResult:
+    """A stored run with its costs."""
+    figures, baseline = (cost_of(entry["model"], precision) for precision in (entry["precision"], "float32"))
+    names = (
+        "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
+        "float_accuracy_percent", "validation_accuracy_percent", "differing_images", "test_images", "epochs",
+    )  # fmt: skip
+    return RunResult(
+        **{name: entry[name] for name in names},
+        key=entry["training_key"],
+        memory_kib=figures.memory_kib,
+        parameters_kib=figures.parameters_kib,
+        area_mm2=figures.area_mm2,
+        power_mw=figures.power_mw,
+        clock_mhz=figures.clock_mhz,
+        cycles=figures.cycles,
+        energy_uj=figures.energy_uj,
+        energy_saving_percent=100 * (1 - figures.energy_uj / baseline.energy_uj),
+        area_mm2_by_component=figures.breakdown.area_mm2,
+        energy_uj_by_component=figures.breakdown.energy_uj,
+        leakage_uj_by_component=figures.breakdown.leakage_uj,
+        energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
+        skipped=tuple(entry["skipped"]),
+        technology=figures.technology,
+        wall_time_s=entry["training_wall_time_s"],
+        notices=tuple(entry["notices"]),
+        versions=entry["versions"],
+    )
+
+
+def table(group: Group, entries: Sequence[Entry]) -> str:
+    """A network's table in Markdown, the published figures beside ours."""
+    published = published_figures(group.model, group.data)
+    heads = (
+        "precision", "recipe", "seeds", "accuracy [%]", "† [%]", "to float32 [points]", "† [points]",
+        "differing images", "energy an image [µJ]", "saved [%]", "† saved [%]", "epochs", "training [min]",
+    )  # fmt: skip
+    lines = [heads, ("---", "---", *["---:"] * (len(heads) - 2))]
+    lines += [cells(row, published, [one for one in entries if is_of(one, group, row)]) for row in group.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def is_of(entry: Entry, group: Group, row: Row) -> bool:
+    """Whether a stored run is one of a row's seeds."""
+    named = (group.model, group.data, row.precision, row.recipe)
+    return tuple(entry[name] for name in ("model", "data", "precision", "recipe")) == named
+
+
+def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tuple[str, ...]:
+    """One line of the table."""
+    theirs, base = published.get(row.precision, ()), published.get("float32")
+    accuracy = saved = change = "-"
+    if theirs is None:
+        accuracy = "did not converge"
+    elif theirs and base:
+        accuracy, change = f"{theirs[0]:.2f}", f"{theirs[0] - base[0]:+.2f}"
+        saved = f"{100 * (1 - theirs[1] / base[1]):.1f}"
+    minutes = [entry["training_wall_time_s"] / 60 for entry in entries]
+    return (
+        row.precision,
+        row.recipe,
+        ", ".join(map(str, row.seeds)),
+        figure(row.accuracy_percent, "{:.2f}"),
+        accuracy,
+        figure(row.difference_points, "{:+.2f}"),
+        change,
+        figure(row.differing_images, "{:.0f}"),
+        figure(row.energy_uj, "{:.4g}"),
+        figure(row.energy_saving_percent, "{:.1f}"),
+        saved,
+        ", ".join(dict.fromkeys(str(entry["epochs"]) for entry in entries)),
+        f"{statistics.mean(minutes):.1f}",
+    )
+
+
+def figure(value: Statistic | None, form: str) -> str:
+    """A mean with its spread where seeds differ."""
+    if value is None:
+        return "-"
+    return form.format(value.mean) + (f" ± {value.spread:.2f}" if value.spread else "")
+
+
+def published_figures(model: str, data: str) -> dict[str, Any]:
+    """Accuracy and energy by precision's name in fewbits; None where the study reports no convergence."""
+    known = json.loads((STORED / "published.json").read_text())["accuracy_percent_and_energy_uJ"]
+    pairs: dict[str, Any] = known.get(PUBLISHED_AS.get((model, data), ""), {})
+    return {
+        weights if weights == inputs else pair: value
+        for pair, value in pairs.items()
+        for weights, inputs in [pair.split("/")]
+    }
+
+
+def missing(entries: Sequence[Entry]) -> str:
+    """The points of the studies that no stored run is for, a line for each network, recipe and choice of seeds."""
+    have = {(one["model"], one["data"], one["precision"], one["recipe"], one["seed"]) for one in entries}
+    lines: list[str] = []
+    for study in STUDIES:
+        spec = load_study(STORED / f"{study}.toml")
+        for model in spec.networks:
+            for data in spec.data:
+                lacking: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+                for precision in spec.precisions:
+                    for recipe in ("float",) if precision == "float32" else spec.recipes:
+                        points = [(model, data, precision, recipe, seed) for seed in spec.seeds]
+                        if seeds := tuple(point[-1] for point in points if point not in have):
+                            lacking.setdefault((recipe, seeds), []).append(precision)
+                lines += [
+                    f"- {model} on {data}, {recipe}, {'seeds' if len(seeds) > 1 else 'seed'} "
+                    f"{', '.join(map(str, seeds))}: {', '.join(names)}"
+                    for (recipe, seeds), names in lacking.items()
+                ]
+    return "\n".join(lines) or "Nothing."
+
+
+def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dict[str, str]:
+    """Each data set's tables, sentences and chart, by the data's name."""
+    groups = group_runs([result_of(entry) for entry in entries])
+    found: dict[str, str] = {}
+    for data in ("mnist", "cifar10", "svhn"):
+        of_data = [group for group in groups if group.data == data]
+        parts = [f"**{group.title}**\n\n{table(group, entries)}" for group in of_data]
+        together = across_networks(of_data)
+        parts += [f"{line}" for group in together for line in (*comparison(group), front_line(group))]
+        parts += [draw(data, group) for group in (together or of_data)[:1]]
+        found[data] = "\n\n".join(parts) or "Not trained yet."
+    return found
+
+
+def write_chart(data: str, group: Group) -> str:
+    """Write a chart's PNG; the line that shows it."""
+    chart = accuracy_energy_chart(group, f"reproduction-{data}")
+    (DOCS / "figures" / f"{chart.stem}.png").write_bytes(chart.png())
+    return f"![{chart.description}](figures/{chart.stem}.png)\n\n{chart.caption}"
+
+
+def speed_tables() -> dict[str, str]:
+    """Tables of the two benchmarks' stored figures."""
+    epoch = json.loads((STORED / "train_epoch.json").read_text())
+    step = json.loads((STORED / "qat_step.json").read_text())
+    return {
+        "train_epoch": figure_table(
+            epoch, ("images_a_second", "speed_to_plain"), ("images a second", "to plain PyTorch")
+        ),
+        "qat_step": figure_table(
+            step, ("ratio_to_float", "ratio_to_float_channels_last"), ("to float", "to float, channels last")
+        ),
+    }
+
+
+def figure_table(figures: dict[str, dict[str, dict[str, float]]], keys: Iterable[str], heads: Sequence[str]) -> str:
+    """A table of contestants against networks."""
+    names = list(dict.fromkeys(name for of_network in figures.values() for name in of_network))
+    columns = [(network, key, head) for network in figures for key, head in zip(keys, heads, strict=True)]
+    lines = [["", *(f"{network}: {head}" for network, _, head in columns)], ["---", *["---:"] * len(columns)]]
+    for name in names:
+        found = [figures[network].get(name) for network, _, _ in columns]
+        lines.append(
+            [name, *("-" if one is None else f"{one[key]:g}" for one, (_, key, _) in zip(found, columns, strict=True))]
+        )
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def document(draw: Callable[[str, Group], str]) -> str:
+    """The whole text. draw: makes a chart for a data set's name and group, and gives the line that shows it."""
+    entries = stored_runs()
+    text = Template((STORED / "text.md").read_text())
+    return text.substitute(sections(entries, draw), missing=missing(entries), mark=MARK, **speed_tables())
+
+
+def main() -> None:
+    """Write the page and its charts."""
+    (DOCS / "reproduction.md").write_text(document(write_chart))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Put the accuracies of a study's folder into a small file in the tree, from which docs/reproduction.md is made.
+
+Usage: python scripts/store_reproduction.py docs/reproduction/STUDY.toml FOLDER
+Writes docs/reproduction/STUDY.json: one entry a finished run, with the key of its trained network, epochs and wall
+time. No costs: the tables compute them anew from the technology table of the day. The data must be where the study
+finds it, since the keys are computed from it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from fewbits.study import RunResult, load_study, read_results, read_study
+from fewbits.study.networks import FOLDER, TrainingOutcome, load_network
+from fewbits.study.plan import Run, Training, make_plan
+
+Point = tuple[str, str, str, str, int]
+"""Model, data, precision, recipe, seed."""
+
+COPIED = (
+    "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
+    "float_accuracy_percent", "validation_accuracy_percent", "differing_images", "test_images", "epochs", "skipped",
+    "notices", "versions",
+)  # fmt: skip
+"""Fields of a run's result that are kept as they are."""
+
+
+def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path) -> list[dict[str, Any]]:
+    """One entry for each run of the plan whose result and trained network are in the folder."""
+    found: list[dict[str, Any]] = []
+    for run in runs:
+        result = results.get(point_of(run.training))
+        outcome = outcome_of(run.training, folder)
+        base = outcome_of(run.float_training, folder)
+        if result is None or outcome is None or base is None:
+            continue
+        entry = {name: getattr(result, name) for name in COPIED} | {
+            "training_key": run.training.key,
+            "float_training_key": run.float_training.key,
+            "settings": run.training.settings.definition(),
+            "best_epoch": outcome.best_epoch,
+            "training_wall_time_s": round(outcome.wall_time_s, 1),
+            "float_epochs": base.epochs,
+            "float_training_wall_time_s": round(base.wall_time_s, 1),
+        }
+        found.append(entry)
+    return found
+
+
+def point_of(training: Training) -> Point:
+    """Which point of the study a training is for."""
+    return (training.model, training.data, training.precision, training.recipe, training.seed)
+
+
+def outcome_of(training: Training, folder: Path) -> TrainingOutcome | None:
+    """The record of the trained network of exactly this definition; None if it is not there."""
+    loaded = load_network(folder / FOLDER / f"{training.stem}.safetensors", training.key)
+    return None if loaded is None else loaded[1]
+
+
+def main() -> None:
+    """Read the folder and write the file beside the study."""
+    study, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    plan = make_plan(load_study(study))
+    results = {(one.model, one.data, one.precision, one.recipe, one.seed): one for one in read_results(folder)}
+    record = read_study(folder)
+    stored = {
+        "command": f"fewbits run {study} --out DIR",
+        "made_by": f"python scripts/store_reproduction.py {study} DIR",
+        "data": record.data,
+        "runs": entries(plan.runs, results, folder),
+    }
+    target = study.with_suffix(".json")
+    target.write_text(json.dumps(stored, indent=1) + "\n")
+    print(f"{target}: {len(stored['runs'])} of {len(plan.runs)} runs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The reproduction's stored results and the page made of them: nothing in it is written by hand but the words."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from fewbits.study import load_study
+from fewbits.study.plan import make_plan
+from fewbits.study.point import Workshop
+
+ROOT = Path(__file__).resolve().parents[2]
+STORED = ROOT / "docs" / "reproduction"
+
+
+def script(name: str) -> ModuleType:
+    """A script of the tree as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    return script("reproduction_tables")
+
+
+def entry(precision: str, accuracy: float, seed: int = 0, **changed: object) -> dict[str, object]:
+    """A stored run of LeNet on MNIST."""
+    return {
+        "model": "lenet",
+        "data": "mnist",
+        "precision": precision,
+        "recipe": "float" if precision == "float32" else "fine-tune",
+        "seed": seed,
+        "accuracy_percent": accuracy,
+        "fake_quantized_accuracy_percent": accuracy,
+        "float_accuracy_percent": 99.0,
+        "validation_accuracy_percent": 98.0,
+        "differing_images": 0,
+        "test_images": 10_000,
+        "epochs": 4,
+        "skipped": [],
+        "notices": [],
+        "versions": {},
+        "training_key": f"{precision}-{seed}",
+        "training_wall_time_s": 90.0,
+    } | changed
+
+
+def lines_of(tables: ModuleType, *entries: dict[str, object]) -> list[list[str]]:
+    """The cells of the MNIST table made of these runs."""
+    text = tables.sections(entries, lambda *_: "")["mnist"]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_published_accuracies_are_those_of_the_reference(shared: Path):
+    reference = json.loads((shared / "reference" / "date2017.json").read_text())
+    ours = json.loads((STORED / "published.json").read_text())
+    assert ours == {name: reference[name] for name in ours}
+    assert "accuracy_percent_and_energy_uJ" in ours
+
+
+def test_a_line_puts_the_published_figures_beside_ours(tables: ModuleType):
+    *_, fixed4 = lines_of(tables, entry("float32", 99.0), entry("fixed4", 98.5))
+    assert fixed4[:7] == ["fixed4", "fine-tune", "0", "98.50", "95.76", "-0.50", "-3.44"]
+    assert fixed4[10:] == ["92.9", "4", "1.5"]  # saved as published: 1 - 4.31 / 60.74
+
+
+def test_seeds_are_joined_with_their_spread(tables: ModuleType):
+    runs = [entry(precision, accuracy, seed) for seed in (0, 1) for precision, accuracy in (("float32", 99.0 + seed),)]
+    assert lines_of(tables, *runs)[-1][2:4] == ["0, 1", "99.50 ± 0.71"]
+
+
+def test_what_did_not_converge_as_published_says_so(tables: ModuleType):
+    assert tables.published_figures("alex", "cifar10")["fixed4"] is None
+    run = entry("fixed4", 78.0, model="alex", data="cifar10")
+    assert "did not converge" in tables.sections([run], lambda *_: "")["cifar10"]
+
+
+def test_energy_is_computed_anew_and_not_stored(tables: ModuleType):
+    found = tables.result_of(entry("fixed8", 99.0))
+    assert found.energy_uj == tables.cost_of("lenet", "fixed8").energy_uj
+    assert not any("energy" in name or "area" in name for name in entry("fixed8", 99.0))
+
+
+def test_points_without_a_stored_run_are_named(tables: ModuleType):
+    text = tables.missing([entry("float32", 99.0, seed) for seed in (0, 1, 2)])
+    assert "lenet on mnist, float" not in text
+    assert "- lenet on mnist, fine-tune, seeds 0, 1, 2: fixed32, fixed16, fixed8, fixed4, pow2-6/fixed16" in text
+
+
+def test_the_page_shows_every_stored_run(tables: ModuleType):
+    page = (ROOT / "docs" / "reproduction.md").read_text()
+    for data, section in tables.sections(tables.stored_runs(), lambda *_: "").items():
+        shown = [line.split(" | ")[:4] for line in section.splitlines() if line.startswith("|")]
+        assert all(" | ".join(cells) in page for cells in shown), data
+
+
+def test_every_stored_run_is_a_point_of_its_study(tables: ModuleType):
+    for study in tables.STUDIES:
+        file = STORED / f"{study}.json"
+        spec = load_study(STORED / f"{study}.toml")
+        for run in json.loads(file.read_text())["runs"] if file.exists() else ():
+            assert (run["model"] in spec.networks, run["precision"] in spec.precisions) == (True, True)
+            assert run["seed"] in spec.seeds
+
+
+def test_a_stored_run_carries_its_networks_key_and_the_wall_time(tiny, tmp_path: Path):
+    spec = tiny(precisions=["float32", "fixed8"], float_training={"epochs": 2}, fine_tune={"epochs": 1})
+    store, workshop = script("store_reproduction"), Workshop(tmp_path)
+    runs = make_plan(spec).runs
+    results = {store.point_of(run.training): workshop.run(run) for run in runs}
+    float32, fixed8 = store.entries(runs, results, tmp_path)
+    assert fixed8["training_key"] == runs[1].training.key
+    assert fixed8["float_training_key"] == float32["training_key"] == runs[0].training.key
+    assert (fixed8["epochs"], fixed8["float_epochs"]) == (1, 2)
+    assert fixed8["training_wall_time_s"] > 0
+    other = make_plan(tiny(precisions=["float32", "fixed8"], fine_tune={"epochs": 3})).runs
+    assert store.entries(other, results, tmp_path) == []
