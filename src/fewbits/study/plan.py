@@ -28,7 +28,7 @@ _FORMAT = 1
 """Goes up when the same definition would give another network or other figures (rounding, training, cost)."""
 
 _ROUNDING = 2
-"""Goes up when a quantized network computes otherwise, its float network not (2: averages are rounded on both sides)."""
+"""Goes up when quantized networks alone compute otherwise (2: averages are rounded on both sides)."""
 
 _BASELINE = "float32"
 
