@@ -21,14 +21,6 @@ from fewbits.train import TrainSettings, evaluate, train_float
 
 PRECISIONS = ("float32", "fixed16", "fixed8", "fixed4", "pow2-6/fixed16", "binary/fixed16")
 COLUMNS = ("network", "precision", "radix points", "fake-quantized [%]", "bit-exact [%]", "differing", "first found")
-    "network",
-    "precision",
-    "radix points",
-    "fake-quantized [%]",
-    "bit-exact [%]",
-    "differing",
-    "first difference",
-)
 
 
 def main() -> None:

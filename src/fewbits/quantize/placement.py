@@ -57,6 +57,17 @@ class _Group:
     is_added: bool = False
     is_joined: bool = False
 
+    def add_layer(self, layer: QuantizedLayer, name: str) -> None:
+        """A layer takes the values."""
+        self.takers.append(f"{name.replace('.', '_')}_input")
+        if not any(layer is known for known in self.layers):
+            self.layers.append(layer)
+
+    def add_addition(self, name: str) -> None:
+        """An addition takes the values as an operand."""
+        self.takers.append(name)
+        self.is_added = True
+
     @property
     def needs_rounding(self) -> bool:
         """Whether the layers' own rounding would not do."""
@@ -151,15 +162,12 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
         group.is_joined |= kind == "joins"
     for node, kind in kinds.items():
         if kind == "layer":
-            group, layer = groups[leader[node.all_input_nodes[0]]], network.get_submodule(str(node.target))
+            layer = network.get_submodule(str(node.target))
             assert isinstance(layer, QuantizedLayer)
-            group.takers.append(f"{str(node.target).replace('.', '_')}_input")
-            if not any(layer is known for known in group.layers):
-                group.layers.append(layer)
+            groups[leader[node.all_input_nodes[0]]].add_layer(layer, str(node.target))
         elif kind == "adds":
             for number, source in enumerate(node.all_input_nodes, start=1):
-                groups[leader[source]].takers.append(f"{node.name}_operand{number}")
-                groups[leader[source]].is_added = True
+                groups[leader[source]].add_addition(f"{node.name}_operand{number}")
         elif kind == "joins":
             groups[leader[node]].takers.append(f"{node.name}_part")
     return list(groups.values())

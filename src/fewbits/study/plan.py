@@ -32,7 +32,7 @@ _FORMAT = 2
 """Goes up when the same trained network would give other figures (rounding, cost)."""
 
 _ROUNDING = 2
-"""Goes up when a quantized network computes otherwise, its float network not (2: averages are rounded on both sides)."""
+"""Goes up when quantized networks alone compute otherwise (2: averages are rounded on both sides)."""
 
 _BASELINE = "float32"
 
