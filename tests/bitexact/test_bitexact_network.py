@@ -52,6 +52,19 @@ def test_every_layout_of_images_gives_the_same(lenet: fb.BitExactNetwork) -> Non
     assert bool((lenet.accumulators(images.double()) == expected).all())
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_network_trained_channels_last_computes_the_same(kernel: int) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, kernel), nn.ReLU(), nn.Conv2d(4, 5, kernel), nn.Flatten(), nn.LazyLinear(2))
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    model(images)
+    logits = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        quantized = fb.quantize(model.to(memory_format=layout), "fixed8")
+        fb.calibrate(quantized, images)
+        logits.append(fb.lower(quantized, images).accumulators(images))
+    assert torch.equal(*logits)
+
+
 def test_no_images_give_no_logits(lenet: fb.BitExactNetwork) -> None:
     assert lenet.run(IMAGES[:0]).shape == (0, 10)
     assert lenet.predict(IMAGES[:0]).shape == (0,)

@@ -50,7 +50,8 @@ class Float32Sums:
     def maps(self, codes: Tensor) -> Tensor:
         """Accumulators: float32, N x outputs x height x width."""
         values = codes.to(torch.float32)
-        return self._products(values).reshape(len(codes), len(self._weight), *self.map_shape)
+        sums = self._products(values).contiguous()  # torch follows the layout of the weights, perhaps channels last
+        return sums.reshape(len(codes), len(self._weight), *self.map_shape)
 
     def agrees(self, inputs: Range) -> bool:
         """Whether torch's convolution on this machine is exact: on one image of random codes, all digits are right.
