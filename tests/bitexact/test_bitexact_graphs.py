@@ -20,7 +20,7 @@ from fewbits.bitexact.integer import IntegerExecutor
 from fewbits.bitexact.reference import Numbers, reference_values
 from fewbits.models import build
 
-RANDOM = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+RANDOM = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Graph(nn.Module):
@@ -97,7 +97,7 @@ def test_integer_graphs_equal_the_reference(steps, precision: str, seed: int, pe
     _assert_equals_reference(network, images)
 
 
-@settings(RANDOM, max_examples=15)
+@settings(RANDOM, max_examples=10)
 @given(STEPS, st.sampled_from(FLOAT_PRECISIONS), st.integers(0, 99))
 def test_float_graphs_equal_the_reference(steps, precision: str, seed: int) -> None:
     _, network, images = _network(steps, precision, seed)

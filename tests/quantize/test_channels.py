@@ -93,6 +93,11 @@ def test_gradients_are_masked_where_an_output_saturates() -> None:
     assert layer.layer.weight.grad.flatten().tolist() == [1.0, 0.0]  # 5 * 4 lies beyond 7
 
 
+def test_training_methods_see_the_same_weights() -> None:
+    layer = calibrated("fixed4").layers["0"]
+    assert torch.equal(layer.straight_through_weight(), layer.quantized_weight())
+
+
 def test_shifts_are_stored_with_the_network() -> None:
     model = calibrated("fixed8")
     other = fb.quantize(uneven(), "fixed8", per_channel=True).eval()

@@ -185,7 +185,11 @@ class QuantizedLayer(nn.Module):
         """The rounded weights, with a straight-through gradient."""
         if not self.rounds_weights:
             return self.layer.weight
-        return StraightThrough.apply(self.layer.weight, self.weight_format, self.weight_fraction_bits)
+        weight = self.layer.weight
+        if self.channel_shifts is None:
+            return StraightThrough.apply(weight, self.weight_format, self.weight_fraction_bits)
+        scale = channel_scale(self.channel_shifts, weight)
+        return StraightThrough.apply(weight * scale, self.weight_format, self.weight_fraction_bits) / scale
 
     def straight_through_bias(self) -> Tensor | None:
         """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""
