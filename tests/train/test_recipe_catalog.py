@@ -41,7 +41,8 @@ def test_every_recipe_ends_in_a_network_that_is_lowered_without_a_difference(
     result = evaluate(q, quadrants, quadrants.validation)
     assert result.accuracy_percent == record.best_validation_accuracy_percent
     images = quadrants.inputs(quadrants.validation)
-    assert first_difference(q, lower(q, images[:1]), images) is None
+    # In float64, since a sum of wide products is not exact in float32.
+    assert first_difference(q.double(), lower(q, images[:1]), images.double()) is None
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
