@@ -40,12 +40,12 @@ def test_without_the_teachers_part_the_loss_is_cross_entropy(quadrants: Dataset,
 def test_a_taught_network_answers_more_like_its_teacher(digits: Dataset, trained_convnet: nn.Module):
     inputs = digits.inputs(digits.test)
     teacher = F.softmax(trained_convnet(inputs).detach() / 4, dim=1)
-    distance = {}
+    options, distance = RecipeOptions(temperature=4.0, distillation_weight=0.9), {}
     for recipe in ("fine-tune", "distill"):
-        q, _ = trained_by(recipe, trained_convnet, "fixed2", digits, epochs=2, batch_size=32)
+        q, _ = trained_by(recipe, trained_convnet, "fixed2", digits, options, epochs=2, batch_size=32)
         answers = F.log_softmax(q(inputs).detach() / 4, dim=1)
         distance[recipe] = F.kl_div(answers, teacher, reduction="batchmean").item()
-    assert distance["distill"] < 0.5 * distance["fine-tune"]
+    assert distance["distill"] < 0.85 * distance["fine-tune"]
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ class LayerStage:
             maps = self._sums.maps(codes).to(self._widest)
         scalars = _scalars(maps.dtype, scale, *self._limits)
         if self._pool is None and isinstance(self._sums, Float32Sums):
-            round_flat(_flat(maps), _flat(out), *scalars)
+            round_flat(_flat(maps.contiguous()), _flat(out), *scalars)
         else:
             swap = not isinstance(self._sums, Float32Sums)
             round_maps(maps.numpy(), self._rows, self._columns, _flat(out), swap, *scalars)

@@ -78,6 +78,9 @@ class QuantizedLayer(nn.Module):
                 f"layer {self.name!r} takes values that are rounded to {shared.number_format.name} before it, for an "
                 f"average or for other layers too: its inputs cannot be {formats.precision.inputs.name}"
             )
+        self._replace_formats(formats)
+
+    def _replace_formats(self, formats: LayerFormats) -> None:
         self._take_formats(formats)
         self._weight_point = fill(self.weight_radix_point, start(formats.precision.weights))
         if self.input_radix_point is not None:
@@ -250,7 +253,7 @@ class QuantizedLayer(nn.Module):
         state, prefix = args[:2]
         text = state.get(f"{prefix}formats_text")
         if text is not None:
-            self.set_formats(LayerFormats.from_tensor(text))
+            self._replace_formats(LayerFormats.from_tensor(text))  # a shared rounding's may be loaded later
         super()._load_from_state_dict(*args, **kwargs)
         self._weight_point = int(self.weight_radix_point.item())
         if self.input_radix_point is not None:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewbits.formats import Format
+from fewbits.formats import Format, Precision
+from fewbits.quantize.layer_formats import LayerFormats
 from fewbits.quantize.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
 from fewbits.quantize.straight_through import StraightThrough
 
@@ -43,6 +44,16 @@ class TensorRounding(nn.Module):
         self._point = start(number_format)
         self.radix_point: Tensor | None
         self.register_buffer("radix_point", None if self._leader else as_buffer(self._point))
+        self.format_text: Tensor | None
+        self.register_buffer("format_text", None)
+
+    def set_format(self, number_format: Format) -> None:
+        """Round to another format, which is kept with the state. The radix point must be set anew."""
+        self.number_format = number_format
+        self._rounds = number_format.name != "float32"
+        if self.radix_point is not None:
+            self._point = fill(self.radix_point, start(number_format))
+        self.format_text = LayerFormats(Precision(number_format, number_format)).to_tensor()
 
     @property
     def is_leader(self) -> bool:
@@ -83,6 +94,10 @@ class TensorRounding(nn.Module):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Load the buffer, then read it once: forward passes need plain integers."""
+        state, prefix = args[:2]
+        text = state.get(f"{prefix}format_text")
+        if text is not None:
+            self.set_format(LayerFormats.from_tensor(text).precision.inputs)
         super()._load_from_state_dict(*args, **kwargs)
         if self.radix_point is not None:
             self._point = int(self.radix_point.item())

@@ -99,6 +99,7 @@ class AcceleratorSection(_Section):
     synapses: int | None = None
     buffer_rows: int | None = None
     clock_mhz: float | None = None
+    memory_latency: int | None = None
 
     def given(self) -> dict[str, Any]:
         """The keys that the study gives."""

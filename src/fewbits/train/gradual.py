@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fewbits.formats import Format, Precision, parse_format
 from fewbits.quantize.layer_formats import LayerFormats
+from fewbits.quantize.network_formats import set_network_formats
 from fewbits.train.loop import Loss, cross_entropy, do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord
@@ -63,8 +64,7 @@ def _widened(number_format: Format, bits: int) -> Format:
 
 
 def _set_precision(run: RecipeRun, precision: Precision) -> None:
-    for layer in run.model.layers.values():
-        layer.set_formats(LayerFormats(precision))
+    set_network_formats(run.model, precision.inputs, lambda _: LayerFormats(precision))
     run.model.precision = precision
 
 

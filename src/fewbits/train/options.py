@@ -13,11 +13,12 @@ from fewbits.errors import ModelError
 class RecipeOptions:
     """Options of recipes; each reads those that the catalog names. Raises ModelError for a value out of range."""
 
-    temperature: float = 4.0
-    """Distillation: what logits are divided by. Hinton et al. (arXiv:1503.02531) used 1 to 20."""
+    temperature: float = 1.0
+    """Distillation: what logits are divided by. Hinton et al. (arXiv:1503.02531) used 1 to 20, Apprentice 1."""
 
-    distillation_weight: float = 0.9
-    """Distillation: the part of the loss that comes from the teacher, 0 to 1; the rest comes from the labels."""
+    distillation_weight: float = 0.5
+    """Distillation: the part of the loss that comes from the teacher, 0 to 1; the rest comes from the labels. Equal
+    parts, as in Apprentice (arXiv:1711.05852, section 3.2)."""
 
     error_margin_points: float = 1.0
     """Ristretto: points of validation accuracy that each trimming, and all together, may cost. The paper's 1 %."""

@@ -11,6 +11,7 @@ from torch import nn
 from fewbits.formats import Format, Precision, parse_format
 from fewbits.quantize import QuantizedLayer
 from fewbits.quantize.layer_formats import LayerFormats
+from fewbits.quantize.network_formats import set_network_formats
 from fewbits.train.evaluation import evaluate
 from fewbits.train.recipe_run import RecipeRun
 from fewbits.train.record import TrainRecord
@@ -113,8 +114,8 @@ def _accuracy(run: RecipeRun, formats_of: Callable[[QuantizedLayer], LayerFormat
 
 
 def _set_formats(run: RecipeRun, formats_of: Callable[[QuantizedLayer], LayerFormats]) -> None:
-    for layer in run.model.layers.values():
-        layer.set_formats(formats_of(layer))
+    any_layer = next(iter(run.model.layers.values()))
+    set_network_formats(run.model, formats_of(any_layer).precision.inputs, formats_of)
     run.calibrate()
 
 
