@@ -150,8 +150,10 @@ def cut_rtlil(precision: str, kept_bits: int) -> str:
     made = CutDesign(**{f.name: getattr(whole, f.name) for f in fields(NeuronDesign)}, kept_bits=kept_bits)
     neuron = rtl_neuron.Neuron(made)
     neuron.units["multiplier"] = CutMultiplier(made)
-    units = [rtl_neuron._module(unit, name).replace("attribute \\top 1\n", "") for name, unit in neuron.units.items()]
-    return "".join([rtl_neuron._module(neuron, "neuron"), *units])
+    units = [
+        rtl_neuron.component_rtlil(unit, name).replace("attribute \\top 1\n", "") for name, unit in neuron.units.items()
+    ]
+    return "".join([rtl_neuron.component_rtlil(neuron, "neuron"), *units])
 
 
 def mapped(rtlil: str, library: Library) -> tuple[Netlist, Timing]:
@@ -200,7 +202,7 @@ def measure_registers(library: Library, done: dict[str, Any]) -> Iterator[None]:
     """A memory of flip-flops: area, leakage, and the energy of a clock cycle in which no data change."""
     if "clock_energy_pj" not in done.get("registers", {}):
         rows, bits = Accelerator().buffer_rows, 32
-        rtlil = rtl_neuron._module(RegisterFile(rows, bits), "registers")
+        rtlil = rtl_neuron.component_rtlil(RegisterFile(rows, bits), "registers")
         netlist = synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil)).netlist
         area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
         timing = analyze(netlist, Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load))

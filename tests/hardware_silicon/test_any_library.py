@@ -58,10 +58,19 @@ def characterized(liberty: Path, folder: Path) -> tuple[DatapathCost, dict[str, 
 
 
 @pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> DatapathCost:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("by-hand")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path) -> tuple[DatapathCost, dict[str, str], list[str]]:
     """The hand-written library without wires, so that every capacitance is a pin's."""
-    folder = tmp_path_factory.mktemp("by-hand")
-    return characterized(written(folder, without("default_wire_load : small;")), folder)[0]
+    return characterized(written(folder, without("default_wire_load : small;")), folder)
+
+
+@pytest.fixture(scope="module")
+def by_hand(made: tuple[DatapathCost, dict[str, str], list[str]]) -> DatapathCost:
+    return made[0]
 
 
 def test_area_is_that_of_the_counted_cells(by_hand: DatapathCost) -> None:
@@ -95,12 +104,16 @@ def test_energy_is_that_of_the_counted_cells_and_their_pins(by_hand: DatapathCos
     assert sum(part.energy_pj for part in by_hand.components.values()) == pytest.approx(femtojoules / 1000, rel=1e-3)
 
 
-def test_a_table_without_macros_says_so(tmp_path: Path) -> None:
-    _, provenance, said = characterized(written(tmp_path), tmp_path)
-    assert provenance["notes"] == NO_MACROS
-    assert said[0] == f"tiny: {NO_MACROS}"
+def test_a_table_tells_its_fallbacks(made: tuple[DatapathCost, dict[str, str], list[str]]) -> None:
+    _, provenance, said = made
+    assert provenance["notes"] == f"no wire-load model: nets bear the load of their pins alone; {NO_MACROS}"
+    assert said[:2] == [f"tiny: {note}" for note in provenance["notes"].split("; ")]
+
+
+def test_a_table_without_macros_gives_no_cost(made: object, folder: Path) -> None:
+    assert made
     with pytest.raises(HardwareError, match="there are no SRAM macros: characterize with --sram"):
-        cost("lenet", PRECISION, technology=tmp_path / "table.json")
+        cost("lenet", PRECISION, technology=folder / "table.json")
 
 
 def test_the_real_library_lacks_nothing(pdk: Path) -> None:

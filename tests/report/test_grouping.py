@@ -80,3 +80,8 @@ def test_no_row_beats_one_on_the_front_and_every_other_is_beaten(points: list[tu
 
     for one in rows:
         assert (one in front) is not any(beats(other, one) for other in rows)
+
+
+def test_a_group_of_scaled_figures_says_so_in_its_title():
+    groups = group_runs([make_run(technology="ihp-sg13g2 scaled to 65 nm")], [])
+    assert groups[0].title == "lenet on digits; area, power and energy: ihp-sg13g2 scaled to 65 nm"

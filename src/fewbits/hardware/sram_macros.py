@@ -9,8 +9,12 @@ from fewbits.hardware.boolean import is_true, variables
 from fewbits.hardware.liberty import Cell, InternalPower, read_library
 from fewbits.hardware.technology import MacroCost
 
-_ACCESS = {"read": {"MEN": True, "REN": True, "WEN": False}, "write": {"MEN": True, "REN": False, "WEN": True}}
-"""Ends of the control pins' names and their values in an access (IHP's macros: memory, read and write enable)."""
+_ACCESS = {
+    "read": ({"MEN": True, "REN": True, "WEN": False}, {"csb": False, "web": True}),
+    "write": ({"MEN": True, "REN": False, "WEN": True}, {"csb": False, "web": False}),
+}
+"""Ends of the control pins' names, without the port's number, and their values in an access: IHP's macros (memory, read
+and write enable) and OpenRAM's (chip select and write enable, both low when active)."""
 
 
 def read_macros(folder: Path, clock_slew_ns: float) -> tuple[MacroCost, ...]:
@@ -40,7 +44,7 @@ def read_macro(path: Path, clock_slew_ns: float) -> MacroCost:
         raise HardwareError(f"{path}: {cell.name} has no area: add it")
     clocks = sorted(name for name, pin in cell.pins.items() if pin.is_clock and "BIST" not in name)
     if not clocks or cell.leakage_uw is None:
-        raise HardwareError(f"{path}: {cell.name} has no {'clock pin' if cell.leakage_uw else 'cell_leakage_power'}")
+        raise HardwareError(f"{path}: {cell.name} has no {'cell_leakage_power' if clocks else 'clock pin'}")
     return MacroCost(
         name=cell.name,
         rows=cell.words or 0,
@@ -58,7 +62,10 @@ def _access_energy(path: Path, cell: Cell, clock: str, access: str) -> float:
     """Energy of a clock cycle with one access, pJ."""
     found = [power for power in cell.powers if power.pin == clock and power.when and _selects(power, access)]
     if len(found) != 1:
-        raise HardwareError(f"{path}: {cell.name} has {len(found)} internal_power groups of {clock} for a {access}")
+        raise HardwareError(
+            f"{path}: {cell.name} has {len(found)} internal_power groups of {clock} for a {access}, it needs one, with "
+            "`when` over the enable pins: MEN, REN and WEN, or csb and web"
+        )
     tables = (found[0].rise, found[0].fall)
     return sum(float(table.values.flat[0]) for table in tables if table is not None)
 
@@ -66,8 +73,13 @@ def _access_energy(path: Path, cell: Cell, clock: str, access: str) -> float:
 def _selects(power: InternalPower, access: str) -> bool:
     """Whether a `when` over enables of one port holds in an access, and only there."""
     names = variables(power.when or "")
-    values = {name: value for name in names for end, value in _ACCESS[access].items() if name.endswith(end)}
-    return len(values) == len(names) == len(_ACCESS[access]) and is_true(power.when or "", values)
+    for pins in _ACCESS[access]:
+        values = {
+            name: value for name in names for end, value in pins.items() if name.rstrip("0123456789").endswith(end)
+        }
+        if len(values) == len(names) == len(pins):
+            return is_true(power.when or "", values)
+    return False
 
 
 def _access_time(path: Path, cell: Cell, clock: str, clock_slew_ns: float) -> float:
