@@ -75,6 +75,7 @@ def result_of(entry: Entry) -> RunResult:
         leakage_uj_by_component=figures.breakdown.leakage_uj,
         energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
         skipped=tuple(entry["skipped"]),
+        activity=figures.activity,
         technology=figures.technology,
         wall_time_s=entry["training_wall_time_s"],
         notices=tuple(entry["notices"]),
@@ -219,7 +220,8 @@ def document(draw: Callable[[str, Group], str]) -> str:
     """The whole text. draw: makes a chart for a data set's name and group, and gives the line that shows it."""
     entries = stored_runs()
     text = Template((STORED / "text.md").read_text())
-    return text.substitute(sections(entries, draw), missing=missing(entries), mark=MARK, **speed_tables())
+    basis = {"mark": MARK, "activity": cost_of("lenet", "float32").activity, "missing": missing(entries)}
+    return text.substitute(sections(entries, draw) | speed_tables() | basis)
 
 
 def main() -> None:

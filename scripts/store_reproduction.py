@@ -1,6 +1,7 @@
-"""Put the accuracies of a study's folder into a small file in the tree, from which docs/reproduction.md is made.
+"""Put the accuracies of a study's folders into a small file in the tree, from which docs/reproduction.md is made.
 
-Usage: python scripts/store_reproduction.py docs/reproduction/STUDY.toml FOLDER
+Usage: python scripts/store_reproduction.py docs/reproduction/STUDY.toml FOLDER ...
+Several folders are those of several sittings, such as one a seed; of a point that is in two, the last one counts.
 Writes docs/reproduction/STUDY.json: one entry a finished run, with the key of its trained network, epochs and wall
 time. No costs: the tables compute them anew from the technology table of the day. The data must be where the study
 finds it, since the keys are computed from it.
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fewbits.study import RunResult, load_study, read_results, read_study
+from fewbits.study import RunResult, load_study, read_results
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network
 from fewbits.study.plan import Run, Training, make_plan
 
@@ -28,16 +29,15 @@ COPIED = (
 """Fields of a run's result that are kept as they are."""
 
 
-def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path) -> list[dict[str, Any]]:
-    """One entry for each run of the plan whose result and trained network are in the folder."""
-    found: list[dict[str, Any]] = []
+def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path) -> dict[Point, dict[str, Any]]:
+    """By point, an entry for each run of the plan whose result and trained network are in the folder."""
+    found: dict[Point, dict[str, Any]] = {}
     for run in runs:
-        result = results.get(point_of(run.training))
-        outcome = outcome_of(run.training, folder)
-        base = outcome_of(run.float_training, folder)
-        if result is None or outcome is None or base is None:
+        point = point_of(run.training)
+        outcome, base = outcome_of(run.training, folder), outcome_of(run.float_training, folder)
+        if point not in results or outcome is None or base is None:
             continue
-        entry = {name: getattr(result, name) for name in COPIED} | {
+        found[point] = {name: getattr(results[point], name) for name in COPIED} | {
             "training_key": run.training.key,
             "float_training_key": run.float_training.key,
             "settings": run.training.settings.definition(),
@@ -46,7 +46,6 @@ def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path
             "float_epochs": base.epochs,
             "float_training_wall_time_s": round(base.wall_time_s, 1),
         }
-        found.append(entry)
     return found
 
 
@@ -62,20 +61,22 @@ def outcome_of(training: Training, folder: Path) -> TrainingOutcome | None:
 
 
 def main() -> None:
-    """Read the folder and write the file beside the study."""
-    study, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    """Read the folders and write the file beside the study."""
+    study, folders = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
     plan = make_plan(load_study(study))
-    results = {(one.model, one.data, one.precision, one.recipe, one.seed): one for one in read_results(folder)}
-    record = read_study(folder)
+    found: dict[Point, dict[str, Any]] = {}
+    for folder in folders:
+        results = {(one.model, one.data, one.precision, one.recipe, one.seed): one for one in read_results(folder)}
+        found |= entries(plan.runs, results, folder)
     stored = {
         "command": f"fewbits run {study} --out DIR",
-        "made_by": f"python scripts/store_reproduction.py {study} DIR",
-        "data": record.data,
-        "runs": entries(plan.runs, results, folder),
+        "made_by": f"python scripts/store_reproduction.py {study} DIR ...",
+        "data": plan.rests_on["data"],
+        "runs": [found[point] for run in plan.runs if (point := point_of(run.training)) in found],
     }
     target = study.with_suffix(".json")
     target.write_text(json.dumps(stored, indent=1) + "\n")
-    print(f"{target}: {len(stored['runs'])} of {len(plan.runs)} runs")
+    print(f"{target}: {len(found)} of {len(plan.runs)} runs")
 
 
 if __name__ == "__main__":

@@ -70,6 +70,28 @@ def test_another_accelerator_repeats_no_training(tiny, plan):
     assert [run.training.key for run in other.runs] == [run.training.key for run in plan.runs]
 
 
+def test_another_way_of_costing_repeats_no_training(tiny, plan, monkeypatch):
+    monkeypatch.setattr("fewbits.study.plan._FORMAT", 99)
+    other = make_plan(tiny())
+    assert [run.training.key for run in other.runs] == [run.training.key for run in plan.runs]
+    assert not set(keys(other)) & set(keys(plan))
+
+
+@pytest.mark.parametrize(("pooling", "trained_anew"), [("MaxPool2d", False), ("AvgPool2d", True)])
+def test_another_rounding_between_layers_trains_anew_what_has_such_roundings(
+    tiny, tmp_path, monkeypatch, pooling, trained_anew
+):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef make():\n"
+        f"    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.{pooling}(2), nn.Flatten(), nn.Linear(72, 4))\n"
+    )
+    study = tiny(models=[f"{tmp_path / 'net.py'}:make"], precisions=["float32", "fixed8"])
+    before = [run.training.key for run in make_plan(study).runs]
+    monkeypatch.setattr("fewbits.study.plan._ROUNDING", 99)
+    after = [run.training.key for run in make_plan(study).runs]
+    assert (before[0] == after[0], before[1] != after[1]) == (True, trained_anew)
+
+
 def test_keys_depend_on_the_images(tiny, plan, workplace, tmp_path):
     with np.load(workplace / "quadrants.npz") as arrays:
         parts = dict(arrays)
@@ -116,7 +138,7 @@ REFUSED = {
     "image size": ({"models": ["lenet"]}, "'models': model 'lenet' takes images of 1 x 28 x 28"),
     "unknown data": ({"data": ["digts"]}, "'data': unknown data 'digts'.*did you mean 'digits'"),
     "unknown technology": ({"technology": "tsmc"}, "'technology': no technology 'tsmc'"),
-    "accelerator": ({"accelerator": {"neurons": 0}}, "'accelerator': neurons must be a positive integer, not 0"),
+    "accelerator": ({"accelerator": {"neurons": 0}}, "'accelerator': neurons must be an integer of at least 1, not 0"),
     "epochs": ({"fine_tune": {"epochs": 0}}, "'fine_tune': epochs must be"),
     "float epochs": ({"float_training": {"epochs": -1}}, "'float_training': epochs must be"),
     "calibration": ({"calibration": {"images": 0}}, "'calibration': calibration_images must be"),

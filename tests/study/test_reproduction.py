@@ -118,10 +118,10 @@ def test_a_stored_run_carries_its_networks_key_and_the_wall_time(tiny, tmp_path:
     store, workshop = script("store_reproduction"), Workshop(tmp_path)
     runs = make_plan(spec).runs
     results = {store.point_of(run.training): workshop.run(run) for run in runs}
-    float32, fixed8 = store.entries(runs, results, tmp_path)
+    float32, fixed8 = store.entries(runs, results, tmp_path).values()
     assert fixed8["training_key"] == runs[1].training.key
     assert fixed8["float_training_key"] == float32["training_key"] == runs[0].training.key
     assert (fixed8["epochs"], fixed8["float_epochs"]) == (1, 2)
     assert fixed8["training_wall_time_s"] > 0
     other = make_plan(tiny(precisions=["float32", "fixed8"], fine_tune={"epochs": 3})).runs
-    assert store.entries(other, results, tmp_path) == []
+    assert store.entries(other, results, tmp_path) == {}

@@ -32,7 +32,8 @@ _FORMAT = 2
 """Goes up when the same trained network would give other figures (rounding, cost)."""
 
 _ROUNDING = 2
-"""Goes up when quantized networks alone compute otherwise (2: averages are rounded on both sides)."""
+"""Goes up when the roundings between layers compute otherwise (2: averages are rounded on both sides). A chain whose
+layers round their own inputs has none, and keeps its trained networks."""
 
 _BASELINE = "float32"
 
@@ -142,12 +143,12 @@ def make_plan(spec: StudySpec) -> Plan:
     runs: list[Run] = []
     for model in spec.networks:
         for name in spec.data:
-            _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
+            rounding = _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
             fixed = (model, name, digests[name], settings[FLOAT_RECIPE])
             bases = [_float_training(*fixed, seed) for seed in spec.seeds]
             float_trainings += bases
             for precision in precisions:
-                trainings = _trainings(precision.name, spec.recipes, settings, options, bases)
+                trainings = _trainings(precision.name, spec.recipes, settings, options, bases, rounding)
                 runs += [_run(training, base, *cost_basis) for training, base in trainings]
     return Plan(tuple(float_trainings), tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
 
@@ -218,8 +219,12 @@ def _trainings(
     settings: dict[str, TrainSettings],
     options: RecipeOptions,
     bases: list[Training],
+    rounding: dict[str, int],
 ) -> Iterator[tuple[Training, Training]]:
-    """Each training of a precision with the float training that it starts from, recipe by recipe, seed by seed."""
+    """Each training of a precision with the float training that it starts from, recipe by recipe, seed by seed.
+
+    rounding: what `_try_model` returns.
+    """
     if precision == _BASELINE:
         yield from ((base, base) for base in bases)
         return
@@ -227,7 +232,7 @@ def _trainings(
         for base in bases:
             definition = {
                 "format": _TRAINING_FORMAT,
-                "rounding": _ROUNDING,
+                **rounding,
                 "float": base.key,
                 "precision": precision,
                 "recipe": recipe,
@@ -256,8 +261,11 @@ def _run(training: Training, base: Training, technology: str, sha256: str, accel
     return Run(json_sha256(definition), training, base, technology, sha256, accelerator)
 
 
-def _try_model(model: str, name: str, dataset: Dataset) -> None:
-    """Refuse a model that does not take the data's images, gives no logits of its classes or cannot be lowered."""
+def _try_model(model: str, name: str, dataset: Dataset) -> dict[str, int]:
+    """Refuse a model that does not take the data's images, gives no logits of its classes or cannot be lowered.
+
+    Returns what a training's key holds of the roundings between its layers: their version, or nothing without any.
+    """
     shape = models.input_shape(model)
     if shape is not None:
         dataset.require_shape(shape, model)
@@ -276,7 +284,9 @@ def _try_model(model: str, name: str, dataset: Dataset) -> None:
             f"model {model!r} returns {given} for one image of data {name!r}: it must return logits of shape "
             f"(1, {dataset.classes})"
         )
-    lower(quantize(fold_batch_norm(network), _BASELINE), image)
+    quantized = quantize(fold_batch_norm(network), _BASELINE)
+    lower(quantized, image)
+    return {"rounding": _ROUNDING} if quantized.roundings else {}
 
 
 def _rests_on(
