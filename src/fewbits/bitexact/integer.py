@@ -129,7 +129,7 @@ def convolve(values: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
         stride, dilation, padding = (1, *layer.stride), (1, *layer.dilation), ((0, 0), *layer.padding)
     else:
         stride, dilation, padding = layer.stride, layer.dilation, layer.padding
-    values = F.pad(values, [width for along in reversed(padding) for width in along])
+    values = F.pad(values, [width for along in reversed(padding) for width in along], value=layer.padding_value)
     rows = weight.reshape(layer.groups, len(weight) // layer.groups, -1)
     sums = values.new_empty((len(values), layer.groups, rows.shape[1], math.prod(layer.output_shape[1:])))
     images = max(1, _UNFOLDED_ELEMENTS // (layer.groups * rows.shape[2] * sums.shape[3]))

@@ -22,6 +22,7 @@ from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer
 from fewbits.quantize.channels import channel_scale
+from fewbits.quantize.layer import padding_of
 
 _FLOAT_ACCUMULATOR_BITS = 32
 """Float precisions add in float32 (docs/architecture.md)."""
@@ -179,7 +180,7 @@ def _linear(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Linear) 
 
 def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Conv1d | nn.Conv2d) -> Convolution:
     kernel, stride, dilation = tuple(layer.kernel_size), tuple(layer.stride), tuple(layer.dilation)
-    padding = _padding(layer)
+    padding = padding_of(layer)
     if len(shape) != len(kernel) + 1 or shape[0] != layer.in_channels:
         raise DataError(
             f"layer {settings['name']!r} takes {layer.in_channels} channels of {len(kernel)} dimensions, "
@@ -196,13 +197,3 @@ def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Con
         dilation=dilation,
         groups=layer.groups,
     )
-
-
-def _padding(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
-    """Zeros before and after; for 'same' an odd one goes after, as torch does it."""
-    if layer.padding == "valid":
-        return ((0, 0),) * len(layer.kernel_size)
-    if layer.padding == "same":
-        totals = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
-        return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((int(width), int(width)) for width in layer.padding)

@@ -91,10 +91,15 @@ class Convolution(Layer):
 
     stride: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
-    """Zeros before and after, for each dimension."""
+    """Elements before and after, for each dimension."""
 
     dilation: tuple[int, ...]
     groups: int
+
+    @property
+    def padding_value(self) -> int:
+        """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
+        return 1 if self.input_format.family == "binary" else 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -100,13 +100,14 @@ def _layer(layer: Layer, source: Numbers, add: Callable[[list[tuple[Any, Any]], 
 
 
 def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
-    """Weight and input of each synapse of one output; zeros where there is padding."""
+    """Weight and input of each synapse of one output; what zero is rounded to where there is padding."""
     output, *position = index
     if not isinstance(layer, Convolution):
         yield from zip(layer.weight[output].tolist(), source.tolist(), strict=True)
         return
     channels, *kernel = layer.weight.shape[1:]
     weights = layer.weight.astype(object)
+    padded = int(layer.input_format.quantize_scalar(Fraction(0)))
     first_channel = output // (len(layer.weight) // layer.groups) * channels
     for tap in itertools.product(range(channels), *map(range, kernel)):
         place = [
@@ -116,8 +117,7 @@ def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator
             )
         ]
         inside = all(0 <= at < length for at, length in zip(place, source.shape[1:], strict=True))
-        value = source[(first_channel + tap[0], *place)] if inside else 0
-        yield weights[(output, *tap)], value
+        yield weights[(output, *tap)], source[(first_channel + tap[0], *place)] if inside else padded
 
 
 def _integer_sum(operands: list[tuple[int, int]], bias: int) -> int:
