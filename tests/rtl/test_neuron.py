@@ -109,15 +109,27 @@ def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
 
 @pytest.mark.parametrize("precision", marked((*STUDY_PRECISIONS, "binary", "ternary/fixed8", "fp8-e4m3", "bfloat16")))
 def test_rtl_equals_the_bit_exact_network(precision: str):
-    made = design(precision)
+    assert_equals_network(simulator(precision))
+
+
+@pytest.mark.parametrize(
+    ("precision", "product_bits"), [("fixed4", 5), pytest.param("fixed16", 20, marks=pytest.mark.slow)]
+)
+def test_rtl_with_cut_products_equals_the_bit_exact_network(precision: str, product_bits: int):
+    assert_equals_network(Simulator(design(precision, product_bits=product_bits)))
+
+
+def assert_equals_network(built: Simulator) -> None:
+    """The accumulator of one linear layer on random images, its last chunk short."""
+    made = built.design
     generator = torch.Generator().manual_seed(0)
     layer = torch.nn.Linear(50, 1)
     with torch.no_grad():
         layer.weight.copy_(torch.randn(1, 50, generator=generator))
     images = torch.randn(20, 50, generator=generator)
-    quantized = fb.quantize(torch.nn.Sequential(layer), precision)
+    quantized = fb.quantize(torch.nn.Sequential(layer), made.precision)
     fb.calibrate(quantized, images)
-    network = fb.lower(quantized, images[:1])
+    network = fb.lower(quantized, images[:1], product_bits=made.kept_product_bits)
     (lowered,) = network.layers
     accumulators = network.accumulators(images).reshape(-1)
     weight_codes = lowered.weight_format.encode(quantized.layers["0"].layer.weight[0], lowered.weight_fraction_bits)
@@ -134,7 +146,7 @@ def test_rtl_equals_the_bit_exact_network(precision: str):
         first = np.zeros(cycles, bool)
         first[0] = True
         biases = np.roll(pack([code] + [0] * (cycles - 1), made.accumulator_bits), made.bias_delay, axis=0)
-        trace = simulator(precision).run(Operands(spread[0], spread[1], first, np.zeros(cycles, bool), biases))
+        trace = built.run(Operands(spread[0], spread[1], first, np.zeros(cycles, bool), biases))
         shown = trace.total[(count - 1) * gap + made.accumulator_delay :][:1]
         if made.is_float:
             assert shown[0, 0] == np.float32(expected).view(np.uint32)
