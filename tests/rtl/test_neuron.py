@@ -246,7 +246,7 @@ def test_a_cut_float_product_is_refused():
 
 def test_an_unknown_multiplier_is_refused():
     with pytest.raises(HardwareError, match="'booth' or 'array'"):
-        design("fixed8", multiplier="wallace")  # pyright: ignore[reportArgumentType]
+        design("fixed8", multiplier="wallace")
 
 
 def test_descriptions_state_multiplier_and_product_width():

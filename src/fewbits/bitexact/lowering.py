@@ -49,7 +49,8 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
     _check_kinds(module, traced)
     shape = _image_shape(traced, example)
     operations = operations_of(traced, shape, product_bits)
-    return BitExactNetwork(operations, module.precision, shape, product_bits)
+    is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
+    return BitExactNetwork(operations, module.precision, shape, product_bits if is_cut else None)
 
 
 def operations_of(

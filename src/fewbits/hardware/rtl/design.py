@@ -7,6 +7,7 @@ from typing import Literal
 
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, FloatFormat, Format, PowerOfTwo, Precision, parse_precision
+from fewbits.hardware.technology import datapath_name
 
 Architecture = Literal["booth", "array"]
 """How partial products are made: by radix-4 Booth recoding, or one for each bit of the weight."""
@@ -36,8 +37,7 @@ class NeuronDesign:
     @property
     def name(self) -> str:
         """The precision's name, and what differs from a Booth multiplier with whole products."""
-        cut = "" if self.kept_product_bits is None else f" product{self.kept_product_bits}"
-        return self.precision.name + (" array" if self.architecture == "array" else "") + cut
+        return datapath_name(self.precision.name, self.architecture, self.kept_product_bits)
 
     @property
     def is_float(self) -> bool:
@@ -226,7 +226,7 @@ def design(
     synapses: int = 16,
     maximum_synapses: int = 16384,
     *,
-    multiplier: Architecture = "booth",
+    multiplier: str = "booth",
     product_bits: int | None = None,
 ) -> NeuronDesign:
     """The neuron of a precision.
@@ -240,7 +240,7 @@ def design(
         raise HardwareError(f"synapses must be a power of two from 2 on, not {synapses!r}")
     if maximum_synapses < synapses:
         raise HardwareError(f"maximum_synapses must be at least {synapses}, not {maximum_synapses!r}")
-    if multiplier not in ("booth", "array"):
+    if multiplier != "booth" and multiplier != "array":
         raise HardwareError(f"multiplier must be 'booth' or 'array', not {multiplier!r}")
     _check_precision(chosen)
     made = NeuronDesign(chosen, synapses, maximum_synapses, multiplier)

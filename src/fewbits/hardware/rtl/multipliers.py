@@ -107,6 +107,7 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tupl
     twice = Cat(Const(0, 1), multiplicand)
     heap = BitHeap(width)
     below_row: Value = Const(0, 0)
+    negative: Value = Const(0, 1)
     for digit in range(digits):
         below, middle, above = (extended[2 * digit + i] for i in range(3))
         is_one = shared(m, below ^ middle)

@@ -110,7 +110,7 @@ def _codes_of_float(
     codes = generator.integers(0, largest + 1, shape)
     corners = generator.choice(np.array([0, 1, (1 << number_format.mantissa_bits) - 1, largest]), shape)
     codes = np.where(generator.random(shape) < 0.2, corners, codes)
-    return codes | np.where(generator.random(shape) < 0.5, sign, 0)
+    return codes + sign * generator.integers(0, 2, shape)
 
 
 def _integer_vectors(
@@ -121,8 +121,8 @@ def _integer_vectors(
     relu: bool,
     generator: np.random.Generator,
 ) -> Vectors:
-    products = _integers(design.precision.weights, weights) * _integers(design.precision.inputs, inputs)
-    products = products >> design.dropped_product_bits  # of Python integers: towards minus infinity
+    whole = _integers(design.precision.weights, weights) * _integers(design.precision.inputs, inputs)
+    products: NDArray[np.object_] = whole // (1 << design.dropped_product_bits)  # towards minus infinity
     room = design.accumulator_bits - 2
     drawn = min(20, room)
     bias = [int(generator.integers(-(2**drawn), 2**drawn)) << (room - drawn) for _ in first]
@@ -130,8 +130,9 @@ def _integer_vectors(
     totals: list[int] = []
     outputs: list[int] = []
     total = 0
-    for chunk, product in enumerate(products.sum(axis=1)):
-        total = (bias[chunk] if first[chunk] else total) + int(product)
+    sums: list[int] = products.sum(axis=1).tolist()
+    for chunk, added in enumerate(sums):
+        total = (bias[chunk] if first[chunk] else total) + added
         totals.append(total)
         kept = max(0, total) if relu else total
         outputs.append(_nearest_code(design.precision.inputs, Fraction(kept, 1 << shift)))
