@@ -49,8 +49,8 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
 
     if not can_interpolate(table, precision):
         raise HardwareError(
-            f"{precision.name} cannot be interpolated in technology {table.name!r}, for that takes two fixedN datapaths "
-            f"of its architecture: add it with 'fewbits characterize --precision {precision.name}'"
+            f"{precision.name} cannot be interpolated in technology {table.name!r}, which has no two fixedN datapaths of "
+            f"its architecture: add it with 'fewbits characterize --precision {precision.name}'"
         )
     made = design(precision)
     known = _same_architecture(table, made.multiplier)

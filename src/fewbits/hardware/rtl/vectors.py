@@ -125,7 +125,7 @@ def _integer_vectors(
     products: NDArray[np.object_] = whole // (1 << design.dropped_product_bits)  # towards minus infinity
     room = design.accumulator_bits - 2
     drawn = min(20, room)
-    bias = [int(generator.integers(-(2**drawn), 2**drawn)) << (room - drawn) for _ in first]
+    bias = [int(generator.integers(-(1 << drawn), 1 << drawn)) << (room - drawn) for _ in first]
     shift = int(generator.integers(0, design.accumulator_bits))
     totals: list[int] = []
     outputs: list[int] = []
