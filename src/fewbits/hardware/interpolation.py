@@ -49,7 +49,7 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
 
     if not can_interpolate(table, precision):
         raise HardwareError(
-            f"{precision.name} cannot be interpolated in technology {table.name!r}, which has no two fixedN datapaths of "
+            f"{precision.name} cannot be interpolated in technology {table.name!r}, which lacks fixedN datapaths of "
             f"its architecture: add it with 'fewbits characterize --precision {precision.name}'"
         )
     made = design(precision)
