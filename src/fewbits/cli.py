@@ -134,6 +134,8 @@ def cost(
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
+    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
@@ -146,7 +148,10 @@ def cost(
     if node is not None:
         table = scale(table, node)
     workload = workload_of(model, _shape(image))
-    costs = [cost_of(workload, precision, technology=table) for precision in precisions]
+    costs = [
+        cost_of(workload, precision, technology=table, multiplier=multiplier, product_bits=product_bits)
+        for precision in precisions
+    ]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
         typer.echo(json.dumps([_cost_fields(one) | scaled for one in costs]))
@@ -160,6 +165,9 @@ def cost(
         typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
     for activity in dict.fromkeys(one.activity for one in costs):
         typer.echo(f"Power and energy: {activity}.")
+    for one in costs:
+        basis = "interpolated between characterized precisions" if one.interpolated else "characterized"
+        typer.echo(f"{one.precision}: {one.multiplier}; {basis}")
 
 
 @app.command()
@@ -183,12 +191,23 @@ def characterize(
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
+    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterize import characterize as make_table
 
-    make_table(liberty, sram, precision or STUDY_PRECISIONS, out, progress=_progress_line, node_nm=node)
+    make_table(
+        liberty,
+        sram,
+        precision or STUDY_PRECISIONS,
+        out,
+        progress=_progress_line,
+        node_nm=node,
+        multiplier=multiplier,
+        product_bits=product_bits,
+    )
     typer.echo(str(out))
 
 
@@ -291,7 +310,10 @@ def _run_fields(result: RunResult) -> dict[str, object]:
 
 
 def _cost_fields(one: Cost) -> dict[str, object]:
-    names = ("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity")
+    names = (
+        *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj"),
+        *("activity", "multiplier", "interpolated"),
+    )
     return {name: getattr(one, name) for name in names}
 
 

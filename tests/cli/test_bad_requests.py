@@ -99,7 +99,7 @@ def study_file(folder: Path, text: str = STUDY, **fields: str) -> Path:
         (["cost", "lenet", "fixd8"], ["fixd8", "fixed8"]),
         (["cost", "lenet", "fixed8/fixed8/fixed8"], ["fixed8/fixed8/fixed8"]),
         (["cost", "lenet", "float32/fixed8"], ["float32/fixed8"]),
-        (["cost", "lenet", "fixed7"], ["fixed7", "characterize"]),
+        (["cost", "lenet", "pow2-5/fixed8"], ["pow2-5/fixed8", "characterize"]),
         (["cost", "lenett", "fixed8"], ["lenett", "lenet"]),
         (["cost", "lenet*0", "fixed8"], ["widened", "positive"]),
         (["cost", "lenet", "fixed8", "--input", "threebythree"], ["threebythree", "3x32x32"]),

@@ -12,7 +12,10 @@ import pytest
 from fewbits import __version__
 from fewbits.cli import main
 
-COST_FIELDS = {"precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj"}
+COST_FIELDS = {
+    *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj"),
+    *("multiplier", "interpolated"),
+}
 RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
     "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",

@@ -13,11 +13,20 @@ import torch
 import fewbits as fb
 from fewbits import HardwareError
 from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware.rtl import design, export_verilog, to_rtlil
+from fewbits.hardware.rtl import NeuronDesign, design, export_verilog, to_rtlil
 from fewbits.hardware.rtl.simulate import Operands, Simulator, Trace, pack, unpack
 from fewbits.hardware.rtl.vectors import flushed, make_vectors
 
-QUICK = ("fixed4", "fixed8", "binary/fixed16")
+QUICK = ("fixed4", "fixed8", "binary/fixed16", "binary")
+SHIPPED = (
+    *STUDY_PRECISIONS,
+    *("ternary/fixed8", "binary", "fixed8/fixed16", "fixed4/fixed8", "fp8-e4m3", "bfloat16", "pow2-4/fixed8"),
+    *("fixed2", "fixed3", "fixed5", "fixed6", "fixed7", "fixed10", "fixed12", "fixed20", "fixed24"),
+)
+ON_DEMAND = (
+    *("fixed2/fixed32", "fixed32/fixed2", "fixed9/fixed13", "fixed13/fixed9", "fixed31/fixed17", "fixed12/fixed11"),
+    *("fp8-e5m2", "float16", "float-e2m1", "float-e3m2", "bfloat16/fp8-e4m3", "fp8-e4m3/float16"),
+)
 CHUNKS, ROUNDS = 2500, 4
 """Four settings of shift and ReLU, 2,500 chunks each: 10,000 vectors a precision."""
 
@@ -39,28 +48,57 @@ def simulator(precision: str) -> Simulator:
     return _compiled[precision]
 
 
-def totals(trace: Trace, precision: str, count: int) -> list[int]:
+def totals(trace: Trace, made: NeuronDesign, count: int) -> list[int]:
     """The accumulator after each of so many chunks; a float32's bits are unsigned."""
-    made = design(precision)
     shown = trace.total[made.accumulator_delay :][:count]
     return unpack(shown, made.accumulator_bits, signed=not made.is_float)
 
 
-def outputs(trace: Trace, precision: str, count: int) -> list[int]:
-    """The output after each of so many chunks."""
-    made = design(precision)
+def outputs(trace: Trace, made: NeuronDesign, count: int) -> list[int]:
+    """The output's code after each of so many chunks."""
     assert trace.valid[made.pipeline_stages :][:count].all()
     shown = trace.output[made.pipeline_stages :][:count]
-    return unpack(shown, made.output_bits, signed=not made.is_float)
+    return unpack(shown, made.output_bits, signed=False)
 
 
-@pytest.mark.parametrize("precision", marked((*STUDY_PRECISIONS, "ternary/fixed8", "pow2-4/fixed8", "fixed4/fixed8")))
-def test_rtl_equals_exact_arithmetic_on_ten_thousand_vectors(precision: str):
+def assert_equals_vectors(built: Simulator) -> None:
+    """Accumulators and outputs of ten thousand vectors, at four settings of shift and ReLU."""
+    made = built.design
     for seed in range(ROUNDS):
-        vectors = make_vectors(design(precision), CHUNKS, seed)
-        trace = simulator(precision).run(vectors.operands(design(precision)))
-        assert totals(trace, precision, CHUNKS) == vectors.totals
-        assert outputs(trace, precision, CHUNKS) == vectors.outputs
+        vectors = make_vectors(made, CHUNKS, seed)
+        trace = built.run(vectors.operands(made))
+        assert totals(trace, made, CHUNKS) == vectors.totals
+        assert outputs(trace, made, CHUNKS) == vectors.outputs
+
+
+@pytest.mark.parametrize("precision", marked(SHIPPED))
+def test_rtl_equals_exact_arithmetic_on_ten_thousand_vectors(precision: str):
+    assert_equals_vectors(simulator(precision))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", ON_DEMAND)
+def test_rtl_of_any_precision_equals_exact_arithmetic(precision: str):
+    assert_equals_vectors(simulator(precision))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fixed5/fixed7", "fixed12", "fp8-e4m3"])
+def test_rtl_with_array_multipliers_equals_exact_arithmetic(precision: str):
+    assert_equals_vectors(Simulator(design(precision, multiplier="array")))
+
+
+@pytest.mark.parametrize(
+    ("precision", "product_bits"),
+    [
+        ("fixed4", 5),
+        pytest.param("fixed16", 18, marks=pytest.mark.slow),
+        pytest.param("pow2-4/fixed8", 9, marks=pytest.mark.slow),
+        pytest.param("binary/fixed16", 10, marks=pytest.mark.slow),
+    ],
+)
+def test_rtl_cuts_products_to_their_top_bits(precision: str, product_bits: int):
+    assert_equals_vectors(Simulator(design(precision, product_bits=product_bits)))
 
 
 def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
@@ -69,23 +107,33 @@ def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
     return pack([sum(int(c) << (bits * i) for i, c in enumerate(row)) for row in filled.tolist()], bits * synapses)
 
 
-@pytest.mark.parametrize("precision", marked(STUDY_PRECISIONS))
+@pytest.mark.parametrize("precision", marked((*STUDY_PRECISIONS, "binary", "ternary/fixed8", "fp8-e4m3", "bfloat16")))
 def test_rtl_equals_the_bit_exact_network(precision: str):
-    made = design(precision)
+    assert_equals_network(simulator(precision))
+
+
+@pytest.mark.parametrize(
+    ("precision", "product_bits"), [("fixed4", 5), pytest.param("fixed16", 20, marks=pytest.mark.slow)]
+)
+def test_rtl_with_cut_products_equals_the_bit_exact_network(precision: str, product_bits: int):
+    assert_equals_network(Simulator(design(precision, product_bits=product_bits)))
+
+
+def assert_equals_network(built: Simulator) -> None:
+    """The accumulator of one linear layer on random images, its last chunk short."""
+    made = built.design
     generator = torch.Generator().manual_seed(0)
     layer = torch.nn.Linear(50, 1)
     with torch.no_grad():
         layer.weight.copy_(torch.randn(1, 50, generator=generator))
     images = torch.randn(20, 50, generator=generator)
-    quantized = fb.quantize(torch.nn.Sequential(layer), precision)
+    quantized = fb.quantize(torch.nn.Sequential(layer), made.precision)
     fb.calibrate(quantized, images)
-    network = fb.lower(quantized, images[:1])
+    network = fb.lower(quantized, images[:1], product_bits=made.kept_product_bits)
     (lowered,) = network.layers
     accumulators = network.accumulators(images).reshape(-1)
     weight_codes = lowered.weight_format.encode(quantized.layers["0"].layer.weight[0], lowered.weight_fraction_bits)
-    if precision == "binary/fixed16":  # a code of zero inputs makes the filling weights count for nothing
-        assert made.precision.weights.bits == 1
-    bias = lowered.bias[0] if lowered.bias is not None else 0
+    bias = (lowered.bias[0] if lowered.bias is not None else 0) - made.filling(lowered.synapses)
     code = int(np.float32(bias).view(np.uint32)) if made.is_float else int(bias)
     for image, expected in zip(images, accumulators.tolist(), strict=True):
         inputs = chunks_of(lowered.input_format.encode(image, lowered.input_fraction_bits), made.output_bits)
@@ -98,7 +146,7 @@ def test_rtl_equals_the_bit_exact_network(precision: str):
         first = np.zeros(cycles, bool)
         first[0] = True
         biases = np.roll(pack([code] + [0] * (cycles - 1), made.accumulator_bits), made.bias_delay, axis=0)
-        trace = simulator(precision).run(Operands(spread[0], spread[1], first, np.zeros(cycles, bool), biases))
+        trace = built.run(Operands(spread[0], spread[1], first, np.zeros(cycles, bool), biases))
         shown = trace.total[(count - 1) * gap + made.accumulator_delay :][:1]
         if made.is_float:
             assert shown[0, 0] == np.float32(expected).view(np.uint32)
@@ -173,7 +221,7 @@ def test_export_to_a_file_is_refused(tmp_path: Path):
         export_verilog("fixed4", tmp_path / "taken")
 
 
-@pytest.mark.parametrize("precision", ["float16", "fixed8/float32", "fixed8/binary", "pow2-8/fixed16"])
+@pytest.mark.parametrize("precision", ["float-e5m15", "fixed8/float32", "fixed8/binary", "pow2-8/fixed16"])
 def test_a_precision_without_datapath_is_refused(precision: str):
     with pytest.raises(HardwareError, match="no datapath"):
         design(precision)
@@ -183,6 +231,31 @@ def test_a_precision_without_datapath_is_refused(precision: str):
 def test_senseless_sizes_are_refused(synapses: int, largest: int):
     with pytest.raises(HardwareError):
         design("fixed8", synapses, largest)
+
+
+@pytest.mark.parametrize("product_bits", [1, 17, True])
+def test_senseless_product_widths_are_refused(product_bits: int):
+    with pytest.raises(HardwareError, match="product_bits must be from 2 to 16"):
+        design("fixed8", product_bits=product_bits)
+
+
+def test_a_cut_float_product_is_refused():
+    with pytest.raises(HardwareError, match="cannot be cut"):
+        design("fp8-e4m3", product_bits=8)
+
+
+def test_an_unknown_multiplier_is_refused():
+    with pytest.raises(HardwareError, match="'booth' or 'array'"):
+        design("fixed8", multiplier="wallace")
+
+
+def test_descriptions_state_multiplier_and_product_width():
+    assert design("fixed8").multiplier == "radix-4 Booth, full product"
+    assert design("fixed8", multiplier="array").multiplier == "array, full product"
+    cut = design("fixed16", product_bits=20)
+    assert cut.multiplier == "radix-4 Booth, product cut to the top 20 of 32 bits"
+    assert cut.name == "fixed16 product20"
+    assert design("binary").multiplier == "XNOR and population count"
 
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch):

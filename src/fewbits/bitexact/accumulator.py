@@ -16,27 +16,49 @@ def twos_complement_bits(low: int, high: int) -> int:
     return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
 
 
-def format_range(weights: Range, inputs: Range, synapses: int, bias: tuple[int, ...] | None) -> Range:
-    """Range of every partial sum for any weights and inputs of their formats, on top of this bias."""
+def product_range(weights: Range, inputs: Range) -> Range:
+    """Smallest and largest product."""
     products = [weight * value for weight in weights for value in inputs]
+    return min(products), max(products)
+
+
+def format_range(weights: Range, inputs: Range, synapses: int, bias: tuple[int, ...] | None, dropped: int = 0) -> Range:
+    """Range of every partial sum for any weights and inputs of their formats, on top of this bias.
+
+    dropped: bits that are cut off a product.
+    """
+    products = [product >> dropped for product in product_range(weights, inputs)]
     smallest, largest = min(bias or (0,)), max(bias or (0,))
     return synapses * min(0, *products) + min(0, smallest), synapses * max(0, *products) + max(0, largest)
 
 
-def weight_range(weight: NDArray[Any], inputs: Range, bias: tuple[int, ...] | None) -> Range:
+def weight_range(weight: NDArray[Any], inputs: Range, bias: tuple[int, ...] | None, dropped: int = 0) -> Range:
     """Range of every partial sum with these weights, for any inputs within a range (low <= 0 <= high).
 
     A sum of any of the products, with or without the bias, lies between the sum of those that can be negative and the
     sum of those that can be positive; that also holds for the tree of an adder and for zeros of padding.
-    weight: integers, outputs first.
+    weight: integers, outputs first. dropped: bits that are cut off a product; its magnitude is then below 2**63.
     """
     low, high = inputs
     rows = weight.reshape(len(weight), -1)
+    if dropped:
+        return _cut_range(rows.astype(np.int64), inputs, bias or (0,) * len(rows), dropped)
     positive, negative = _row_sums(np.where(rows > 0, rows, 0)), _row_sums(np.where(rows < 0, rows, 0))
     biases = bias or (0,) * len(rows)
     smallest = [p * low + n * high + min(0, b) for p, n, b in zip(positive, negative, biases, strict=True)]
     largest = [p * high + n * low + max(0, b) for p, n, b in zip(positive, negative, biases, strict=True)]
     return min(smallest), max(largest)
+
+
+def _cut_range(rows: NDArray[np.int64], inputs: Range, bias: tuple[int, ...], dropped: int) -> Range:
+    """See `weight_range`."""
+    ends = [(rows * end) >> dropped for end in inputs]
+    smallest = _row_sums(np.minimum(np.minimum(*ends), 0).astype(object))
+    largest = _row_sums(np.maximum(np.maximum(*ends), 0).astype(object))
+    return (
+        min(total + min(0, b) for total, b in zip(smallest, bias, strict=True)),
+        max(total + max(0, b) for total, b in zip(largest, bias, strict=True)),
+    )
 
 
 def magnitude(bounds: Range) -> int:

@@ -11,9 +11,10 @@ convolutions are unfolded.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -129,7 +130,7 @@ def convolve(values: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
         stride, dilation, padding = (1, *layer.stride), (1, *layer.dilation), ((0, 0), *layer.padding)
     else:
         stride, dilation, padding = layer.stride, layer.dilation, layer.padding
-    values = F.pad(values, [width for along in reversed(padding) for width in along])
+    values = F.pad(values, [width for along in reversed(padding) for width in along], value=layer.padding_value)
     rows = weight.reshape(layer.groups, len(weight) // layer.groups, -1)
     sums = values.new_empty((len(values), layer.groups, rows.shape[1], math.prod(layer.output_shape[1:])))
     images = max(1, _UNFOLDED_ELEMENTS // (layer.groups * rows.shape[2] * sums.shape[3]))
@@ -140,15 +141,26 @@ def convolve(values: Tensor, weight: Tensor, layer: Convolution) -> Tensor:
     return sums.view(len(values), *layer.output_shape)
 
 
+class SumsProducts(Protocol):
+    """How one layer's products are summed."""
+
+    def run(self, values: Tensor) -> Tensor | WideIntegers:
+        """Accumulators of a batch of inputs: float64 below 2**53, else limbs."""
+        ...
+
+
 class IntegerExecutor:
     """Executes an integer network's operations one by one."""
 
     batch_size = 128
     """Images at a time, if their memory allows."""
 
-    def __init__(self, operations: tuple[Operation, ...]) -> None:
+    def __init__(
+        self, operations: tuple[Operation, ...], arithmetic: Callable[[Layer], SumsProducts] = LayerArithmetic
+    ) -> None:
+        """arithmetic: what sums the products of a layer."""
         self._operations = operations
-        self._arithmetic = {op.name: LayerArithmetic(op) for op in operations if isinstance(op, Layer)}
+        self._arithmetic = {op.name: arithmetic(op) for op in operations if isinstance(op, Layer)}
 
     def values(self, images: Tensor) -> dict[str, Value]:
         """Every operation's result for a batch of images, by name. Raises FormatError if an image holds NaN."""

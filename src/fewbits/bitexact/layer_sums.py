@@ -73,8 +73,9 @@ class Float32Sums:
         if not isinstance(layer, Convolution):
             return F.linear(values, self._weight, self._bias)
         padding = [before for before, _ in layer.padding]
-        if any(before != after for before, after in layer.padding):
-            values = F.pad(values, [width for along in reversed(layer.padding) for width in along])
+        if layer.padding_value or any(before != after for before, after in layer.padding):
+            widths = [width for along in reversed(layer.padding) for width in along]
+            values = F.pad(values, widths, value=layer.padding_value)
             padding = [0] * len(padding)
         convolution = F.conv2d if len(padding) == 2 else F.conv1d
         return convolution(values, self._weight, self._bias, layer.stride, padding, layer.dilation, layer.groups)
@@ -188,7 +189,7 @@ class _Columns:
     def fill(self, codes: Tensor) -> Tensor:
         """Groups x synapses (and ones) x (images x positions), float64; overwritten by the next call."""
         padding = [width for along in reversed(self._gather.padding) for width in along]
-        padded = F.pad(codes, padding) if any(padding) else codes
+        padded = F.pad(codes, padding, value=self._gather.padding_value) if any(padding) else codes
         flat = padded.contiguous().view(len(codes), -1).numpy()
         height, width = self._map_shape
         positions = self._gather.positions

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fewbits.bitexact.accumulator import format_range, twos_complement_bits, weight_range
+from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
+from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
 from fewbits.bitexact.geometry import convolution_length
 from fewbits.bitexact.operations import Convolution, Layer, Linear, Operation
 from fewbits.bitexact.wide import as_objects
@@ -22,14 +23,19 @@ from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer
 from fewbits.quantize.channels import channel_scale
+from fewbits.quantize.layer import padding_of
+
+LARGEST_PRODUCT_BITS = 64
+"""Widest product, sign included, that is cut: an int64 holds it."""
 
 _FLOAT_ACCUMULATOR_BITS = 32
 """Float precisions add in float32 (docs/architecture.md)."""
 
 
-def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Layer:
+def lower_layer(name: str, source: Operation, quantized: QuantizedLayer, product_bits: int | None = None) -> Layer:
     """The operation of a quantized layer that takes the result of `source`.
 
+    product_bits: see `lower`.
     Raises ModelError if it is not calibrated, holds NaN or infinity, or mixes a float format with an integer one;
     DataError if its input does not fit.
     """
@@ -37,8 +43,14 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Laye
     layer = quantized.layer
     moves = _moves(quantized)
     weight = _weights(quantized, moves)
-    bias = None if layer.bias is None else _biases(layer.bias, quantized, moves)
-    accumulator_bits, worst_case_bits = _widths(quantized, weight, bias, max(moves or (0,)))
+    dropped = 0 if product_bits is None else _dropped_bits(name, quantized, product_bits)
+    bias = None if layer.bias is None else _biases(layer.bias, quantized, moves, dropped)
+    accumulator_bits, worst_case_bits = _widths(quantized, weight, bias, max(moves or (0,)), dropped)
+    if dropped and accumulator_bits > LARGEST_SUM_BITS:
+        raise ModelError(
+            f"layer {name!r}: sums of cut products need {accumulator_bits} bits, {LARGEST_SUM_BITS} are computed; "
+            "give fewer product_bits"
+        )
     settings: dict[str, Any] = {
         "name": name,
         "inputs": (source.name,),
@@ -53,6 +65,7 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer) -> Laye
         "accumulator_bits": accumulator_bits,
         "worst_case_accumulator_bits": worst_case_bits,
         "scale_bits": quantized.scale_bits,
+        "dropped_product_bits": dropped,
     }
     if isinstance(layer, nn.Linear):
         return _linear(settings, source.output_shape, layer)
@@ -140,11 +153,33 @@ def integers_of_codes(codes: Tensor, number_format: Format) -> NDArray[Any]:
     return as_objects(number_format.decode(codes).numpy())
 
 
+def _dropped_bits(name: str, quantized: QuantizedLayer, product_bits: int) -> int:
+    """Bits that are cut off a product of that width. Raises ModelError where products cannot be cut so."""
+    weights, inputs = quantized.weight_format, quantized.input_format
+    if weights.family == "float" or (weights.family, inputs.family) == ("binary", "binary"):
+        raise ModelError(f"layer {name!r}: products of {weights.name} and {inputs.name} cannot be cut to product_bits")
+    if quantized.channel_shifts is not None or quantized.scale_bits:
+        raise ModelError(
+            f"layer {name!r}: products are not cut where outputs have scales of their own: no product_bits"
+        )
+    whole = twos_complement_bits(*product_range(weights.integer_limits, inputs.integer_limits))
+    if whole > LARGEST_PRODUCT_BITS:
+        raise ModelError(
+            f"layer {name!r}: products of {weights.name} and {inputs.name} have {whole} bits, at most "
+            f"{LARGEST_PRODUCT_BITS} can be cut; leave product_bits out"
+        )
+    if isinstance(product_bits, bool) or not 2 <= product_bits <= whole:
+        raise ModelError(
+            f"layer {name!r}: product_bits must be from 2 to {whole}, the whole product, not {product_bits!r}"
+        )
+    return whole - product_bits
+
+
 def _biases(
-    bias: Tensor, quantized: QuantizedLayer, moves: tuple[int, ...] | None
+    bias: Tensor, quantized: QuantizedLayer, moves: tuple[int, ...] | None, dropped: int
 ) -> tuple[int, ...] | tuple[float, ...]:
     """The bias at the accumulator's radix point: integers rounded half to even, or float32 values."""
-    scale = Fraction(2) ** quantized.accumulator_fraction_bits
+    scale = Fraction(2) ** (quantized.accumulator_fraction_bits - dropped)
     values: list[float] = bias.detach().double().cpu().tolist()
     if quantized.input_format.family == "float":
         return tuple(float(np.float32(float(Fraction(value) * scale))) for value in values)
@@ -155,7 +190,7 @@ def _biases(
     return tuple(number << move for number, move in zip(rounded, moves, strict=True))
 
 
-def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any, moved: int) -> tuple[int, int]:
+def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any, moved: int, dropped: int) -> tuple[int, int]:
     """Accumulator bits with these weights, and with any weights of the format."""
     if quantized.input_format.family == "float":
         return _FLOAT_ACCUMULATOR_BITS, _FLOAT_ACCUMULATOR_BITS
@@ -163,8 +198,8 @@ def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any, moved: i
     synapses = math.prod(weight.shape[1:])
     low, high = quantized.weight_format.integer_limits
     return (
-        twos_complement_bits(*weight_range(weight, inputs, bias)),
-        twos_complement_bits(*format_range((low << moved, high << moved), inputs, synapses, bias)),
+        twos_complement_bits(*weight_range(weight, inputs, bias, dropped)),
+        twos_complement_bits(*format_range((low << moved, high << moved), inputs, synapses, bias, dropped)),
     )
 
 
@@ -179,7 +214,7 @@ def _linear(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Linear) 
 
 def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Conv1d | nn.Conv2d) -> Convolution:
     kernel, stride, dilation = tuple(layer.kernel_size), tuple(layer.stride), tuple(layer.dilation)
-    padding = _padding(layer)
+    padding = padding_of(layer)
     if len(shape) != len(kernel) + 1 or shape[0] != layer.in_channels:
         raise DataError(
             f"layer {settings['name']!r} takes {layer.in_channels} channels of {len(kernel)} dimensions, "
@@ -196,13 +231,3 @@ def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Con
         dilation=dilation,
         groups=layer.groups,
     )
-
-
-def _padding(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
-    """Zeros before and after; for 'same' an odd one goes after, as torch does it."""
-    if layer.padding == "valid":
-        return ((0, 0),) * len(layer.kernel_size)
-    if layer.padding == "same":
-        totals = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
-        return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((int(width), int(width)) for width in layer.padding)

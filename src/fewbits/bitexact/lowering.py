@@ -31,13 +31,15 @@ _VANISHING = (
 """Modules that do nothing in evaluation."""
 
 
-def lower(module: QuantizedModel, example: Tensor) -> BitExactNetwork:
+def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None = None) -> BitExactNetwork:
     """The bit-exact network of a calibrated quantized network, in evaluation mode.
 
     The result is rounded to the next layer's input format directly after a layer or an addition and the ReLU that
     follows it, before any pooling; what comes after the last of them works on its accumulators or sums. The network
     itself stays as it is.
     example: one image (channels, height, width) or a batch of them; only its shape counts.
+    product_bits: cut every product to its top bits, as a neuron made by `hardware.rtl.design` with the same setting
+    does (docs/architecture.md, "Arithmetic"); None keeps products whole. The quantized network keeps them whole.
     Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, was left float or has no bit-exact
     form, or if layers that share an input want it in different formats; DataError if the example does not fit.
     """
@@ -46,12 +48,16 @@ def lower(module: QuantizedModel, example: Tensor) -> BitExactNetwork:
     traced = trace(module.network)
     _check_kinds(module, traced)
     shape = _image_shape(traced, example)
-    return BitExactNetwork(operations_of(traced, shape), module.precision, shape)
+    operations = operations_of(traced, shape, product_bits)
+    is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
+    return BitExactNetwork(operations, module.precision, shape, product_bits if is_cut else None)
 
 
-def operations_of(traced: Trace, input_shape: tuple[int, ...]) -> tuple[Operation, ...]:
+def operations_of(
+    traced: Trace, input_shape: tuple[int, ...], product_bits: int | None = None
+) -> tuple[Operation, ...]:
     """The operations of traced calls on images of a shape. Raises what `lower` raises."""
-    return _Builder(traced, input_shape).build()
+    return _Builder(traced, input_shape, product_bits).build()
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,9 @@ class _Demand:
 class _Builder:
     """Makes the operations of one network, in the order of its calls."""
 
-    def __init__(self, traced: Trace, input_shape: tuple[int, ...]) -> None:
+    def __init__(self, traced: Trace, input_shape: tuple[int, ...], product_bits: int | None) -> None:
         self._trace = traced
+        self._product_bits = product_bits
         self._consumers: dict[str, list[Call]] = {call.name: [] for call in traced.calls} | {IMAGES: []}
         for call in traced.calls:
             for source in call.sources:
@@ -116,7 +123,7 @@ class _Builder:
         values = self._codes[source.name]
         if isinstance(module, QuantizedLayer):
             self._require(call.name, values, _Codes(module.input_format, module.input_fraction_bits))
-            layer = lower_layer(call.name, source, module)
+            layer = lower_layer(call.name, source, module, self._product_bits)
             self._add(call.name, layer, None)
             self._round_unless_relu_follows(call.name, layer)
         elif isinstance(module, TensorRounding):

@@ -38,8 +38,15 @@ class BitExactNetwork:
     Made by `fewbits.lower`. Immutable.
     """
 
-    def __init__(self, operations: tuple[Operation, ...], precision: Precision, input_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self,
+        operations: tuple[Operation, ...],
+        precision: Precision,
+        input_shape: tuple[int, ...],
+        product_bits: int | None = None,
+    ) -> None:
         """See `lower`."""
+        self._product_bits = product_bits
         self._operations = operations
         self._precision = precision
         self._input_shape = input_shape
@@ -53,6 +60,11 @@ class BitExactNetwork:
     def precision(self) -> Precision:
         """Formats of weights and inputs that the network was quantized to."""
         return self._precision
+
+    @property
+    def product_bits(self) -> int | None:
+        """Width that products are cut to; None where they are whole."""
+        return self._product_bits
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ class InputRounding(Operation):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layer(Operation):
-    """Products of weights and inputs, summed at full width; the result is the accumulator."""
+    """Products of weights and inputs, whole or cut, summed without overflow; the result is the accumulator."""
 
     input_shape: tuple[int, ...]
     """Shape of the input, without the batch."""
@@ -74,10 +74,13 @@ class Layer(Operation):
     """The same for any weights of the weight format: from the two formats, the synapses' number and the bias (which
     has no format of its own, so that its value is taken); 32 in a float precision."""
 
+    dropped_product_bits: int = 0
+    """Bits that are cut off each product: it is floor(weight * input / 2**dropped_product_bits)."""
+
     @property
     def accumulator_fraction_bits(self) -> int:
-        """Radix point of the accumulator and the bias."""
-        return self.weight_fraction_bits + self.input_fraction_bits
+        """Radix point of the products, the accumulator and the bias."""
+        return self.weight_fraction_bits + self.input_fraction_bits - self.dropped_product_bits
 
     @property
     def synapses(self) -> int:
@@ -91,10 +94,15 @@ class Convolution(Layer):
 
     stride: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
-    """Zeros before and after, for each dimension."""
+    """Elements before and after, for each dimension."""
 
     dilation: tuple[int, ...]
     groups: int
+
+    @property
+    def padding_value(self) -> int:
+        """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
+        return 1 if self.input_format.family == "binary" else 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

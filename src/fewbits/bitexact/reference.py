@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,9 @@ def _execute(operation: Operation, sources: list[Numbers], is_float: bool) -> Nu
     if isinstance(operation, Flatten):
         return source.reshape(operation.output_shape)
     if isinstance(operation, Layer):
-        return _layer(operation, source, _float_sum if is_float else _integer_sum)
+        return _layer(
+            operation, source, _float_sum if is_float else partial(_integer_sum, operation.dropped_product_bits)
+        )
     assert isinstance(operation, (MaxPool, AveragePool))
     return _pool(operation, source, is_float)
 
@@ -100,13 +103,14 @@ def _layer(layer: Layer, source: Numbers, add: Callable[[list[tuple[Any, Any]], 
 
 
 def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
-    """Weight and input of each synapse of one output; zeros where there is padding."""
+    """Weight and input of each synapse of one output; what zero is rounded to where there is padding."""
     output, *position = index
     if not isinstance(layer, Convolution):
         yield from zip(layer.weight[output].tolist(), source.tolist(), strict=True)
         return
     channels, *kernel = layer.weight.shape[1:]
     weights = layer.weight.astype(object)
+    padded = int(layer.input_format.quantize_scalar(Fraction(0)))
     first_channel = output // (len(layer.weight) // layer.groups) * channels
     for tap in itertools.product(range(channels), *map(range, kernel)):
         place = [
@@ -116,12 +120,12 @@ def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator
             )
         ]
         inside = all(0 <= at < length for at, length in zip(place, source.shape[1:], strict=True))
-        value = source[(first_channel + tap[0], *place)] if inside else 0
-        yield weights[(output, *tap)], value
+        yield weights[(output, *tap)], source[(first_channel + tap[0], *place)] if inside else padded
 
 
-def _integer_sum(operands: list[tuple[int, int]], bias: int) -> int:
-    return sum(weight * value for weight, value in operands) + bias
+def _integer_sum(dropped: int, operands: list[tuple[int, int]], bias: int) -> int:
+    """Python's division of integers rounds towards minus infinity."""
+    return sum(weight * value // 2**dropped for weight, value in operands) + bias
 
 
 def _float_sum(operands: list[tuple[float, Any]], bias: float) -> np.float32:

@@ -75,6 +75,8 @@ def characterize(
     progress: Progress | None = None,
     toggles_per_cycle: float = TOGGLES_PER_CYCLE,
     node_nm: float | None = None,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
 
@@ -88,11 +90,12 @@ def characterize(
 
     liberty: standard cells. sram: folder of SRAM liberty files, None for a table without macros. precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
-    node, for scaling to another.
+    node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
+    they are part of the datapath's name in the table.
     Raises HardwareError for files that cannot be used, FormatError for an unknown precision.
     """
     say = progress or _silent
-    neurons = [build_neuron(name) for name in precisions]
+    neurons = [build_neuron(name, multiplier, product_bits) for name in precisions]
     completed = complete(read_library(liberty))
     library = completed.library
     macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
@@ -140,13 +143,13 @@ def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     return {"notes": "; ".join(notes)} | ({"node_nm": f"{node_nm:g}"} if node_nm is not None else {})
 
 
-def build_neuron(precision: str) -> Neuron:
-    """The RTL of a precision's neuron."""
+def build_neuron(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> Neuron:
+    """The RTL of a precision's neuron; its `precision` is the design's name."""
     from fewbits.hardware import rtl
 
-    design = rtl.design(precision)
+    design = rtl.design(precision, multiplier=multiplier, product_bits=product_bits)
     return Neuron(
-        precision=design.precision.name,
+        precision=design.name,
         rtlil=rtl.to_rtlil(design),
         accumulator_bits=design.accumulator_bits,
         pipeline_stages=design.pipeline_stages,

@@ -19,7 +19,7 @@ What is counted:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,12 +30,13 @@ from fewbits.errors import HardwareError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.factors import factor_bits, with_factors
+from fewbits.hardware.interpolation import can_interpolate, interpolate
 from fewbits.hardware.layer_power import CLOCK, NetworkPower, half_interval
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
-from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, load_technology
+from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, datapath_name, load_technology
 from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, Workload
 
 if TYPE_CHECKING:
@@ -117,6 +118,9 @@ class Cost:
     """Between the chip and its memory."""
 
     breakdown: Breakdown
+    multiplier: str
+    """The multipliers' architecture and the products' width, in words."""
+
     activity: str
     """What the switching activity behind the energy is."""
 
@@ -125,6 +129,9 @@ class Cost:
 
     energy_without_glitches_uj: float | None = None
     """The energy if each net toggled at most once a cycle; None where glitches are not told apart."""
+
+    interpolated: bool = False
+    """Whether the datapath's figures lie between characterized ones; else it was characterized itself."""
 
     @property
     def memory_kib(self) -> float:
@@ -157,6 +164,8 @@ def cost(
     technology: Technology | Path | str | None = None,
     accelerator: Accelerator | None = None,
     activity: NetworkPower | None = None,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
 ) -> Cost:
     """What a network costs at a precision.
 
@@ -166,6 +175,8 @@ def cost(
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
     accelerator: 16 x 16 with 64 rows at 250 MHz by default; a number of synapses other than 16 is not characterized.
+    multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
+    A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
     the accumulator or the activity is another network's, FormatError for an unknown precision, ModelError for a network
@@ -184,7 +195,9 @@ def cost(
     tile = accelerator or Accelerator()
     if activity is not None:
         _check_activity(activity, workload, parsed)
-    without_factors = _cost(workload, parsed, _datapath(table, parsed, tile), table, tile, activity)
+    width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
+    datapath, interpolated = _datapath(table, parsed, tile, datapath_name(parsed.name, multiplier, width))
+    without_factors = replace(_cost(workload, parsed, datapath, table, tile, activity), interpolated=interpolated)
     return with_factors(without_factors, factor_bits(network), workload, table, tile)
 
 
@@ -214,18 +227,31 @@ def _check_sums(workload: Workload, precision: Precision) -> None:
             )
 
 
-def _datapath(table: Technology, precision: Precision, accelerator: Accelerator) -> DatapathCost:
-    """The characterized datapath of a precision."""
+def _datapath(
+    table: Technology, precision: Precision, accelerator: Accelerator, name: str
+) -> tuple[DatapathCost, bool]:
+    """The datapath of that name, and whether it is interpolated."""
     if accelerator.synapses != _CHARACTERIZED_SYNAPSES:
         raise HardwareError(
             f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
         )
-    if precision.name not in table.datapaths:
-        raise HardwareError(
-            f"technology {table.name!r} has no precision {precision.name!r}, only {', '.join(table.datapaths)}: "
-            f"add it with 'fewbits characterize --precision {precision.name}'"
-        )
-    return table.datapaths[precision.name]
+    if name in table.datapaths:
+        return table.datapaths[name], False
+    if name == precision.name and can_interpolate(table, precision):
+        return interpolate(table, precision), True
+    options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
+    raise HardwareError(
+        f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
+        f"add it with 'fewbits characterize --precision {precision.name}{options}'"
+    )
+
+
+def _options(variant: str) -> list[str]:
+    """Options of `fewbits characterize` for what follows the precision in a datapath's name."""
+    return [
+        f"--product-bits {word.removeprefix('product')}" if word.startswith("product") else f"--multiplier {word}"
+        for word in variant.split()
+    ]
 
 
 @dataclass(frozen=True)
@@ -295,6 +321,7 @@ def _cost(
         activity=activity.basis if activity is not None else uniform_basis(datapath),
         energy_interval_uj=_interval_uj(plan, activity),
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plan, activity),
+        multiplier=datapath.multiplier,
     )
 
 

@@ -41,6 +41,8 @@ class DatapathCost:
     """One neuron (16 synapses) of one precision, synthesized on the technology."""
 
     precision: str
+    """Its name; see `datapath_name`."""
+
     components: dict[str, ComponentCost]
     """By name, those of LOGIC_COMPONENTS."""
 
@@ -119,6 +121,15 @@ class Technology:
             temporary.replace(path)
         except OSError as error:
             raise HardwareError(f"cannot write the technology table {path}: {error.strerror}") from None
+
+
+def datapath_name(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> str:
+    """A datapath's name in a table: the precision, and what differs from Booth multipliers with whole products.
+
+    Such as `fixed16`, `fixed16 array`, `fixed16 product20`.
+    """
+    cut = "" if product_bits is None else f" product{product_bits}"
+    return precision + ("" if multiplier == "booth" else f" {multiplier}") + cut
 
 
 def shipped_technologies() -> list[str]:

@@ -38,7 +38,9 @@ class ChannelScales(TrainingMethod):
             layer.weight_fraction_bits = scale.fraction_bits
         signs = StraightThrough.apply(shadow, Binary(), 0)
         weight = signs * (magnitude + (scale.values - magnitude.detach()))
-        return apply_layer(layer.layer, layer.rounded_input(x), weight, layer.straight_through_bias())
+        return apply_layer(
+            layer.layer, layer.rounded_input(x), weight, layer.straight_through_bias(), layer.padding_value
+        )
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times sign."""

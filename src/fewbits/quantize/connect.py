@@ -34,7 +34,9 @@ class StochasticSigns(TrainingMethod):
             shadow = layer.layer.weight
             probability = (shadow.detach() / magnitude).add_(1).div_(2)
             weight = weight + (sample_signs(probability).mul_(magnitude) - weight.detach())
-        return apply_layer(layer.layer, layer.rounded_input(x), weight, layer.straight_through_bias())
+        return apply_layer(
+            layer.layer, layer.rounded_input(x), weight, layer.straight_through_bias(), layer.padding_value
+        )
 
 
 class TernaryConnect(TrainingMethod):
@@ -47,7 +49,7 @@ class TernaryConnect(TrainingMethod):
         inputs = layer.rounded_input(x)
         weight, bias = layer.straight_through_weight(), layer.straight_through_bias()
         if not layer.training:
-            return apply_layer(layer.layer, inputs, weight, bias)
+            return apply_layer(layer.layer, inputs, weight, bias, layer.padding_value)
         magnitude = layer.weight_format.limits(layer.weight_fraction_bits)[1]
         shadow = layer.layer.weight.detach()
         kept = torch.rand_like(shadow) < shadow.abs() / magnitude
@@ -56,8 +58,8 @@ class TernaryConnect(TrainingMethod):
         point = choose_fraction_bits(_BACKWARD_INPUTS, inputs, "maximum")
         powers = _BACKWARD_INPUTS.quantize(inputs.detach(), point)
         # The value and the gradient to the inputs come from the first call, that to the weights from the second.
-        forward = apply_layer(layer.layer, inputs, weight.detach(), bias)
-        return _Add.apply(forward, apply_layer(layer.layer, powers, weight, None))
+        forward = apply_layer(layer.layer, inputs, weight.detach(), bias, layer.padding_value)
+        return _Add.apply(forward, apply_layer(layer.layer, powers, weight, None, layer.padding_value))
 
 
 class _Add(torch.autograd.Function):

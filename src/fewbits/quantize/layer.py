@@ -174,7 +174,7 @@ class QuantizedLayer(nn.Module):
         if self.method is not None:
             return self.method(self, x)
         weight, bias = self._rounded_parameters()
-        return apply_layer(self.layer, self.rounded_input(x), weight, bias)
+        return apply_layer(self.layer, self.rounded_input(x), weight, bias, self.padding_value)
 
     def rounded_input(self, x: Tensor) -> Tensor:
         """The input rounded to its format, with a straight-through gradient where one is wanted."""
@@ -204,6 +204,11 @@ class QuantizedLayer(nn.Module):
         assert self.channel_shifts is not None, "quantize with per_channel=True"
         self.channel_shifts.copy_(torch.tensor(shifts))
         self.rounded.forget()
+
+    @property
+    def padding_value(self) -> float:
+        """What a convolution's padding is: what zero is rounded to, 1 at the input's radix point in `binary`."""
+        return 2.0**-self.input_fraction_bits if self.input_format.family == "binary" else 0.0
 
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
@@ -378,10 +383,26 @@ def _fit(memory: tuple[Tensor | None, ...], tensors: tuple[Tensor | None, ...]) 
     )
 
 
-def apply_layer(layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The float layer's operation with other weights."""
+def padding_of(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
+    """Elements before and after along each dimension; for 'same' an odd one goes after, as torch does it."""
+    if layer.padding == "valid":
+        return ((0, 0),) * len(layer.kernel_size)
+    if layer.padding == "same":
+        totals = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((int(width), int(width)) for width in layer.padding)
+
+
+def apply_layer(
+    layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None, padding_value: float = 0.0
+) -> Tensor:
+    """The float layer's operation with other weights, and with another value than zero in a convolution's padding."""
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias)
+    padding = layer.padding
+    if padding_value:
+        x = F.pad(x, [width for along in reversed(padding_of(layer)) for width in along], value=padding_value)
+        padding = 0
     if isinstance(layer, nn.Conv2d):
-        return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
-    return F.conv1d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+        return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)
+    return F.conv1d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)

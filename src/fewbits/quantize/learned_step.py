@@ -68,7 +68,7 @@ class LearnedSteps(TrainingMethod):
             weight = learned(weight, self.weight_step(), layer.weight_format, layer.weight_fraction_bits)
         if layer.rounds_inputs:
             x = learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
-        return apply_layer(layer.layer, x, weight, layer.straight_through_bias())
+        return apply_layer(layer.layer, x, weight, layer.straight_through_bias(), layer.padding_value)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix points."""
@@ -102,7 +102,7 @@ class FreeWeightSteps(LearnedSteps):
         weight = _LearnedStep.apply(weight, log2_step, rounded, low, high, factor)
         if layer.rounds_inputs:
             x = learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
-        return apply_layer(layer.layer, x, weight, layer.straight_through_bias())
+        return apply_layer(layer.layer, x, weight, layer.straight_through_bias(), layer.padding_value)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times integer."""
@@ -136,7 +136,9 @@ class LearnedClipping(TrainingMethod):
             low, high = layer.input_format.limits(point)
             rounded = layer.input_format.quantize(x.detach(), point)
             x = _LearnedClip.apply(x, self.input_step(), rounded, low, high, self.penalty)
-        return apply_layer(layer.layer, x, layer.straight_through_weight(), layer.straight_through_bias())
+        return apply_layer(
+            layer.layer, x, layer.straight_through_weight(), layer.straight_through_bias(), layer.padding_value
+        )
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix point of the inputs."""

@@ -57,6 +57,7 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
         ("Accuracy", ACCURACY),
         ("Memory", MEMORY),
         ("Area", _area(Accelerator(**record.definition.get("accelerator", {})))),
+        ("Datapaths", _datapaths(runs)),
         ("Cycles", ("From the schedule of the layers on the tile, for one image.", _clocks(runs))),
         ("Energy and power", (*ENERGY, *_activities(runs), _off_chip(runs))),
         ("Technology", _lines(named)),
@@ -77,6 +78,17 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
         definition=json.dumps(record.definition, indent=2, ensure_ascii=False),
         commands=(f"fewbits run {record.name} --out DIR", "fewbits report DIR"),
     )
+
+
+def _datapaths(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """Each precision's multiplier, and whether its figures were characterized."""
+    lines = {
+        f"{run.precision}: {run.multiplier}; "
+        + ("interpolated between characterized precisions" if run.interpolated else "characterized")
+        for run in runs
+        if run.multiplier
+    }
+    return tuple(sorted(lines)) or ("Not recorded.",)
 
 
 def _area(tile: Accelerator) -> tuple[str, ...]:

@@ -106,7 +106,8 @@ def text_table(group: Group) -> TextTable:
     """The group's rows as text."""
     several = len({row.recipe for row in group.rows if row is not group.baseline}) > 1
     columns = [_format_column(column, [column.figure(row) for row in group.rows]) for column in COLUMNS]
-    names = [(row.precision, row.recipe) if several else (row.precision,) for row in group.rows]
+    precisions = [row.precision + " (interpolated)" * any(run.interpolated for run in row.runs) for row in group.rows]
+    names = [(name, row.recipe) if several else (name,) for name, row in zip(precisions, group.rows, strict=True)]
     labels = ("precision", "recipe") if several else ("precision",)
     return TextTable(
         title=group.title,

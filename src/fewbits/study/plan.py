@@ -18,6 +18,7 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
+from fewbits.hardware.interpolation import can_interpolate
 from fewbits.quantize import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
@@ -175,7 +176,8 @@ def _precision(text: str, technology: Technology) -> Precision:
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"
         )
-    technology.datapath(precision.name)
+    if precision.name not in technology.datapaths and not can_interpolate(technology, precision):
+        technology.datapath(precision.name)
     return precision
 
 

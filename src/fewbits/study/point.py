@@ -107,6 +107,8 @@ class Workshop:
             off_chip_uj=figures.off_chip_uj,
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             technology=figures.technology,
+            multiplier=figures.multiplier,
+            interpolated=figures.interpolated,
             wall_time_s=time.perf_counter() - start,
             notices=tuple(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
             versions=versions(),

@@ -89,6 +89,11 @@ class RunResult:
 
     energy_uj_by_layer_and_component: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     """The energy of each layer split into components."""
+    multiplier: str = ""
+    """The multipliers' architecture and the products' width, in words."""
+
+    interpolated: bool = False
+    """Whether area, power and energy rest on an interpolated datapath; else it was characterized."""
 
     notices: tuple[str, ...] = ()
     """What happened on the way, such as a damaged checkpoint that was not used."""

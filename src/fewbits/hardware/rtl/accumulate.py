@@ -44,7 +44,7 @@ class Accumulator(Component):
 
 
 class OutputStage(Component):
-    """The accumulator moved right by `shift` places, rounded to the output's width, three cycles later.
+    """The accumulator moved right by `shift` places, rounded to the output's format, `output_stages` cycles later.
 
     `shift` and `relu` are settings of a layer: they must hold while its outputs pass.
     """
@@ -61,8 +61,11 @@ class OutputStage(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Half of the shifter, the other half, then rounding."""
+        """Half of the shifter, the other half, then rounding; a binary output is the sign, whatever the shift."""
         m = Module()
+        if self.design.output_bits == 1:
+            m.d.sync += self.output.eq(self.total[-1] & ~self.relu)
+            return m
         word, guard, sticky = self.total, Const(0, 1), Const(0, 1)
         levels = list(reversed(range(self.design.shift_bits)))
         half = (len(levels) + 1) // 2

@@ -34,7 +34,11 @@ class AdderTree(Component):
         """Compress, register, add, register."""
         m = Module()
         heap = BitHeap(self.design.tree_bits)
-        for synapse in range(self.design.synapses):
+        if self.design.is_popcount:  # of n products that are 1, the sum is 2 * n - synapses
+            heap.constant -= self.design.synapses
+            for bit in self.high:
+                heap.add_bit(bit, 1)
+        for synapse in range(0 if self.design.is_popcount else self.design.synapses):
             high = self.high.word_select(synapse, self.design.high_bits)
             low = self.low.word_select(synapse, self.design.low_bits)
             if self.design.carry_save_products:

@@ -159,3 +159,10 @@ def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
         m.d.sync += register.eq(value)
         value = register
     return value
+
+
+def registered(m: Module, value: Value, name: str) -> Signal:
+    """The value one cycle later."""
+    register = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += register.eq(value)
+    return register

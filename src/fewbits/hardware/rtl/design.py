@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, FloatFormat, Format, PowerOfTwo, Precision, parse_precision
+from fewbits.hardware.technology import datapath_name
+
+Architecture = Literal["booth", "array"]
+"""How partial products are made: by radix-4 Booth recoding, or one for each bit of the weight."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +20,9 @@ class NeuronDesign:
     The pipeline of an integer neuron, one register each: product (or its two carry-save rows), compressed tree, tree
     sum, accumulator, two steps of the output's shifter, output. A wide sum is added in `segments`, the upper ones a
     cycle later each, in the tree and in the accumulator alike, so that they only meet at the output. That of a float
-    neuron: three for the product, five for each level of the tree and for the accumulator, one for the output.
+    neuron: three for the product, five for each level of the tree and for the accumulator, one for the output. One of
+    narrow floats, whose products are exact in float32, takes two for the product and three for the rounded output. A
+    product that is cut takes one more where its two rows are not added in the first.
     """
 
     precision: Precision
@@ -23,10 +30,29 @@ class NeuronDesign:
     maximum_synapses: int
     """Largest layer (synapses of one output) whose sums can't overflow the accumulator."""
 
+    architecture: Architecture = "booth"
+    kept_product_bits: int | None = None
+    """Width that products are cut to; None leaves them whole."""
+
+    @property
+    def name(self) -> str:
+        """The precision's name, and what differs from a Booth multiplier with whole products."""
+        return datapath_name(self.precision.name, self.architecture, self.kept_product_bits)
+
     @property
     def is_float(self) -> bool:
         """Whether it computes in float32 arithmetic."""
         return self.precision.is_float
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether its operands are float32, too; those of other floats have products that float32 holds exactly."""
+        return _is_float32(self.precision.weights) and _is_float32(self.precision.inputs)
+
+    @property
+    def is_popcount(self) -> bool:
+        """Whether a product is an XNOR of two bits, and a sum the count of its ones, twice, less the synapses."""
+        return self.precision.weights.family == "binary" and self.precision.inputs.family == "binary"
 
     @property
     def tree_levels(self) -> int:
@@ -40,9 +66,19 @@ class NeuronDesign:
         return min(ends), max(ends)
 
     @property
-    def product_bits(self) -> int:
-        """Width of a product, in full; 32 in a float neuron."""
+    def full_product_bits(self) -> int:
+        """Width of a whole product; 32 in a float neuron."""
         return 32 if self.is_float else signed_bits(*self.product_limits)
+
+    @property
+    def product_bits(self) -> int:
+        """Width of a product as it is summed: in full, or its top bits."""
+        return self.full_product_bits if self.kept_product_bits is None else self.kept_product_bits
+
+    @property
+    def dropped_product_bits(self) -> int:
+        """Bits that are cut off a product: it becomes floor(weight * input / 2**dropped_product_bits)."""
+        return self.full_product_bits - self.product_bits
 
     @property
     def tree_bits(self) -> int:
@@ -66,8 +102,8 @@ class NeuronDesign:
 
     @property
     def shift_bits(self) -> int:
-        """Width of the output's shift amount."""
-        return (self.accumulator_bits - 1).bit_length()
+        """Width of the output's shift amount; that of narrow floats is signed. Binary and float32 outputs ignore it."""
+        return FLOAT_SHIFT_BITS if self.is_float and not self.is_float32 else (self.accumulator_bits - 1).bit_length()
 
     @property
     def output_bits(self) -> int:
@@ -79,13 +115,24 @@ class NeuronDesign:
         """Whether a multiplier hands on two rows in place of their sum.
 
         From 12 bits on, Booth recoding, compression and a carry-propagating addition do not fit one period; without
-        the addition they do, and the tree compresses 32 rows as well as 16.
+        the addition they do, and the tree compresses 32 rows as well as 16. Cutting a product takes its sum.
         """
-        return self._multiplies and self.product_bits >= 24
+        return self._adds_two_rows and self.kept_product_bits is None
+
+    @property
+    def cuts_sums(self) -> bool:
+        """Whether a cut product takes a cycle of its own to add its two rows."""
+        return self.kept_product_bits is not None and (self._adds_two_rows or not self._multiplies)
+
+    @property
+    def _adds_two_rows(self) -> bool:
+        return self._multiplies and self.full_product_bits >= 24
 
     @property
     def high_bits(self) -> int:
         """Width of a multiplier's first row; carry-save rows are as wide as the tree, whose sum they wrap around in."""
+        if self.is_popcount:
+            return 1
         return self.tree_bits if self.carry_save_products else self.product_bits
 
     @property
@@ -100,7 +147,9 @@ class NeuronDesign:
     @property
     def multiply_stages(self) -> int:
         """Cycles from operands to products."""
-        return FLOAT_MULTIPLY_STAGES if self.is_float else 1
+        if self.is_float:
+            return FLOAT_MULTIPLY_STAGES if self.is_float32 else NARROW_MULTIPLY_STAGES
+        return 2 if self.cuts_sums else 1
 
     @property
     def tree_stages(self) -> int:
@@ -115,7 +164,7 @@ class NeuronDesign:
     @property
     def output_stages(self) -> int:
         """Cycles from the accumulator to the output."""
-        return 1 if self.is_float else 3
+        return 1 if self.is_float32 or self.precision.inputs.family == "binary" else 3
 
     @property
     def bias_delay(self) -> int:
@@ -133,26 +182,57 @@ class NeuronDesign:
         """Cycles from operands at the inputs to the rounded output."""
         return self.accumulator_delay + self.output_stages
 
+    def filling(self, synapses: int) -> int:
+        """What the codes 0 that fill an output's last chunk add to its sum: the bias is to be less by as much.
+
+        Zero where an input of code 0 is zero; a binary weight and a binary input of code 0 are a product of 1.
+        """
+        return -synapses % self.synapses if self.is_popcount else 0
+
     @property
     def multiplier(self) -> str:
-        """The multiplier's architecture, in words."""
+        """The multiplier's architecture and the product's width, in words."""
+        partial = "radix-4 Booth" if self.architecture == "booth" else "array"
+        if self.is_float32:
+            return f"float32: {partial} mantissa, round to nearest even, subnormals are zeros"
         if self.is_float:
-            return "float32: radix-4 Booth mantissa, round to nearest even, subnormals are zeros"
+            return f"{partial} mantissa, exact product in float32"
+        if self.is_popcount:
+            return "XNOR and population count"
+        kind = partial if self._multiplies else "sign selection"
         if isinstance(self.precision.weights, PowerOfTwo):
-            return "shifter"
+            kind = "shifter"
+        if self.kept_product_bits is not None:
+            return f"{kind}, product cut to the top {self.product_bits} of {self.full_product_bits} bits"
         if not self._multiplies:
-            return "sign selection"
-        return "radix-4 Booth, full product" + (" in carry-save form" if self.carry_save_products else "")
+            return kind
+        return f"{kind}, full product" + (" in carry-save form" if self.carry_save_products else "")
 
 
 SEGMENT_BITS = 64
 FLOAT_MULTIPLY_STAGES = 3
+NARROW_MULTIPLY_STAGES = 2
 FLOAT_ADD_STAGES = 5
 
+FLOAT_SHIFT_BITS = 10
+"""Width of a narrow float's shift: 512 places either way go beyond float32's range, 2**-126 to 2**128."""
 
-def design(precision: str | Precision, synapses: int = 16, maximum_synapses: int = 16384) -> NeuronDesign:
+LARGEST_EXACT_SIGNIFICANDS = 24
+"""Bits of two significands together whose product float32 holds."""
+
+
+def design(
+    precision: str | Precision,
+    synapses: int = 16,
+    maximum_synapses: int = 16384,
+    *,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
+) -> NeuronDesign:
     """The neuron of a precision.
 
+    multiplier: how partial products are made, where there are any: "booth", or "array", one for each bit of the weight.
+    product_bits: cut integer products to their top bits; None keeps all (docs/architecture.md, "Arithmetic").
     Raises FormatError for an unknown precision, HardwareError where there is no datapath or for a senseless size.
     """
     chosen = parse_precision(precision) if isinstance(precision, str) else precision
@@ -160,15 +240,44 @@ def design(precision: str | Precision, synapses: int = 16, maximum_synapses: int
         raise HardwareError(f"synapses must be a power of two from 2 on, not {synapses!r}")
     if maximum_synapses < synapses:
         raise HardwareError(f"maximum_synapses must be at least {synapses}, not {maximum_synapses!r}")
-    if not (_is_float32(chosen.weights) and _is_float32(chosen.inputs)) and not _integers(chosen):
-        raise HardwareError(
-            f"no datapath for {chosen.name}: weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs "
-            "fixedN, or both float32"
-        )
-    made = NeuronDesign(chosen, synapses, maximum_synapses)
+    if multiplier != "booth" and multiplier != "array":
+        raise HardwareError(f"multiplier must be 'booth' or 'array', not {multiplier!r}")
+    _check_precision(chosen)
+    made = NeuronDesign(chosen, synapses, maximum_synapses, multiplier)
+    if product_bits is not None:
+        made = replace(made, kept_product_bits=_checked_product_bits(made, product_bits))
     if not made.is_float and made.segments[-1][0] >= made.tree_bits:
         raise HardwareError(f"maximum_synapses of {maximum_synapses} makes the accumulator too wide for this datapath")
     return made
+
+
+def _check_precision(precision: Precision) -> None:
+    """Raise HardwareError where there is no datapath."""
+    weights, inputs = precision.weights, precision.inputs
+    if isinstance(weights, FloatFormat) and isinstance(inputs, FloatFormat):
+        significands = weights.mantissa_bits + inputs.mantissa_bits + 2
+        if (_is_float32(weights) and _is_float32(inputs)) or significands <= LARGEST_EXACT_SIGNIFICANDS:
+            return
+    integers = isinstance(inputs, FixedPoint) and (
+        weights.family in ("fixed", "ternary", "binary") or (isinstance(weights, PowerOfTwo) and weights.bits <= 6)
+    )
+    if not integers and not (weights.family == "binary" and inputs.family == "binary"):
+        raise HardwareError(
+            f"no datapath for {precision.name}: weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs "
+            "fixedN, both binary, both float32, or floats of at most 22 mantissa bits together"
+        )
+
+
+def _checked_product_bits(made: NeuronDesign, product_bits: int) -> int | None:
+    """The width to cut to; None if it is the whole product's."""
+    if made.is_float or made.is_popcount:
+        raise HardwareError(f"products of {made.precision.name} cannot be cut: leave product_bits out")
+    if isinstance(product_bits, bool) or not 2 <= product_bits <= made.full_product_bits:
+        raise HardwareError(
+            f"product_bits must be from 2 to {made.full_product_bits}, the whole product of {made.precision.name}, "
+            f"not {product_bits!r}"
+        )
+    return product_bits if product_bits < made.full_product_bits else None
 
 
 def signed_bits(low: int, high: int) -> int:
@@ -178,10 +287,3 @@ def signed_bits(low: int, high: int) -> int:
 
 def _is_float32(number_format: Format) -> bool:
     return isinstance(number_format, FloatFormat) and number_format.name == "float32"
-
-
-def _integers(precision: Precision) -> bool:
-    weights = precision.weights
-    return isinstance(precision.inputs, FixedPoint) and (
-        weights.family in ("fixed", "ternary", "binary") or (isinstance(weights, PowerOfTwo) and weights.bits <= 6)
-    )

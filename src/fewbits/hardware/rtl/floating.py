@@ -15,8 +15,9 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.rtl.bit_heap import shared
-from fewbits.hardware.rtl.multipliers import booth
+from fewbits.hardware.rtl.bit_heap import registered, shared
+from fewbits.hardware.rtl.design import Architecture
+from fewbits.hardware.rtl.multipliers import multiply
 
 EXPONENT, MANTISSA = 8, 23
 BITS = 1 + EXPONENT + MANTISSA
@@ -30,13 +31,6 @@ def fields(number: Value) -> tuple[Value, Value, Value]:
     return number[:MANTISSA], number[MANTISSA : MANTISSA + EXPONENT], number[-1]
 
 
-def registered(m: Module, value: Value, name: str) -> Signal:
-    """The value one cycle later."""
-    register = Signal(value.shape(), name=name, reset_less=True)
-    m.d.sync += register.eq(value)
-    return register
-
-
 def packed(sign: Value, exponent: Value, mantissa: Value) -> Value:
     """A number from a signed exponent field: zero below 1, infinity from the top on."""
     small, large = exponent < 1, exponent >= TOP
@@ -47,7 +41,8 @@ def packed(sign: Value, exponent: Value, mantissa: Value) -> Value:
 class FloatMultiplier(Component):
     """The product, three cycles later: compressed rows, their sum, the rounded number."""
 
-    def __init__(self) -> None:
+    def __init__(self, architecture: Architecture = "booth") -> None:
+        self.architecture: Architecture = architecture
         super().__init__({"weight": In(BITS), "value": In(BITS), "product": Out(BITS)})
 
     def elaborate(self, platform: object) -> Module:
@@ -55,7 +50,8 @@ class FloatMultiplier(Component):
         m = Module()
         (mantissa_a, exponent_a, sign_a), (mantissa_b, exponent_b, sign_b) = fields(self.weight), fields(self.value)
         one = Const(1, 1)
-        rows = booth(m, Cat(mantissa_a, one, Const(0, 1)), Cat(mantissa_b, one, Const(0, 1)), 2 * SIGNIFICAND)
+        significands = (Cat(mantissa, one, Const(0, 1)) for mantissa in (mantissa_a, mantissa_b))
+        rows = multiply(m, self.architecture, *significands, 2 * SIGNIFICAND)
         zero = registered(m, (exponent_a == 0) | (exponent_b == 0), "zero1")
         exponent = registered(m, exponent_a + exponent_b - BIAS, "exponent1")
         sign = registered(m, sign_a ^ sign_b, "sign1")

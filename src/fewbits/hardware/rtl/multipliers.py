@@ -1,4 +1,4 @@
-"""Multipliers of one synapse for integer precisions: Booth, shifter and sign selection, with registered outputs."""
+"""Multipliers of one synapse for integer precisions: Booth or array, shifter, sign selection, XNOR."""
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -11,15 +11,15 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import FixedPoint, PowerOfTwo
-from fewbits.hardware.rtl.bit_heap import BitHeap, shared
-from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.bit_heap import BitHeap, registered, shared
+from fewbits.hardware.rtl.design import Architecture, NeuronDesign
 
 
 class Multiplier(Component):
     """One product a cycle, as a signed row `high` and a second row or bit `low` that is added to it.
 
-    `low` is the carry-save partner of a Booth product, or the one that completes a negation; 1 bit of constant zero
-    where a product is whole.
+    `low` is the carry-save partner of a product, or the one that completes a negation; 1 bit of constant zero where a
+    product is one row. Outputs are registered. A product that is cut is one row: the top bits of the rows' sum.
     """
 
     def __init__(self, design: NeuronDesign) -> None:
@@ -34,29 +34,62 @@ class Multiplier(Component):
         """The rows and their registers."""
         m = Module()
         high, low = self._rows(m)
+        if self.design.cuts_sums:
+            high, low = registered(m, high, "high_row"), registered(m, low, "low_row")
+        if self.design.kept_product_bits is not None:
+            high, low = (high + low)[self.design.dropped_product_bits : self.design.full_product_bits], Const(0, 1)
         m.d.sync += [self.high.eq(high), self.low.eq(low)]
         return m
 
     def _rows(self, m: Module) -> tuple[Value, Value]:
-        weights = self.design.precision.weights
+        weights, width = self.design.precision.weights, self.design.full_product_bits
+        if self.design.is_popcount:
+            return ~(self.weight ^ self.value[0]), Const(0, 1)
         if isinstance(weights, FixedPoint):
-            rows = booth(m, self.weight, self.value, self.design.high_bits)
-            return rows if self.design.carry_save_products else ((rows[0] + rows[1])[: len(self.high)], Const(0, 1))
+            two_rows = self.design.carry_save_products
+            rows = multiply(
+                m, self.design.architecture, self.weight, self.value, self.design.high_bits if two_rows else width
+            )
+            return rows if two_rows or self.design.cuts_sums else ((rows[0] + rows[1])[:width], Const(0, 1))
         if isinstance(weights, PowerOfTwo):
             k, negative = self.weight[: weights.bits - 1], self.weight[weights.bits - 1]
-            shifted = Signal(signed(self.design.product_bits))
+            shifted = Signal(signed(width))
             enabled = Mux(k == 0, 0, self.value)
             m.d.comb += shifted.eq(enabled.as_signed() << (k - 1)[: weights.bits - 1])
             return shifted ^ negative.replicate(len(shifted)), negative
         if weights.family == "binary":
             negative = self.weight[0]
-            return self._extended(self.value) ^ negative.replicate(len(self.high)), negative
+            return self._extended(self.value) ^ negative.replicate(width), negative
         negative = self.weight[1]
-        kept = self._extended(self.value) & self.weight[0].replicate(len(self.high))
-        return kept ^ negative.replicate(len(self.high)), negative
+        kept = self._extended(self.value) & self.weight[0].replicate(width)
+        return kept ^ negative.replicate(width), negative
 
     def _extended(self, value: Value) -> Value:
-        return Cat(value, value[-1].replicate(self.design.product_bits - len(value)))
+        return Cat(value, value[-1].replicate(self.design.full_product_bits - len(value)))
+
+
+def multiply(
+    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int
+) -> tuple[Value, Value]:
+    """Two rows that sum to the product of two signed numbers as `booth` or `array` has it."""
+    return (booth if architecture == "booth" else array)(m, multiplier, multiplicand, width)
+
+
+def array(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tuple[Value, Value]:
+    """Two rows that sum to the product of two signed numbers modulo 2**width; a partial product for each bit.
+
+    Signs: Baugh and Wooley, "A two's complement parallel array multiplication algorithm" (IEEE Transactions on
+    Computers, 1973): where one of two bits is a sign, the product's inverse is added, and constants make up for it.
+    """
+    heap = BitHeap(width)
+    signs = len(multiplier) - 1, len(multiplicand) - 1
+    for place, bit in enumerate(multiplier):
+        row = multiplicand & bit.replicate(len(multiplicand))
+        inverted = Const(1, 1).replicate(signs[1]) if place == signs[0] else Const(0, signs[1])
+        heap.add_unsigned(shared(m, row ^ Cat(inverted, Const(int(place != signs[0]), 1))), place)
+    # -(x + y) for rows x of signs[1] bits at signs[0] and y of signs[0] bits at signs[1]: inverse and 1, less 2**width
+    heap.constant += 2 ** signs[0] + 2 ** signs[1] - 2 ** (sum(signs) + 1)
+    return heap.compress(m)
 
 
 def booth(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tuple[Value, Value]:
@@ -74,6 +107,7 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tupl
     twice = Cat(Const(0, 1), multiplicand)
     heap = BitHeap(width)
     below_row: Value = Const(0, 0)
+    negative: Value = Const(0, 1)
     for digit in range(digits):
         below, middle, above = (extended[2 * digit + i] for i in range(3))
         is_one = shared(m, below ^ middle)

@@ -16,10 +16,11 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
 from fewbits.hardware.rtl.adder_tree import AdderTree
-from fewbits.hardware.rtl.bit_heap import delayed
+from fewbits.hardware.rtl.bit_heap import delayed, registered
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier, registered
+from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier
 from fewbits.hardware.rtl.multipliers import Multiplier
+from fewbits.hardware.rtl.narrow_float import FloatOutputStage, NarrowFloatMultiplier
 from fewbits.hardware.synthesis import run_yosys
 
 
@@ -34,13 +35,11 @@ class Neuron(Component):
 
     def __init__(self, design: NeuronDesign) -> None:
         self.design = design
-        self.units: dict[str, Component] = (
-            {"multiplier": FloatMultiplier(), "float_adder": FloatAdder()}
-            if design.is_float
-            else {"multiplier": Multiplier(design)}
-        )
+        self.units: dict[str, Component] = {"multiplier": _multiplier(design)}
         """Modules that the neuron holds several instances of. Amaranth would elaborate each instance anew, which takes
         20 s for fixed32; so they are instances by name, of modules that `to_rtlil` adds."""
+        if design.is_float:
+            self.units["float_adder"] = FloatAdder()
 
         super().__init__(
             {
@@ -100,6 +99,11 @@ class Neuron(Component):
         m.d.comb += self.total.eq(
             self._instance(m, "float_adder", "accumulator", a=Mux(first, self.bias, self.total), b=sums[0])["sum"]
         )
+        if not self.design.is_float32:
+            m.submodules.output_stage = stage = FloatOutputStage(self.design.precision.inputs)
+            m.d.comb += [stage.total.eq(self.total), stage.shift.eq(self.shift), stage.relu.eq(self.relu)]
+            m.d.comb += self.output.eq(stage.output)
+            return
         rectified = Mux(self.relu & self.total[-1], 0, self.total)
         m.d.comb += self.output.eq(registered(m, rectified, "output_register"))
 
@@ -118,6 +122,12 @@ class Neuron(Component):
         wired += [("o", port, signal) for port, signal in outputs.items()]
         m.submodules[name] = Instance(unit, *wired)
         return outputs
+
+
+def _multiplier(design: NeuronDesign) -> Component:
+    if design.is_float32:
+        return FloatMultiplier(design.architecture)
+    return NarrowFloatMultiplier(design) if design.is_float else Multiplier(design)
 
 
 def to_rtlil(design: NeuronDesign) -> str:

@@ -144,7 +144,7 @@ class Simulator:
         self._library.run(
             ctypes.c_int64(cycles),
             *(_pointer(array) for array in given),
-            ctypes.c_uint32(operands.shift),
+            ctypes.c_uint32(operands.shift & ((1 << self.design.shift_bits) - 1)),
             ctypes.c_uint32(operands.relu),
             *(_pointer(array) for array in (output, valid, total)),
         )

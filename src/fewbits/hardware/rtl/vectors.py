@@ -12,7 +12,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.formats import Format
+from fewbits.errors import HardwareError
+from fewbits.formats import FloatFormat, Format
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.simulate import Operands, pack
 
@@ -37,7 +38,7 @@ class Vectors:
     """Accumulator after each chunk: an integer, or a float32's bits."""
 
     outputs: list[int]
-    """Output after each chunk, had it been the last: an integer, or a float32's bits."""
+    """Output after each chunk, had it been the last: its code."""
 
     def operands(self, design: NeuronDesign) -> Operands:
         """As the neuron's ports take them, with the cycles after the last chunk that empty the pipeline."""
@@ -75,8 +76,8 @@ def make_vectors(design: NeuronDesign, chunks: int, seed: int = 0) -> Vectors:
 def random_codes(number_format: Format, shape: tuple[int, int], generator: np.random.Generator) -> NDArray[np.int64]:
     """Codes of a format: random ones, and corners (zeros, ends of the range, for floats subnormals and near-ties)."""
     bits = number_format.bits
-    if number_format.family == "float":
-        return _float_codes(shape, generator)
+    if isinstance(number_format, FloatFormat):
+        return _codes_of_float(number_format, shape, generator)
     codes = generator.integers(0, 1 << bits, shape)
     if bits > 1:
         half = 1 << (bits - 1)
@@ -99,6 +100,19 @@ def _float_codes(shape: tuple[int, int], generator: np.random.Generator) -> NDAr
     return (generator.integers(0, 2, shape) << 31) | (exponent << 23) | mantissa
 
 
+def _codes_of_float(
+    number_format: FloatFormat, shape: tuple[int, int], generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Finite codes: any of a narrow format; of one with float32's exponents, float32's codes cut off."""
+    if number_format.exponent_bits == 8:
+        return _float_codes(shape, generator) >> (32 - number_format.bits)
+    sign, largest = 1 << (number_format.bits - 1), number_format.code_of(number_format.largest)
+    codes = generator.integers(0, largest + 1, shape)
+    corners = generator.choice(np.array([0, 1, (1 << number_format.mantissa_bits) - 1, largest]), shape)
+    codes = np.where(generator.random(shape) < 0.2, corners, codes)
+    return codes + sign * generator.integers(0, 2, shape)
+
+
 def _integer_vectors(
     design: NeuronDesign,
     weights: NDArray[np.int64],
@@ -107,20 +121,27 @@ def _integer_vectors(
     relu: bool,
     generator: np.random.Generator,
 ) -> Vectors:
-    products = _integers(design.precision.weights, weights) * _integers(design.precision.inputs, inputs)
+    whole = _integers(design.precision.weights, weights) * _integers(design.precision.inputs, inputs)
+    products: NDArray[np.object_] = whole // (1 << design.dropped_product_bits)  # towards minus infinity
     room = design.accumulator_bits - 2
-    bias = [int(generator.integers(-(2**20), 2**20)) << max(0, room - 20) for _ in first]
+    drawn = min(20, room)
+    bias = [int(generator.integers(-(1 << drawn), 1 << drawn)) << (room - drawn) for _ in first]
     shift = int(generator.integers(0, design.accumulator_bits))
-    low, high = design.precision.inputs.integer_limits
     totals: list[int] = []
     outputs: list[int] = []
     total = 0
-    for chunk, product in enumerate(products.sum(axis=1)):
-        total = (bias[chunk] if first[chunk] else total) + int(product)
+    sums: list[int] = products.sum(axis=1).tolist()
+    for chunk, added in enumerate(sums):
+        total = (bias[chunk] if first[chunk] else total) + added
         totals.append(total)
-        rounded = min(high, max(low, round(Fraction(total, 1 << shift))))
-        outputs.append(max(0, rounded) if relu else rounded)
+        kept = max(0, total) if relu else total
+        outputs.append(_nearest_code(design.precision.inputs, Fraction(kept, 1 << shift)))
     return Vectors(weights, inputs, first, bias, shift, relu, totals, outputs)
+
+
+def _nearest_code(number_format: Format, number: Fraction) -> int:
+    """Code of the nearest number of a format, by its scalar reference."""
+    return number_format.code_of(number_format.quantize_scalar(number))
 
 
 def _integers(number_format: Format, codes: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -138,7 +159,8 @@ def _float_vectors(
     relu: bool,
     generator: np.random.Generator,
 ) -> Vectors:
-    sums = flushed(flushed(_floats(weights)) * flushed(_floats(inputs)))
+    operands = (_numbers(design.precision.weights, weights), _numbers(design.precision.inputs, inputs))
+    sums = flushed(flushed(operands[0]) * flushed(operands[1]))
     while sums.shape[1] > 1:
         sums = flushed(sums[:, 0::2] + sums[:, 1::2])
     bias = flushed(_floats(_float_codes((len(first), 1), generator)))[:, 0]
@@ -147,14 +169,34 @@ def _float_vectors(
     for chunk in range(len(first)):
         start = bias[chunk] if first[chunk] else totals[chunk - interleaved]
         totals[chunk] = flushed(np.float32(start + sums[chunk, 0]))
-    outputs = np.where(np.signbit(totals) & relu, np.float32(0), totals)
-    as_bits = [[int(code) for code in array.view(np.uint32)] for array in (bias, totals, outputs)]
-    return Vectors(weights, inputs, first, as_bits[0], 0, relu, as_bits[1], as_bits[2])
+    kept = np.where(np.signbit(totals) & relu, np.float32(0), totals)
+    middle = round(float(np.log2(np.median(np.abs(totals)))))
+    shift = 0 if design.is_float32 else middle + int(generator.integers(-8, 9))
+    outputs = [_output_code(design, number, shift) for number in kept]
+    as_bits = [[int(code) for code in array.view(np.uint32)] for array in (bias, totals)]
+    return Vectors(weights, inputs, first, as_bits[0], shift, relu, as_bits[1], outputs)
+
+
+def _output_code(design: NeuronDesign, number: np.float32, shift: int) -> int:
+    """Code of the accumulator times 2**-shift in the format of the inputs; a zero keeps the accumulator's sign."""
+    if design.is_float32:
+        return int(number.view(np.uint32))
+    if not np.isfinite(number):
+        raise HardwareError("these vectors overflow float32")
+    code = _nearest_code(design.precision.inputs, abs(Fraction(float(number))) * Fraction(2) ** -shift)
+    return code | (int(np.signbit(number)) << (design.output_bits - 1))
 
 
 def flushed(x: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
     """Subnormal numbers replaced by zeros of their sign."""
     return np.where(np.abs(x) < SMALLEST_NORMAL, np.copysign(np.float32(0), x), x).astype(np.float32)
+
+
+def _numbers(number_format: Format, codes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The numbers that codes of a float format stand for."""
+    import torch
+
+    return number_format.decode(torch.tensor(codes), dtype=torch.float32).numpy()
 
 
 def _floats(codes: NDArray[np.int64]) -> NDArray[np.float32]:

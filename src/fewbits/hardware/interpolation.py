@@ -1,0 +1,133 @@
+"""The cost of a fixedN/fixedM datapath that a technology table lacks, interpolated between those that it has.
+
+Component by component, in the characterized neurons of equal widths fixedN: multipliers at the width n = sqrt(N * M),
+since their area goes with the partial products' bits; all else at n = (N + M) / 2, as its width is the product's.
+Between two widths each figure follows a power of n, as beyond the last ones; only neurons of the same architecture
+(products summed whole or in carry-save form) are taken. `interpolation_errors` measures how far off that is.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from fewbits.errors import HardwareError
+from fewbits.formats import FixedPoint, Precision, parse_precision
+from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology
+
+
+@dataclass(frozen=True)
+class InterpolationError:
+    """How far the interpolation is from a datapath that was characterized, itself left out of the table."""
+
+    precision: str
+    area_percent: float
+    """Interpolated less characterized, in percent of the characterized."""
+
+    leakage_percent: float
+    energy_percent: float
+
+
+def can_interpolate(table: Technology, precision: Precision) -> bool:
+    """Whether both formats are fixed point and the table has two fixedN datapaths of the same architecture."""
+    from fewbits.hardware.rtl import design
+
+    if not isinstance(precision.weights, FixedPoint) or not isinstance(precision.inputs, FixedPoint):
+        return False
+    return len(_same_architecture(table, design(precision).multiplier)) >= 2
+
+
+def interpolate(table: Technology, precision: Precision) -> DatapathCost:
+    """The datapath of a fixedN/fixedM precision from the table's fixedN datapaths of the same architecture.
+
+    `cell_counts` is empty; the longest path and the clock are the worse of the neighbours'.
+    Raises HardwareError where it cannot (`can_interpolate`).
+    """
+    from fewbits.hardware.rtl import design
+
+    if not can_interpolate(table, precision):
+        raise HardwareError(
+            f"{precision.name} cannot be interpolated in technology {table.name!r}, which lacks fixedN datapaths of "
+            f"its architecture: add it with 'fewbits characterize --precision {precision.name}'"
+        )
+    made = design(precision)
+    known = _same_architecture(table, made.multiplier)
+    weights, inputs = precision.weights.bits, precision.inputs.bits
+    mean, product_mean = (weights + inputs) / 2, math.sqrt(weights * inputs)
+    below, above, _ = _neighbours(known, mean)
+    ends = (known[below], known[above])
+    return DatapathCost(
+        precision=precision.name,
+        components={
+            name: _component(known, name, product_mean if name == "multipliers" else mean) for name in LOGIC_COMPONENTS
+        },
+        cell_counts={},
+        accumulator_bits=made.accumulator_bits,
+        longest_path_ns=max(end.longest_path_ns for end in ends),
+        clock_mhz=min(end.clock_mhz for end in ends),
+        meets_target=all(end.meets_target for end in ends),
+        pipeline_stages=made.pipeline_stages,
+        accumulate_cycles=made.accumulate_cycles,
+        multiplier=made.multiplier,
+        activity=ends[0].activity,
+    )
+
+
+def interpolation_errors(table: Technology) -> tuple[InterpolationError, ...]:
+    """The error on each fixedN/fixedM datapath of the table, left out of it for that; none where too few remain.
+
+    The narrowest and the widest fixedN are not left out: nothing is interpolated beyond them.
+    """
+    widths = [bits for bits in map(_equal_widths, table.datapaths.values()) if bits is not None] or [0]
+    errors: list[InterpolationError] = []
+    for name, datapath in table.datapaths.items():
+        precision = parse_precision(name) if " " not in name else None
+        rest = replace(table, datapaths={other: cost for other, cost in table.datapaths.items() if other != name})
+        at_the_end = _equal_widths(datapath) in (min(widths), max(widths))
+        if precision is not None and not at_the_end and can_interpolate(rest, precision):
+            found = interpolate(rest, precision)
+            errors.append(InterpolationError(name, *(_percent(found, datapath, figure) for figure in _FIGURES)))
+    return tuple(errors)
+
+
+_FIGURES = ("area_um2", "leakage_uw", "energy_pj")
+
+
+def _percent(found: DatapathCost, characterized: DatapathCost, figure: str) -> float:
+    """Difference of a figure's sum over the components, in percent."""
+    sums = [sum(getattr(part, figure) for part in cost.components.values()) for cost in (found, characterized)]
+    return 100 * (sums[0] / sums[1] - 1)
+
+
+def _equal_widths(datapath: DatapathCost) -> int | None:
+    """N of a fixedN datapath, None for any other."""
+    digits = datapath.precision.removeprefix("fixed")
+    return int(digits) if digits.isdecimal() else None
+
+
+def _same_architecture(table: Technology, multiplier: str) -> dict[int, DatapathCost]:
+    """The fixedN datapaths with that multiplier, by N."""
+    found = {_equal_widths(datapath): datapath for datapath in table.datapaths.values()}
+    return {bits: found[bits] for bits in sorted(filter(None, found)) if found[bits].multiplier == multiplier}
+
+
+def _neighbours(known: dict[int, DatapathCost], width: float) -> tuple[int, int, float]:
+    """The characterized widths around a width (or the nearest two), and where between their logarithms it is."""
+    widths: Sequence[int] = list(known)
+    above = min(max(bisect_left(widths, width), 1), len(widths) - 1)
+    low, high = widths[above - 1], widths[above]
+    return low, high, math.log(width / low) / math.log(high / low)
+
+
+def _component(known: dict[int, DatapathCost], name: str, width: float) -> ComponentCost:
+    """Every figure of a component on the line through its neighbours' logarithms; 0 where one of them is 0."""
+    low, high, place = _neighbours(known, width)
+    ends = known[low].components[name], known[high].components[name]
+    values: dict[str, float] = {}
+    for field in fields(ComponentCost):
+        first, second = (float(getattr(end, field.name)) for end in ends)
+        value = first ** (1 - place) * second**place if first > 0 and second > 0 else 0.0
+        values[field.name] = round(value) if field.type == "int" else value
+    return ComponentCost(**values)  # pyright: ignore[reportArgumentType]
