@@ -7,8 +7,8 @@ from pathlib import Path
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign, design
-from fewbits.hardware.rtl.export_accelerator import accelerator_files, hexadecimal
 from fewbits.hardware.rtl.neuron import to_verilog
+from fewbits.hardware.rtl.simulate import hexadecimal
 from fewbits.hardware.rtl.vectors import Vectors, make_vectors
 
 CHUNKS = 1000
@@ -84,6 +84,8 @@ def export_verilog(precision: str, out: Path) -> tuple[Path, ...]:
 
     Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used.
     """
+    from fewbits.hardware.rtl.export_accelerator import accelerator_files  # loads torch: late
+
     chosen = design(precision)
     verilog = to_verilog(chosen)
     texts = {"neuron.v": verilog, **_bench_files(chosen, make_vectors(chosen, CHUNKS))}

@@ -19,7 +19,7 @@ from fewbits.hardware.rtl.compiler import Program, compile_network, encode_image
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.rtl.program import ADDRESS_BITS, WORD_BITS
-from fewbits.hardware.rtl.simulate import Words
+from fewbits.hardware.rtl.simulate import hexadecimal
 from fewbits.hardware.schedule import schedule
 from fewbits.hardware.synthesis import run_yosys
 
@@ -196,9 +196,3 @@ def _results(
     row = sum((number & ((1 << bits) - 1)) << (bits * place) for place, number in enumerate(numbers))
     assert len(program.result_channels) * program.result_positions == 1, "a matrix product of one group of neurons"
     return f"{row:x}\n"
-
-
-def hexadecimal(words: Words, bits: int) -> str:
-    """Rows of words as Verilog's $readmemh takes them, in as many digits as so many bits have."""
-    digits = -(-bits // 4)
-    return "".join("".join(f"{word:08x}" for word in reversed(row))[-digits:] + "\n" for row in words.tolist())

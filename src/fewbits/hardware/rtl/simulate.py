@@ -169,6 +169,12 @@ def unpack(words: Words, bits: int, signed: bool = True) -> list[int]:
     return [value - (1 << bits) if signed and value >> (bits - 1) else value for value in values]
 
 
+def hexadecimal(words: Words, bits: int) -> str:
+    """Rows of words as Verilog's $readmemh takes them, in as many digits as so many bits have."""
+    digits = -(-bits // 4)
+    return "".join("".join(f"{word:08x}" for word in reversed(row))[-digits:] + "\n" for row in words.tolist())
+
+
 def _rows(words: Words, cycles: int, bits: int, name: str) -> Words:
     if words.shape != (cycles, words_of(bits)):
         raise HardwareError(f"{name} must have {cycles} rows of {words_of(bits)} words, not shape {words.shape}")
