@@ -74,4 +74,5 @@ def half_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -
     freedom = len(values) - 1
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
     return float(t * np.std(values, ddof=1) / math.sqrt(len(values)))
