@@ -158,11 +158,12 @@ def power_from_operands(
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
+    A table scaled to another process node has none either: the netlist's energies are the library's own.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     precision = network.precision.name
     path = compiled_netlist_path(table, precision)
-    if not path.exists() or len(images) < 2:
+    if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
         return None
     netlist = read_compiled_netlist(path)
     expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))
