@@ -16,15 +16,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "activity"))
 
-from icarus import toggles_by_icarus  # pyright: ignore  # noqa: E402
-from test_toggles import random_stimulus, stimulus_of  # pyright: ignore  # noqa: E402
+from icarus import toggles_by_icarus  # pyright: ignore
+from test_toggles import random_stimulus, stimulus_of  # pyright: ignore
 
-from fewbits.hardware.activity import compile_netlist, count_toggles  # noqa: E402
-from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron  # noqa: E402
-from fewbits.hardware.liberty import read_library  # noqa: E402
-from fewbits.hardware.netlist import Netlist  # noqa: E402
-from fewbits.hardware.synthesis import synthesize, top_module  # noqa: E402
-from fewbits.hardware.timing import Conditions, analyze  # noqa: E402
+from fewbits.hardware.activity import compile_netlist, count_toggles
+from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
+from fewbits.hardware.liberty import read_library
+from fewbits.hardware.netlist import Netlist
+from fewbits.hardware.synthesis import synthesize, top_module
+from fewbits.hardware.timing import Conditions, analyze
 
 PRECISIONS = ("fixed4", "fixed8", "binary/fixed16")
 CYCLES = 100
@@ -47,9 +47,7 @@ def main() -> None:
         real = sum(seen[names[net]] for net in range(2, netlist.net_count) if net not in clocks)
         settled, unit = int(counts.settled.sum()), int(counts.with_glitches.sum())
         shares.append((real - settled) / (unit - settled))
-        print(
-            f"{precision}: unit delays {unit / settled:.2f}, liberty delays {real / settled:.2f}, share {shares[-1]:.2f}"
-        )
+        print(f"{precision}: unit delays {unit / settled:.2f}, liberty {real / settled:.2f}, share {shares[-1]:.2f}")
     print(f"mean share {np.mean(shares):.2f}")
 
 
