@@ -12,20 +12,27 @@ from fewbits.hardware.boolean import truth_table, variables
 from fewbits.hardware.liberty import Cell
 from fewbits.hardware.netlist import Netlist, to_verilog
 
-PERIOD = 1000
+PERIOD = 8000
 """Time steps of a clock cycle."""
 
 
-def toggles_by_icarus(folder: Path, netlist: Netlist, stimulus: dict[str, np.ndarray], delay: int = 0) -> Counter[str]:
+def toggles_by_icarus(
+    folder: Path,
+    netlist: Netlist,
+    stimulus: dict[str, np.ndarray],
+    delay: int = 0,
+    delays: dict[str, int] | None = None,
+) -> Counter[str]:
     """Changes of each wire after the first cycle has settled, by its name in `Netlist.net_names`.
 
-    stimulus: bits by port name, (cycles, bits). delay: time steps that each gate takes.
+    stimulus: bits by port name, (cycles, bits). delay: time steps that each gate takes, inertially. delays: of library
+    cells that take another time.
     """
     cycles = len(next(iter(stimulus.values())))
     for name, bits in stimulus.items():
         rows = ["".join("01"[bit] for bit in row[::-1]) for row in bits]
         (folder / f"{name}.mem").write_text("\n".join(rows) + "\n")
-    cells = "\n".join(_model(group.cell, delay) for group in netlist.groups)
+    cells = "\n".join(_model(group.cell, (delays or {}).get(group.cell.name, delay)) for group in netlist.groups)
     (folder / "bench.v").write_text(
         f"`timescale 1ps/1ps\n{cells}\n{to_verilog(netlist)}\n{_bench(netlist, stimulus, cycles)}"
     )

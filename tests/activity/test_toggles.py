@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_feedback_is_followed_cycle_by_cycle() -> None:
     values, toggles = counts_of(gates, 6, 2, bits, 3)
     parity = [int(sum(bits[:k]) % 2) for k in range(len(bits))]
     assert values == parity
-    assert toggles[3] == toggles[5] == sum(a != b for a, b in zip(parity, parity[1:], strict=False))
+    assert toggles[3] == toggles[5] == sum(a != b for a, b in pairwise(parity))
 
 
 def test_toggles_count_only_in_marked_cycles() -> None:

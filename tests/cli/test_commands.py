@@ -13,12 +13,13 @@ from fewbits import __version__
 from fewbits.cli import main
 
 COST_FIELDS = {
-    *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj"),
+    *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity"),
     *("multiplier", "interpolated"),
 }
 RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
     "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",
+    "energy_interval_uj", "energy_without_glitches_uj", "off_chip_uj", "activity",
 }  # fmt: skip
 
 STUDY = """

@@ -17,7 +17,7 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.activity import Stimulus, ToggleCounts, compile_model, count_toggles
 from fewbits.hardware.activity_kernels import BLOCK_CYCLES
 from fewbits.hardware.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
-from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
+from fewbits.hardware.layer_power import COMPONENTS, GLITCH_SHARE, LayerPower, NetworkPower
 from fewbits.hardware.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.technology import LOGIC_COMPONENTS
 
@@ -102,11 +102,13 @@ class _Simulation:
         counts = count_toggles(
             self.program, self._stimulus(network, layer, values, images, generator), glitches=self.glitches
         )
-        toggles = counts.settled if counts.with_glitches is None else counts.with_glitches
+        toggles = counts.settled.astype(np.float64)
+        if counts.with_glitches is not None:
+            toggles += GLITCH_SHARE * (counts.with_glitches - counts.settled)
         toggles[:, self.netlist.model.clock_nets] = (CLOCK_TOGGLES * counts.cycles)[:, None]
         return self._costed(layer.name, counts, toggles)
 
-    def _costed(self, name: str, counts: ToggleCounts, toggles: NDArray[np.int64]) -> LayerPower:
+    def _costed(self, name: str, counts: ToggleCounts, toggles: NDArray[np.float64]) -> LayerPower:
         model, cycles = self.netlist.model, int(counts.cycles.sum())
         duty = counts.ones / cycles
         duty[model.clock_nets] = 0.5
@@ -158,11 +160,12 @@ def power_from_operands(
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
+    A table scaled to another process node has none either: the netlist's energies are the library's own.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     precision = network.precision.name
     path = compiled_netlist_path(table, precision)
-    if not path.exists() or len(images) < 2:
+    if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
         return None
     netlist = read_compiled_netlist(path)
     expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))

@@ -148,7 +148,7 @@ def _output_stage(network: BitExactNetwork, layer: Layer) -> tuple[int, bool]:
 
     name, relu = layer.name, False
     for operation in network.operations:
-        if operation.inputs == (name,):
+        if name in operation.inputs:
             if isinstance(operation, Rounding):
                 return operation.shift, relu
             relu = relu or isinstance(operation, ReLU)

@@ -25,9 +25,8 @@ MEMORY = (
 )
 ENERGY = (
     "What is switched for one image, from the schedule's cycles and buffer accesses, and leakage over its time. Logic: "
-    "internal and switching energy at the switching activity told below for each precision; unit delays pass on pulses "
-    "that real gates filter, so that glitches are an upper estimate. Not in it: pooling's comparators and adders, "
-    "memory off the chip. Power is energy over time.",
+    "internal and switching energy at the switching activity told below for each precision; glitches are an estimate. "
+    "Not in it: pooling's comparators and adders, memory off the chip. Power is energy over time.",
 )
 
 

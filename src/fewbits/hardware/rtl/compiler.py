@@ -178,8 +178,10 @@ class _Compiler:
     def _shift(self, layer: Layer, rounding: Rounding | None) -> int:
         if rounding is None:
             raise HardwareError(f"layer {layer.name!r} is not rounded: the accelerator stores rounded values only")
-        if self._design.is_float:
+        if self._design.is_float32 or self._design.is_popcount:
             return 0
+        if self._design.is_float:
+            return rounding.shift  # either way; the field holds what the output stage takes
         highest = (1 << self._design.shift_bits) - 1
         if rounding.shift > highest >= self._design.accumulator_bits:
             return highest  # every accumulator then rounds to zero
@@ -235,6 +237,21 @@ class _Compiler:
         return values
 
     def _check_sums(self, layer: Layer) -> None:
+        design = self._design
+        formats = (layer.weight_format, layer.input_format)
+        if formats != (design.precision.weights, design.precision.inputs) or layer.scale_bits:
+            raise HardwareError(
+                f"layer {layer.name!r} has formats or factors of its own: this accelerator computes {design.name} alone"
+            )
+        if layer.output_shifts is not None:
+            raise HardwareError(
+                f"layer {layer.name!r} has per-channel radix points: this accelerator shifts all outputs alike"
+            )
+        if layer.dropped_product_bits != design.dropped_product_bits:
+            raise HardwareError(
+                f"layer {layer.name!r} drops {layer.dropped_product_bits} bits of a product, the datapath "
+                f"{design.dropped_product_bits}: give both the same product_bits"
+            )
         if layer.synapses > self._design.maximum_synapses:
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products: this datapath's accumulator takes "
@@ -336,7 +353,9 @@ class _Compiler:
 
     def _add_biases(self, layer: Layer, groups: int) -> None:
         bias: Sequence[Any] = layer.bias or (0,) * len(layer.weight)
-        numbers = [_float_bits(value) for value in bias] if self._design.is_float else [int(value) for value in bias]
+        filling = self._design.filling(layer.synapses)
+        is_float = self._design.is_float
+        numbers = [_float_bits(value) if is_float else int(value) - filling for value in bias]
         of_group, neurons = len(numbers) // groups, self._accelerator.neurons
         padded: list[int] = []
         for group in range(groups):

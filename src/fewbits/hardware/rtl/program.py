@@ -98,7 +98,7 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("operation", 2),
             Field("relu", 1),
             Field("is_last", 1),  # its accumulators are the network's result
-            Field("shift", design.shift_bits),
+            Field("shift", design.shift_bits, signed=design.is_float and not design.is_float32),
             # Loops.
             Field("chunks", 16),
             Field("neuron_groups", GROUP_BITS),  # of one convolution group; in pooling, slices of channels
