@@ -17,10 +17,10 @@ COMPONENTS = (*LOGIC_COMPONENTS, CLOCK)
 
 CONFIDENCE = 0.95
 
-GLITCH_SHARE = 0.44
+GLITCH_SHARE = 0.51
 """Part of the unit-delay glitches that is counted, an estimate: gates filter pulses shorter than their delay, which
 unit delays pass on. Measured (benchmarks/glitches.py, docs/results.md): simulated by Icarus with each cell's delay from
-liberty, inertial as gates are, three neurons have 0.34 to 0.51 of them, 0.44 in the mean."""
+liberty, inertial as gates are, three neurons have 0.42 to 0.56 of them, 0.51 in the mean."""
 
 
 @dataclass(frozen=True, eq=False)
