@@ -62,7 +62,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "from-scratch": Recipe("the same from freshly initialized weights", "scratch"),
     "best": Recipe(
-        "of the recipes below, the one that was measured best for the precision on its own hardware (docs/training.md)",
+        "the recipe that was measured best for the precision on its own hardware (docs/training.md)",
         "float",
         options=_DISTILLATION,
     ),

@@ -22,14 +22,15 @@ from fewbits.train.distillation import distill
 from fewbits.train.gradual import gradual
 from fewbits.train.identity import checkpoint_path, run_hash
 from fewbits.train.learned_steps import free_steps, learned_clipping, learned_steps
-from fewbits.train.loop import Plan, do_nothing, epoch_seed, train
+from fewbits.train.loop import Plan, epoch_seed, train
 from fewbits.train.options import RecipeOptions
 from fewbits.train.progress import ProgressCallback
-from fewbits.train.recipe_run import RecipeRun, clipper
+from fewbits.train.recipe_run import RecipeRun
 from fewbits.train.record import TrainRecord
 from fewbits.train.ristretto import ristretto
 from fewbits.train.runtime_configurable import runtime_configurable
 from fewbits.train.settings import TrainSettings
+from fewbits.train.shadow_weights import straight_through
 from fewbits.train.update_rounding import nearest_update, stochastic_update
 
 
@@ -137,21 +138,10 @@ def _post_training(run: RecipeRun) -> TrainRecord:
     return run.record_without_training()
 
 
-def _straight_through(run: RecipeRun) -> TrainRecord:
-    """Float shadow weights behind the straight-through estimator: Hashemi et al., "Understanding the impact of
-    precision quantization on the accuracy and energy of neural networks" (DATE 2017).
-    """
-    run.calibrate()
-    return run.train(
-        before_epoch=run.calibrate_again,
-        after_step=clipper(run.model) if run.settings.clip_shadow_weights else do_nothing,
-    )
-
-
 _TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
     "post-training": _post_training,
-    "fine-tune": _straight_through,
-    "from-scratch": _straight_through,
+    "fine-tune": straight_through,
+    "from-scratch": straight_through,
     "nearest-update": nearest_update,
     "stochastic-update": stochastic_update,
     "lsq": learned_steps,
