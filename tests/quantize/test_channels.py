@@ -111,6 +111,12 @@ def test_float_weights_have_no_radix_point_of_their_own() -> None:
         fb.quantize(uneven(), "fp8-e4m3", per_channel=True)
 
 
+def test_products_of_outputs_with_their_own_radix_points_are_not_cut() -> None:
+    model = calibrated("pow2-6/fixed16")
+    with pytest.raises(fb.ModelError, match="not cut where outputs have scales of their own"):
+        fb.lower(model, IMAGES, product_bits=20)
+
+
 def test_the_cost_has_four_bits_an_output_more() -> None:
     plain = fb.quantize(uneven(), "fixed8")
     fb.calibrate(plain, IMAGES)
