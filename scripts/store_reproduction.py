@@ -42,9 +42,9 @@ def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path
             "float_training_key": run.float_training.key,
             "settings": run.training.settings.definition(),
             "best_epoch": outcome.best_epoch,
-            "training_wall_time_s": round(outcome.wall_time_s, 1),
+            "training_wall_time_s": round(outcome.wall_time_s, 3),
             "float_epochs": base.epochs,
-            "float_training_wall_time_s": round(base.wall_time_s, 1),
+            "float_training_wall_time_s": round(base.wall_time_s, 3),
         }
     return found
 
