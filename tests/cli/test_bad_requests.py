@@ -256,7 +256,7 @@ def recurrent():
     return Recurrent()
 
 def normalized():
-    return nn.Sequential(nn.Conv2d(1, 4, 5, 4), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))
+    return nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 4, 5, 4), nn.Flatten(), nn.Linear(144, 10))
 
 def poisoned():
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))

@@ -179,3 +179,13 @@ def test_what_was_not_foreseen_is_one_line_with_its_traceback_in_the_log(plan, t
     failed = perform(Workshop(tmp_path, fail), plan.runs[1])
     assert failed == TaskFailed("RuntimeError: odd things (traceback in study.log)")
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_batch_normalization_is_folded_in_the_float32_that_savings_count_from(tiny, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef make():\n    layers = nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU()\n"
+        "    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(288, 4))\n"
+    )
+    short = {"float_training": {"epochs": 1}, "fine_tune": {"epochs": 1}}
+    (run,) = make_plan(tiny(models=[f"{tmp_path / 'net.py'}:make"], precisions=["fixed8"], **short)).runs
+    assert Workshop(tmp_path).run(run).energy_saving_percent is not None
