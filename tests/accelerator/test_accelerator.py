@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from random_networks import Chain, chains
+from random_chains import Chain, chains
 from torch import Tensor, nn
 
 import fewbits as fb
