@@ -4,14 +4,17 @@ BIN := .venv/bin
 SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: study test lint setup bench silicon clean
+.PHONY: study test test-slow lint setup bench silicon clean
 
 study: setup
 	$(BIN)/fewbits run default --out fewbits-default
 	$(BIN)/fewbits report fewbits-default
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 -m "not nightly" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n 2 -m "not slow and not nightly" --cov --cov-report=term:skip-covered
+
+test-slow: setup
+	$(BIN)/python -m pytest -n 2 -m "slow and not nightly"
 
 lint: setup
 	$(BIN)/ruff check .
