@@ -13,7 +13,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Fragment, Instanc
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.bit_heap import delayed
+from fewbits.hardware.rtl.bit_heap import delayed, registered
 from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import READ_STAGES
@@ -140,7 +140,7 @@ class AcceleratorCore(Component):
         return m
 
     def _buffers(self, m: Module, sequencer: Sequencer) -> tuple[Value, Value]:
-        """Bin and SB: written as a row arrives, read a cycle later."""
+        """Bin and SB: written as a row arrives, read a cycle later; then the operands' registers."""
         rows, latency = self.accelerator.buffer_rows, self.accelerator.memory_latency
         m.submodules.bin = inputs = Buffer(rows, self.bin_bits)
         m.submodules.sb = synapses = Buffer(rows, self.sb_bits)
@@ -158,7 +158,7 @@ class AcceleratorCore(Component):
                 buffer.read_row.eq(delayed(m, row, 1, f"{name}_read_row")),
                 self.accesses[2 * place : 2 * place + 2].eq(Cat(buffer.write, buffer.read)),
             ]
-        return inputs.read_data, synapses.read_data
+        return registered(m, inputs.read_data, "inputs"), registered(m, synapses.read_data, "weights")
 
     def _bias(self, m: Module, s: dict[str, Value], sequencer: Sequencer, controller: Controller) -> None:
         """Ask for a row of biases so that it is in its register when the neurons read it."""

@@ -7,11 +7,12 @@ from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.program import COUNT_BITS, layout
 from fewbits.hardware.schedule import Pipeline
 
-REQUEST_STAGES = 1
-"""From a slot to its requests on the memory ports."""
+REQUEST_STAGES = 3
+"""From a slot to its requests on the memory ports: loops, place in the kernel, address."""
 
-READ_STAGES = 2
-"""From a row's arrival to its being operands: written into its buffer, then read."""
+READ_STAGES = 3
+"""From a row's arrival to its being operands: written into its buffer, read, registered: an SRAM takes most of a period
+to read."""
 
 STORE_STAGES = 2
 """From a finished row to its being stored: written into Bout, then read."""

@@ -124,13 +124,15 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             # Synapses of the lanes, from one chunk to the next.
             Field("tail", lane_bits),  # lanes of the last chunk
             Field("advance", ADDRESS_BITS + 1, signed=True),
-            Field("column_carry", ADDRESS_BITS + 1, signed=True),
-            Field("row_carry", ADDRESS_BITS + 1, signed=True),
+            Field("advance_column", ADDRESS_BITS + 1, signed=True),  # where the column starts anew
+            Field("advance_row", ADDRESS_BITS + 1, signed=True),  # where the row does
+            Field("advance_both", ADDRESS_BITS + 1, signed=True),
             Field("column_advance", EXTENT_BITS),
-            Field("column_end", EXTENT_BITS),
+            Field("column_back", EXTENT_BITS),  # instead, from this column on
             Field("row_advance", EXTENT_BITS),
-            Field("row_dilation", EXTENT_BITS),
-            Field("row_end", EXTENT_BITS),
+            Field("row_back", EXTENT_BITS),
+            Field("row_dilation_advance", EXTENT_BITS),  # where the column starts anew
+            Field("row_dilation_back", EXTENT_BITS),
             # Averages.
             Field("counts_padding", 1),
             Field("counted_width", SIZE_BITS),

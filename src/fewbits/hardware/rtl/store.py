@@ -78,20 +78,20 @@ class OutputStore(Component):
 
     def _addresses(self, m: Module, s: dict[str, object], leaves: object) -> None:
         """Step through positions and groups as rows leave."""
-        position, address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        left, address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)  # positions of this plane still to come
         group, convolution = Signal(GROUP_BITS), Signal(GROUP_BITS)
-        last_group = group == s["neuron_groups"]
-        plane_end = position == s["plane"] - 1
+        last_group, plane_end = Signal(), Signal()
+        m.d.comb += [last_group.eq(group == s["neuron_groups"]), plane_end.eq(left == 1)]
         with m.If(leaves):
             m.d.sync += [
-                position.eq(Mux(plane_end, 0, position + 1)),
+                left.eq(Mux(plane_end, s["plane"], left - 1)),
                 address.eq(address + Mux(plane_end, Mux(last_group, s["tail_step"], s["group_step"]), 1)),
             ]
             with m.If(plane_end):
                 m.d.sync += group.eq(Mux(last_group, 0, group + 1))
                 m.d.sync += convolution.eq(convolution + last_group)
         with m.If(self.start):
-            m.d.sync += [position.eq(0), address.eq(s["output_address"]), group.eq(0), convolution.eq(0)]
+            m.d.sync += [left.eq(s["plane"]), address.eq(s["output_address"]), group.eq(0), convolution.eq(0)]
         lanes = self.accelerator.neurons
         full = Mux(s["operation"] == WEIGHTED, lanes, pooling_lanes(self.accelerator))
         used = Mux(last_group, s["tail_neurons"], full)
