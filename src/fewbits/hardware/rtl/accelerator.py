@@ -16,6 +16,8 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.bit_heap import delayed, registered
 from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.instances import unit_rtlil
+from fewbits.hardware.rtl.lane import Lane
 from fewbits.hardware.rtl.latency import READ_STAGES
 from fewbits.hardware.rtl.pooling import PoolingStage
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
@@ -129,14 +131,21 @@ class AcceleratorCore(Component):
         ends = delayed(m, token["last"] & sums, design.accumulator_delay, "ends")
         row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)
         m.d.comb += [
-            store.row.eq(Mux(weighted, outputs, row)),
             store.row_valid.eq(Mux(weighted, valid & ~s["is_last"], row_valid)),
             store.totals.eq(totals),
             store.totals_valid.eq(ends & weighted & s["is_last"]),
         ]
         _wire(m, self, store, [name for name in store.signature.members if name.startswith(("store_", "result_"))])
-        stored = store.store_valid
-        m.d.comb += self.accesses[4:].eq(Cat(store.row_valid, stored))
+        m.submodules.bout = bout = Buffer(accelerator.buffer_rows, self.row_bits)
+        m.d.comb += [
+            bout.write.eq(store.row_valid),
+            bout.write_row.eq(store.bout_row),
+            bout.write_data.eq(Mux(weighted, outputs, row)),
+            bout.read.eq(store.bout_read),
+            bout.read_row.eq(store.bout_read_row),
+            self.store_data.eq(bout.read_data),
+        ]
+        m.d.comb += self.accesses[4:].eq(Cat(store.row_valid, store.store_valid))
         return m
 
     def _buffers(self, m: Module, sequencer: Sequencer) -> tuple[Value, Value]:
@@ -232,4 +241,5 @@ def to_rtlil(design: NeuronDesign, accelerator: Accelerator) -> str:
     fragment.add_domains(domain)
     ports = [domain.clk, domain.rst, *(getattr(core, port) for port in core.signature.members)]
     top = rtlil.convert(fragment, name="accelerator", ports=ports, emit_src=False)
-    return top + tile_rtlil(design, accelerator.neurons).replace("attribute \\top 1\n", "")
+    tile = tile_rtlil(design, accelerator.neurons).replace("attribute \\top 1\n", "")
+    return top + unit_rtlil(Lane(), "lane") + tile

@@ -10,7 +10,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.rtl.bit_heap import delayed, shared
+from fewbits.hardware.rtl.bit_heap import delayed, registered, shared
 from fewbits.hardware.rtl.floating import BITS as FLOAT_BITS
 from fewbits.hardware.rtl.floating import EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
 from fewbits.hardware.rtl.latency import FLOAT_QUOTIENT_BITS, QUOTIENT_BITS_PER_STAGE, division_stages
@@ -26,15 +26,18 @@ class IntegerAverage(Component):
         super().__init__({"sum": In(self.sum_bits), "count": In(COUNT_BITS), "average": Out(output_bits)})
 
     def elaborate(self, platform: object) -> Module:
-        """Magnitude, long division, rounding, sign."""
+        """Magnitude; long division; rounding; sign."""
         m = Module()
         negative = self.sum[-1]
-        magnitude = shared(m, (self.sum ^ negative.replicate(self.sum_bits)) + negative, "magnitude")[: self.sum_bits]
-        quotient, remainder, count = _divide(m, magnitude, self.count, self.sum_bits)
-        sign = delayed(m, negative, division_stages(self.sum_bits), "sign")
+        magnitude = registered(
+            m, ((self.sum ^ negative.replicate(self.sum_bits)) + negative)[: self.sum_bits], "magnitude"
+        )
+        count = registered(m, self.count, "first_count")
+        quotient, remainder, count = _divide(m, magnitude, count, self.sum_bits)
+        sign = delayed(m, negative, division_stages(self.sum_bits) + 2, "sign")
         twice = Cat(Const(0, 1), remainder)
         up = shared(m, (twice > count) | ((twice == count) & quotient[0]), "up")
-        rounded = shared(m, quotient + up, "rounded")
+        rounded = registered(m, quotient + up, "rounded")
         top = 1 << (self.output_bits - 1)
         limited = shared(m, Mux(rounded > top - 1 + sign, top - 1 + sign, rounded), "limited")[: self.output_bits]
         m.d.sync += self.average.eq((limited ^ sign.replicate(self.output_bits)) + sign)

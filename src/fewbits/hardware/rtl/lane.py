@@ -23,6 +23,20 @@ LANE_SETTINGS = {
 """Fields of a descriptor that all lanes take, and their bits here: addresses are computed modulo 2**ADDRESS_BITS."""
 
 
+LANE_PORTS = {
+    **{name: In(bits) for name, bits in LANE_SETTINGS.items()},
+    "first_offset": In(ADDRESS_BITS), "first_column": In(EXTENT_BITS), "first_row": In(EXTENT_BITS),
+    # First stage.
+    "start": In(1), "steps": In(1), "restarts": In(1),
+    "position_row": In(signed(SIZE_BITS)), "position_column": In(signed(SIZE_BITS)),
+    # Second stage.
+    "start_later": In(1), "steps_later": In(1), "restarts_later": In(1),
+    "position_address": In(ADDRESS_BITS), "loads": In(1),
+    "request": Out(1), "address": Out(ADDRESS_BITS),
+    "inside": Out(1), "counted": Out(1),  # registers of the second stage
+}  # fmt: skip
+
+
 class Lane(Component):
     """Two pipeline stages: column and row in the kernel, then the address. All lanes are equal: mapped once.
 
@@ -32,20 +46,7 @@ class Lane(Component):
     """
 
     def __init__(self) -> None:
-        super().__init__(
-            {
-                **{name: In(bits) for name, bits in LANE_SETTINGS.items()},
-                "first_offset": In(ADDRESS_BITS), "first_column": In(EXTENT_BITS), "first_row": In(EXTENT_BITS),
-                # First stage.
-                "start": In(1), "steps": In(1), "restarts": In(1),
-                "position_row": In(signed(SIZE_BITS)), "position_column": In(signed(SIZE_BITS)),
-                # Second stage.
-                "start_later": In(1), "steps_later": In(1), "restarts_later": In(1),
-                "position_address": In(ADDRESS_BITS), "loads": In(1),
-                "request": Out(1), "address": Out(ADDRESS_BITS),
-                "inside": Out(1), "counted": Out(1),  # registers of the second stage
-            }
-        )  # fmt: skip
+        super().__init__(LANE_PORTS)
 
     def elaborate(self, platform: object) -> Module:
         """The counters, the bounds, the address."""

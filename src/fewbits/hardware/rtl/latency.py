@@ -41,8 +41,8 @@ def division_stages(bits: int) -> int:
 
 
 def integer_average_stages(output_bits: int) -> int:
-    """From an integer sum to its average: division, rounding."""
-    return division_stages(output_bits + COUNT_BITS) + 1
+    """From an integer sum to its average: magnitude, division, rounding, sign."""
+    return division_stages(output_bits + COUNT_BITS) + 3
 
 
 def float_average_stages() -> int:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from amaranth.back import rtlil
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Fragment, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
@@ -19,6 +18,7 @@ from fewbits.hardware.rtl.adder_tree import AdderTree
 from fewbits.hardware.rtl.bit_heap import delayed, registered
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier
+from fewbits.hardware.rtl.instances import component_rtlil, instance, unit_rtlil
 from fewbits.hardware.rtl.multipliers import Multiplier
 from fewbits.hardware.rtl.narrow_float import FloatOutputStage, NarrowFloatMultiplier
 from fewbits.hardware.synthesis import run_yosys
@@ -36,8 +36,7 @@ class Neuron(Component):
     def __init__(self, design: NeuronDesign) -> None:
         self.design = design
         self.units: dict[str, Component] = {"multiplier": _multiplier(design)}
-        """Modules that the neuron holds several instances of. Amaranth would elaborate each instance anew, which takes
-        20 s for fixed32; so they are instances by name, of modules that `to_rtlil` adds."""
+        """Modules that the neuron holds several instances of: by name, `to_rtlil` adds them."""
         if design.is_float:
             self.units["float_adder"] = FloatAdder()
 
@@ -115,13 +114,7 @@ class Neuron(Component):
 
     def _instance(self, m: Module, unit: str, name: str, **inputs: Value) -> dict[str, Signal]:
         """Add an instance of one of the units and return its outputs by name."""
-        members = self.units[unit].signature.members
-        outputs = {port: Signal(m_.shape, name=f"{name}_{port}") for port, m_ in members.items() if m_.flow == Out}
-        wired = [("i", "clk", ClockSignal())]
-        wired += [("i", port, value) for port, value in inputs.items()]
-        wired += [("o", port, signal) for port, signal in outputs.items()]
-        m.submodules[name] = Instance(unit, *wired)
-        return outputs
+        return instance(m, unit, self.units[unit].signature.members, name, **inputs)
 
 
 def _multiplier(design: NeuronDesign) -> Component:
@@ -133,17 +126,8 @@ def _multiplier(design: NeuronDesign) -> Component:
 def to_rtlil(design: NeuronDesign) -> str:
     """The neuron as RTLIL, the input of yosys; its top module is `neuron`."""
     neuron = Neuron(design)
-    units = [component_rtlil(unit, name).replace("attribute \\top 1\n", "") for name, unit in neuron.units.items()]
+    units = [unit_rtlil(unit, name) for name, unit in neuron.units.items()]
     return "".join([component_rtlil(neuron, "neuron"), *units])
-
-
-def component_rtlil(component: Component, name: str) -> str:
-    """A component and the modules below it as RTLIL, in a clock domain without reset."""
-    domain = ClockDomain("sync", reset_less=True)
-    fragment = Fragment.get(component, None)
-    fragment.add_domains(domain)
-    ports = [domain.clk, *(getattr(component, port) for port in component.signature.members)]
-    return rtlil.convert(fragment, name=name, ports=ports, emit_src=False)
 
 
 def to_verilog(design: NeuronDesign) -> str:

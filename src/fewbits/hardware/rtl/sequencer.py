@@ -14,7 +14,8 @@ from amaranth.lib.wiring import Component, In, Out
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.bit_heap import registered
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.lane import LANE_SETTINGS, Lane
+from fewbits.hardware.rtl.instances import instance
+from fewbits.hardware.rtl.lane import LANE_PORTS, LANE_SETTINGS
 from fewbits.hardware.rtl.program import (
     ADDRESS_BITS,
     AVERAGE,
@@ -229,28 +230,30 @@ class Sequencer(Component):
         """The lanes, and those that a last chunk or a last slice of channels uses."""
         steps, steps_later = (stage["slot"] & stage["chunk_end"] for stage in (kernel, late))
         partial = Mux(s["operation"] == WEIGHTED, late["last_chunk"], late["last_group"])
+        shared = {
+            **{name: s[name][:bits] for name, bits in LANE_SETTINGS.items()},
+            "start": kernel["start"],
+            "steps": steps,
+            "restarts": kernel["block_end"],
+            "position_row": kernel["row"],
+            "position_column": kernel["column"],
+            "start_later": late["start"],
+            "steps_later": steps_later,
+            "restarts_later": late["block_end"],
+            "position_address": address,
+        }
         for number in range(self.lanes):
-            m.submodules[f"lane{number}"] = lane = Lane()
+            first = {f"first_{name}": s[f"{name}_{number}"] for name in ("offset", "column", "row")}
+            loads = loads_inputs & ((number < s["tail"]) | ~partial)
+            lane = instance(m, "lane", LANE_PORTS, f"lane{number}", **shared, **first, loads=loads)
             m.d.comb += [
-                *(getattr(lane, name).eq(s[name][:bits]) for name, bits in LANE_SETTINGS.items()),
-                *(getattr(lane, f"first_{name}").eq(s[f"{name}_{number}"]) for name in ("offset", "column", "row")),
-                lane.start.eq(kernel["start"]),
-                lane.steps.eq(steps),
-                lane.restarts.eq(kernel["block_end"]),
-                lane.position_row.eq(kernel["row"]),
-                lane.position_column.eq(kernel["column"]),
-                lane.start_later.eq(late["start"]),
-                lane.steps_later.eq(steps_later),
-                lane.restarts_later.eq(late["block_end"]),
-                lane.position_address.eq(address),
-                lane.loads.eq(loads_inputs & ((number < s["tail"]) | ~partial)),
-                self.load_request[number].eq(lane.request),
-                self.load_address.word_select(number, LANE_WORD_BITS).eq(lane.address),
+                self.load_request[number].eq(lane["request"]),
+                self.load_address.word_select(number, LANE_WORD_BITS).eq(lane["address"]),
             ]
             if number == 0:
                 m.d.sync += [
-                    self.in_image.eq(lane.inside),
-                    self.counted.eq(lane.counted & (s["counts_padding"] | lane.inside)),
+                    self.in_image.eq(lane["inside"]),
+                    self.counted.eq(lane["counted"] & (s["counts_padding"] | lane["inside"])),
                 ]
 
     def _rows(self, m: Module, s: dict[str, Value], late: dict[str, Value]) -> Value:

@@ -1,4 +1,4 @@
-"""The way out: finished rows into Bout, from there to memory, each with its address; the last layer past Bout."""
+"""The way out: rows of Bout for finished rows, addresses for them in memory; the last layer's sums past Bout."""
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -13,7 +13,6 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.bit_heap import delayed
-from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import RESULT_STAGES, STORE_STAGES, pooling_lanes
 from fewbits.hardware.rtl.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
@@ -30,21 +29,22 @@ class OutputStore(Component):
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.fields = layout(design, accelerator)
-        self.row_bits = accelerator.neurons * design.output_bits
+        row_bits = (accelerator.buffer_rows - 1).bit_length()
         total_bits = accelerator.neurons * design.accumulator_bits
         super().__init__(
             {
                 "settings": In(self.fields.bits),
                 "start": In(1),
-                "row_valid": In(1),
-                "row": In(self.row_bits),
+                "row_valid": In(1),  # a row is written to Bout
+                "bout_row": Out(row_bits),  # where
+                "bout_read": Out(1),
+                "bout_read_row": Out(row_bits),
                 "totals_valid": In(1),
                 "totals": In(total_bits),
                 "store_valid": Out(1),
                 "store_address": Out(ADDRESS_BITS),
                 "store_stride": Out(ADDRESS_BITS),
                 "store_mask": Out(accelerator.neurons),
-                "store_data": Out(self.row_bits),
                 "result_valid": Out(1),
                 "result_mask": Out(accelerator.neurons),
                 "result_data": Out(total_bits),
@@ -53,22 +53,17 @@ class OutputStore(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Bout as a ring, and counters of positions and groups."""
+        """Bout's rows as a ring, and counters of positions and groups."""
         m = Module()
         s = settings_of(self.fields, self.settings)
-        m.submodules.bout = bout = Buffer(self.accelerator.buffer_rows, self.row_bits)
-        row = Signal(len(bout.write_row))
+        row = Signal(len(self.bout_row))
         with m.If(self.row_valid):
             m.d.sync += row.eq(Mux(row == self.accelerator.buffer_rows - 1, 0, row + 1))
-        written = delayed(m, self.row_valid, 1, "written")
         m.d.comb += [
-            bout.write.eq(self.row_valid),
-            bout.write_row.eq(row),
-            bout.write_data.eq(self.row),
-            bout.read.eq(written),
-            bout.read_row.eq(delayed(m, row, 1, "written_row")),
+            self.bout_row.eq(row),
+            self.bout_read.eq(delayed(m, self.row_valid, 1, "written")),
+            self.bout_read_row.eq(delayed(m, row, 1, "written_row")),
             self.store_valid.eq(delayed(m, self.row_valid, STORE_STAGES, "stored")),
-            self.store_data.eq(bout.read_data),
             self.result_valid.eq(delayed(m, self.totals_valid, RESULT_STAGES, "result")),
         ]
         m.d.sync += self.result_data.eq(self.totals)

@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.neuron import component_rtlil
+from fewbits.hardware.rtl.instances import component_rtlil
 from fewbits.hardware.rtl.neuron import to_rtlil as neuron_rtlil
 
 
