@@ -88,10 +88,10 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     chunks = -(-taps.shape[2] // synapses)
     filled = np.full((*taps.shape[:2], chunks * synapses), -1)
     filled[:, :, : taps.shape[2]] = taps
-    codes = _codes(design.precision.inputs, values)
+    codes = value_codes(design.precision.inputs, values)
     if padding:
         codes = np.pad(codes, ((0, 0), (0, 0), *padding))
-    weights = _codes(design.precision.weights, layer.weight).reshape(layer.weight.shape[0], -1)
+    weights = value_codes(design.precision.weights, layer.weight).reshape(layer.weight.shape[0], -1)
     padded = np.zeros((len(weights) + 1, chunks * synapses), np.int64)
     padded[:-1, : weights.shape[1]] = weights
     shift, relu = _output_stage(network, layer)
@@ -125,7 +125,7 @@ def _places(sizes: tuple[int, ...]) -> NDArray[np.int64]:
     return np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1).astype(np.int64)
 
 
-def _codes(number_format: Format, values: Any) -> NDArray[np.int64]:
+def value_codes(number_format: Format, values: Any) -> NDArray[np.int64]:
     """Codes of integers, or of floats, that are values of a format."""
     import torch
 

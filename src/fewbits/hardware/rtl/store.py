@@ -66,7 +66,8 @@ class OutputStore(Component):
             self.store_valid.eq(delayed(m, self.row_valid, STORE_STAGES, "stored")),
             self.result_valid.eq(delayed(m, self.totals_valid, RESULT_STAGES, "result")),
         ]
-        m.d.sync += self.result_data.eq(self.totals)
+        with m.If(self.totals_valid):
+            m.d.sync += self.result_data.eq(self.totals)
         leaves = self.store_valid | self.result_valid
         self._addresses(m, s, leaves)
         return m

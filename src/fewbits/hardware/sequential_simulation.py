@@ -1,0 +1,99 @@
+"""Cycle by cycle simulation of a mapped netlist whose inputs depend on its outputs, toggles counted."""
+
+# numba compiles the loops, which no type checker can follow.
+# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbits.hardware.activity import compile_netlist
+from fewbits.hardware.activity_kernels import REGISTER, XOR
+from fewbits.hardware.compiled_loops import compiled
+from fewbits.hardware.netlist import CONSTANT_ONE, Netlist
+from fewbits.hardware.power import CLOCK_TOGGLES, Activity
+
+
+class SequentialSimulation:
+    """A netlist that is stepped through its cycles: `set` inputs, `settle`, `get` outputs, `clock`.
+
+    All registers are zero at first. Toggles are changes between the settled values of consecutive cycles, counted by
+    kind of cycle. Raises HardwareError as `activity.compile_netlist` does.
+    """
+
+    def __init__(self, netlist: Netlist, kinds: int) -> None:
+        self.netlist = netlist
+        program = compile_netlist(netlist)
+        is_register = program.kind == REGISTER
+        self._gates, self._registers = (
+            tuple(np.ascontiguousarray(column[mask]) for column in (
+                program.kind, program.a, program.b, program.out, program.invert_a & 1, program.invert_b & 1,
+                program.invert_out & 1,
+            ))
+            for mask in (~is_register, is_register)
+        )  # fmt: skip
+        self._values = np.zeros(program.net_count + program.scratch_rows, np.uint64)
+        self._values[CONSTANT_ONE] = 1
+        self._values[self._registers[3]] = self._registers[6]  # states of zero as they are shown
+        self._before = self._values[: program.net_count].copy()
+        self._next = np.zeros(int(is_register.sum()), np.uint64)
+        self._toggles = np.zeros((kinds, program.net_count), np.int64)
+        self._ones = np.zeros((kinds, program.net_count), np.int64)
+        self._cycles = np.zeros(kinds, np.int64)
+
+    def set(self, port: str, bits: NDArray[np.uint8]) -> None:
+        """Bits of an input port, lowest first. A port that synthesis removed is ignored."""
+        if port in self.netlist.ports:
+            nets = self.netlist.ports[port].nets
+            self._values[nets] = bits[: len(nets)]
+
+    def get(self, port: str) -> NDArray[np.uint64]:
+        """Bits of a port, lowest first."""
+        return self._values[self.netlist.ports[port].nets]
+
+    def number(self, port: str) -> int:
+        """A port's bits as an unsigned number."""
+        bits = self.get(port).astype(np.uint8)
+        return int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
+
+    def settle(self) -> None:
+        """Combinational cells take their values."""
+        _settle(*self._gates, self._values)
+
+    def clock(self, kind: int, *, counts: bool = True) -> None:
+        """End a cycle of a kind: its toggles are counted, the registers take their next values."""
+        if counts:
+            _count(self._values, self._before, self._toggles[kind], self._ones[kind])
+            self._cycles[kind] += 1
+        self._before[:] = self._values[: len(self._before)]
+        _clock(*self._registers, self._values, self._next)
+
+    def activity(self, kind: int) -> Activity:
+        """Toggles and duty of each net in the cycles of a kind."""
+        cycles = max(1, int(self._cycles[kind]))
+        toggles, duty = self._toggles[kind] / cycles, self._ones[kind] / cycles
+        toggles[self.netlist.clock_nets], duty[self.netlist.clock_nets] = CLOCK_TOGGLES, 0.5
+        return Activity(toggles, duty)
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _settle(kind, a, b, out, invert_a, invert_b, invert_out, values):
+    for i in range(len(kind)):
+        x, y = values[a[i]] ^ invert_a[i], values[b[i]] ^ invert_b[i]
+        values[out[i]] = (x ^ y if kind[i] == XOR else x & y) ^ invert_out[i]
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _clock(kind, a, b, out, invert_a, invert_b, invert_out, values, taken):
+    for i in range(len(kind)):
+        taken[i] = values[a[i]] ^ invert_a[i] ^ invert_out[i]
+    for i in range(len(kind)):
+        values[out[i]] = taken[i]
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _count(values, before, toggles, ones):
+    for net in range(len(before)):
+        toggles[net] += np.int64(values[net] ^ before[net])
+        ones[net] += np.int64(values[net])
