@@ -14,23 +14,35 @@ from numpy.typing import NDArray
 import fewbits
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
+from fewbits.hardware.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.compiled_netlist import (
     CompiledNetlist,
     compiled_netlist,
     compiled_netlist_path,
     read_compiled_netlist,
 )
+from fewbits.hardware.control_cost import ACTIVITY as CONTROL_ACTIVITY
+from fewbits.hardware.control_cost import control_cost
 from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.energy_tables import energy_model
 from fewbits.hardware.liberty import Library, read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.power import Power, power_of, uniform_activity
+from fewbits.hardware.rtl.control import control_rtlil
+from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.sram_macros import read_macros
 from fewbits.hardware.sram_rule import describe
-from fewbits.hardware.synthesis import Progress, synthesize, top_module
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology, load_technology
-from fewbits.hardware.timing import Conditions, Timing, analyze, launch_overhead_ns
+from fewbits.hardware.synthesis import Progress, top_module
+from fewbits.hardware.technology import (
+    LOGIC_COMPONENTS,
+    ComponentCost,
+    DatapathCost,
+    Technology,
+    load_technology,
+    rounded,
+)
+from fewbits.hardware.timing import Conditions, Timing
 
 TOGGLES_PER_CYCLE = 0.2
 """Assumed toggles of a data net in a cycle. Between the default of static power tools, 0.1 (OpenSTA's
@@ -46,7 +58,6 @@ each module by itself and knows no wires: its delays come out shorter than the n
 NO_MACROS = "no SRAM macros: the table holds datapaths alone, the cost of a whole network needs macros for its buffers"
 
 _COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_tree"))
-_DIGITS = 7
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ class Neuron:
     pipeline_stages: int
     accumulate_cycles: int
     multiplier: str
+    design: NeuronDesign
 
     @property
     def sha256(self) -> str:
@@ -119,28 +131,72 @@ def characterize(
     if earlier is not None:
         table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance)
     for neuron in neurons:
-        path = compiled_netlist_path(out, neuron.precision)
-        if table.provenance.get(_key(neuron)) == neuron.sha256 and _is_current(path, neuron, library):
-            say(f"{neuron.precision}: kept, nothing has changed")
-            continue
-        netlist, timing = _best(neuron, library, conditions, target_mhz, say)
-        model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
-        compile_neuron(neuron, netlist, model).save(path)
-        cost = datapath_cost(neuron, netlist, timing, model, target_mhz, toggles_per_cycle)
-        table = replace(
-            table,
-            datapaths={**table.datapaths, neuron.precision: cost},
-            provenance={**table.provenance, _key(neuron): neuron.sha256},
-        )
+        table = _with_neuron(table, neuron, out, library, conditions, toggles_per_cycle, say)
+        table.save(out)
+        table = _with_control(table, neuron, library, conditions, say)
         table.save(out)
     table = replace(table, provenance={**table.provenance, **_described(notes, node_nm)})
     table.save(out)
     return table
 
 
+def _with_neuron(
+    table: Technology,
+    neuron: Neuron,
+    out: Path,
+    library: Library,
+    conditions: Conditions,
+    toggles_per_cycle: float,
+    say: Progress,
+) -> Technology:
+    """The table with a neuron's datapath, its compiled netlist beside it, unless both are there."""
+    path = compiled_netlist_path(out, neuron.precision)
+    if table.provenance.get(_key(neuron)) == neuron.sha256 and _is_current(path, neuron, library):
+        say(f"{neuron.precision}: kept, nothing has changed")
+        return table
+    netlist, timing = synthesize_for_clock(
+        neuron.precision, neuron.rtlil, top_module(neuron.rtlil), library, conditions, table.target_clock_mhz,
+        ATTEMPTS, say,
+    )  # fmt: skip
+    model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
+    compile_neuron(neuron, netlist, model).save(path)
+    cost = datapath_cost(neuron, netlist, timing, model, table.target_clock_mhz, toggles_per_cycle)
+    if neuron.precision in table.datapaths:
+        cost = replace(cost, control=table.datapaths[neuron.precision].control)
+    return replace(
+        table,
+        datapaths={**table.datapaths, neuron.precision: cost},
+        provenance={**table.provenance, _key(neuron): neuron.sha256},
+    )
+
+
+def _with_control(
+    table: Technology, neuron: Neuron, library: Library, conditions: Conditions, say: Progress
+) -> Technology:
+    """The table with what surrounds a precision's neurons, unless it is there."""
+    name = neuron.precision
+    rtlil = control_rtlil(neuron.design, Accelerator())
+    sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
+    key = f"control_sha256 {name}"
+    datapath = table.datapaths[name]
+    if table.provenance.get(key) == sha256 and datapath.control is not None:
+        say(f"{name}: control kept, nothing has changed")
+        return table
+    cost = control_cost(
+        f"{name}, control", rtlil, neuron.design, library, conditions, table.target_clock_mhz, say
+    )  # fmt: skip
+    return replace(
+        table,
+        datapaths={**table.datapaths, name: replace(datapath, control=cost)},
+        provenance={**table.provenance, key: sha256},
+    )
+
+
 def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
-    return {"notes": "; ".join(notes)} | ({"node_nm": f"{node_nm:g}"} if node_nm is not None else {})
+    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY} | (
+        {"node_nm": f"{node_nm:g}"} if node_nm is not None else {}
+    )
 
 
 def build_neuron(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> Neuron:
@@ -155,6 +211,7 @@ def build_neuron(precision: str, multiplier: str = "booth", product_bits: int | 
         pipeline_stages=design.pipeline_stages,
         accumulate_cycles=design.accumulate_cycles,
         multiplier=design.multiplier,
+        design=design,
     )
 
 
@@ -195,42 +252,14 @@ def datapath_cost(
         components=component_costs(netlist, power),
         cell_counts=netlist.cell_counts,
         accumulator_bits=neuron.accumulator_bits,
-        longest_path_ns=_rounded(timing.longest_path_ns),
-        clock_mhz=target_mhz if meets else _rounded(timing.highest_clock_mhz),
+        longest_path_ns=rounded(timing.longest_path_ns),
+        clock_mhz=target_mhz if meets else rounded(timing.highest_clock_mhz),
         meets_target=meets,
         pipeline_stages=neuron.pipeline_stages,
         accumulate_cycles=neuron.accumulate_cycles,
         multiplier=neuron.multiplier,
         activity=toggles_per_cycle,
     )
-
-
-def _best(
-    neuron: Neuron, library: Library, conditions: Conditions, target_mhz: float, say: Progress
-) -> tuple[Netlist, Timing]:
-    usable_ns = 1000.0 / target_mhz - launch_overhead_ns(library, conditions)
-    tried: list[tuple[bool, float, Netlist, Timing]] = []
-    for mapping, fraction in ATTEMPTS:
-        say(f"{neuron.precision}: synthesis {mapping}, {usable_ns * fraction:.2f} ns between registers")
-        netlist = synthesize(
-            neuron.rtlil,
-            library,
-            delay_target_ns=usable_ns * fraction,
-            top=top_module(neuron.rtlil),
-            mapping=mapping,
-            progress=say,
-        ).netlist
-        timing = analyze(netlist, conditions)
-        overloaded = netlist.overloaded(timing.load_pf)
-        say(
-            f"{neuron.precision}: longest path {timing.longest_path_ns:.3f} ns, ends at {timing.end}; "
-            f"{overloaded} nets beyond their driver's max_capacitance"
-        )
-        tried.append((overloaded > 0, timing.longest_path_ns, netlist, timing))
-        if timing.highest_clock_mhz >= target_mhz and not overloaded:
-            break
-    _, _, netlist, timing = min(tried, key=lambda attempt: attempt[:2])
-    return netlist, timing
 
 
 def components_of(netlist: Netlist) -> NDArray[np.uint8]:
@@ -264,9 +293,9 @@ def component_costs(netlist: Netlist, power: Power) -> dict[str, ComponentCost]:
 def _component_cost(mask: NDArray[np.bool_], area: NDArray[np.float64], power: Power, ports_pj: float) -> ComponentCost:
     return ComponentCost(
         cells=int(mask.sum()),
-        area_um2=_rounded(float(area[mask].sum())),
-        leakage_uw=_rounded(float(power.leakage_uw[mask].sum())),
-        energy_pj=_rounded(float(power.dynamic_pj[mask].sum()) + ports_pj),
+        area_um2=rounded(float(area[mask].sum())),
+        leakage_uw=rounded(float(power.leakage_uw[mask].sum())),
+        energy_pj=rounded(float(power.dynamic_pj[mask].sum()) + ports_pj),
     )
 
 
@@ -280,11 +309,6 @@ def _is_current(path: Path, neuron: Neuron, library: Library) -> bool:
         return False
     made = read_compiled_netlist(path).provenance
     return made.get("rtlil_sha256") == neuron.sha256 and made.get("liberty_sha256") == library.sha256
-
-
-def _rounded(value: float) -> float:
-    """To as many digits as carry meaning, so that a remade table is the same text."""
-    return float(f"{value:.{_DIGITS}g}")
 
 
 def _key(neuron: Neuron) -> str:

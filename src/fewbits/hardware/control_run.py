@@ -81,7 +81,8 @@ class _Run:
             ("sb", accelerator.neurons * accelerator.synapses * design.precision.weights.bits),
         )}  # fmt: skip
         self._read: dict[str, Bits] = {}
-        self._answers: deque[dict[str, Bits | None]] = deque([{}] * accelerator.memory_latency)
+        self._answers: deque[dict[str, Bits | None]] = deque()
+        self._answers.extend({} for _ in range(accelerator.memory_latency))
         self._lasts = deque([False] * design.pipeline_stages)
         self._accesses = np.zeros(6, np.int64)
         self._layer = -1
@@ -97,15 +98,13 @@ class _Run:
         simulation.settle()
         simulation.clock(COMPUTING, counts=False)
         simulation.set("start", np.zeros(1, np.uint8))
-        for cycle in range(plan.cycles + 1):
-            self._inputs()
-            simulation.settle()
-            if simulation.number("done"):
-                break
+        cycle = 0
+        while not self._is_done():
+            if cycle > plan.cycles:
+                raise HardwareError(f"the synthesized control does not end after the schedule's {plan.cycles} cycles")
             self._outputs()
             simulation.clock(kinds[max(0, self._layer)])
-        else:
-            raise HardwareError(f"the synthesized control does not end after the schedule's {plan.cycles} cycles")
+            cycle += 1
         names = ("bin_writes", "bin_reads", "sb_writes", "sb_reads", "bout_writes", "bout_reads")
         expected = [sum(getattr(layer, name) for layer in plan.layers) for name in names]
         if cycle != plan.cycles or self._accesses.tolist() != expected:
@@ -113,6 +112,12 @@ class _Run:
                 f"the synthesized control took {cycle} cycles and {self._accesses.tolist()} buffer accesses, the "
                 f"schedule says {plan.cycles} and {expected}"
             )
+
+    def _is_done(self) -> bool:
+        """Begin a cycle."""
+        self._inputs()
+        self.simulation.settle()
+        return bool(self.simulation.number("done"))
 
     def _inputs(self) -> None:
         """What memory, buffers and tile say in this cycle."""

@@ -7,9 +7,12 @@ What is counted:
   to compute are not gated off). With the network's own activity (`network_power`) that energy is the layer's, and in
   cycles that stall, fill or pool the clock alone toggles. Without, it is the table's at a uniform activity; there
   `registers` include their clock pins, which go on in those cycles, and no clock tree is counted. Each access to a
-  buffer costs its read or write energy. The comparators and adders that pool and add tensors are not characterized:
-  their energy is not in it. Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
-- Leakage: of all neurons and buffers, over all cycles.
+  buffer costs its read or write energy. The adders that add tensors are not characterized: their energy is not in it.
+  Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
+- Control: everything else of the accelerator (controller, address generation, operand and bias registers, pooling,
+  the way out), in all cycles, with energies of `control_cost`. It was characterized for 16 neurons and 64 rows, and
+  stands for other accelerators unchanged.
+- Leakage: of all neurons, buffers and the control, over all cycles.
 - Factors behind sums, where a recipe leaves them: see `factors`.
 - Power: energy of an image divided by its time.
 - Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
@@ -46,8 +49,10 @@ if TYPE_CHECKING:
     from fewbits.formats import Precision
 
 BUFFERS = ("bin", "sb", "bout")
-PARTS = (*LOGIC_COMPONENTS, CLOCK, *BUFFERS)
-"""What area and energy are split into. The clock has no area of its own: its pins are the registers', its tree is an
+CONTROL = "control"
+PARTS = (*LOGIC_COMPONENTS, CONTROL, CLOCK, *BUFFERS)
+"""What area and energy are split into; the logic components are the neurons'. The clock has no area of its own: its
+pins are the registers', its tree is an
 estimate of energy alone. At a uniform activity its energy is among the registers'."""
 
 DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
@@ -263,6 +268,9 @@ class _Part:
     cycle_pj: float = 0.0
     """Energy of a cycle in which it works."""
 
+    pooling_pj: float = 0.0
+    """The same of a pooling layer, where it differs."""
+
     read_pj: float = 0.0
     write_pj: float = 0.0
 
@@ -275,7 +283,10 @@ def _parts(datapath: DatapathCost, widths: Widths, accelerator: Accelerator, tab
         "sb": neurons * accelerator.synapses * widths.weights,
         "bout": neurons * widths.inputs,
     }
-    parts: dict[str, _Part] = {CLOCK: _Part(0.0, 0.0)}
+    parts: dict[str, _Part] = {CLOCK: _Part(0.0, 0.0), CONTROL: _Part(0.0, 0.0)}
+    if (control := datapath.control) is not None:
+        parts[CLOCK] = _Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
+        parts[CONTROL] = _Part(control.area_um2, control.leakage_uw, control.computing_pj, control.pooling_pj)
     for name in LOGIC_COMPONENTS:
         one = datapath.components[name]
         parts[name] = _Part(one.area_um2 * neurons, one.leakage_uw * neurons, cycle_pj=one.energy_pj * neurons)
@@ -303,7 +314,8 @@ def _cost(
     plan = schedule(workload, accelerator, pipeline(design(precision, accelerator.synapses), accelerator))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
     parts = _parts(datapath, widths, accelerator, table)
-    clock_mhz = min(datapath.clock_mhz, accelerator.clock_mhz)
+    clocks = [datapath.clock_mhz, accelerator.clock_mhz]
+    clock_mhz = min(clocks if datapath.control is None else [*clocks, datapath.control.clock_mhz])
     breakdown = _breakdown(plan, parts, widths, clock_mhz, activity)
     energy_uj = sum(breakdown.energy_uj.values())
     return Cost(
@@ -337,8 +349,8 @@ def _parameter_bits(workload: Workload, widths: Widths) -> int:
 def uniform_basis(datapath: DatapathCost) -> str:
     """What a table's energies rest on, in a sentence."""
     return (
-        f"uniform switching activity of {datapath.activity:g} toggles a data net and cycle, an assumption; no "
-        "glitches, no clock tree"
+        f"uniform switching activity of {datapath.activity:g} toggles a data net and cycle in the neurons, an "
+        "assumption; no glitches, no clock tree"
     )
 
 
@@ -404,13 +416,14 @@ def _dynamic_pj(
     if activity is None:
         energy = {name: multiplying * parts[name].cycle_pj for name in LOGIC_COMPONENTS}
         energy["registers"] = layer.cycles * parts["registers"].cycle_pj
-        energy[CLOCK] = 0.0
+        energy[CLOCK] = 0.0  # no tree is counted
     else:
         neurons = plan.accelerator.neurons
         idle_pj = neurons * (layer.cycles - multiplying) * activity.idle_clock_pj
         own = activity.layers[layer.name].energy_pj if multiplying else {}
         energy = {name: neurons * multiplying * own.get(name, 0.0) for name in (*LOGIC_COMPONENTS, CLOCK)}
-        energy[CLOCK] += idle_pj
+        energy[CLOCK] += idle_pj + layer.cycles * parts[CLOCK].cycle_pj
+    energy[CONTROL] = layer.cycles * (parts[CONTROL].cycle_pj if layer.products else parts[CONTROL].pooling_pj)
     accesses = {
         "bin": (layer.bin_reads, layer.bin_writes),
         "sb": (layer.sb_reads, layer.sb_writes),

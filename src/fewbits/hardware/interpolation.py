@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision, parse_precision
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology
+from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, ControlCost, DatapathCost, Technology
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
         accumulate_cycles=made.accumulate_cycles,
         multiplier=made.multiplier,
         activity=ends[0].activity,
+        control=_control(known, mean),
     )
 
 
@@ -121,13 +122,30 @@ def _neighbours(known: dict[int, DatapathCost], width: float) -> tuple[int, int,
     return low, high, math.log(width / low) / math.log(high / low)
 
 
+def _control(known: dict[int, DatapathCost], width: float) -> ControlCost | None:
+    """The control on the line through its neighbours' logarithms, its path and clock the worse of theirs."""
+    low, high, place = _neighbours(known, width)
+    ends = known[low].control, known[high].control
+    if ends[0] is None or ends[1] is None:
+        return None
+    values = _between(ends[0], ends[1], place)
+    values["longest_path_ns"] = max(end.longest_path_ns for end in ends if end is not None)
+    values["clock_mhz"] = min(end.clock_mhz for end in ends if end is not None)
+    return ControlCost(**values)  # pyright: ignore[reportArgumentType]
+
+
 def _component(known: dict[int, DatapathCost], name: str, width: float) -> ComponentCost:
     """Every figure of a component on the line through its neighbours' logarithms; 0 where one of them is 0."""
     low, high, place = _neighbours(known, width)
-    ends = known[low].components[name], known[high].components[name]
+    values = _between(known[low].components[name], known[high].components[name], place)
+    return ComponentCost(**values)  # pyright: ignore[reportArgumentType]
+
+
+def _between(low: ComponentCost | ControlCost, high: ComponentCost | ControlCost, place: float) -> dict[str, float]:
+    """Every figure of two costs of a kind, `place` of the way between their logarithms; 0 where one of them is 0."""
     values: dict[str, float] = {}
-    for field in fields(ComponentCost):
-        first, second = (float(getattr(end, field.name)) for end in ends)
+    for field in fields(low):
+        first, second = (float(getattr(end, field.name)) for end in (low, high))
         value = first ** (1 - place) * second**place if first > 0 and second > 0 else 0.0
         values[field.name] = round(value) if field.type == "int" else value
-    return ComponentCost(**values)  # pyright: ignore[reportArgumentType]
+    return values

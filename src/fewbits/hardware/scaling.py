@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.technology import ComponentCost, DatapathCost, MacroCost, Technology
+from fewbits.hardware.technology import ComponentCost, ControlCost, DatapathCost, MacroCost, Technology
 
 SOURCE = "Stillmaker and Baas, Integration 58 (2017) 74-81"
 
@@ -182,6 +182,20 @@ def _scaled_datapath(datapath: DatapathCost, factors: NodeScaling, target_mhz: f
         longest_path_ns=path,
         clock_mhz=target_mhz if meets else 1000.0 / path,
         meets_target=meets,
+        control=_scaled_control(datapath.control, factors, target_mhz) if datapath.control is not None else None,
+    )
+
+
+def _scaled_control(control: ControlCost, factors: NodeScaling, target_mhz: float) -> ControlCost:
+    path = control.longest_path_ns * factors.delay.value
+    return replace(
+        control,
+        area_um2=control.area_um2 * factors.area.value,
+        longest_path_ns=path,
+        clock_mhz=min(target_mhz, 1000.0 / path),
+        computing_pj=control.computing_pj * factors.energy.value,
+        pooling_pj=control.pooling_pj * factors.energy.value,
+        clock_tree_pj=control.clock_tree_pj * factors.energy.value,
     )
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,8 @@ LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 """Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
 `rest` is the accumulator's adder, the output rounding, ReLU and control."""
 
+_DIGITS = 7
+
 
 @dataclass(frozen=True)
 class ComponentCost:
@@ -34,6 +36,30 @@ class ComponentCost:
 
     energy_pj: float
     """Dynamic energy of a clock cycle (internal and switching) at the datapath's `activity`."""
+
+
+@dataclass(frozen=True)
+class ControlCost:
+    """All of the accelerator but neurons and buffers, for 16 neurons of 16 synapses and 64 rows (`control_cost`)."""
+
+    cells: int
+    registers: int
+    """Flip-flops among the cells."""
+
+    area_um2: float
+    leakage_uw: float
+    longest_path_ns: float
+    clock_mhz: float
+    """As of `DatapathCost`."""
+
+    computing_pj: float
+    """Of a cycle of a layer with weights, the clock pins in it."""
+
+    pooling_pj: float
+    """Of a cycle of a pooling layer."""
+
+    clock_tree_pj: float
+    """Of a cycle: the estimated tree over its registers, in neither of the two."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +95,9 @@ class DatapathCost:
 
     activity: float
     """Mean toggles of a data net per cycle behind `energy_pj`."""
+
+    control: ControlCost | None = None
+    """What surrounds such neurons; None where it was not characterized, and is not counted."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +150,11 @@ class Technology:
             temporary.replace(path)
         except OSError as error:
             raise HardwareError(f"cannot write the technology table {path}: {error.strerror}") from None
+
+
+def rounded(value: float) -> float:
+    """To as many digits as carry meaning, so that a remade table is the same text."""
+    return float(f"{value:.{_DIGITS}g}")
 
 
 def datapath_name(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> str:
@@ -187,6 +221,8 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     }
     if set(entry["components"]) != set(LOGIC_COMPONENTS):
         raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
+    if entry.get("control") is not None:
+        entry["control"] = ControlCost(**_fields(ControlCost, entry["control"]))
     return DatapathCost(**entry)
 
 
@@ -199,12 +235,13 @@ def _fields(kind: type, raw: object) -> dict[str, Any]:
         raise TypeError(f"{kind.__name__} must be an object")
     given = cast("dict[str, Any]", raw)
     wanted = {field.name: str(field.type) for field in fields(kind)}
-    if missing := [name for name in wanted if name not in given]:
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    if missing := [name for name in required if name not in given]:
         raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
     if unknown := [name for name in given if name not in wanted]:
         raise ValueError(f"{kind.__name__} has an unknown field {unknown[0]!r}")
     for name, type_name in wanted.items():
-        value = given[name]
+        value = given.get(name)
         allowed = _PLAIN_TYPES.get(type_name)
         if allowed is not None and (
             not isinstance(value, allowed) or (type_name != "bool" and isinstance(value, bool))
