@@ -17,6 +17,7 @@ from fewbits.hardware.cost import PARTS, Cost, cost
 from fewbits.hardware.technology import (
     LOGIC_COMPONENTS,
     ComponentCost,
+    ControlCost,
     DatapathCost,
     MacroCost,
     Technology,
@@ -60,6 +61,18 @@ MACRO = MacroCost(
     access_ns=2.0,
 )
 
+CONTROL = ControlCost(
+    cells=100,
+    registers=40,
+    area_um2=5000.0,
+    leakage_uw=0.25,
+    longest_path_ns=3.5,
+    clock_mhz=250.0,
+    computing_pj=30.0,
+    pooling_pj=20.0,
+    clock_tree_pj=6.0,
+)
+
 TABLE = Technology(
     name="round",
     process="none",
@@ -83,7 +96,7 @@ def fixed8() -> Cost:
 
 LENET_BUSY = 2304 + 8192 + 1600 + 32
 SETUP = 10 + 8 + 1  # a descriptor's words, the memory's latency, the start
-FILL, RESULT_FILL, MAXIMUM_FILL = 11 + 7 + 2, 11 + 4 + 1, 11 + 1 + 2  # to the operands, to the result, to the memory
+FILL, RESULT_FILL, MAXIMUM_FILL = 14 + 7 + 2, 14 + 4 + 1, 14 + 1 + 2  # to the operands, to the result, to the memory
 LENET_CYCLES = LENET_BUSY + 1152 + 256 + 6 * SETUP + 3 * FILL + RESULT_FILL + 2 * MAXIMUM_FILL
 
 
@@ -110,6 +123,23 @@ def test_area_is_sixteen_neurons_and_the_buffers(fixed8: Cost):
     for name, width in widths.items():
         assert area[name] == pytest.approx(sram.compose(64, width, TABLE.macros, 2).area_um2 / 1e6)
     assert fixed8.area_mm2 == pytest.approx(sum(area.values()))
+
+
+def test_the_control_works_in_every_cycle_and_takes_what_its_kind_of_layer_does():
+    table = dataclasses.replace(TABLE, datapaths={"fixed8": datapath("fixed8", control=CONTROL)})
+    without, made = cost(LENET, "fixed8", technology=TABLE), cost(LENET, "fixed8", technology=table)
+    pooling = sum(layer.cycles for layer in made.breakdown.layers if layer.kind not in ("convolution", "linear"))
+    assert 0 < pooling < LENET_CYCLES
+    assert made.area_mm2 - without.area_mm2 == pytest.approx(0.005)
+    assert made.breakdown.dynamic_uj["control"] == pytest.approx((pooling * 20 + (LENET_CYCLES - pooling) * 30) / 1e6)
+    assert made.breakdown.leakage_uj["control"] == pytest.approx(0.25 * LENET_CYCLES / 250 / 1e6)
+    assert without.breakdown.dynamic_uj["control"] == 0
+
+
+def test_a_slow_control_slows_the_accelerator():
+    slow = dataclasses.replace(CONTROL, clock_mhz=100.0)
+    table = dataclasses.replace(TABLE, datapaths={"fixed8": datapath("fixed8", control=slow)})
+    assert cost(LENET, "fixed8", technology=table).clock_mhz == 100
 
 
 def test_logic_switches_in_busy_cycles_and_registers_in_all(fixed8: Cost):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.hardware.activity import compile_netlist
+from fewbits.hardware.activity import compile_model, compile_netlist
 from fewbits.hardware.activity_kernels import REGISTER, XOR
 from fewbits.hardware.compiled_loops import compiled
+from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.netlist import CONSTANT_ONE, Netlist
 from fewbits.hardware.power import CLOCK_TOGGLES, Activity
 
@@ -22,9 +23,14 @@ class SequentialSimulation:
     kind of cycle. Raises HardwareError as `activity.compile_netlist` does.
     """
 
-    def __init__(self, netlist: Netlist, kinds: int) -> None:
-        self.netlist = netlist
-        program = compile_netlist(netlist)
+    def __init__(self, netlist: Netlist | EnergyModel, kinds: int) -> None:
+        if isinstance(netlist, EnergyModel):
+            program = compile_model(netlist)
+            self._ports = {name: nets for name, (_, nets) in netlist.ports.items()}
+        else:
+            program = compile_netlist(netlist)
+            self._ports = {name: port.nets for name, port in netlist.ports.items()}
+        self._clock_nets = netlist.clock_nets
         is_register = program.kind == REGISTER
         self._gates, self._registers = (
             tuple(np.ascontiguousarray(column[mask]) for column in (
@@ -44,13 +50,13 @@ class SequentialSimulation:
 
     def set(self, port: str, bits: NDArray[np.uint8]) -> None:
         """Bits of an input port, lowest first. A port that synthesis removed is ignored."""
-        if port in self.netlist.ports:
-            nets = self.netlist.ports[port].nets
+        if port in self._ports:
+            nets = self._ports[port]
             self._values[nets] = bits[: len(nets)]
 
     def get(self, port: str) -> NDArray[np.uint64]:
         """Bits of a port, lowest first."""
-        return self._values[self.netlist.ports[port].nets]
+        return self._values[self._ports[port]]
 
     def number(self, port: str) -> int:
         """A port's bits as an unsigned number."""
@@ -73,7 +79,7 @@ class SequentialSimulation:
         """Toggles and duty of each net in the cycles of a kind."""
         cycles = max(1, int(self._cycles[kind]))
         toggles, duty = self._toggles[kind] / cycles, self._ones[kind] / cycles
-        toggles[self.netlist.clock_nets], duty[self.netlist.clock_nets] = CLOCK_TOGGLES, 0.5
+        toggles[self._clock_nets], duty[self._clock_nets] = CLOCK_TOGGLES, 0.5
         return Activity(toggles, duty)
 
 
