@@ -184,6 +184,13 @@ class QuantizedLayer(nn.Module):
             return StraightThrough.apply(x, self.input_format, self.input_fraction_bits, rectified)
         return self.input_format.quantize(x, self.input_fraction_bits, rectified=rectified)
 
+    def compute(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """The layer's result on rounded inputs with rounded weights, as a training method gives them.
+
+        The bias is rounded here, at the accumulator's radix point. Raises ModelError before calibration.
+        """
+        return apply_layer(self.layer, inputs, weight, self.straight_through_bias(), self.padding_value)
+
     def straight_through_weight(self) -> Tensor:
         """The rounded weights, with a straight-through gradient."""
         if not self.rounds_weights:
