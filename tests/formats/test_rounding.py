@@ -43,6 +43,14 @@ def test_kernel_equals_plain_torch_in_value_and_sign(name: str, x: list[float], 
     assert np.array_equal(got.numpy().view(np.int32), expected.numpy().view(np.int32))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rectified_means_behind_a_relu(name: str, dtype: torch.dtype):
+    number_format = parse_format(name)
+    x = torch.tensor([-math.inf, -3.0, -0.2, -0.0, 0.0, 0.2, 0.3, 1.5, 300.0, math.inf], dtype=dtype)
+    assert torch.equal(number_format.quantize(x, 1, rectified=True), number_format.quantize(x.relu(), 1))
+
+
 @pytest.mark.parametrize(
     ("name", "kernel"),
     [

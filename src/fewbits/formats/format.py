@@ -82,18 +82,21 @@ class Format(ABC):
         """The closed interval within which the straight-through estimator passes gradients: the format's range."""
         return _limits(self, check_fraction_bits(fraction_bits))
 
-    def quantize(self, x: Tensor, fraction_bits: int = 0, *, out: Tensor | None = None) -> Tensor:
+    def quantize(
+        self, x: Tensor, fraction_bits: int = 0, *, out: Tensor | None = None, rectified: bool = False
+    ) -> Tensor:
         """Nearest value of the format, in the dtype of `x`.
 
         x: any shape, floating point, CPU or CUDA; no gradient flows through. out: takes the result if given (same
         shape, dtype and device; may be `x` itself, which is slower; with the strides of `x`, nothing is allocated). A
         value that the dtype cannot carry (fixed32's largest in float32) becomes the largest value of the format that
-        it does carry. Raises FormatError for NaN (`out` is then undefined), an integer tensor, a fraction_bits that
-        is not an int, or one at which the dtype carries nothing but zero.
+        it does carry. rectified: quantize max(x, 0), for fixed point in the same pass.
+        Raises FormatError for NaN (`out` is then undefined), an integer tensor, a fraction_bits that is not an int, or
+        one at which the dtype carries nothing but zero.
         """
         from fewbits.formats.kernels import quantize_tensor
 
-        return quantize_tensor(self, x, check_fraction_bits(fraction_bits), out)
+        return quantize_tensor(self, x, check_fraction_bits(fraction_bits), out, rectified)
 
     def encode(self, x: Tensor, fraction_bits: int = 0) -> Tensor:
         """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values. Raises what `quantize` raises."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,10 +19,23 @@ from fewbits.formats.format import Format
 SERIAL_ELEMENTS = 2**19
 """Tensors up to this size are left to one thread: waking a second one takes about as long as quantizing them."""
 
-_Pass = Callable[..., int]
+
+class _Pass(NamedTuple):
+    """A compiled pass with a format's constants."""
+
+    kernel: Callable[..., int]
+    constants: tuple[float, ...]
+    clamps: bool
+    """Whether the first constant is the lowest value that is let through."""
+
+    def rectified(self) -> _Pass:
+        """The same behind a ReLU."""
+        return self._replace(constants=(0.0, *self.constants[1:]))
 
 
-def quantize_tensor(number_format: Format, x: Tensor, fraction_bits: int, out: Tensor | None) -> Tensor:
+def quantize_tensor(
+    number_format: Format, x: Tensor, fraction_bits: int, out: Tensor | None, rectified: bool = False
+) -> Tensor:
     """What `Format.quantize` documents."""
     if not x.is_floating_point():
         raise FormatError(f"quantize takes a floating-point tensor, not {x.dtype}")
@@ -29,6 +43,11 @@ def quantize_tensor(number_format: Format, x: Tensor, fraction_bits: int, out: T
         wanted, given = (f"{t.dtype} of shape {tuple(t.shape)} on {t.device}" for t in (x, out))
         raise FormatError(f"out must be as the input is, {wanted}: it is {given}")
     fused = _fused_pass(number_format, fraction_bits) if x.dtype is torch.float32 and x.is_cpu else None
+    if rectified:
+        if fused is None or not fused.clamps:
+            x = x.detach().clamp_min(0.0)
+        else:
+            fused = fused.rectified()
     if fused is None:
         result = reference(number_format, x, fraction_bits)
         return result if out is None else out.copy_(result)
@@ -84,14 +103,14 @@ def _nan_message(number_format: Format, found: int, size: int) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _fused_pass(number_format: Format, fraction_bits: int) -> tuple[_Pass, tuple[float, ...]] | None:
+def _fused_pass(number_format: Format, fraction_bits: int) -> _Pass | None:
     """The compiled pass of a format with its constants, or None where float32 arithmetic would not be exact."""
     described = number_format.fused_pass(fraction_bits)
     if described is None:
         return None
     from fewbits.formats.fused import compiled_pass
 
-    return compiled_pass(described.kernel), described.constants
+    return _Pass(compiled_pass(described.kernel), described.constants, number_format.family == "fixed")
 
 
 def _is_dense(x: Tensor) -> bool:
@@ -100,9 +119,9 @@ def _is_dense(x: Tensor) -> bool:
     return x.permute(order).is_contiguous()
 
 
-def _run(fused: tuple[_Pass, tuple[float, ...]], source: int, target: int, size: int) -> int:
+def _run(fused: _Pass, source: int, target: int, size: int) -> int:
     """Pass `size` float32 values through, by as many threads as torch may use; the count of NaN among them."""
-    kernel, constants = fused
+    kernel, constants = fused.kernel, fused.constants
     threads = torch.get_num_threads() if size > SERIAL_ELEMENTS else 1
     if threads == 1:
         return kernel(source, target, size, *constants)

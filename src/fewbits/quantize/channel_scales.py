@@ -29,8 +29,6 @@ class ChannelScales(TrainingMethod):
 
     def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The layer's result."""
-        from fewbits.quantize.layer import apply_layer
-
         shadow = layer.layer.weight
         magnitude = _channel_means(shadow)
         scale = round_scale(magnitude.detach())
@@ -38,9 +36,7 @@ class ChannelScales(TrainingMethod):
             layer.weight_fraction_bits = scale.fraction_bits
         signs = StraightThrough.apply(shadow, Binary(), 0)
         weight = signs * (magnitude + (scale.values - magnitude.detach()))
-        return apply_layer(
-            layer.layer, layer.rounded_input(x), weight, layer.straight_through_bias(), layer.padding_value
-        )
+        return layer.compute(layer.rounded_input(x), weight)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times sign."""

@@ -26,17 +26,13 @@ class StochasticSigns(TrainingMethod):
 
     def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The layer's result, with signs drawn in training, those of the weights in evaluation."""
-        from fewbits.quantize.layer import apply_layer
-
         weight = layer.straight_through_weight()
         if layer.training:
             magnitude = layer.weight_format.limits(layer.weight_fraction_bits)[1]
             shadow = layer.layer.weight
             probability = (shadow.detach() / magnitude).add_(1).div_(2)
             weight = weight + (sample_signs(probability).mul_(magnitude) - weight.detach())
-        return apply_layer(
-            layer.layer, layer.rounded_input(x), weight, layer.straight_through_bias(), layer.padding_value
-        )
+        return layer.compute(layer.rounded_input(x), weight)
 
 
 class TernaryConnect(TrainingMethod):
@@ -47,9 +43,9 @@ class TernaryConnect(TrainingMethod):
         from fewbits.quantize.layer import apply_layer
 
         inputs = layer.rounded_input(x)
-        weight, bias = layer.straight_through_weight(), layer.straight_through_bias()
+        weight = layer.straight_through_weight()
         if not layer.training:
-            return apply_layer(layer.layer, inputs, weight, bias, layer.padding_value)
+            return layer.compute(inputs, weight)
         magnitude = layer.weight_format.limits(layer.weight_fraction_bits)[1]
         shadow = layer.layer.weight.detach()
         kept = torch.rand_like(shadow) < shadow.abs() / magnitude
@@ -58,7 +54,7 @@ class TernaryConnect(TrainingMethod):
         point = choose_fraction_bits(_BACKWARD_INPUTS, inputs, "maximum")
         powers = _BACKWARD_INPUTS.quantize(inputs.detach(), point)
         # The value and the gradient to the inputs come from the first call, that to the weights from the second.
-        forward = apply_layer(layer.layer, inputs, weight.detach(), bias, layer.padding_value)
+        forward = layer.compute(inputs, weight.detach())
         return _Add.apply(forward, apply_layer(layer.layer, powers, weight, None, layer.padding_value))
 
 

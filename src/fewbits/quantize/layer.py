@@ -166,23 +166,30 @@ class QuantizedLayer(nn.Module):
         bias = self.layer.bias
         return None if bias is None else self.round_bias(bias.detach(), None)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The layer's result on `x`, in the dtype of the shadow weights.
+    def forward(self, x: Tensor, *, rectified: bool = False) -> Tensor:
+        """The layer's result on `x`, in the dtype of the shadow weights; rectified: on max(x, 0).
 
         x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
         """
         if self.method is not None:
-            return self.method(self, x)
+            return self.method(self, F.relu(x) if rectified else x)
         weight, bias = self._rounded_parameters()
-        return apply_layer(self.layer, self.rounded_input(x), weight, bias, self.padding_value)
+        return apply_layer(self.layer, self.rounded_input(x, rectified=rectified), weight, bias, self.padding_value)
 
-    def rounded_input(self, x: Tensor) -> Tensor:
-        """The input rounded to its format, with a straight-through gradient where one is wanted."""
+    def rounded_input(self, x: Tensor, *, rectified: bool = False) -> Tensor:
+        """The input, or max(x, 0), rounded to its format, with a straight-through gradient where one is wanted."""
         if not self.rounds_inputs:
-            return x
+            return F.relu(x) if rectified else x
         if x.requires_grad and torch.is_grad_enabled():
-            return StraightThrough.apply(x, self.input_format, self.input_fraction_bits)
-        return self.input_format.quantize(x, self.input_fraction_bits)
+            return StraightThrough.apply(x, self.input_format, self.input_fraction_bits, rectified)
+        return self.input_format.quantize(x, self.input_fraction_bits, rectified=rectified)
+
+    def compute(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """The layer's result on rounded inputs with rounded weights, as a training method gives them.
+
+        The bias is rounded here, at the accumulator's radix point. Raises ModelError before calibration.
+        """
+        return apply_layer(self.layer, inputs, weight, self.straight_through_bias(), self.padding_value)
 
     def straight_through_weight(self) -> Tensor:
         """The rounded weights, with a straight-through gradient."""

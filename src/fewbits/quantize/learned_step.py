@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,7 +44,29 @@ class LogStep(nn.Module):
         return -round(self().item())
 
 
-class LearnedSteps(TrainingMethod):
+class _LearnedInputStep(TrainingMethod):
+    """A layer that learns the step of its inputs, and perhaps of its weights."""
+
+    def __init__(self, layer: QuantizedLayer) -> None:
+        """Start from a calibrated layer's radix point."""
+        super().__init__()
+        self.input_step = LogStep(layer.input_fraction_bits, layer.layer.weight)
+
+    def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
+        """The layer's result at the learned steps."""
+        weight = self.weight(layer)
+        return layer.compute(self.inputs(layer, x) if layer.rounds_inputs else x, weight)
+
+    @abstractmethod
+    def weight(self, layer: QuantizedLayer) -> Tensor:
+        """The rounded weights, with the method's gradients; sets the layer's radix points first."""
+
+    def inputs(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
+        """The rounded inputs, with the method's gradients."""
+        return learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
+
+
+class LearnedSteps(_LearnedInputStep):
     """Learned step size quantization of a layer's weights and inputs.
 
     Esser et al., "Learned step size quantization" (arXiv:1902.08153): the step is a parameter whose gradient sees how
@@ -54,21 +77,16 @@ class LearnedSteps(TrainingMethod):
 
     def __init__(self, layer: QuantizedLayer) -> None:
         """Start from a calibrated layer's radix points."""
-        super().__init__()
+        super().__init__(layer)
         self.weight_step = LogStep(layer.weight_fraction_bits, layer.layer.weight)
-        self.input_step = LogStep(layer.input_fraction_bits, layer.layer.weight)
 
-    def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
-        """The layer's result at the learned steps."""
-        from fewbits.quantize.layer import apply_layer
-
+    def weight(self, layer: QuantizedLayer) -> Tensor:
+        """The weights rounded at the power of two nearest to the learned step."""
         self.settle(layer)
         weight = layer.layer.weight
-        if layer.rounds_weights:
-            weight = learned(weight, self.weight_step(), layer.weight_format, layer.weight_fraction_bits)
-        if layer.rounds_inputs:
-            x = learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
-        return apply_layer(layer.layer, x, weight, layer.straight_through_bias(), layer.padding_value)
+        if not layer.rounds_weights:
+            return weight
+        return learned(weight, self.weight_step(), layer.weight_format, layer.weight_fraction_bits)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix points."""
@@ -87,10 +105,8 @@ class FreeWeightSteps(LearnedSteps):
         super().__init__(layer)
         scaled_format(layer.weight_format)
 
-    def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
-        """The layer's result at the learned steps."""
-        from fewbits.quantize.layer import apply_layer
-
+    def weight(self, layer: QuantizedLayer) -> Tensor:
+        """The weights rounded to integers times the factor."""
         log2_step = self.weight_step()
         scale = round_scale(2.0 ** log2_step.detach())
         move_radix_points(layer, scale.fraction_bits, self.input_step.fraction_bits)
@@ -98,11 +114,7 @@ class FreeWeightSteps(LearnedSteps):
         low, high = (limit * step for limit in layer.weight_format.limits(0))
         weight = layer.layer.weight
         rounded = layer.weight_format.quantize(weight.detach() / step, 0).mul_(step)
-        factor = _gradient_scale(weight, layer.weight_format)
-        weight = _LearnedStep.apply(weight, log2_step, rounded, low, high, factor)
-        if layer.rounds_inputs:
-            x = learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
-        return apply_layer(layer.layer, x, weight, layer.straight_through_bias(), layer.padding_value)
+        return _LearnedStep.apply(weight, log2_step, rounded, low, high, _gradient_scale(weight, layer.weight_format))
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times integer."""
@@ -112,7 +124,7 @@ class FreeWeightSteps(LearnedSteps):
         settle_scaled(layer, integers, scale)
 
 
-class LearnedClipping(TrainingMethod):
+class LearnedClipping(_LearnedInputStep):
     """Learned clipping of a layer's inputs; weights as with the straight-through estimator.
 
     Choi et al., "PACT: parameterized clipping activation" (arXiv:1805.06085): the level at which inputs are clipped is
@@ -122,23 +134,20 @@ class LearnedClipping(TrainingMethod):
 
     def __init__(self, layer: QuantizedLayer, penalty: float) -> None:
         """Start from a calibrated layer's radix points. penalty: times the squared level, added to the loss."""
-        super().__init__()
-        self.input_step = LogStep(layer.input_fraction_bits, layer.layer.weight)
+        super().__init__(layer)
         self.penalty = penalty
 
-    def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
-        """The layer's result with clipped inputs."""
-        from fewbits.quantize.layer import apply_layer
-
+    def weight(self, layer: QuantizedLayer) -> Tensor:
+        """The weights rounded straight through."""
         self.settle(layer)
-        if layer.rounds_inputs:
-            point = layer.input_fraction_bits
-            low, high = layer.input_format.limits(point)
-            rounded = layer.input_format.quantize(x.detach(), point)
-            x = _LearnedClip.apply(x, self.input_step(), rounded, low, high, self.penalty)
-        return apply_layer(
-            layer.layer, x, layer.straight_through_weight(), layer.straight_through_bias(), layer.padding_value
-        )
+        return layer.straight_through_weight()
+
+    def inputs(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
+        """The inputs clipped at the learned level and rounded."""
+        point = layer.input_fraction_bits
+        low, high = layer.input_format.limits(point)
+        rounded = layer.input_format.quantize(x.detach(), point)
+        return _LearnedClip.apply(x, self.input_step(), rounded, low, high, self.penalty)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix point of the inputs."""
@@ -165,48 +174,49 @@ def _gradient_scale(x: Tensor, number_format: Format) -> float:
     return 1 / math.sqrt(x.numel() * number_format.limits(0)[1])
 
 
-class _LearnedStep(torch.autograd.Function):
-    """LSQ's gradients, for the step's logarithm: step x ln 2 times that of the step (equation 3)."""
+class _LearnedLimit(torch.autograd.Function):
+    """Rounded values whose gradient reaches the values themselves, inside limits, and a logarithm that is learned."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, log2_step: Tensor, rounded: Tensor, low: float, high: float, factor: float
+        ctx: Any, x: Tensor, log2_step: Tensor, rounded: Tensor, low: float, high: float, constant: float
     ) -> Tensor:
-        """The rounded values."""
+        """The rounded values. constant: for the logarithm's gradient."""
         ctx.save_for_backward(x, rounded)
-        ctx.settings = low, high, factor
+        ctx.settings = low, high, constant
         return rounded.view_as(rounded)
+
+
+def _inside(ctx: Any, gradient: Tensor) -> Tensor:
+    """The gradient where the values lie inside the limits, zero elsewhere."""
+    x, low, high = ctx.saved_tensors[0], *ctx.settings[:2]
+    return torch.where((x >= low) & (x <= high), gradient, 0.0)
+
+
+def _gradients(ctx: Any, passed: Tensor, of_logarithm: Tensor) -> tuple[Tensor | None, ...]:
+    """One gradient for each argument of the forward pass."""
+    return passed if ctx.needs_input_grad[0] else None, of_logarithm, None, None, None, None
+
+
+class _LearnedStep(_LearnedLimit):
+    """LSQ's gradients, for the step's logarithm: step x ln 2 times that of the step (equation 3). Constant: scale."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Straight through to x inside the limits; to the step by how far x lies from its rounded value."""
         x, rounded = ctx.saved_tensors
-        low, high, factor = ctx.settings
-        inside = (x >= low) & (x <= high)
-        passed = torch.where(inside, gradients[0], 0.0)
-        step_gradient = ((gradients[0] * rounded).sum() - (passed * x).sum()) * (math.log(2) * factor)
-        return passed if ctx.needs_input_grad[0] else None, step_gradient, None, None, None, None
+        passed = _inside(ctx, gradients[0])
+        distance = (gradients[0] * rounded).sum() - (passed * x).sum()
+        return _gradients(ctx, passed, distance * (math.log(2) * ctx.settings[2]))
 
 
-class _LearnedClip(torch.autograd.Function):
-    """PACT's gradients, for the level's logarithm."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, log2_step: Tensor, rounded: Tensor, low: float, high: float, penalty: float
-    ) -> Tensor:
-        """The rounded values."""
-        ctx.save_for_backward(x, rounded)
-        ctx.settings = low, high, penalty
-        return rounded.view_as(rounded)
+class _LearnedClip(_LearnedLimit):
+    """PACT's gradients, for the level's logarithm. Constant: the penalty."""
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Straight through to x inside the limits; to the level where x is clipped, and the penalty's slope."""
-        x, rounded = ctx.saved_tensors
-        low, high, penalty = ctx.settings
-        inside = (x >= low) & (x <= high)
-        passed = torch.where(inside, gradients[0], 0.0)
+        rounded, (_, high, penalty) = ctx.saved_tensors[1], ctx.settings
+        passed = _inside(ctx, gradients[0])
         clipped = ((gradients[0] - passed) * rounded).sum() * math.log(2)
-        slope = clipped + 2 * penalty * high * high * math.log(2)
-        return passed if ctx.needs_input_grad[0] else None, slope, None, None, None, None
+        return _gradients(ctx, passed, clipped + 2 * penalty * high * high * math.log(2))

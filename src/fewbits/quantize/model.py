@@ -17,6 +17,7 @@ from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.layer import FloatLayer, QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import FloatCall, place_roundings
+from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import TraceError
 
@@ -61,7 +62,10 @@ class QuantizedModel(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the network returns. Raises ModelError before calibration."""
-        return self.network(*args, **kwargs)
+        network = self.network
+        if isinstance(network, RoundedGraph) and network.training and torch.is_grad_enabled():
+            return network.forward_in_training(*args, **kwargs)
+        return network(*args, **kwargs)
 
     def extra_repr(self) -> str:
         """The precision, for printing."""

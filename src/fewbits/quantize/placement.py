@@ -32,6 +32,7 @@ from fewbits.quantize.functional import (
 )
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import AVERAGES, WITHOUT_ARITHMETIC
+from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import TraceError, graph_of, is_shared
 
@@ -101,7 +102,7 @@ def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module
     if not groups:
         return network, floats
     dropouts = _dropouts(network, graph)
-    result = fx.GraphModule(network, graph, class_name=type(network).__name__)
+    result = RoundedGraph(network, graph, class_name=type(network).__name__)
     for node, module in dropouts:
         _replace_by_module(result, node, module)
     for group in groups:

@@ -21,17 +21,19 @@ class StraightThrough(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, number_format: Format, fraction_bits: int) -> Tensor:
-        """Quantize `x`; a channels-last tensor stays one."""
+    def forward(ctx: Any, x: Tensor, number_format: Format, fraction_bits: int, rectified: bool = False) -> Tensor:
+        """Quantize `x`, rectified: behind a ReLU, with its gradient too. A channels-last tensor stays one."""
         ctx.save_for_backward(x)
         ctx.gate = gate(number_format, fraction_bits, x.dtype)
-        return number_format.quantize(x, fraction_bits)
+        if rectified:
+            ctx.gate = (0.0, ctx.gate[1])
+        return number_format.quantize(x, fraction_bits, rectified=rectified)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Mask the gradient, in place where that is safe."""
         (x,) = ctx.saved_tensors
-        return mask_gradient(gradients[0], x, ctx.gate), None, None
+        return mask_gradient(gradients[0], x, ctx.gate), None, None, None
 
 
 @lru_cache(maxsize=1024)
@@ -54,8 +56,8 @@ def mask_gradient(gradient: Tensor, x: Tensor, interval: tuple[float, float]) ->
     low, high = interval
     if torch.is_grad_enabled() or gradient.stride() != x.stride():
         return torch.where((x > low) & (x < high), gradient, 0.0)
-    return _MASK(gradient, x, low, high, grad_input=gradient)
+    return MASK(gradient, x, low, high, grad_input=gradient)
 
 
-_MASK = torch.ops.aten.hardtanh_backward.grad_input
+MASK = torch.ops.aten.hardtanh_backward.grad_input
 """torch's one pass that keeps a gradient inside an open interval of the input."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fewbits.formats import Format, Precision
 from fewbits.quantize.layer_formats import LayerFormats
 from fewbits.quantize.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
-from fewbits.quantize.straight_through import StraightThrough
+from fewbits.quantize.straight_through import MASK, StraightThrough
 
 
 class SharedStraightThrough(StraightThrough):
@@ -24,8 +25,9 @@ class SharedStraightThrough(StraightThrough):
         (x,) = ctx.saved_tensors
         low, high = ctx.gate
         if torch.is_grad_enabled():  # differentiated once more
-            return torch.where((x > low) & (x < high), gradients[0], 0.0), None, None
-        return torch.ops.aten.hardtanh_backward(gradients[0], x, low, high), None, None
+            return torch.where((x > low) & (x < high), gradients[0], 0.0), None, None, None
+        masked = torch.empty_like(x)  # an average's gradient has no layout of its own; the layer before wants that of x
+        return MASK(gradients[0], x, low, high, grad_input=masked), None, None, None
 
 
 class TensorRounding(nn.Module):
@@ -78,13 +80,16 @@ class TensorRounding(nn.Module):
         """Whether the radix point is known."""
         return self._leader[0].is_calibrated if self._leader else self._point != NOT_CHOSEN
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The nearest values, in the dtype of `x`. Raises ModelError before calibration, FormatError for NaN."""
+    def forward(self, x: Tensor, *, rectified: bool = False) -> Tensor:
+        """The nearest values, in the dtype of `x`; rectified: those of max(x, 0).
+
+        Raises ModelError before calibration, FormatError for NaN.
+        """
         if not self._rounds:
-            return x
+            return F.relu(x) if rectified else x
         if x.requires_grad and torch.is_grad_enabled():
-            return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits)
-        return self.number_format.quantize(x, self.fraction_bits)
+            return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits, rectified)
+        return self.number_format.quantize(x, self.fraction_bits, rectified=rectified)
 
     def extra_repr(self) -> str:
         """Format and radix point, for printing."""
