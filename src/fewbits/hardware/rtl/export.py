@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fewbits.errors import HardwareError
@@ -98,16 +100,24 @@ def export_verilog(
     from fewbits.hardware.rtl.export_accelerator import accelerator_files  # loads torch: late
 
     chosen = design(precision, multiplier=multiplier, product_bits=product_bits)
+    with _writing(out):  # before the work that would be lost
+        out.mkdir(parents=True, exist_ok=True)
     accelerator = accelerator_files(chosen, Accelerator(), model, dataset)
     texts = {"neuron.v": to_verilog(chosen), **_bench_files(chosen, make_vectors(chosen, CHUNKS))}
     texts = {**accelerator, **texts, "README.md": texts["README.md"] + accelerator["README.md"]}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with _writing(out):
         for name, text in texts.items():
             (out / name).write_text(text, encoding="utf-8")
+    return tuple(out / name for name in texts)
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say which folder could not be written to."""
+    try:
+        yield
     except OSError as error:
         raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
-    return tuple(out / name for name in texts)
 
 
 def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
