@@ -34,7 +34,8 @@ def chains(draw: st.DrawFn, averages: bool = True) -> Chain:
     size: Size = tuple(draw(st.integers(3, 9)) for _ in range(draw(st.sampled_from([1, 2, 2]))))
     shape = (channels, *size)
     layers: list[nn.Module] = []
-    for _ in range(draw(st.integers(0, 3))):
+    # A flattened row of one dimension alone would be ambiguous to `lower`: it reads as an image without a batch.
+    for _ in range(draw(st.integers(0 if len(size) == 2 else 1, 3))):
         convolves = draw(st.booleans()) or not layers
         made = draw(_convolutions(channels, size) if convolves else _poolings(size, averages))
         channels, size, modules = made[0] or channels, made[1], made[2]

@@ -61,7 +61,7 @@ def test_random_network_on_the_accelerator(chain: Chain, seed: int):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", WITH_AVERAGES)
-@random_networks(3)
+@random_networks(5)
 @given(chains(), SEEDS)
 def test_random_network_of_any_precision(precision: str, chain: Chain, seed: int):
     check(chain, precision, TILE, seed)
@@ -69,7 +69,7 @@ def test_random_network_of_any_precision(precision: str, chain: Chain, seed: int
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", WITHOUT_AVERAGES)
-@random_networks(3)
+@random_networks(5)
 @given(chains(averages=False), SEEDS)
 def test_random_network_without_averages(precision: str, chain: Chain, seed: int):
     check(chain, precision, TILE, seed)
