@@ -174,11 +174,19 @@ def cost(
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="What the test bench runs, such as lenet or file.py:function; a small one if none."),
+    ] = None,
+    data: Annotated[str, typer.Option(help="The data set that the test bench's image is from.")] = "digits",
 ) -> None:
     """Write a precision's datapath and test bench in Verilog."""
     from fewbits.hardware.rtl import export_verilog
 
-    for path in export_verilog(precision, out):
+    files = export_verilog(precision, out, multiplier=multiplier, product_bits=product_bits, model=model, dataset=data)
+    for path in files:
         typer.echo(str(path))
 
 

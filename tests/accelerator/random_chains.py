@@ -7,67 +7,88 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from torch import nn
 
+CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d}
+MAXIMA = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+AVERAGES = {1: nn.AvgPool1d, 2: nn.AvgPool2d}
+
 
 @dataclass(frozen=True)
 class Chain:
     """A network and the shape of its images."""
 
     model: nn.Sequential
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
+
+
+Size = tuple[int, ...]
+"""Length, or height and width."""
 
 
 @st.composite
-def chains(draw: st.DrawFn) -> Chain:
-    """One to four layers: convolutions (strides, paddings, dilation, groups), poolings, then a linear layer."""
+def chains(draw: st.DrawFn, averages: bool = True) -> Chain:
+    """One to four layers over one or two dimensions: convolutions (strides, paddings, dilation, groups), poolings.
+
+    The last one is a linear layer or a convolution. averages: whether there may be average pooling.
+    """
     channels = draw(st.integers(1, 20))
-    size = (draw(st.integers(3, 9)), draw(st.integers(3, 9)))
+    size: Size = tuple(draw(st.integers(3, 9)) for _ in range(draw(st.sampled_from([1, 2, 2]))))
     shape = (channels, *size)
     layers: list[nn.Module] = []
-    for _ in range(draw(st.integers(0, 3))):
-        made = draw(_convolutions(channels, size) if draw(st.booleans()) or not layers else _poolings(size))
+    # A flattened row of one dimension alone would be ambiguous to `lower`: it reads as an image without a batch.
+    for _ in range(draw(st.integers(0 if len(size) == 2 else 1, 3))):
+        convolves = draw(st.booleans()) or not layers
+        made = draw(_convolutions(channels, size) if convolves else _poolings(size, averages))
         channels, size, modules = made[0] or channels, made[1], made[2]
         layers += modules
-    features = channels * size[0] * size[1]
-    layers += [nn.Flatten(), nn.Linear(features, draw(st.integers(1, 40)), bias=draw(st.booleans()))]
+    if draw(st.integers(0, 3)):
+        features = channels
+        for length in size:
+            features *= length
+        layers += [nn.Flatten(), nn.Linear(features, draw(st.integers(1, 40)), bias=draw(st.booleans()))]
+    else:
+        layers += draw(_convolutions(channels, size))[2][:1]
     return Chain(nn.Sequential(*layers), shape)
 
 
-Made = tuple[int, tuple[int, int], list[nn.Module]]
+Made = tuple[int, Size, list[nn.Module]]
+"""Channels (0: as before) and size of the result, and the modules."""
 
 
 @st.composite
-def _convolutions(draw: st.DrawFn, channels: int, size: tuple[int, int]) -> Made:
-    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+def _convolutions(draw: st.DrawFn, channels: int, size: Size) -> Made:
+    padding = tuple(draw(st.integers(0, 2)) for _ in size)
     room = [length + 2 * border for length, border in zip(size, padding, strict=True)]
-    kernel = [draw(st.integers(1, min(4, length))) for length in room]
-    dilation = [draw(st.integers(1, 2)) if 2 * (k - 1) < length else 1 for k, length in zip(kernel, room, strict=True)]
-    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    kernel = tuple(draw(st.integers(1, min(4, length))) for length in room)
+    dilation = tuple(
+        draw(st.integers(1, 2)) if 2 * (k - 1) < length else 1 for k, length in zip(kernel, room, strict=True)
+    )
+    stride = tuple(draw(st.integers(1, 3)) for _ in size)
     groups = draw(st.sampled_from([group for group in (1, 2, 3, channels) if channels % group == 0]))
     outputs = groups * draw(st.integers(1, max(1, 36 // groups)))
-    layer = nn.Conv2d(
-        channels, outputs, tuple(kernel), stride, padding, tuple(dilation), groups, bias=draw(st.booleans())
+    layer = CONVOLUTIONS[len(size)](
+        channels, outputs, kernel, stride, padding, dilation, groups, bias=draw(st.booleans())
     )
-    after = [
+    after = tuple(
         (length - spread * (k - 1) - 1) // step + 1
         for length, k, spread, step in zip(room, kernel, dilation, stride, strict=True)
-    ]
-    return outputs, (after[0], after[1]), [layer, *([nn.ReLU()] if draw(st.booleans()) else [])]
+    )
+    return outputs, after, [layer, *([nn.ReLU()] if draw(st.booleans()) else [])]
 
 
 @st.composite
-def _poolings(draw: st.DrawFn, size: tuple[int, int]) -> Made:
-    kernel = [draw(st.integers(1, min(3, length))) for length in size]
-    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    padding = [draw(st.integers(0, k // 2)) for k in kernel]
+def _poolings(draw: st.DrawFn, size: Size, averages: bool) -> Made:
+    kernel = tuple(draw(st.integers(1, min(3, length))) for length in size)
+    stride = tuple(draw(st.integers(1, 3)) for _ in size)
+    padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
     ceil = draw(st.booleans())
-    settings = {"padding": tuple(padding), "ceil_mode": ceil}
+    settings = {"padding": padding, "ceil_mode": ceil}
     pool: nn.Module
-    if draw(st.booleans()):
-        pool = nn.MaxPool2d(tuple(kernel), stride, **settings)
+    if averages and draw(st.booleans()):
+        pool = AVERAGES[len(size)](kernel, stride, count_include_pad=draw(st.booleans()), **settings)
     else:
-        pool = nn.AvgPool2d(tuple(kernel), stride, count_include_pad=draw(st.booleans()), **settings)
-    after = [_pooled(*along, ceil) for along in zip(size, kernel, stride, padding, strict=True)]
-    return 0, (after[0], after[1]), [pool]
+        pool = MAXIMA[len(size)](kernel, stride, **settings)
+    after = tuple(_pooled(*along, ceil) for along in zip(size, kernel, stride, padding, strict=True))
+    return 0, after, [pool]
 
 
 def _pooled(length: int, kernel: int, stride: int, padding: int, ceil: bool) -> int:

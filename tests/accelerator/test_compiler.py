@@ -13,8 +13,9 @@ import fewbits as fb
 from fewbits import HardwareError
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.compiler import compile_network, pack_codes
+from fewbits.hardware.rtl.compiler import compile_network
 from fewbits.hardware.rtl.design import design
+from fewbits.hardware.rtl.memory_images import pack_codes
 from fewbits.hardware.rtl.program import Field, Layout
 
 TILE = Accelerator()

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from fewbits.bitexact import (
     AveragePool,
@@ -20,22 +17,29 @@ from fewbits.bitexact import (
     Flatten,
     InputRounding,
     Layer,
-    Linear,
     MaxPool,
     Operation,
     ReLU,
     Rounding,
 )
 from fewbits.errors import HardwareError
-from fewbits.formats import Format
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import pooling_lanes
+from fewbits.hardware.rtl.memory_images import MemoryImages, Words
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, COUNT_BITS, MAXIMUM, WEIGHTED, WORD_BITS, Layout, layout
 from fewbits.hardware.rtl.simulate import pack
+from fewbits.hardware.rtl.windows import (
+    Windows,
+    advance_fields,
+    lane_fields,
+    layer_windows,
+    output_fields,
+    pooling_windows,
+    position_fields,
+)
 
-Words = NDArray[np.uint32]
-"""Rows of a memory: 32 bits a word, lowest first."""
+_NO_AVERAGE = {"divisor": 0, "counts_padding": 0, "counted_height": 0, "counted_width": 0}
 
 
 @dataclass(frozen=True)
@@ -59,34 +63,6 @@ class Program:
     """Channels of the rows of the result, one group after another."""
 
     result_positions: int
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Where a layer's windows lie, one-dimensional ones as rows of height 1."""
-
-    channels: int
-    size: tuple[int, int]
-    outputs: tuple[int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-
-    @property
-    def plane(self) -> int:
-        """Inputs of a channel."""
-        return self.size[0] * self.size[1]
-
-    @property
-    def positions(self) -> int:
-        """Outputs of a channel."""
-        return self.outputs[0] * self.outputs[1]
-
-    @property
-    def window(self) -> int:
-        """Inputs of a channel in a window."""
-        return self.kernel[0] * self.kernel[1]
 
 
 def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator: Accelerator) -> Program:
@@ -114,9 +90,7 @@ class _Compiler:
         self._design, self._accelerator = design, accelerator
         self._layout: Layout = layout(design, accelerator)
         self._words: list[int] = []
-        self._weights: list[Words] = []
-        self._biases: list[Words] = []
-        self._weight_rows = self._bias_rows = 0
+        self._memories = MemoryImages(design, accelerator)
 
     def compile(self) -> Program:
         first, *rest = self._operations
@@ -149,8 +123,8 @@ class _Compiler:
         sizes = [min(group, of_group - start) for start in range(0, of_group, group)]
         return Program(
             words=pack(self._words, WORD_BITS),
-            weights=np.concatenate(self._weights),
-            biases=np.concatenate(self._biases),
+            weights=self._memories.weights,
+            biases=self._memories.biases,
             values=values,
             input_rounding=first,
             result_channels=tuple(sizes * (len(last.weight) // of_group)),
@@ -195,7 +169,7 @@ class _Compiler:
     def _layer(self, layer: Layer, address: int) -> dict[str, int]:
         """A convolution or a linear layer; its weights and biases are added to the memories."""
         self._check_sums(layer)
-        w, groups = _layer_windows(layer)
+        w, groups = layer_windows(layer)
         lanes, neurons = self._accelerator.synapses, self._accelerator.neurons
         interleaved = self._design.accumulate_cycles
         of_group = len(layer.weight) // groups
@@ -215,25 +189,16 @@ class _Compiler:
             "sb_resident": int(chunks <= rows),
             "input_step": layer.synapses // w.window * w.plane,
             "tail": layer.synapses - (chunks - 1) * lanes,
-            "weight_row": self._weight_rows,
-            "bias_row": self._bias_rows,
-            **_no_average(),
-            **_outputs(w.positions, neurons, of_group - (neuron_groups - 1) * neurons),
-            **_positions(w, address),
-            **_advance(w, lanes),
+            "weight_row": self._memories.weight_rows,
+            "bias_row": self._memories.bias_rows,
+            **_NO_AVERAGE,
+            **output_fields(w.positions, neurons, of_group - (neuron_groups - 1) * neurons),
+            **position_fields(w, address),
+            **advance_fields(w, lanes),
+            **lane_fields(w, lanes),
         }
-        for lane in range(lanes):
-            channel, place = divmod(lane, w.window)
-            row, column = (
-                at * step for at, step in zip(divmod(place, w.kernel[1]), w.dilation, strict=True)
-            )  # fmt: skip
-            values |= {
-                f"offset_{lane}": channel * w.plane + row * w.size[1] + column,
-                f"column_{lane}": column,
-                f"row_{lane}": row,
-            }
-        self._add_weights(_codes(layer.weight, layer.weight_format), groups, block_groups)
-        self._add_biases(layer, groups)
+        self._memories.add_weights(layer, groups, block_groups)
+        self._memories.add_biases(layer, groups)
         return values
 
     def _check_sums(self, layer: Layer) -> None:
@@ -266,13 +231,7 @@ class _Compiler:
     def _pooling(self, pool: MaxPool | AveragePool, address: int) -> dict[str, int]:
         """A pooling layer, slice by slice of as many channels as there are lanes."""
         lanes, neurons = pooling_lanes(self._accelerator), self._accelerator.neurons
-        w = _Windows(
-            pool.input_shape[0],
-            *(_pair(sizes, fill) for sizes, fill in (
-                (pool.input_shape[1:], 1), (pool.output_shape[1:], 1), (pool.kernel, 1), (pool.stride, 1),
-                (pool.padding, 0), (pool.dilation, 1),
-            )),
-        )  # fmt: skip
+        w = pooling_windows(pool)
         slices = -(-w.channels // lanes)
         tail = w.channels - (slices - 1) * lanes
         averages = isinstance(pool, AveragePool)
@@ -290,20 +249,20 @@ class _Compiler:
             "sb_resident": int(w.window <= self._accelerator.buffer_rows),
             "input_step": lanes * w.plane,
             "tail": tail,
-            "weight_row": self._weight_rows,
-            "bias_row": self._bias_rows,
-            **(self._average(pool, w) if averages else _no_average()),
-            **_outputs(w.positions, lanes, tail),
-            **_positions(w, address),
-            **_advance(w, 1),
+            "weight_row": self._memories.weight_rows,
+            "bias_row": self._memories.bias_rows,
+            **(self._average(pool, w) if averages else _NO_AVERAGE),
+            **output_fields(w.positions, lanes, tail),
+            **position_fields(w, address),
+            **advance_fields(w, 1),
         }
         for lane in range(self._accelerator.synapses):
             values |= {f"offset_{lane}": lane * w.plane, f"column_{lane}": 0, f"row_{lane}": 0}
         if averages and self._design.is_float:
-            self._add_identity(w.window, slices, neurons)
+            self._memories.add_identity(w.window, slices, neurons)
         return values
 
-    def _average(self, pool: AveragePool, w: _Windows) -> dict[str, int]:
+    def _average(self, pool: AveragePool, w: Windows) -> dict[str, int]:
         """The divisor: one for all windows, or the count of what lies in each."""
         if pool.number_format is not None and pool.number_format.family == "binary":
             raise HardwareError(f"layer {pool.name!r} averages binary values, which has no hardware: take the maximum")
@@ -322,80 +281,6 @@ class _Compiler:
             "counted_width": w.size[1] + margin[1],
         }
 
-    def _add_weights(self, codes: NDArray[np.int64], groups: int, block_groups: int) -> None:
-        """Rows in the order convolution group, block of neuron groups, chunk, neuron group.
-
-        codes: outputs, synapses.
-        """
-        neurons, lanes = self._accelerator.neurons, self._accelerator.synapses
-        of_group, synapses = len(codes) // groups, codes.shape[1]
-        neuron_groups, chunks = -(-of_group // neurons), -(-synapses // lanes)
-        padded = np.zeros((groups, neuron_groups * neurons, chunks * lanes), np.int64)
-        padded[:, :of_group, :synapses] = codes.reshape(groups, of_group, synapses)
-        tiles = padded.reshape(groups, neuron_groups, neurons, chunks, lanes).transpose(0, 1, 3, 2, 4)
-        for group in range(groups):
-            for start in range(0, neuron_groups, block_groups):
-                block = tiles[group, start : start + block_groups].swapaxes(0, 1)
-                rows = block.reshape(-1, neurons * lanes)
-                self._append_weights(rows)
-
-    def _append_weights(self, rows: NDArray[np.int64]) -> None:
-        self._weights.append(pack_codes(rows, self._design.precision.weights.bits))
-        self._weight_rows += len(rows)
-
-    def _add_identity(self, window: int, slices: int, neurons: int) -> None:
-        """Weights of one at the synapse of a neuron's own number: a float sum of the window, in its order."""
-        one = int(_codes(np.ones(1, np.float32), self._design.precision.weights)[0, 0])
-        row = np.zeros((neurons, self._accelerator.synapses), np.int64)
-        np.fill_diagonal(row, one)
-        self._append_weights(np.tile(row.reshape(1, -1), (window * slices, 1)))
-        self._append_biases([0] * (slices * neurons))
-
-    def _add_biases(self, layer: Layer, groups: int) -> None:
-        bias: Sequence[Any] = layer.bias or (0,) * len(layer.weight)
-        filling = self._design.filling(layer.synapses)
-        is_float = self._design.is_float
-        numbers = [_float_bits(value) if is_float else int(value) - filling for value in bias]
-        of_group, neurons = len(numbers) // groups, self._accelerator.neurons
-        padded: list[int] = []
-        for group in range(groups):
-            part = numbers[group * of_group : (group + 1) * of_group]
-            padded += part + [0] * (-len(part) % neurons)
-        self._append_biases(padded)
-
-    def _append_biases(self, numbers: list[int]) -> None:
-        """A row for each group of neurons."""
-        neurons, bits = self._accelerator.neurons, self._design.accumulator_bits
-        mask = (1 << bits) - 1
-        rows = [
-            sum((number & mask) << (bits * place) for place, number in enumerate(numbers[start : start + neurons]))
-            for start in range(0, len(numbers), neurons)
-        ]
-        self._biases.append(pack(rows, bits * neurons))
-        self._bias_rows += len(rows)
-
-
-def encode_images(program: Program, images: torch.Tensor) -> Words:
-    """Images as the codes that are put into the memory of values: (images, values)."""
-    rounding = program.input_rounding
-    codes = rounding.number_format.encode(images.to(torch.float64), rounding.fraction_bits)
-    return np.ascontiguousarray(codes.reshape(len(images), -1).numpy().astype(np.uint32))
-
-
-def pack_codes(codes: NDArray[np.int64], bits: int) -> Words:
-    """Rows of codes side by side, the first one lowest, as words.
-
-    codes: rows, codes; only the lowest `bits` of each count.
-    """
-    rows, count = codes.shape
-    words = -(-count * bits // 32)
-    result = np.zeros((rows, words * 4), np.uint8)
-    for start in range(0, rows, 1024):  # eight bytes a bit would else be taken for all rows at once
-        part = codes[start : start + 1024, :, None] >> np.arange(bits) & 1
-        packed = np.packbits(part.reshape(len(part), -1).astype(np.uint8), axis=1, bitorder="little")
-        result[start : start + 1024, : packed.shape[1]] = packed
-    return result.view("<u4").astype(np.uint32)
-
 
 def _followers(operations: Sequence[Operation]) -> Iterator[Operation]:
     """The operations up to the next layer or pooling."""
@@ -407,91 +292,3 @@ def _followers(operations: Sequence[Operation]) -> Iterator[Operation]:
 
 def _has_more(operations: Sequence[Operation]) -> bool:
     return any(not isinstance(operation, Flatten | ReLU | Rounding) for operation in operations)
-
-
-def _layer_windows(layer: Layer) -> tuple[_Windows, int]:
-    """Windows and groups; a matrix product is a window of one place in as many channels as there are inputs."""
-    if isinstance(layer, Linear):
-        one = (1, 1)
-        return _Windows(layer.synapses, one, one, one, one, (0, 0), one), 1
-    assert isinstance(layer, Convolution)
-    windows = _Windows(
-        layer.input_shape[0],
-        _pair(layer.input_shape[1:], 1),
-        _pair(layer.output_shape[1:], 1),
-        _pair(layer.weight.shape[2:], 1),
-        _pair(layer.stride, 1),
-        _pair(tuple(before for before, _ in layer.padding), 0),
-        _pair(layer.dilation, 1),
-    )
-    return windows, layer.groups
-
-
-def _pair(sizes: Sequence[int], fill: int) -> tuple[int, int]:
-    """Height and width; one dimension is a row."""
-    height, width = (fill, *sizes)[-2:]
-    return int(height), int(width)
-
-
-def _positions(w: _Windows, address: int) -> dict[str, int]:
-    """The walk over the output's positions."""
-    (height, width), (rows, columns) = w.size, w.outputs
-    return {
-        "input_address": address - w.padding[0] * width - w.padding[1],
-        "column_step": w.stride[1],
-        "row_step": w.stride[0] * width - (columns - 1) * w.stride[1],
-        "row_stride": w.stride[0],
-        "first_column": -w.padding[1],
-        "last_column": (columns - 1) * w.stride[1] - w.padding[1],
-        "first_row": -w.padding[0],
-        "last_row": (rows - 1) * w.stride[0] - w.padding[0],
-        "width": width,
-        "height": height,
-    }
-
-
-def _advance(w: _Windows, synapses: int) -> dict[str, int]:
-    """How a lane moves on by so many synapses: as counters of column, row and channel with carries."""
-    (kernel_rows, kernel_columns), (row_dilation, column_dilation), width = w.kernel, w.dilation, w.size[1]
-    rest, columns = divmod(synapses, kernel_columns)
-    channels, rows = divmod(rest, kernel_rows)
-    advance = columns * column_dilation + rows * row_dilation * width + channels * w.plane
-    column_carry = row_dilation * width - kernel_columns * column_dilation
-    row_carry = w.plane - kernel_rows * row_dilation * width
-    row_end = kernel_rows * row_dilation
-    return {
-        "advance": advance,
-        "advance_column": advance + column_carry,
-        "advance_row": advance + row_carry,
-        "advance_both": advance + column_carry + row_carry,
-        "column_advance": columns * column_dilation,
-        "column_back": (kernel_columns - columns) * column_dilation,
-        "row_advance": rows * row_dilation,
-        "row_back": row_end - rows * row_dilation,
-        "row_dilation_advance": (rows + 1) * row_dilation,
-        "row_dilation_back": row_end - (rows + 1) * row_dilation,
-    }
-
-
-def _outputs(positions: int, full: int, tail: int) -> dict[str, int]:
-    """The walk over the output's channels."""
-    return {
-        "plane": positions,
-        "group_step": (full - 1) * positions + 1,
-        "tail_step": (tail - 1) * positions + 1,
-        "tail_neurons": tail,
-    }
-
-
-def _no_average() -> dict[str, int]:
-    return {"divisor": 0, "counts_padding": 0, "counted_height": 0, "counted_width": 0}
-
-
-def _codes(weight: NDArray[Any], number_format: Format) -> NDArray[np.int64]:
-    """Weights as codes: outputs, synapses."""
-    numbers = torch.as_tensor(weight.astype(np.float64)).reshape(len(weight), -1)  # exact: 32 significant bits at most
-    return number_format.encode(numbers).numpy().astype(np.int64)
-
-
-def _float_bits(value: float) -> int:
-    return int(np.float32(value).view(np.uint32))

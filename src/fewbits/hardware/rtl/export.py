@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fewbits.errors import HardwareError
@@ -75,29 +77,47 @@ accumulator and output:
 
     iverilog -g2012 -o bench neuron_bench.v neuron.v && vvp bench
 
-Made by `fewbits rtl {name}`.
+Made by `fewbits rtl {command}`.
 """
 
 
-def export_verilog(precision: str, out: Path) -> tuple[Path, ...]:
+def export_verilog(
+    precision: str,
+    out: Path,
+    *,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
+    model: str | None = None,
+    dataset: str = "digits",
+) -> tuple[Path, ...]:
     """Write neuron, tile and accelerator, their benches with vectors and a README to a folder, and return their paths.
 
-    Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used.
+    multiplier, product_bits: as for `design`. model: the network that the accelerator's bench runs on an image of the
+    data set `dataset`; None is a small one of its own. Raises FormatError or HardwareError for a precision without a
+    datapath, HardwareError if the folder can't be used or the network does not fit the accelerator, ModelError or
+    DataError for a network or a data set that cannot be used.
     """
     from fewbits.hardware.rtl.export_accelerator import accelerator_files  # loads torch: late
 
-    chosen = design(precision)
-    verilog = to_verilog(chosen)
-    texts = {"neuron.v": verilog, **_bench_files(chosen, make_vectors(chosen, CHUNKS))}
-    accelerator = accelerator_files(chosen, Accelerator())
-    texts = {**accelerator, **texts, "README.md": texts["README.md"] + accelerator["README.md"]}
-    try:
+    chosen = design(precision, multiplier=multiplier, product_bits=product_bits)
+    with _writing(out):  # before the work that would be lost
         out.mkdir(parents=True, exist_ok=True)
+    accelerator = accelerator_files(chosen, Accelerator(), model, dataset)
+    texts = {"neuron.v": to_verilog(chosen), **_bench_files(chosen, make_vectors(chosen, CHUNKS))}
+    texts = {**accelerator, **texts, "README.md": texts["README.md"] + accelerator["README.md"]}
+    with _writing(out):
         for name, text in texts.items():
             (out / name).write_text(text, encoding="utf-8")
+    return tuple(out / name for name in texts)
+
+
+@contextmanager
+def _writing(out: Path) -> Generator[None]:
+    """Say which folder could not be written to."""
+    try:
+        yield
     except OSError as error:
         raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
-    return tuple(out / name for name in texts)
 
 
 def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
@@ -105,7 +125,8 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
     total, output = chosen.accumulator_bits, chosen.output_bits
     control = [int(first) | int(last) << 1 for first, last in zip(operands.first, operands.last, strict=True)]
     fields = {
-        "name": chosen.precision.name,
+        "name": chosen.name,
+        "command": _command(chosen),
         "multiplier": chosen.multiplier,
         "synapses": chosen.synapses,
         "weight_bits": chosen.precision.weights.bits,
@@ -133,3 +154,9 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
         "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),
         "output.hex": "".join(f"{value & ((1 << output) - 1):x}\n" for value in vectors.outputs),
     }
+
+
+def _command(chosen: NeuronDesign) -> str:
+    """The arguments that ask for a design."""
+    cut = "" if chosen.kept_product_bits is None else f" --product-bits {chosen.kept_product_bits}"
+    return chosen.precision.name + ("" if chosen.architecture == "booth" else " --multiplier array") + cut

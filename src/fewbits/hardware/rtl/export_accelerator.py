@@ -6,18 +6,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 import fewbits as fb
-from fewbits import data
+from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
+from fewbits.errors import DataError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.accelerator import to_rtlil
-from fewbits.hardware.rtl.compiler import Program, compile_network, encode_images
+from fewbits.hardware.rtl.compiler import Program, compile_network
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.rtl.memory_images import encode_images
 from fewbits.hardware.rtl.program import ADDRESS_BITS, WORD_BITS
 from fewbits.hardware.rtl.simulate import hexadecimal
 from fewbits.hardware.schedule import schedule
@@ -112,19 +115,25 @@ README = """
 
 `tile.v` is the tile of {neurons} neurons, `accelerator.v` the accelerator around it: controller, address generation,
 Bin, SB and Bout ({rows} rows each, as memories to be replaced by macros), pooling and the way out. It runs a program of
-layer descriptors from a memory that answers after {latency} cycles. `accelerator_bench.v` is such a memory, holds a
-small network (convolution, both poolings, a matrix product; initial weights) and a digit of the embedded data set,
+layer descriptors from a memory that answers after {latency} cycles. `accelerator_bench.v` is such a memory, holds
+{network} and an image of `{data}`,
 and compares the sums with those of the bit-exact network, and the cycles with those of the schedule ({cycles}):
 
     iverilog -g2012 -o bench accelerator_bench.v accelerator.v tile.v neuron.v && vvp bench
 """
 
 
-def accelerator_files(design: NeuronDesign, accelerator: Accelerator) -> dict[str, str]:
-    """Texts by file name: Verilog of tile and accelerator, the bench and its memories, a part of the README."""
-    image, network = bench_network(design)
+def accelerator_files(
+    design: NeuronDesign, accelerator: Accelerator, model: str | None = None, dataset: str = "digits"
+) -> dict[str, str]:
+    """Texts by file name: Verilog of tile and accelerator, the bench and its memories, a part of the README.
+
+    model, dataset: what the bench runs on which images, see `bench_network`.
+    """
+    image, network = bench_network(design, model, dataset)
     program = compile_network(network, design, accelerator)
     plan = schedule(workload_of(network), accelerator, pipeline(design, accelerator))
+    weight_bits = accelerator.neurons * accelerator.synapses * design.precision.weights.bits
     fields = {
         "latency": accelerator.memory_latency,
         "lanes": accelerator.synapses,
@@ -135,40 +144,62 @@ def accelerator_files(design: NeuronDesign, accelerator: Accelerator) -> dict[st
         "word": WORD_BITS,
         "address": ADDRESS_BITS,
         "program_rows": len(program.words),
-        "weights": accelerator.neurons * accelerator.synapses * design.precision.weights.bits,
+        "weights": weight_bits,
         "weight_rows": len(program.weights),
         "bias_rows": len(program.biases),
         "values": program.values,
         "result_rows": len(program.result_channels) * program.result_positions,
         "cycles": plan.cycles,
         "limit": 2 * plan.cycles,
+        "network": f"the network `{model}`" if model else "a small network (convolution, poolings, a matrix product)",
+        "data": dataset,
     }
-    codes = encode_images(program, image)[0].tolist() + [0] * program.values
+    codes = encode_images(program.input_rounding, image)[0].tolist() + [0] * program.values
     return {
         **_verilog(design, accelerator),
         "accelerator_bench.v": _BENCH.format(**fields),
         "program.hex": hexadecimal(program.words, WORD_BITS),
-        "accelerator_weights.hex": hexadecimal(program.weights, fields["weights"]),
+        "accelerator_weights.hex": hexadecimal(program.weights, weight_bits),
         "biases.hex": hexadecimal(program.biases, accelerator.neurons * design.accumulator_bits),
         "image.hex": "".join(f"{code:x}\n" for code in codes[: program.values]),
-        "results.hex": _results(program, network, image, design, accelerator),
+        "results.hex": _results(program, network, image, design),
         "README.md": README.format(**fields),
     }
 
 
-def bench_network(design: NeuronDesign) -> tuple[torch.Tensor, BitExactNetwork]:
-    """A digit, and a network of every kind of layer that is small enough for an interpreted simulation."""
-    digits = data.load("digits")
-    images = digits.inputs(digits.test.images[:16])
+def bench_network(
+    design: NeuronDesign, model: str | None = None, dataset: str = "digits"
+) -> tuple[torch.Tensor, BitExactNetwork]:
+    """A test image, and the network with radix points from 16 of them.
+
+    model: as `models.build` takes it, with its initial weights or those that the user's function gives it; None is a
+    network of every kind of layer that is small enough for an interpreted simulation. dataset: as `data.load` takes it.
+    Raises DataError if the network does not take such images.
+    """
+    loaded = data.load(dataset)
+    images = loaded.inputs(loaded.test.images[:16])
+    shape = models.input_shape(model) if model else (1, 28, 28)
+    if shape is not None and tuple(images.shape[1:]) != shape:
+        raise DataError(
+            f"the bench's network takes images of shape {shape}, data {dataset!r} has {tuple(images.shape[1:])}: "
+            "choose a model and data that go together"
+        )
+    network = fb.fold_batch_norm(models.build(model, seed=0).eval()) if model else _small_network(design)
+    quantized = fb.quantize(network, design.precision)
+    fb.calibrate(quantized, images)
+    return images[:1], fb.lower(quantized, images[:1], product_bits=design.kept_product_bits)
+
+
+def _small_network(design: NeuronDesign) -> nn.Module:
+    """For digits; without an average where the accelerator has none."""
+    inputs = design.precision.inputs
+    averages = inputs.family == "fixed" or inputs.name == "float32"
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
-        model = nn.Sequential(
+        return nn.Sequential(
             nn.Conv2d(1, 20, 5, stride=3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1),
-            nn.AvgPool2d(2, 2), nn.Flatten(), nn.Linear(80, 10),
+            nn.AvgPool2d(2, 2) if averages else nn.MaxPool2d(2, 2), nn.Flatten(), nn.Linear(80, 10),
         )  # fmt: skip
-    quantized = fb.quantize(model, design.precision.name)
-    fb.calibrate(quantized, images)
-    return images[:1], fb.lower(quantized, images[:1])
 
 
 def _verilog(design: NeuronDesign, accelerator: Accelerator) -> dict[str, str]:
@@ -186,13 +217,16 @@ def _verilog(design: NeuronDesign, accelerator: Accelerator) -> dict[str, str]:
         return {file: (folder / file).read_text(encoding="utf-8") for file in ("tile.v", "accelerator.v")}
 
 
-def _results(
-    program: Program, network: BitExactNetwork, image: torch.Tensor, design: NeuronDesign, accelerator: Accelerator
-) -> str:
-    """Rows of the golden sums."""
+def _results(program: Program, network: BitExactNetwork, image: torch.Tensor, design: NeuronDesign) -> str:
+    """Rows of the golden sums: a group of channels after another, position by position."""
     bits = design.accumulator_bits
     sums: Any = network.accumulators(image)[0]
-    numbers: list[int] = [int(number) for number in (sums.view(torch.int32) if design.is_float else sums)]
-    row = sum((number & ((1 << bits) - 1)) << (bits * place) for place, number in enumerate(numbers))
-    assert len(program.result_channels) * program.result_positions == 1, "a matrix product of one group of neurons"
-    return f"{row:x}\n"
+    numbers = np.asarray(sums.view(torch.int32) if design.is_float else sums).reshape(-1, program.result_positions)
+    rows: list[str] = []
+    first = 0
+    for channels in program.result_channels:
+        for position in numbers[first : first + channels].T.tolist():
+            row = sum((number & ((1 << bits) - 1)) << (bits * place) for place, number in enumerate(position))
+            rows.append(f"{row:x}\n")
+        first += channels
+    return "".join(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import shutil
@@ -202,13 +203,21 @@ def compiled_simulator(rtlil: str, top: str, driver: str, progress: Progress | N
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="fewbits-simulator-", dir=target.parent) as name:
-            folder = Path(name)
-            _build(folder, rtlil, top, driver, compiler, progress)
-            (folder / "circuit.so").replace(target)  # whole or not at all, whoever else builds it
+        with target.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits, and finds it built
+            if not target.exists():
+                _build_whole(target, rtlil, top, driver, compiler, progress)
     except OSError as error:
         raise HardwareError(f"the simulator could not be built in {target.parent}: {error}") from error
     return target
+
+
+def _build_whole(target: Path, rtlil: str, top: str, driver: str, compiler: str, progress: Progress | None) -> None:
+    """Build it in a folder of its own and move it to its place, so that it is there whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix="fewbits-simulator-", dir=target.parent) as name:
+        folder = Path(name)
+        _build(folder, rtlil, top, driver, compiler, progress)
+        (folder / "circuit.so").replace(target)
 
 
 def _build(folder: Path, rtlil: str, top: str, driver: str, compiler: str, progress: Progress | None) -> None:

@@ -16,8 +16,9 @@ from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.accelerator import to_rtlil
-from fewbits.hardware.rtl.compiler import Program, Words, compile_network, encode_images
+from fewbits.hardware.rtl.compiler import Program, compile_network
 from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.memory_images import Words, encode_images
 from fewbits.hardware.rtl.program import WORD_BITS
 from fewbits.hardware.rtl.simulate import compiled_simulator, unpack, words_of
 from fewbits.hardware.synthesis import Progress
@@ -172,7 +173,7 @@ class AcceleratorSimulator:
             return self._run(program, codes, cycle_limit)
 
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(run, encode_images(program, images)))
+            return list(pool.map(run, encode_images(program.input_rounding, images)))
 
     def _run(self, program: Program, codes: Words, cycle_limit: int) -> Run:
         values = np.zeros(program.values, np.uint32)

@@ -1,0 +1,63 @@
+"""Networks on the simulated accelerator against the bit-exact network and the schedule."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+import fewbits as fb
+from fewbits import models
+from fewbits.bitexact import BitExactNetwork
+from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.networks import workload_of
+from fewbits.hardware.rtl.design import NeuronDesign, design
+from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator
+from fewbits.hardware.schedule import schedule
+
+TILE = Accelerator()
+
+
+@cache
+def simulator(made: NeuronDesign, accelerator: Accelerator = TILE) -> AcceleratorSimulator:
+    """One for each design and accelerator, so that all networks of a precision share what was compiled."""
+    return AcceleratorSimulator(made, accelerator)
+
+
+def lowered(model: nn.Module, precision: str, images: Tensor, product_bits: int | None = None) -> BitExactNetwork:
+    """Quantized with radix points from these images."""
+    quantized = fb.quantize(model, precision)
+    fb.calibrate(quantized, images)
+    return fb.lower(quantized, images[:1], product_bits=product_bits)
+
+
+def assert_equal(
+    network: BitExactNetwork, images: Tensor, accelerator: Accelerator = TILE, made: NeuronDesign | None = None
+) -> None:
+    """Sums, cycles and accesses of each buffer equal the bit-exact network's and the schedule's."""
+    made = made or design(network.precision, accelerator.synapses)
+    runs = simulator(made, accelerator).run(network, images)
+    plan = schedule(workload_of(network), accelerator, pipeline(made, accelerator))
+    expected: Any = network.accumulators(images)
+    assert len(runs) == len(images)
+    for run, sums in zip(runs, expected, strict=True):
+        assert bits_of(run.logits) == bits_of(sums)
+        assert run.cycles == plan.cycles
+        assert run.accesses == {name: sum(getattr(layer, name) for layer in plan.layers) for name in ACCESSES}
+
+
+def framed(name: str, images: Tensor) -> Tensor:
+    """Images in the shape of a network's input: repeated over colors, put in the middle of a larger frame."""
+    channels, height, width = models.input_shape(name)
+    left, above = (width - images.shape[-1]) // 2, (height - images.shape[-2]) // 2
+    frame = (left, width - images.shape[-1] - left, above, height - images.shape[-2] - above)
+    return nn.functional.pad(images, frame).expand(-1, channels, -1, -1).contiguous()
+
+
+def bits_of(sums: Any) -> list[int]:
+    """Integers as they are; floats as float32 codes, which tell the sign of a zero."""
+    numbers = np.asarray(sums).ravel()
+    return (numbers.astype(np.float32).view(np.uint32) if numbers.dtype.kind == "f" else numbers).tolist()

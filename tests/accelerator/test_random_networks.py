@@ -1,0 +1,110 @@
+"""Random networks on the accelerator, of all families of formats and accelerators of several shapes."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from comparison import TILE, assert_equal, lowered
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from random_chains import Chain, chains
+from torch import nn
+
+from fewbits.bitexact import Rounding
+from fewbits.formats import STUDY_PRECISIONS, parse_precision
+from fewbits.hardware.accelerator import Accelerator
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
+
+SMALL = Accelerator(buffer_rows=9)
+NARROW = Accelerator(neurons=3, synapses=4, buffer_rows=12, memory_latency=2)
+WIDE = Accelerator(neurons=20, synapses=8, buffer_rows=33)
+
+WITH_AVERAGES = (
+    *STUDY_PRECISIONS,
+    *("ternary/fixed8", "fixed8/fixed16", "fixed4/fixed8", "pow2-4/fixed8", "fixed6/fixed11"),
+)
+WITHOUT_AVERAGES = ("binary", "fp8-e4m3", "bfloat16")
+"""The accelerator has no average of their inputs."""
+
+SEEDS = st.integers(0, 2**31)
+
+
+def random_networks(examples: int) -> settings:
+    """So many networks; a chain is drawn anew where an integer datapath would have to move sums to the left."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
+
+def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int) -> None:
+    """Random weights and images, two of them."""
+    torch.manual_seed(seed)
+    for parameter in chain.model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    images = torch.randn(2, *chain.input_shape)
+    network = lowered(chain.model, precision, images)
+    if parse_precision(precision).inputs.family == "fixed":
+        assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
+    assert_equal(network, images, accelerator)
+
+
+@random_networks(10)
+@given(chains(), SEEDS)
+def test_random_network_on_the_accelerator(chain: Chain, seed: int):
+    check(chain, "fixed4", TILE, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", WITH_AVERAGES)
+@random_networks(5)
+@given(chains(), SEEDS)
+def test_random_network_of_any_precision(precision: str, chain: Chain, seed: int):
+    check(chain, precision, TILE, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", WITHOUT_AVERAGES)
+@random_networks(5)
+@given(chains(averages=False), SEEDS)
+def test_random_network_without_averages(precision: str, chain: Chain, seed: int):
+    check(chain, precision, TILE, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accelerator", [SMALL, NARROW, WIDE], ids=["small", "narrow", "wide"])
+@random_networks(8)
+@given(chains(), SEEDS)
+def test_random_network_on_an_accelerator_of_another_shape(accelerator: Accelerator, chain: Chain, seed: int):
+    check(chain, "fixed4", accelerator, seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", WITH_AVERAGES)
+@random_networks(20)
+@given(chains(), SEEDS)
+def test_many_random_networks_of_any_precision(precision: str, chain: Chain, seed: int):
+    check(chain, precision, TILE, seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", WITHOUT_AVERAGES)
+@random_networks(20)
+@given(chains(averages=False), SEEDS)
+def test_many_random_networks_without_averages(precision: str, chain: Chain, seed: int):
+    check(chain, precision, TILE, seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", ["binary/fixed16", "float32"])
+@pytest.mark.parametrize("accelerator", [SMALL, NARROW], ids=["small", "narrow"])
+@random_networks(20)
+@given(chains(), SEEDS)
+def test_many_random_networks_on_accelerators_of_other_shapes(
+    accelerator: Accelerator, precision: str, chain: Chain, seed: int
+):
+    check(chain, precision, accelerator, seed)
