@@ -63,15 +63,20 @@ def test_unit_delay_toggles_equal_icarus_net_for_net(tmp_path: Path, netlist: Ne
     compare(tmp_path, netlist, 300, glitches=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("glitches", [False, True], ids=["settled", "unit delay"])
-@pytest.mark.parametrize("precision", ["fixed8", "pow2-6/fixed16", "binary/fixed16", "fixed16", "float32"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("fixed8", "pow2-6/fixed16", "binary/fixed16")),
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("fixed16", "fixed32", "float32")),
+    ],
+)
 def test_toggles_of_larger_neurons_equal_icarus(
     tmp_path: Path, library: Library, precision: str, glitches: bool
 ) -> None:
     rtlil = build_neuron(precision).rtlil
     netlist = synthesize(rtlil, library, delay_target_ns=3.0, top=top_module(rtlil)).netlist
-    compare(tmp_path, netlist, 40 if precision == "float32" else 100, glitches)
+    compare(tmp_path, netlist, 20 if precision in ("fixed32", "float32") else 100, glitches)
 
 
 @given(inputs=st.integers(1, 5), data=st.data())

@@ -42,7 +42,7 @@ from fewbits.hardware.technology import (
     load_technology,
     rounded,
 )
-from fewbits.hardware.timing import Conditions, Timing
+from fewbits.hardware.timing import Conditions, Timing, mean_delays_ns
 
 TOGGLES_PER_CYCLE = 0.2
 """Assumed toggles of a data net in a cycle. Between the default of static power tools, 0.1 (OpenSTA's
@@ -56,6 +56,8 @@ ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("
 each module by itself and knows no wires: its delays come out shorter than the netlist's."""
 
 NO_MACROS = "no SRAM macros: the table holds datapaths alone, the cost of a whole network needs macros for its buffers"
+
+DELAYS = "ps until a fall and a rise of each net: mean over the driver's arcs, transitions propagated, wire-load model"
 
 _COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_tree"))
 
@@ -159,7 +161,7 @@ def _with_neuron(
         ATTEMPTS, say,
     )  # fmt: skip
     model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
-    compile_neuron(neuron, netlist, model).save(path)
+    compile_neuron(neuron, netlist, model, timing).save(path)
     cost = datapath_cost(neuron, netlist, timing, model, table.target_clock_mhz, toggles_per_cycle)
     if neuron.precision in table.datapaths:
         cost = replace(cost, control=table.datapaths[neuron.precision].control)
@@ -215,14 +217,15 @@ def build_neuron(precision: str, multiplier: str = "booth", product_bits: int | 
     )
 
 
-def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel) -> CompiledNetlist:
-    """The compiled netlist of a synthesized neuron, with the energies of its model."""
+def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing: Timing) -> CompiledNetlist:
+    """The compiled netlist of a synthesized neuron, with the energies of its model and its gates' delays."""
     library = netlist.library
     return compiled_netlist(
         neuron.precision,
         model,
         components_of(netlist),
         estimate_clock_tree(netlist, CLOCK_SLEW_NS),
+        mean_delays_ns(netlist, timing, netlist.loads_pf(library.wire_load)),
         {
             "made_by": "fewbits characterize",
             "fewbits": fewbits.__version__,
@@ -231,6 +234,7 @@ def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel) -> Comp
             "liberty_sha256": library.sha256,
             "rtlil_sha256": neuron.sha256,
             "units": "pJ a toggle or event, uW; loads: pins and the library's wire-load model",
+            "delays": DELAYS,
             "clock_tree": f"estimated: {SINKS_PER_BUFFER} sinks a buffer (OpenLane's default), wire-load model",
         },
     )

@@ -21,12 +21,15 @@ from fewbits.hardware.clock_tree import ClockTree
 from fewbits.hardware.energy_model import CellBlock, CellKind, Condition, EnergyModel, Event, Function
 from fewbits.hardware.technology import LOGIC_COMPONENTS, TABLES
 
-FORMAT = 1
+FORMAT = 2
 MAXIMUM_BYTES = 2**28
 """Of a file unpacked."""
 
 MAXIMUM_PINS = 16
 MAXIMUM_NETS = 2**24
+
+MAXIMUM_DELAY_PS = 2**16 - 1
+"""Longer delays are cut: no netlist with one meets any clock that power is asked for at."""
 
 _SIGNIFICANT_BITS = 18
 """Of energies in the file: an error of at most 2**-18 in each, which sums of thousands average out."""
@@ -47,6 +50,10 @@ class CompiledNetlist:
     """Position in LOGIC_COMPONENTS of each cell's, shape (cell_count,)."""
 
     clock_tree: ClockTree
+    delays_ps: NDArray[np.int64]
+    """Until a fall and a rise of each net, after an input of the gate that drives it or the clock's edge; 0 for ports;
+    shape (net_count, 2)."""
+
     provenance: dict[str, str]
     """What made it, from what, with which versions and hashes."""
 
@@ -62,11 +69,16 @@ class CompiledNetlist:
 
 
 def compiled_netlist(
-    precision: str, model: EnergyModel, components: NDArray[np.uint8], clock_tree: ClockTree, provenance: dict[str, str]
+    precision: str,
+    model: EnergyModel,
+    components: NDArray[np.uint8],
+    clock_tree: ClockTree,
+    delays_ns: NDArray[np.float64],
+    provenance: dict[str, str],
 ) -> CompiledNetlist:
-    """Renumber a model's cells and nets, and round its energies, as they are in a file.
+    """Renumber a model's cells and nets, and round its energies and delays, as they are in a file.
 
-    components: by the model's cell numbers.
+    components: by the model's cell numbers. delays_ns: by its net numbers, as `timing.mean_delays_ns` gives them.
     """
     order = np.concatenate([block.cells for block in model.blocks])
     number = _net_numbers(model)
@@ -88,7 +100,9 @@ def compiled_netlist(
         clock_nets=np.sort(number[model.clock_nets]),
         ports={name: (direction, number[nets]) for name, (direction, nets) in model.ports.items()},
     )
-    return CompiledNetlist(precision, renumbered, components[order], clock_tree, provenance)
+    delays_ps = np.zeros((model.net_count, 2), np.int64)
+    delays_ps[number] = np.clip(np.rint(1000 * delays_ns), 0, MAXIMUM_DELAY_PS)
+    return CompiledNetlist(precision, renumbered, components[order], clock_tree, delays_ps, provenance)
 
 
 def _net_numbers(model: EnergyModel) -> NDArray[np.int64]:
@@ -131,6 +145,7 @@ def _packed(netlist: CompiledNetlist) -> bytes:
         "port_nets": np.concatenate([nets for _, nets in model.ports.values()]).astype("<i4"),
         "clock_nets": model.clock_nets.astype("<i4"),
         "components": netlist.components,
+        "delays_ps": netlist.delays_ps.T.ravel().astype("<u2"),
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_LZMA) as archive:
@@ -179,7 +194,7 @@ def read_compiled_netlist(path: Path) -> CompiledNetlist:
             about = cast("dict[str, Any]", json.loads(archive.read("about.json")))
             arrays = {
                 name: np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-                for name in ("nets", "energies_pj", "net_pj", "port_nets", "clock_nets", "components")
+                for name in ("nets", "energies_pj", "net_pj", "port_nets", "clock_nets", "components", "delays_ps")
             }
         return _unpacked(about, arrays)
     except OSError as error:
@@ -228,8 +243,12 @@ def _unpacked(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Compile
     model = EnergyModel(
         str(about["name"]), net_count, cell, tuple(blocks), arrays["net_pj"].astype(np.float64), clock_nets, ports
     )
+    delays_ps = arrays["delays_ps"].astype(np.int64)
+    _require(delays_ps.shape == (2 * net_count,) and int(delays_ps.min()) >= 0, "delays")
+    _require(int(delays_ps.max()) <= MAXIMUM_DELAY_PS, "delays")
     provenance = {str(key): str(value) for key, value in about["provenance"].items()}
-    return CompiledNetlist(str(about["precision"]), model, components, tree, provenance)
+    precision = str(about["precision"])
+    return CompiledNetlist(precision, model, components, tree, delays_ps.reshape(2, -1).T.copy(), provenance)
 
 
 def _kind(raw: dict[str, Any]) -> CellKind:

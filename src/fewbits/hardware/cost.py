@@ -27,14 +27,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from fewbits.errors import HardwareError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.interpolation import can_interpolate, interpolate
-from fewbits.hardware.layer_power import CLOCK, NetworkPower, half_interval
+from fewbits.hardware.layer_power import CLOCK, NetworkPower
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import design
 from fewbits.hardware.rtl.latency import pipeline
@@ -358,10 +356,8 @@ def _interval_uj(plan: Schedule, activity: NetworkPower | None) -> float | None:
     """Half of the confidence interval of all neurons' energy over images."""
     if activity is None:
         return None
-    images_pj = sum(
-        _busy(plan, layer) * activity.layers[layer.name].images_pj for layer in plan.layers if layer.products
-    )
-    return half_interval(np.asarray(images_pj)) * 1e-6
+    busy = {layer.name: _busy(plan, layer) for layer in plan.layers if layer.products}
+    return activity.half_interval_pj(busy) * 1e-6
 
 
 def _without_glitches_uj(energy_uj: float, plan: Schedule, activity: NetworkPower | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -16,11 +17,6 @@ COMPONENTS = (*LOGIC_COMPONENTS, CLOCK)
 """`registers` without the clock; `clock`: flip-flops' clock pins, the net at them, and the estimated clock tree."""
 
 CONFIDENCE = 0.95
-
-GLITCH_SHARE = 0.51
-"""Part of the unit-delay glitches that is counted, an estimate: gates filter pulses shorter than their delay, which
-unit delays pass on. Measured (benchmarks/glitches.py, docs/results.md): simulated by Icarus with each cell's delay from
-liberty, inertial as gates are, three neurons have 0.42 to 0.56 of them, 0.51 in the mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +33,21 @@ class LayerPower:
     glitches_pj: float
     """The part of the energy that toggles beyond the settled ones take."""
 
+    glitch_deviations_pj: NDArray[np.float64]
+    """For each image of the sample that glitches are taken from, by how much it differs from what the sample gives it;
+    shape (sampled images,), none without glitches."""
+
     toggles: float
-    """Mean toggles of a data net in a cycle, with GLITCH_SHARE of the glitches where they are counted."""
+    """Mean toggles of a data net in a cycle, glitches with them where they are counted."""
 
     settled_toggles: float
     """The same without glitches."""
 
     cycles: int
     """Cycles simulated and counted, of all images together."""
+
+    sampled_cycles: int
+    """Cycles among them that were simulated with each gate's delay, for the glitches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +67,28 @@ class NetworkPower:
     @property
     def basis(self) -> str:
         """What the figures rest on, in a sentence."""
-        how = f"{GLITCH_SHARE:g} of unit-delay glitches counted, an estimate" if self.glitches else "without glitches"
         return (
-            f"switching activity of the network's own operands on the neuron's netlist ({self.images} images), {how}; "
-            "clock tree estimated"
+            f"switching activity of the network's own operands on the neuron's netlist ({self.images} images), "
+            f"{self._glitch_basis}; clock tree estimated"
         )
+
+    @property
+    def _glitch_basis(self) -> str:
+        if not self.glitches:
+            return "without glitches"
+        sampled = sorted({layer.sampled_cycles for layer in self.layers.values()})
+        cycles = f"{sampled[0]}" if len(sampled) == 1 else f"{sampled[0]} to {sampled[-1]}"
+        return f"glitches by each gate's own delays in {cycles} cycles a layer"
+
+    def half_interval_pj(self, cycles: Mapping[str, int]) -> float:
+        """Half of the confidence interval of the energy of so many cycles of each layer.
+
+        Of the images' spread and the glitches' sampling error, which are independent: the root of their squares' sum.
+        """
+        images = sum((count * self.layers[name].images_pj for name, count in cycles.items()), np.zeros(self.images))
+        deviations = [count * self.layers[name].glitch_deviations_pj for name, count in cycles.items()]
+        sampling = half_interval(np.sum(deviations, axis=0)) if self.glitches and deviations else 0.0
+        return math.hypot(half_interval(images), sampling)
 
 
 def half_interval(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> float:

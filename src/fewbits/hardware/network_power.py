@@ -1,7 +1,8 @@
 """The neurons' energy while they compute a network: from its own operands, by layer, component and image.
 
 From each image and layer a stretch of the schedule is taken at a random output of a random neuron, and simulated on
-the neuron's netlist. What varies from image to image, the places drawn included, gives the confidence interval.
+the neuron's netlist. What varies from image to image, the places drawn included, gives the confidence interval. What
+glitches add is found in a sample of those cycles, simulated with each gate's own delays (`glitches`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fewbits.errors import DataError, HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.activity import Stimulus, ToggleCounts, compile_model, count_toggles
-from fewbits.hardware.activity_kernels import BLOCK_CYCLES
+from fewbits.hardware.activity import ToggleCounts, compile_model, count_toggles
+from fewbits.hardware.activity_delays import DelayedCounts, DelayedGates, count_with_delays, delayed_gates
+from fewbits.hardware.activity_program import gates_of_model
 from fewbits.hardware.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
-from fewbits.hardware.layer_power import COMPONENTS, GLITCH_SHARE, LayerPower, NetworkPower
+from fewbits.hardware.glitches import glitch_factors, sampled
+from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.technology import LOGIC_COMPONENTS
 
@@ -49,7 +51,7 @@ def network_power(
     """Simulate a neuron on a network's operands.
 
     images: N, then the network's input shape; all are taken, N at least 2. blocks: stretches of BLOCK_CYCLES cycles
-    from each image and layer. seed: of the places drawn.
+    from each image and layer. glitches: whether toggles beyond the settled ones count. seed: of the places drawn.
     Raises HardwareError if the netlist is of another precision, DataError for images that do not fit.
     """
     from fewbits.hardware.rtl import design
@@ -60,7 +62,9 @@ def network_power(
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
     tile = accelerator or Accelerator()
     neuron = design(network.precision)
-    simulation = _Simulation(netlist, compile_model(netlist.model), neuron, tile, glitches, blocks)
+    model = netlist.model
+    gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
+    simulation = _Simulation(netlist, compile_model(model), gates, neuron, tile, blocks)
     trace = network.trace(images)
     generator = np.random.default_rng(seed)
     layers: dict[str, LayerPower] = {}
@@ -90,65 +94,56 @@ class _Simulation:
 
     netlist: CompiledNetlist
     program: Program
+    gates: DelayedGates | None
+    """None where glitches do not count."""
+
     design: NeuronDesign
     accelerator: Accelerator
-    glitches: bool
     blocks: int
 
     def layer(
         self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
     ) -> LayerPower:
         """Simulate a stretch of one layer for each image and cost it."""
-        counts = count_toggles(
-            self.program, self._stimulus(network, layer, values, images, generator), glitches=self.glitches
-        )
-        toggles = counts.settled.astype(np.float64)
-        if counts.with_glitches is not None:
-            toggles += GLITCH_SHARE * (counts.with_glitches - counts.settled)
-        toggles[:, self.netlist.model.clock_nets] = (CLOCK_TOGGLES * counts.cycles)[:, None]
-        return self._costed(layer.name, counts, toggles)
+        from fewbits.hardware.operands import layer_operands, layer_stimulus
 
-    def _costed(self, name: str, counts: ToggleCounts, toggles: NDArray[np.float64]) -> LayerPower:
+        operands = layer_operands(network, layer, values, self.design)
+        ports = self.netlist.model.ports
+        stimulus = layer_stimulus(operands, self.design, self.accelerator, ports, images, generator, self.blocks)
+        counts = count_toggles(self.program, stimulus)
+        if self.gates is None:
+            nothing = np.zeros((0, self.program.net_count), np.int64)
+            return self._costed(layer.name, counts, DelayedCounts(np.zeros(0, np.int64), nothing, nothing))
+        delayed = count_with_delays(self.program, self.gates, sampled(stimulus, generator))
+        return self._costed(layer.name, counts, delayed)
+
+    def _costed(self, name: str, counts: ToggleCounts, delayed: DelayedCounts) -> LayerPower:
         model, cycles = self.netlist.model, int(counts.cycles.sum())
+        settled = counts.settled / counts.cycles[:, None]
+        mean = counts.settled.sum(axis=0) / cycles
+        glitches = (delayed.with_glitches - delayed.settled).sum(axis=0) / max(1, int(delayed.cycles.sum()))
         duty = counts.ones / cycles
         duty[model.clock_nets] = 0.5
-        activity = Activity(toggles.sum(axis=0) / cycles, duty)
-        costs = toggle_costs(model, activity, self.netlist.components, len(LOGIC_COMPONENTS))
-        tree = np.zeros(len(COMPONENTS))
-        tree[-1] = self.netlist.clock_tree.energy_pj
-        by_component = activity.toggles @ costs + tree
-        by_image = (toggles @ costs.sum(axis=1)) / counts.cycles + tree.sum()
-        settled = counts.settled.sum(axis=0) / cycles
+        toggles = mean + glitches
+        toggles[model.clock_nets] = CLOCK_TOGGLES
+        costs = toggle_costs(model, Activity(toggles, duty), self.netlist.components, len(LOGIC_COMPONENTS))
+        found = glitch_factors(delayed, costs)
+        clock = CLOCK_TOGGLES * costs[model.clock_nets].sum(axis=0)
+        clock[-1] += self.netlist.clock_tree.energy_pj
+        settled_pj = mean @ costs
         data = np.ones(model.net_count, dtype=bool)
         data[[0, 1, *model.clock_nets]] = False
         return LayerPower(
             name=name,
-            energy_pj=dict(zip(COMPONENTS, map(float, by_component), strict=True)),
-            images_pj=by_image,
-            glitches_pj=float((activity.toggles[data] - settled[data]) @ costs[data].sum(axis=1)),
-            toggles=float(activity.toggles[data].mean()),
-            settled_toggles=float(settled[data].mean()),
+            energy_pj=dict(zip(COMPONENTS, (settled_pj * (1 + found.factors) + clock).tolist(), strict=True)),
+            images_pj=settled @ costs @ (1 + found.factors) + clock.sum(),
+            glitches_pj=float(settled_pj @ found.factors),
+            glitch_deviations_pj=found.deviations @ settled_pj,
+            toggles=float(toggles[data].mean()),
+            settled_toggles=float(mean[data].mean()),
             cycles=cycles,
+            sampled_cycles=int(delayed.cycles.sum()),
         )
-
-    def _stimulus(
-        self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
-    ) -> Stimulus:
-        """A stretch for each image, one after the other; the cycles in which the pipeline fills do not count."""
-        from fewbits.hardware.operands import counted_words, layer_operands, stream, stream_bits, stream_words
-
-        operands = layer_operands(network, layer, values, self.design)
-        cycles = self.blocks * BLOCK_CYCLES
-        words: list[NDArray[np.uint64]] = []
-        counted: list[NDArray[np.uint64]] = []
-        nets = np.zeros(0, np.int64)
-        for image in range(images):
-            taken = stream(operands, self.design, self.accelerator, image, cycles, generator)
-            nets, own = stream_words(self.netlist.model.ports, stream_bits(self.design, operands, taken))
-            words.append(own)
-            counted.append(counted_words(taken.busy & (np.arange(cycles) > self.design.pipeline_stages)))
-        segment = np.repeat(np.arange(images), self.blocks)
-        return Stimulus(nets, np.concatenate(words), np.concatenate(counted), segment)
 
 
 def power_from_operands(

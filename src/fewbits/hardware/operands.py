@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.errors import ModelError
-from fewbits.hardware.activity import words_of_bits
+from fewbits.hardware.activity import Stimulus, words_of_bits
 from fewbits.hardware.activity_kernels import BLOCK_CYCLES, BLOCK_WORDS
 
 if TYPE_CHECKING:
@@ -262,3 +262,28 @@ def counted_words(counted: NDArray[np.bool_]) -> NDArray[np.uint64]:
     """Which cycles count, as words: (blocks, BLOCK_WORDS)."""
     blocks = -(-len(counted) // BLOCK_CYCLES)
     return words_of_bits(counted[:, None].astype(np.uint8)).reshape(blocks, BLOCK_WORDS)
+
+
+def layer_stimulus(
+    operands: LayerOperands,
+    design: NeuronDesign,
+    accelerator: Accelerator,
+    ports: dict[str, tuple[str, NDArray[np.int64]]],
+    images: int,
+    generator: np.random.Generator,
+    blocks: int = 1,
+) -> Stimulus:
+    """A stretch of a layer for each image, one after the other; the cycles in which the pipeline fills do not count.
+
+    ports: of the netlist, as its `EnergyModel` has them. blocks: of BLOCK_CYCLES cycles, in each stretch.
+    """
+    cycles = blocks * BLOCK_CYCLES
+    words: list[NDArray[np.uint64]] = []
+    counted: list[NDArray[np.uint64]] = []
+    nets = np.zeros(0, np.int64)
+    for image in range(images):
+        taken = stream(operands, design, accelerator, image, cycles, generator)
+        nets, own = stream_words(ports, stream_bits(design, operands, taken))
+        words.append(own)
+        counted.append(counted_words(taken.busy & (np.arange(cycles) > design.pipeline_stages)))
+    return Stimulus(nets, np.concatenate(words), np.concatenate(counted), np.repeat(np.arange(images), blocks))

@@ -156,6 +156,20 @@ def analyze(netlist: Netlist, conditions: Conditions) -> Timing:
     )
 
 
+def mean_delays_ns(netlist: Netlist, timing: Timing, loads_pf: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From an input's edge to each net's fall and rise, mean over the arcs of the cell that drives it; (net_count, 2).
+
+    An arc's delay is that at the transition which `analyze` has found at its input, and at the load. loads_pf: of each
+    net for a fall and a rise. 0 for nets that ports drive.
+    """
+    arcs = _collect(netlist)
+    delay = arcs.bank.at(arcs.delay, timing.slew_ns.ravel()[arcs.start], loads_pf.ravel()[arcs.end])
+    nodes = 2 * netlist.net_count
+    count = np.bincount(arcs.end, minlength=nodes)
+    total = np.bincount(arcs.end, weights=delay, minlength=nodes)
+    return (total / np.maximum(count, 1)).reshape(-1, 2)
+
+
 def _collect(netlist: Netlist) -> _Arcs:
     tables: list[Table] = []
     numbers: dict[int, int] = {}

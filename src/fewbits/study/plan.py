@@ -29,8 +29,8 @@ _TRAINING_FORMAT = 1
 """Goes up when the same definition would give another trained network (rounding in training, a default of
 `TrainSettings`)."""
 
-_FORMAT = 2
-"""Goes up when the same trained network would give other figures (rounding, cost)."""
+_FORMAT = 3
+"""Goes up when the same trained network would give other figures (rounding, cost; 3: glitches by the gates' delays)."""
 
 _ROUNDING = 2
 """Goes up when the roundings between layers compute otherwise (2: averages are rounded on both sides). A chain whose

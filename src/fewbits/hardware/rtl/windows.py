@@ -95,15 +95,21 @@ def advance_fields(w: Windows, synapses: int) -> dict[str, int]:
     (kernel_rows, kernel_columns), (row_dilation, column_dilation), width = w.kernel, w.dilation, w.size[1]
     rest, columns = divmod(synapses, kernel_columns)
     channels, rows = divmod(rest, kernel_rows)
+    advance = columns * column_dilation + rows * row_dilation * width + channels * w.plane
+    column_carry = row_dilation * width - kernel_columns * column_dilation
+    row_carry = w.plane - kernel_rows * row_dilation * width
+    row_end = kernel_rows * row_dilation
     return {
-        "advance": columns * column_dilation + rows * row_dilation * width + channels * w.plane,
-        "column_carry": row_dilation * width - kernel_columns * column_dilation,
-        "row_carry": w.plane - kernel_rows * row_dilation * width,
+        "advance": advance,
+        "advance_column": advance + column_carry,
+        "advance_row": advance + row_carry,
+        "advance_both": advance + column_carry + row_carry,
         "column_advance": columns * column_dilation,
-        "column_end": kernel_columns * column_dilation,
+        "column_back": (kernel_columns - columns) * column_dilation,
         "row_advance": rows * row_dilation,
-        "row_dilation": row_dilation,
-        "row_end": kernel_rows * row_dilation,
+        "row_back": row_end - rows * row_dilation,
+        "row_dilation_advance": (rows + 1) * row_dilation,
+        "row_dilation_back": row_end - (rows + 1) * row_dilation,
     }
 
 
