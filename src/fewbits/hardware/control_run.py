@@ -18,9 +18,10 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.operands import value_codes
-from fewbits.hardware.rtl.compiler import Program, compile_network, encode_images
+from fewbits.hardware.rtl.compiler import Program, compile_network
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.rtl.memory_images import encode_images
 from fewbits.hardware.rtl.program import WORD_BITS, layout
 from fewbits.hardware.rtl.sequencer import LANE_WORD_BITS
 from fewbits.hardware.schedule import Schedule, schedule
@@ -176,7 +177,7 @@ class _Run:
 def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArray[np.uint32]:
     """All values that are in memory in the end: the image, then what each layer and pooling stores."""
     memory = np.zeros(program.values, np.uint32)
-    codes = encode_images(program, image)[0]
+    codes = encode_images(program.input_rounding, image)[0]
     memory[: len(codes)] = codes
     place = len(codes)
     for stored in _stored(network, image):
