@@ -23,6 +23,7 @@ from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.report.published import MARK
 from fewbits.report.rows import Group, Row, Statistic
 from fewbits.study import RunResult, load_study
+from fewbits.study.result import cost_fields
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 STORED = DOCS / "reproduction"
@@ -62,24 +63,12 @@ def result_of(entry: Entry) -> RunResult:
     return RunResult(
         **{name: entry[name] for name in names},
         key=entry["training_key"],
-        memory_kib=figures.memory_kib,
-        parameters_kib=figures.parameters_kib,
-        area_mm2=figures.area_mm2,
-        power_mw=figures.power_mw,
-        clock_mhz=figures.clock_mhz,
-        cycles=figures.cycles,
-        energy_uj=figures.energy_uj,
         energy_saving_percent=100 * (1 - figures.energy_uj / baseline.energy_uj),
-        area_mm2_by_component=figures.breakdown.area_mm2,
-        energy_uj_by_component=figures.breakdown.energy_uj,
-        leakage_uj_by_component=figures.breakdown.leakage_uj,
-        energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
         skipped=tuple(entry["skipped"]),
-        activity=figures.activity,
-        technology=figures.technology,
         wall_time_s=entry["training_wall_time_s"],
         notices=tuple(entry["notices"]),
         versions=entry["versions"],
+        **cost_fields(figures),
     )
 
 
