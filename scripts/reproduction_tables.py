@@ -117,6 +117,23 @@ def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tupl
     )
 
 
+def frugal_line(group: Group) -> tuple[str, ...]:
+    """The most accurate rows of a network with at most a twelfth and a twentieth of float32's energy, in a sentence.
+
+    Empty where the network has no float32 row, or no other.
+    """
+    if group.baseline is None or len(group.rows) < 2:
+        return ()
+    energy = group.baseline.energy_uj.mean
+    found: list[str] = []
+    for part, name in ((12, "a twelfth"), (20, "a twentieth")):
+        frugal = [row for row in group.rows if row.energy_uj.mean <= energy / part]
+        best = max(frugal, key=lambda row: row.accuracy_percent.mean, default=None)
+        answer = "nothing" if best is None else f"{best.precision} ({best.accuracy_percent.mean:.2f} %)"
+        found.append(f"{name}: {answer}")
+    return (f"Most accurate with at most a part of float32's energy: {'; '.join(found)}.",)
+
+
 def figure(value: Statistic | None, form: str) -> str:
     """A mean with its spread where seeds differ."""
     if value is None:
@@ -163,7 +180,7 @@ def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dic
     found: dict[str, str] = {}
     for data in ("mnist", "cifar10", "svhn"):
         of_data = [group for group in groups if group.data == data]
-        parts = [f"**{group.title}**\n\n{table(group, entries)}" for group in of_data]
+        parts = ["\n\n".join((f"**{group.title}**", table(group, entries), *frugal_line(group))) for group in of_data]
         together = across_networks(of_data)
         parts += [f"{line}" for group in together for line in (*comparison(group), front_line(group))]
         parts += [draw(data, group) for group in (together or of_data)[:1]]
