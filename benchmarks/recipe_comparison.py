@@ -20,7 +20,7 @@ from torch import nn
 from fewbits import data, models
 from fewbits.data import Dataset, Split
 from fewbits.errors import FewbitsError
-from fewbits.train import TrainSettings, evaluate, run_recipe, train_float
+from fewbits.train import RecipeOptions, TrainSettings, evaluate, run_recipe, train_float
 
 
 def part_of(dataset: Dataset, images: int, validation: int) -> Dataset:
@@ -58,6 +58,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--float-epochs", type=int, default=10)
     parser.add_argument("--learning-rate", type=float, default=0.001)
+    parser.add_argument("--flip", action="store_true", help="mirror half of the training images")
+    parser.add_argument("--crop-padding", type=int, default=0)
+    parser.add_argument("--temperature", type=float, default=RecipeOptions.temperature)
+    parser.add_argument("--distillation-weight", type=float, default=RecipeOptions.distillation_weight)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--float", type=Path, help="safetensors file of the float network's weights, or a checkpoint")
     arguments = parser.parse_args()
@@ -68,12 +72,18 @@ def main() -> None:
     print(f"{arguments.model} on {dataset.name}; float32: {accuracy:.2f} % of {len(dataset.validation)}\n")
     print("| precision | recipe | best epoch [%] | all epochs [%] | processor time [s] |")
     print("| --- | --- | ---: | --- | ---: |", flush=True)
-    settings = TrainSettings(epochs=arguments.epochs, learning_rate=arguments.learning_rate)
+    settings = TrainSettings(
+        epochs=arguments.epochs,
+        learning_rate=arguments.learning_rate,
+        random_flip=arguments.flip,
+        crop_padding=arguments.crop_padding,
+    )
+    options = RecipeOptions(arguments.temperature, arguments.distillation_weight)
     for point in arguments.points:
         precision, _, recipe = point.partition(":")
         start = time.process_time()
         try:
-            _, record = run_recipe(recipe, network, precision, dataset, settings, arguments.seed)
+            _, record = run_recipe(recipe, network, precision, dataset, settings, arguments.seed, options=options)
         except FewbitsError as error:
             print(f"| {precision} | {recipe} | failed: {error} | | |", flush=True)
             continue

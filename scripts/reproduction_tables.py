@@ -23,6 +23,7 @@ from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.report.published import MARK
 from fewbits.report.rows import Group, Row, Statistic
 from fewbits.study import RunResult, load_study
+from fewbits.study.result import cost_fields
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 STORED = DOCS / "reproduction"
@@ -62,24 +63,12 @@ def result_of(entry: Entry) -> RunResult:
     return RunResult(
         **{name: entry[name] for name in names},
         key=entry["training_key"],
-        memory_kib=figures.memory_kib,
-        parameters_kib=figures.parameters_kib,
-        area_mm2=figures.area_mm2,
-        power_mw=figures.power_mw,
-        clock_mhz=figures.clock_mhz,
-        cycles=figures.cycles,
-        energy_uj=figures.energy_uj,
         energy_saving_percent=100 * (1 - figures.energy_uj / baseline.energy_uj),
-        area_mm2_by_component=figures.breakdown.area_mm2,
-        energy_uj_by_component=figures.breakdown.energy_uj,
-        leakage_uj_by_component=figures.breakdown.leakage_uj,
-        energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
         skipped=tuple(entry["skipped"]),
-        activity=figures.activity,
-        technology=figures.technology,
         wall_time_s=entry["training_wall_time_s"],
         notices=tuple(entry["notices"]),
         versions=entry["versions"],
+        **cost_fields(figures),
     )
 
 
@@ -128,6 +117,23 @@ def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tupl
     )
 
 
+def frugal_line(group: Group) -> tuple[str, ...]:
+    """The most accurate rows of a network with at most a twelfth and a twentieth of float32's energy, in a sentence.
+
+    Empty where the network has no float32 row, or no other.
+    """
+    if group.baseline is None or len(group.rows) < 2:
+        return ()
+    energy = group.baseline.energy_uj.mean
+    found: list[str] = []
+    for part, name in ((12, "a twelfth"), (20, "a twentieth")):
+        frugal = [row for row in group.rows if row.energy_uj.mean <= energy / part]
+        best = max(frugal, key=lambda row: row.accuracy_percent.mean, default=None)
+        answer = "nothing" if best is None else f"{best.precision} ({best.accuracy_percent.mean:.2f} %)"
+        found.append(f"{name}: {answer}")
+    return (f"Most accurate with at most a part of float32's energy: {'; '.join(found)}.",)
+
+
 def figure(value: Statistic | None, form: str) -> str:
     """A mean with its spread where seeds differ."""
     if value is None:
@@ -174,7 +180,7 @@ def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dic
     found: dict[str, str] = {}
     for data in ("mnist", "cifar10", "svhn"):
         of_data = [group for group in groups if group.data == data]
-        parts = [f"**{group.title}**\n\n{table(group, entries)}" for group in of_data]
+        parts = ["\n\n".join((f"**{group.title}**", table(group, entries), *frugal_line(group))) for group in of_data]
         together = across_networks(of_data)
         parts += [f"{line}" for group in together for line in (*comparison(group), front_line(group))]
         parts += [draw(data, group) for group in (together or of_data)[:1]]

@@ -125,3 +125,9 @@ def test_a_stored_run_carries_its_networks_key_and_the_wall_time(tiny, tmp_path:
     assert fixed8["training_wall_time_s"] > 0
     other = make_plan(tiny(precisions=["float32", "fixed8"], fine_tune={"epochs": 3})).runs
     assert store.entries(other, results, tmp_path) == {}
+
+
+def test_the_most_accurate_point_of_a_twelfth_of_the_energy_is_named(tables: ModuleType) -> None:
+    runs = [entry("float32", 99.0), entry("fixed4", 98.0), entry("binary/fixed16", 98.5), entry("fixed8", 98.9)]
+    text = tables.sections(runs, lambda *_: "")["mnist"]
+    assert "float32's energy: a twelfth: binary/fixed16 (98.50 %); a twentieth: nothing." in text

@@ -22,7 +22,7 @@ from fewbits.quantize import QuantizedModel, batch_norms, calibrate, fold_batch_
 from fewbits.study.digest import data_sha256
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
 from fewbits.study.plan import Run, Training, versions
-from fewbits.study.result import FLOAT_RECIPE, RunResult
+from fewbits.study.result import FLOAT_RECIPE, RunResult, cost_fields
 from fewbits.train import Progress, TrainRecord, evaluate, prepare_recipe, run_recipe, train_float
 
 CHECKPOINTS = "checkpoints"
@@ -86,32 +86,12 @@ class Workshop:
             differing_images=int((predictions != fake.predictions).sum()),
             test_images=len(images),
             epochs=outcome.epochs,
-            memory_kib=figures.memory_kib,
-            parameters_kib=figures.parameters_kib,
-            area_mm2=figures.area_mm2,
-            power_mw=figures.power_mw,
-            clock_mhz=figures.clock_mhz,
-            cycles=figures.cycles,
-            energy_uj=figures.energy_uj,
             energy_saving_percent=self._saving_percent(figures, folded, images, technology, run),
-            area_mm2_by_component=figures.breakdown.area_mm2,
-            energy_uj_by_component=figures.breakdown.energy_uj,
-            leakage_uj_by_component=figures.breakdown.leakage_uj,
-            energy_uj_by_layer={layer.name: layer.energy_uj for layer in figures.breakdown.layers},
-            energy_uj_by_layer_and_component={
-                layer.name: layer.energy_uj_by_part for layer in figures.breakdown.layers
-            },
-            activity=figures.activity,
-            energy_interval_uj=figures.energy_interval_uj,
-            energy_without_glitches_uj=figures.energy_without_glitches_uj,
-            off_chip_uj=figures.off_chip_uj,
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
-            technology=figures.technology,
-            multiplier=figures.multiplier,
-            interpolated=figures.interpolated,
             wall_time_s=time.perf_counter() - start,
             notices=tuple(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
             versions=versions(),
+            **cost_fields(figures),
         )
 
     def _saving_percent(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewbits.hardware import Cost
 
 FLOAT_RECIPE = "float"
 """Recipe of the float32 rows: the float network itself, which the recipes start from."""
@@ -110,6 +113,32 @@ class RunResult:
     def difference_to_float_points(self) -> float:
         """Accuracy gained (positive) or lost against the float network, in percentage points."""
         return self.accuracy_percent - self.float_accuracy_percent
+
+
+def cost_fields(figures: Cost) -> dict[str, Any]:
+    """The fields of a result that a network's cost gives."""
+    breakdown = figures.breakdown
+    return {
+        "memory_kib": figures.memory_kib,
+        "parameters_kib": figures.parameters_kib,
+        "area_mm2": figures.area_mm2,
+        "power_mw": figures.power_mw,
+        "clock_mhz": figures.clock_mhz,
+        "cycles": figures.cycles,
+        "energy_uj": figures.energy_uj,
+        "area_mm2_by_component": breakdown.area_mm2,
+        "energy_uj_by_component": breakdown.energy_uj,
+        "leakage_uj_by_component": breakdown.leakage_uj,
+        "energy_uj_by_layer": {layer.name: layer.energy_uj for layer in breakdown.layers},
+        "energy_uj_by_layer_and_component": {layer.name: layer.energy_uj_by_part for layer in breakdown.layers},
+        "activity": figures.activity,
+        "energy_interval_uj": figures.energy_interval_uj,
+        "energy_without_glitches_uj": figures.energy_without_glitches_uj,
+        "off_chip_uj": figures.off_chip_uj,
+        "technology": figures.technology,
+        "multiplier": figures.multiplier,
+        "interpolated": figures.interpolated,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
