@@ -50,3 +50,10 @@ def test_cut_products_on_the_accelerator_equal_the_bit_exact_network(precision: 
 def test_array_multipliers_on_the_accelerator_equal_the_bit_exact_network(precision: str, digits: Tensor):
     network = lowered(small_network(precision), precision, digits)
     assert_equal(network, digits, TILE, design(precision, multiplier="array"))
+
+
+def test_a_layer_of_more_synapses_than_by_default_runs_on_a_wider_accumulator():
+    torch.manual_seed(0)
+    images = torch.randn(2, 1, 140, 150)
+    network = lowered(nn.Sequential(nn.Flatten(), nn.Linear(21_000, 3)), "ternary/fixed8", images)
+    assert_equal(network, images, TILE, design("ternary/fixed8", maximum_synapses=32_768))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fewbits.cli import main
 from fewbits.errors import DataError
 from fewbits.hardware.rtl import export_verilog
 
@@ -62,10 +63,10 @@ def test_bench_of_the_accelerator_fails_on_a_wrong_sum(tmp_path: Path):
 
 @pytest.mark.slow
 def test_readme_states_design_and_command(tmp_path: Path):
-    export_verilog("fixed4", tmp_path, product_bits=6)
+    assert main(["rtl", "fixed4", "--product-bits", "6", "--multiplier", "array", "--out", str(tmp_path)]) == 0
     readme = (tmp_path / "README.md").read_text()
-    assert "product cut to the top 6 of 8 bits" in readme
-    assert "`fewbits rtl fixed4 --product-bits 6`" in readme
+    assert "array, product cut to the top 6 of 8 bits" in readme
+    assert "`fewbits rtl fixed4 --multiplier array --product-bits 6`" in readme
 
 
 def test_a_network_for_other_images_is_refused(tmp_path: Path):

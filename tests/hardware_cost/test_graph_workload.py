@@ -54,7 +54,9 @@ def test_an_addition_reads_two_rows_and_writes_one() -> None:
     assert addition.bout_reads == rows  # on their way to memory
     assert addition.inputs_loaded == 2 * 20 * 25
     assert addition.outputs_stored == 20 * 25
-    assert addition.products == addition.sb_reads == 0
+    assert addition.products == 0
+    assert addition.sb_reads == 2 * rows  # weights of powers of two
+    assert addition.sb_writes == 2 * 2
 
 
 def test_a_concatenation_takes_no_layer_and_no_cycle() -> None:

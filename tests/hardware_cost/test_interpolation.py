@@ -100,3 +100,13 @@ def test_a_variant_is_never_taken_for_the_plain_datapath():
     variant = replace(datapath("fixed8"), precision="fixed8 array")
     with_variant = replace(KNOWN, datapaths={**KNOWN.datapaths, "fixed8 array": variant})
     assert not cost("lenet", "fixed8", technology=with_variant, multiplier="array").interpolated
+
+
+def test_cycles_are_those_of_the_variants_pipeline():
+    variant = replace(datapath("fixed16"), precision="fixed16 product16")
+    with_variant = replace(KNOWN, datapaths={**KNOWN.datapaths, "fixed16 product16": variant})
+    whole, cut = (cost("lenet", "fixed16", technology=with_variant, product_bits=bits) for bits in (None, 16))
+    stored = (
+        3  # layers with weights whose outputs are stored, a cycle later each: the product is added before it is cut
+    )
+    assert cut.cycles - whole.cycles == stored + 1

@@ -34,7 +34,7 @@ from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.interpolation import can_interpolate, interpolate
 from fewbits.hardware.layer_power import CLOCK, NetworkPower
 from fewbits.hardware.networks import workload_of
-from fewbits.hardware.rtl.design import design
+from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
 from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, datapath_name, load_technology
@@ -200,7 +200,8 @@ def cost(
         _check_activity(activity, workload, parsed)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     datapath, interpolated = _datapath(table, parsed, tile, datapath_name(parsed.name, multiplier, width))
-    without_factors = replace(_cost(workload, parsed, datapath, table, tile, activity), interpolated=interpolated)
+    made = design(parsed, tile.synapses, multiplier=multiplier, product_bits=width)
+    without_factors = replace(_cost(workload, made, datapath, table, tile, activity), interpolated=interpolated)
     return with_factors(without_factors, factor_bits(network), workload, table, tile)
 
 
@@ -301,15 +302,16 @@ def _parts(datapath: DatapathCost, widths: Widths, accelerator: Accelerator, tab
 
 def _cost(
     workload: Workload,
-    precision: Precision,
+    made: NeuronDesign,
     datapath: DatapathCost,
     table: Technology,
     accelerator: Accelerator,
     activity: NetworkPower | None,
 ) -> Cost:
     """Join schedule, datapath and buffers."""
+    precision = made.precision
     _check_sums(workload, precision)
-    plan = schedule(workload, accelerator, pipeline(design(precision, accelerator.synapses), accelerator))
+    plan = schedule(workload, accelerator, pipeline(made, accelerator))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
     parts = _parts(datapath, widths, accelerator, table)
     clocks = [datapath.clock_mhz, accelerator.clock_mhz]

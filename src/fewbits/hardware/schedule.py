@@ -16,7 +16,7 @@ A layer's cycles: its descriptor is fetched (set-up), its slots are issued (busy
 computed and stored (fill). The next layer starts then, since it reads what this one stored.
 
 Buffers:
-- Every busy cycle reads a row of Bin; of a layer with weights, a row of SB too.
+- Every busy cycle reads a row of Bin; of a layer with weights and of an addition, a row of SB too.
 - A row of Bin is one chunk as the neurons take it. All rows of a pass over the positions are written once for all
   groups of neurons if they fit into Bin together, else once for each pass. A pass serves a group of neurons, or as
   many as a block holds.
@@ -29,8 +29,8 @@ Buffers:
   An average goes through one divider, channel after channel, so that outputs lie at least as many cycles apart as a
   row has channels. A float datapath sums a window in its neurons, by weights of one, in the order of the window; the
   next place then waits for the adder.
-- An addition is scheduled there like a window of two places, one of each operand. A concatenation only says where its
-  parts are stored: no cycle, no access.
+- An addition is done by the neurons, a channel each, by weights that are powers of two: a chunk of each operand, whose
+  lanes are channels. A concatenation only says where its parts are stored: no cycle, no access.
 
 Memory (off chip): a layer's inputs come from there and its outputs go there.
 - A weight is loaded as often as its row of SB is written, an input as often as it is part of a row of Bin that is
@@ -40,7 +40,7 @@ Transfers overlap with computation and never stall it: the figures say what band
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
@@ -97,7 +97,7 @@ class LayerSchedule:
     """Multiplications that the layer needs."""
 
     busy_cycles: int
-    """Cycles that start products (or, in pooling and additions, read a row)."""
+    """Cycles that start products (or, in pooling, read a row)."""
 
     stall_cycles: int
     """Cycles that wait: for the accumulators of a block that is not full, or for the divider of averages."""
@@ -176,7 +176,9 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
         tuple(
             _weighted(layer, accelerator, pipeline, is_last=number == last)
             if layer.has_weights
-            else _windowed(layer, accelerator, pipeline, is_last=number == last)
+            else _added(layer, accelerator, pipeline, is_last=number == last)
+            if layer.kind == "addition"
+            else _windowed(layer, accelerator, pipeline)
             for number, layer in enumerate(workload.layers)
         ),
         accelerator,
@@ -253,8 +255,28 @@ def _weighted(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *
     )
 
 
-def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
-    """Schedule a pooling layer or an addition."""
+def _added(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
+    """Schedule an addition, as the convolution that it is in the neurons: slices of channels are its groups."""
+    lanes = min(accelerator.neurons, accelerator.synapses)
+    slices = _ceil(layer.input_channels, lanes)
+    convolution = LayerShape(
+        *(layer.name, "convolution", slices * layer.operands * accelerator.synapses, layer.input_size),
+        *(slices * lanes, layer.output_size),
+        groups=slices,
+    )
+    return replace(
+        _weighted(convolution, accelerator, pipeline, is_last=is_last),
+        kind=layer.kind,
+        products=0,
+        utilization=0.0,
+        biases_loaded=slices * accelerator.neurons,
+        inputs_loaded=layer.input_values,
+        outputs_stored=layer.output_values,
+    )
+
+
+def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> LayerSchedule:
+    """Schedule a pooling layer."""
     places = layer.synapses
     lanes = min(accelerator.neurons, accelerator.synapses)
     slices = _ceil(layer.input_channels, lanes)
@@ -285,7 +307,7 @@ def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *
         channel_shifts_loaded=0,
         inputs_loaded=layer.input_channels * layer.positions * places,
         outputs_stored=layer.output_values,
-        stores_accumulators=is_last and layer.kind == "addition",
+        stores_accumulators=False,
     )
 
 

@@ -1,25 +1,24 @@
 """From a bit-exact network to the accelerator's program and the images of its memories.
 
-A value's place in memory is channel, row, column, as in torch; each operation's result has a place of its own.
+A value's place in memory is channel, row, column, as in torch; the result of each layer has a place of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from fewbits.bitexact import (
+    Addition,
     AveragePool,
     BitExactNetwork,
-    Convolution,
-    Flatten,
     InputRounding,
     Layer,
     MaxPool,
     Operation,
-    ReLU,
     Rounding,
 )
 from fewbits.errors import HardwareError
@@ -27,10 +26,12 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import pooling_lanes
 from fewbits.hardware.rtl.memory_images import MemoryImages, Words
+from fewbits.hardware.rtl.output_steps import OutputSteps, output_steps
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, COUNT_BITS, MAXIMUM, WEIGHTED, WORD_BITS, Layout, layout
 from fewbits.hardware.rtl.simulate import pack
 from fewbits.hardware.rtl.windows import (
     Windows,
+    addition_windows,
     advance_fields,
     lane_fields,
     layer_windows,
@@ -91,65 +92,79 @@ class _Compiler:
         self._layout: Layout = layout(design, accelerator)
         self._words: list[int] = []
         self._memories = MemoryImages(design, accelerator)
+        self._margin = 0  # values behind the last tensor that an addition may touch
 
     def compile(self) -> Program:
         first, *rest = self._operations
         if not isinstance(first, InputRounding):
             raise HardwareError(f"operation {first.name!r} comes before the rounding of the images: it has no hardware")
-        address, free = 0, int(np.prod(first.output_shape))
-        name = first.name
-        for index, operation in enumerate(rest):
-            if operation.inputs != (name,):
-                raise HardwareError(
-                    f"operation {operation.name!r} takes {operation.inputs}: this accelerator runs layers in a chain"
-                )
-            name = operation.name
-            if isinstance(operation, Flatten | ReLU | Rounding):
+        places = dict.fromkeys(self._steps(first).names, 0)
+        free = int(np.prod(first.output_shape))
+        last: Operation = first
+        for operation in rest:
+            if operation.name in places:
                 continue
-            followers = list(_followers(rest[index + 1 :]))
-            values = self._descriptor(operation, followers, address, free, is_last=not _has_more(rest[index + 1 :]))
+            steps = self._steps(operation)
+            addresses = [places[name] for name in operation.inputs]
+            values = self._descriptor(operation, steps, addresses) | {"output_address": free}
             self._words += self._layout.pack(values, operation.name)
-            address, free = free, free + int(np.prod(operation.output_shape))
-        return self._program(first, free)
+            places |= dict.fromkeys(steps.names, free)
+            free += int(np.prod(operation.output_shape))
+            last = operation
+        return self._program(first, last, free + self._margin)
 
-    def _program(self, first: InputRounding, values: int) -> Program:
-        last = next(operation for operation in reversed(self._operations) if not isinstance(operation, Flatten))
-        if not isinstance(last, Layer):
-            raise HardwareError(f"operation {last.name!r} ends the network: the accelerator ends with a layer's sums")
+    def _steps(self, operation: Operation) -> OutputSteps:
+        """What follows an operation; the images are stored as they come."""
+        steps = output_steps(operation, self._operations)
+        if isinstance(operation, InputRounding) and (steps.relu or steps.rounding is not None):
+            raise HardwareError(
+                f"operation {operation.name!r} is followed by others on the images: these have no hardware"
+            )
+        return steps
+
+    def _program(self, first: InputRounding, last: Operation, values: int) -> Program:
         if values > 1 << ADDRESS_BITS:
             raise HardwareError(f"the network keeps {values} values, the accelerator addresses {1 << ADDRESS_BITS}")
-        group = self._accelerator.neurons
-        of_group = len(last.weight) // (last.groups if isinstance(last, Convolution) else 1)
-        sizes = [min(group, of_group - start) for start in range(0, of_group, group)]
+        if isinstance(last, Layer):
+            groups, rows = layer_windows(last)[1], self._accelerator.neurons
+        elif isinstance(last, Addition):
+            groups, rows = 1, pooling_lanes(self._accelerator)
+        else:
+            raise HardwareError(f"operation {last.name!r} ends the network: the accelerator ends with sums")
+        of_group = last.output_shape[0] // groups
+        sizes = [min(rows, of_group - start) for start in range(0, of_group, rows)]
         return Program(
             words=pack(self._words, WORD_BITS),
             weights=self._memories.weights,
             biases=self._memories.biases,
             values=values,
             input_rounding=first,
-            result_channels=tuple(sizes * (len(last.weight) // of_group)),
+            result_channels=tuple(sizes * groups),
             result_positions=int(np.prod(last.output_shape[1:])),
         )
 
-    def _descriptor(
-        self, operation: Operation, followers: Sequence[Operation], address: int, free: int, *, is_last: bool
-    ) -> dict[str, int]:
-        relu = any(isinstance(follower, ReLU) for follower in followers)
-        rounding = next((follower for follower in followers if isinstance(follower, Rounding)), None)
-        common = {"relu": int(relu), "is_last": int(is_last), "output_address": free}
-        if isinstance(operation, Layer):
-            if is_last and relu:
+    def _descriptor(self, operation: Operation, steps: OutputSteps, addresses: Sequence[int]) -> dict[str, int]:
+        """All fields but where the result goes."""
+        common = {"relu": int(steps.relu), "is_last": int(steps.is_last), "shift": 0}
+        if isinstance(operation, Layer | Addition):
+            if steps.is_last and steps.relu:
                 raise HardwareError(
                     f"layer {operation.name!r} ends the network with a ReLU, which has no hardware there"
                 )
-            shift = 0 if is_last else self._shift(operation, rounding)
-            return self._layer(operation, address) | common | {"shift": shift}
-        assert isinstance(operation, MaxPool | AveragePool), operation
-        if rounding is not None or is_last or (isinstance(operation, AveragePool) and operation.number_format is None):
+            if not steps.is_last:
+                common["shift"] = self._shift(operation, steps.rounding)
+            if isinstance(operation, Layer):
+                return self._layer(operation, *addresses) | common
+            return self._addition(operation, *addresses) | common
+        if not isinstance(operation, MaxPool | AveragePool):
+            raise HardwareError(f"operation {operation.name!r} ({type(operation).__name__}) has no hardware")
+        accumulators = isinstance(operation, AveragePool) and operation.number_format is None
+        if steps.rounding is not None or steps.is_last or accumulators:
             raise HardwareError(f"layer {operation.name!r} pools accumulators: the accelerator pools rounded values")
-        return self._pooling(operation, address) | common | {"shift": 0}
+        return self._pooling(operation, *addresses) | common
 
-    def _shift(self, layer: Layer, rounding: Rounding | None) -> int:
+    def _shift(self, layer: Operation, rounding: Rounding | None) -> int:
+        """Places by which the output stage moves an accumulator to the right."""
         if rounding is None:
             raise HardwareError(f"layer {layer.name!r} is not rounded: the accelerator stores rounded values only")
         if self._design.is_float32 or self._design.is_popcount:
@@ -171,12 +186,64 @@ class _Compiler:
         self._check_sums(layer)
         w, groups = layer_windows(layer)
         lanes, neurons = self._accelerator.synapses, self._accelerator.neurons
-        interleaved = self._design.accumulate_cycles
         of_group = len(layer.weight) // groups
         neuron_groups, chunks = -(-of_group // neurons), -(-layer.synapses // lanes)
-        block_groups = min(neuron_groups, max(1, interleaved // w.positions))
-        rows = self._accelerator.buffer_rows
+        block_groups = min(neuron_groups, max(1, self._design.accumulate_cycles // w.positions))
         values = {
+            **self._loops(w, chunks, neuron_groups, groups, block_groups),
+            "input_step": layer.synapses // w.window * w.plane,
+            "tail": layer.synapses - (chunks - 1) * lanes,
+            **output_fields(w.positions, neurons, of_group - (neuron_groups - 1) * neurons),
+            **position_fields(w, address),
+            **advance_fields(w, lanes),
+            **lane_fields(w, lanes),
+        }
+        self._memories.add_weights(layer, groups, block_groups)
+        self._memories.add_biases(layer, groups)
+        return values
+
+    def _addition(self, addition: Addition, first: int, second: int) -> dict[str, int]:
+        """The neurons add a channel each: a chunk of each operand, by weights of powers of two.
+
+        Slices of channels are the groups of a convolution. Lanes and neurons beyond the last channel have weights of
+        zero; what they read, and write behind the result, is what no one reads before it is written.
+        """
+        self._check_factors(addition)
+        w = addition_windows(addition.output_shape)
+        lanes = pooling_lanes(self._accelerator)
+        slices = -(-w.channels // lanes)
+        used = min(lanes, w.channels)
+        values = {
+            **self._loops(w, 2, 1, slices, 1),
+            "input_step": lanes * w.plane,
+            "tail": used,
+            **output_fields(w.positions, used, used),
+            **position_fields(w, first),
+            **advance_fields(w, self._accelerator.synapses),
+            **lane_fields(w, self._accelerator.synapses),
+            "advance": second - first,
+        }
+        self._margin = max(self._margin, self._accelerator.synapses * w.plane)
+        self._memories.add_diagonals([1 << shift for shift in addition.shifts], slices)
+        return values
+
+    def _check_factors(self, addition: Addition) -> None:
+        """Raise HardwareError if the datapath cannot multiply by 0 and by the powers of two, or cuts the products."""
+        weights = self._design.precision.weights
+        for factor in (0, *(1 << shift for shift in addition.shifts)):
+            number = torch.tensor([factor], dtype=torch.float64)
+            if not torch.equal(weights.quantize(number), number):
+                raise HardwareError(
+                    f"layer {addition.name!r} adds two tensors: the neurons need a weight of {factor} for it, which "
+                    f"{weights.name} does not have"
+                )
+        if self._design.dropped_product_bits:
+            raise HardwareError(f"layer {addition.name!r} adds two tensors: a datapath with cut products does not")
+
+    def _loops(self, w: Windows, chunks: int, neuron_groups: int, groups: int, block_groups: int) -> dict[str, int]:
+        """Loops of what the neurons compute, and where its weights and biases begin."""
+        interleaved, rows = self._design.accumulate_cycles, self._accelerator.buffer_rows
+        return {
             "operation": WEIGHTED,
             "chunks": chunks - 1,
             "neuron_groups": neuron_groups - 1,
@@ -187,19 +254,10 @@ class _Compiler:
             "gap": 0,
             "bin_resident": int(w.positions * chunks <= rows),
             "sb_resident": int(chunks <= rows),
-            "input_step": layer.synapses // w.window * w.plane,
-            "tail": layer.synapses - (chunks - 1) * lanes,
             "weight_row": self._memories.weight_rows,
             "bias_row": self._memories.bias_rows,
             **_NO_AVERAGE,
-            **output_fields(w.positions, neurons, of_group - (neuron_groups - 1) * neurons),
-            **position_fields(w, address),
-            **advance_fields(w, lanes),
-            **lane_fields(w, lanes),
         }
-        self._memories.add_weights(layer, groups, block_groups)
-        self._memories.add_biases(layer, groups)
-        return values
 
     def _check_sums(self, layer: Layer) -> None:
         design = self._design
@@ -230,7 +288,7 @@ class _Compiler:
 
     def _pooling(self, pool: MaxPool | AveragePool, address: int) -> dict[str, int]:
         """A pooling layer, slice by slice of as many channels as there are lanes."""
-        lanes, neurons = pooling_lanes(self._accelerator), self._accelerator.neurons
+        lanes = pooling_lanes(self._accelerator)
         w = pooling_windows(pool)
         slices = -(-w.channels // lanes)
         tail = w.channels - (slices - 1) * lanes
@@ -259,7 +317,7 @@ class _Compiler:
         for lane in range(self._accelerator.synapses):
             values |= {f"offset_{lane}": lane * w.plane, f"column_{lane}": 0, f"row_{lane}": 0}
         if averages and self._design.is_float:
-            self._memories.add_identity(w.window, slices, neurons)
+            self._memories.add_diagonals([1] * w.window, slices)
         return values
 
     def _average(self, pool: AveragePool, w: Windows) -> dict[str, int]:
@@ -280,15 +338,3 @@ class _Compiler:
             "counted_height": w.size[0] + margin[0],
             "counted_width": w.size[1] + margin[1],
         }
-
-
-def _followers(operations: Sequence[Operation]) -> Iterator[Operation]:
-    """The operations up to the next layer or pooling."""
-    for operation in operations:
-        if not isinstance(operation, Flatten | ReLU | Rounding):
-            return
-        yield operation
-
-
-def _has_more(operations: Sequence[Operation]) -> bool:
-    return any(not isinstance(operation, Flatten | ReLU | Rounding) for operation in operations)

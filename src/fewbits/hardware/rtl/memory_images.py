@@ -54,14 +54,6 @@ class MemoryImages:
                 rows = block.reshape(-1, neurons * lanes)
                 self._append_weights(rows)
 
-    def add_identity(self, window: int, slices: int, neurons: int) -> None:
-        """Weights of one at the synapse of a neuron's own number: a float sum of the window, in its order."""
-        one = int(_codes(np.ones(1, np.float32), self._design.precision.weights)[0, 0])
-        row = np.zeros((neurons, self._accelerator.synapses), np.int64)
-        np.fill_diagonal(row, one)
-        self._append_weights(np.tile(row.reshape(1, -1), (window * slices, 1)))
-        self._append_biases([0] * (slices * neurons))
-
     def add_biases(self, layer: Layer, groups: int) -> None:
         """Rows in the order convolution group, neuron group, less what the last chunk's filling adds."""
         bias: Sequence[Any] = layer.bias or (0,) * len(layer.weight)
@@ -74,6 +66,19 @@ class MemoryImages:
             part = numbers[group * of_group : (group + 1) * of_group]
             padded += part + [0] * (-len(part) % neurons)
         self._append_biases(padded)
+
+    def add_diagonals(self, factors: Sequence[int], slices: int) -> None:
+        """For each slice of channels and each chunk a factor at the synapse of a neuron's own number; no bias.
+
+        So each neuron adds, times the factors, what the chunks hold of one channel, in their order.
+        """
+        numbers = np.array(factors, np.float64)
+        neurons = self._accelerator.neurons
+        rows = np.zeros((len(factors), neurons, self._accelerator.synapses), np.int64)
+        for row, code in zip(rows, _codes(numbers, self._design.precision.weights)[:, 0].tolist(), strict=True):
+            np.fill_diagonal(row, code)
+        self._append_weights(np.tile(rows.reshape(len(factors), -1), (slices, 1)))
+        self._append_biases([0] * (slices * neurons))
 
     def _append_weights(self, rows: NDArray[np.int64]) -> None:
         self._weights.append(pack_codes(rows, self._design.precision.weights.bits))

@@ -67,9 +67,15 @@ def pooling_windows(pool: Pooling) -> Windows:
     )
 
 
+def addition_windows(shape: Sequence[int]) -> Windows:
+    """Single places of each channel; shape: channels, then none, one or two dimensions."""
+    size, one = _pair(shape[1:], 1), (1, 1)
+    return Windows(shape[0], size, size, one, one, (0, 0), one)
+
+
 def _pair(sizes: Sequence[int], fill: int) -> tuple[int, int]:
     """Height and width; one dimension is a row."""
-    height, width = (fill, *sizes)[-2:]
+    height, width = (fill, fill, *sizes)[-2:]
     return int(height), int(width)
 
 
