@@ -21,7 +21,6 @@ from fewbits.hardware.compiled_netlist import (
     compiled_netlist_path,
     read_compiled_netlist,
 )
-from fewbits.hardware.control_cost import ACTIVITY as CONTROL_ACTIVITY
 from fewbits.hardware.control_cost import control_cost
 from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.energy_tables import energy_model
@@ -35,6 +34,7 @@ from fewbits.hardware.sram_macros import read_macros
 from fewbits.hardware.sram_rule import describe
 from fewbits.hardware.synthesis import Progress, top_module
 from fewbits.hardware.technology import (
+    CONTROL_ACTIVITY,
     LOGIC_COMPONENTS,
     ComponentCost,
     DatapathCost,

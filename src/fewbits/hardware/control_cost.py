@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 ATTEMPTS = (("balanced", 0.5), ("balanced", 0.3), ("buffered", 0.5), ("buffered", 0.3))
 """As of the neurons; descriptors reach all lanes, so that nets of many sinks need buffers from the start."""
 
-ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
-"""What the energies rest on."""
-
 
 def control_cost(
     name: str,

@@ -37,7 +37,14 @@ from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
-from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology, datapath_name, load_technology
+from fewbits.hardware.technology import (
+    CONTROL_ACTIVITY,
+    LOGIC_COMPONENTS,
+    DatapathCost,
+    Technology,
+    datapath_name,
+    load_technology,
+)
 from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, Workload
 
 if TYPE_CHECKING:
@@ -330,7 +337,7 @@ def _cost(
         energy_uj=energy_uj,
         traffic_kib=plan.traffic_bits(widths) / _BITS_PER_KIB,
         breakdown=breakdown,
-        activity=activity.basis if activity is not None else uniform_basis(datapath),
+        activity=(activity.basis if activity is not None else uniform_basis(datapath)) + _control_basis(datapath),
         energy_interval_uj=_interval_uj(plan, activity),
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plan, activity),
         multiplier=datapath.multiplier,
@@ -352,6 +359,10 @@ def uniform_basis(datapath: DatapathCost) -> str:
         f"uniform switching activity of {datapath.activity:g} toggles a data net and cycle in the neurons, an "
         "assumption; no glitches, no clock tree"
     )
+
+
+def _control_basis(datapath: DatapathCost) -> str:
+    return "" if datapath.control is None else f"; control: {CONTROL_ACTIVITY}"
 
 
 def _interval_uj(plan: Schedule, activity: NetworkPower | None) -> float | None:

@@ -21,6 +21,9 @@ LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 """Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
 `rest` is the accumulator's adder, the output rounding, ReLU and control."""
 
+CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
+"""What the energies of a `ControlCost` rest on."""
+
 _DIGITS = 7
 
 

@@ -211,8 +211,7 @@ def _findings(table: Technology, both: Variant) -> list[str]:
         of flip-flops it gives every published area saving within {_worst(both, "area"):.1f} points, in
         {_order_words(both)}. Neither choice has a parameter that was fitted.""",
         f"""That design, {factors.area.value:g} times as large at {STUDY_NODE_NM} nm (scaled), has {min(area):.2f} to
-        {max(area):.2f} of the published areas (mean {mean(area):.2f}), at every precision alike; cell area leaves no
-        space
+        {max(area):.2f} of the published areas (mean {mean(area):.2f}); cell area leaves no space
         for wires. Its buffers take {min(shares):.0f} to {max(shares):.0f} % of the area.""",
         f"""Its power, with a clock that no flip-flop of a buffer is spared
         ({1000 * registers["clock_energy_pj"] / bits:.0f} fJ a bit and cycle) and without what reads and writes
