@@ -58,6 +58,8 @@ def framed(name: str, images: Tensor) -> Tensor:
 
 
 def bits_of(sums: Any) -> list[int]:
-    """Integers as they are; floats as float32 codes, which tell the sign of a zero."""
-    numbers = np.asarray(sums).ravel()
-    return (numbers.astype(np.float32).view(np.uint32) if numbers.dtype.kind == "f" else numbers).tolist()
+    """Integers of any width as they are; floats as float32 codes, which tell the sign of a zero."""
+    numbers = sums if isinstance(sums, list) else np.asarray(sums).ravel().tolist()
+    if isinstance(numbers[0], float):
+        return np.array(numbers, np.float32).view(np.uint32).tolist()
+    return [int(number) for number in numbers]
