@@ -101,6 +101,8 @@ class Workshop:
             energy_uj_by_layer_and_component={
                 layer.name: layer.energy_uj_by_part for layer in figures.breakdown.layers
             },
+            leakage_uj_by_layer={layer.name: layer.leakage_uj for layer in figures.breakdown.layers},
+            off_chip_uj_by_layer={layer.name: layer.off_chip_uj for layer in figures.breakdown.layers},
             activity=figures.activity,
             energy_interval_uj=figures.energy_interval_uj,
             energy_without_glitches_uj=figures.energy_without_glitches_uj,

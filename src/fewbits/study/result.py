@@ -89,6 +89,13 @@ class RunResult:
 
     energy_uj_by_layer_and_component: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     """The energy of each layer split into components."""
+
+    leakage_uj_by_layer: dict[str, float] = field(default_factory=dict[str, float])
+    """The part of `energy_uj_by_layer` that is leakage; empty for a run of a version that did not keep it."""
+
+    off_chip_uj_by_layer: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    """`off_chip_uj` of each layer; empty for a run of a version that did not keep it."""
+
     multiplier: str = ""
     """The multipliers' architecture and the products' width, in words."""
 
