@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.hardware import Cost
+    from fewbits.hardware.cost import LayerCost
     from fewbits.study import RunResult
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -136,6 +137,7 @@ def cost(
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
@@ -163,6 +165,8 @@ def cost(
     for one in costs:
         figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
         typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
+    for one in costs:
+        typer.echo(_shares(one, off_chip))
     for activity in dict.fromkeys(one.activity for one in costs):
         typer.echo(f"Power and energy: {activity}.")
     for one in costs:
@@ -322,7 +326,29 @@ def _cost_fields(one: Cost) -> dict[str, object]:
         *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj"),
         *("activity", "multiplier", "interpolated"),
     )
-    return {name: getattr(one, name) for name in names}
+    found: dict[str, object] = {name: getattr(one, name) for name in names}
+    return found | {
+        "energy_uj_by_part": one.breakdown.energy_uj,
+        "leakage_uj": sum(one.breakdown.leakage_uj.values()),
+        "off_chip_uj": one.off_chip_uj,
+        "energy_with_off_chip_uj": one.energy_with_off_chip_uj,
+        "layers": [_layer_fields(layer) for layer in one.breakdown.layers],
+    }
+
+
+def _layer_fields(layer: LayerCost) -> dict[str, object]:
+    names = ("name", "kind", "cycles", "energy_uj", "energy_uj_by_part", "leakage_uj", "off_chip_uj")
+    return {name: getattr(layer, name) for name in names}
+
+
+def _shares(one: Cost, off_chip: bool) -> str:
+    """Where the energy goes, in a line; with off-chip memory, if asked for."""
+    parts = sorted(one.breakdown.energy_uj.items(), key=lambda part: -part[1])
+    shares = ", ".join(f"{name} {100 * energy / one.energy_uj:.0f}" for name, energy in parts if energy > 0)
+    line = f"{one.precision} energy in %: {shares}"
+    if off_chip:
+        line += "; with DRAM at 20 to 41 pJ a bit (ISSCC 2014) {:.4g} to {:.4g} uJ".format(*one.energy_with_off_chip_uj)
+    return line
 
 
 def entry_point() -> None:

@@ -14,7 +14,8 @@ from fewbits.cli import main
 
 COST_FIELDS = {
     *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity"),
-    *("multiplier", "interpolated"),
+    *("multiplier", "interpolated", "energy_uj_by_part", "leakage_uj", "layers", "off_chip_uj"),
+    "energy_with_off_chip_uj",
 }
 RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
@@ -70,6 +71,10 @@ def test_cost_as_json(capfd: pytest.CaptureFixture[str]):
     costs = json.loads(capfd.readouterr().out)
     assert [one["precision"] for one in costs] == ["fixed8", "binary/fixed16"]
     assert all(set(one) == COST_FIELDS and one["energy_uj"] > 0 for one in costs)
+    for one in costs:
+        assert sum(one["energy_uj_by_part"].values()) == pytest.approx(one["energy_uj"])
+        assert sum(layer["energy_uj"] for layer in one["layers"]) == pytest.approx(one["energy_uj"])
+        assert one["energy_with_off_chip_uj"][0] == pytest.approx(one["energy_uj"] + one["off_chip_uj"][0])
 
 
 def test_cost_of_a_users_model(capfd: pytest.CaptureFixture[str], tmp_path: Path):

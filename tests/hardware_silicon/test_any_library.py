@@ -73,18 +73,21 @@ def by_hand(made: tuple[DatapathCost, dict[str, str], list[str]]) -> DatapathCos
     return made[0]
 
 
+@pytest.mark.slow
 def test_area_is_that_of_the_counted_cells(by_hand: DatapathCost) -> None:
     each = {"inv": 1.0, "buf": 2.0, "nand": 2.0, "dff": 6.0}
     counted = sum(each[name] * count for name, count in by_hand.cell_counts.items())
     assert sum(part.area_um2 for part in by_hand.components.values()) == pytest.approx(counted)
 
 
+@pytest.mark.slow
 def test_leakage_is_that_of_the_counted_cells(by_hand: DatapathCost) -> None:
     nanowatts = {"inv": 10, "buf": 20, "nand": (8 + 12 + 16 + 24) / 4, "dff": 40}
     counted = sum(nanowatts[name] * count for name, count in by_hand.cell_counts.items())
     assert sum(part.leakage_uw for part in by_hand.components.values()) == pytest.approx(counted / 1000)
 
 
+@pytest.mark.slow
 def test_energy_is_that_of_the_counted_cells_and_their_pins(by_hand: DatapathCost) -> None:
     toggles = TOGGLES_PER_CYCLE
     # A flip-flop's clock toggles twice: 2 fJ each where data stay, 6 fJ where they change; its output costs 6 fJ.
@@ -104,12 +107,14 @@ def test_energy_is_that_of_the_counted_cells_and_their_pins(by_hand: DatapathCos
     assert sum(part.energy_pj for part in by_hand.components.values()) == pytest.approx(femtojoules / 1000, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_table_tells_its_fallbacks(made: tuple[DatapathCost, dict[str, str], list[str]]) -> None:
     _, provenance, said = made
     assert provenance["notes"] == f"no wire-load model: nets bear the load of their pins alone; {NO_MACROS}"
     assert said[:2] == [f"tiny: {note}" for note in provenance["notes"].split("; ")]
 
 
+@pytest.mark.slow
 def test_a_table_without_macros_gives_no_cost(made: object, folder: Path) -> None:
     assert made
     with pytest.raises(HardwareError, match="there are no SRAM macros: characterize with --sram"):

@@ -53,7 +53,8 @@ def page_of(folder: Path) -> str:
 def test_the_report_is_a_page_charts_csv_and_markdown(write_study: WriteStudy):
     folder = write_study(make_runs(0))
     paths = write_report(folder)
-    names = ["report.html", "accuracy-energy.png", "area.png", "power.png", "energy.png", "results.csv", "results.md"]
+    charts = ["accuracy-energy.png", "area.png", "power.png", "energy.png"]
+    names = ["report.html", *charts, "results.csv", "energy.csv", "results.md"]
     assert [path.name for path in paths] == names
     assert (folder / "report.html").read_text(encoding="utf-8").count("data:image/png;base64,iVBOR") == 4
     assert all(path.stat().st_size > 0 for path in paths)

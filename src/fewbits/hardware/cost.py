@@ -89,6 +89,14 @@ class LayerCost:
     energy_uj_by_part: dict[str, float]
     """Dynamic and leakage energy; the keys are PARTS."""
 
+    leakage_uj: float
+    """The part of the energy that is leakage, of all parts together."""
+
+    @property
+    def off_chip_uj(self) -> tuple[float, float]:
+        """Low and high energy of the layer's transfers to and from a DRAM; not in `energy_uj`."""
+        return _dram_uj(self.traffic_bits)
+
 
 @dataclass(frozen=True)
 class Breakdown:
@@ -161,9 +169,18 @@ class Cost:
     @property
     def off_chip_uj(self) -> tuple[float, float]:
         """Low and high energy of the transfers between the chip and a DRAM; not in `energy_uj`."""
-        low, high = DRAM_PJ_PER_BIT
-        bits = self.traffic_kib * _BITS_PER_KIB
-        return bits * low * 1e-6, bits * high * 1e-6
+        return _dram_uj(self.traffic_kib * _BITS_PER_KIB)
+
+    @property
+    def energy_with_off_chip_uj(self) -> tuple[float, float]:
+        """`energy_uj` with the low and the high energy of those transfers."""
+        low, high = self.off_chip_uj
+        return self.energy_uj + low, self.energy_uj + high
+
+
+def _dram_uj(bits: float) -> tuple[float, float]:
+    low, high = DRAM_PJ_PER_BIT
+    return bits * low * 1e-6, bits * high * 1e-6
 
 
 def cost(
@@ -406,6 +423,7 @@ def _breakdown(
             energy_uj=sum(energies.values()),
             traffic_bits=layer.traffic_bits(widths),
             energy_uj_by_part=energies,
+            leakage_uj=layer.cycles * sum(leakage_pj.values()) * 1e-6,
         )
         for layer, energies in zip(plan.layers, by_part, strict=True)
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.hardware.accelerator import Accelerator
-    from fewbits.hardware.cost import Cost
+    from fewbits.hardware.cost import Cost, LayerCost
     from fewbits.hardware.technology import ComponentCost, Technology
     from fewbits.hardware.workload import Workload
 
@@ -60,16 +60,19 @@ def with_factors(
     energy_uj = {layer.name: layer.output_values * scale * one.energy_pj * 1e-6 for layer in scaled}
     area_mm2 = accelerator.neurons * scale * one.area_um2 * 1e-6
     leakage_uj = accelerator.neurons * scale * one.leakage_uw * cost.time_us * 1e-6
-    kib = sum(layer.neurons * bits[layer.name] for layer in scaled) / _BITS_PER_KIB
+    factor_bits_of = {layer.name: layer.neurons * bits[layer.name] for layer in scaled}
+    kib = sum(factor_bits_of.values()) / _BITS_PER_KIB
     breakdown = replace(
         cost.breakdown,
         area_mm2=_added(cost.breakdown.area_mm2, area_mm2),
         dynamic_uj=_added(cost.breakdown.dynamic_uj, sum(energy_uj.values())),
         leakage_uj=_added(cost.breakdown.leakage_uj, leakage_uj),
         layers=tuple(
-            replace(
+            _with_factor(
                 layer,
-                energy_uj=layer.energy_uj + energy_uj.get(layer.name, 0.0) + leakage_uj * layer.cycles / cost.cycles,
+                energy_uj.get(layer.name, 0.0),
+                leakage_uj * layer.cycles / cost.cycles,
+                factor_bits_of.get(layer.name, 0),
             )
             for layer in cost.breakdown.layers
         ),
@@ -81,6 +84,16 @@ def with_factors(
         area_mm2=cost.area_mm2 + area_mm2,
         energy_uj=cost.energy_uj + sum(energy_uj.values()) + leakage_uj,
         breakdown=breakdown,
+    )
+
+
+def _with_factor(layer: LayerCost, dynamic_uj: float, leakage_uj: float, traffic_bits: int) -> LayerCost:
+    return replace(
+        layer,
+        energy_uj=layer.energy_uj + dynamic_uj + leakage_uj,
+        energy_uj_by_part=_added(layer.energy_uj_by_part, dynamic_uj + leakage_uj),
+        leakage_uj=layer.leakage_uj + leakage_uj,
+        traffic_bits=layer.traffic_bits + traffic_bits,
     )
 
 

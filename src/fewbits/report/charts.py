@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import altair as alt
 import vl_convert
 
+from fewbits.report.energy import LEAKAGE, NAMES, ordered, row_energies
 from fewbits.report.labels import place_labels, to_pixels
 from fewbits.report.networks import across_networks, network_of
 from fewbits.report.rows import pareto_front
@@ -60,19 +61,10 @@ COMPONENTS = {
 }
 """Colour for each component of the accelerator, from the same set."""
 
+LEAKAGE_COLOUR = "#5B4B8A"
+
 OTHER = "#CC79A7"
 """For a component that has no colour of its own."""
-
-NAMES = {
-    "multipliers": "multipliers",
-    "adder_tree": "adder trees",
-    "registers": "registers",
-    "rest": "rest of the logic",
-    "clock": "clock",
-    "bin": "Bin (inputs)",
-    "sb": "SB (weights)",
-    "bout": "Bout (outputs)",
-}
 
 
 @dataclass(frozen=True)
@@ -144,6 +136,61 @@ def energy_chart(group: Group, stem: str) -> Chart:
     return _bar_chart(stem, f"Energy of an image by component: {group.title}", "µJ", bars)
 
 
+def layer_chart(group: Group, stem: str) -> Chart | None:
+    """Energy of an image by layer and part, a bar for each layer, at a precision that the reader chooses.
+
+    The image, and the page at first, show the precision of least energy. None if no row's energies are kept by layer.
+    """
+    energies = row_energies(group)
+    if not energies:
+        return None
+    totals = {label: sum(one.by_part.values()) for label, one in energies.items()}
+    chosen = min(totals, key=lambda label: totals[label])
+    parts = ordered([part for one in energies.values() for part in one.parts])
+    values = [
+        {
+            "precision": label,
+            "bar": layer,
+            "component": NAMES.get(part, part),
+            "value": value,
+            "order": parts.index(part),
+        }
+        for label, one in energies.items()
+        for layer, split in one.layers.items()
+        for part, value in split.items()
+    ]
+    ends = [
+        {"precision": label, "bar": layer, "total": sum(split.values()), "share": sum(split.values()) / totals[label]}
+        for label, one in energies.items()
+        for layer, split in one.layers.items()
+    ]
+    layers = list(dict.fromkeys(layer for one in energies.values() for layer in one.layers))
+    parameter = alt.param(
+        name="chosen", value=chosen, bind=alt.binding_select(options=list(energies), name="precision: ")
+    )
+    y = alt.Y("bar:N", title=None, sort=layers)
+    stack = alt.Chart(alt.Data(values=values)).mark_bar(stroke="white", strokeWidth=0.7)
+    stack = stack.transform_filter("datum.precision === chosen").encode(
+        x=alt.X("value:Q", title="µJ"),
+        y=y,
+        color=_component_colour(parts),
+        order=alt.Order("order:Q"),
+        tooltip=["bar:N", "component:N", alt.Tooltip("value:Q", title="µJ", format=".4~g")],
+    )
+    text = alt.Chart(alt.Data(values=ends)).mark_text(align="left", dx=5, color=INK, fontSize=12)
+    text = text.transform_filter("datum.precision === chosen").encode(
+        x="total:Q", y=y, text=alt.Text("share:Q", format=".1%")
+    )
+    listed = "; ".join(f"{layer} {sum(split.values()):.3g} µJ" for layer, split in energies[chosen].layers.items())
+    return Chart(
+        stem=stem,
+        heading=f"Energy of an image by layer and part: {group.title}",
+        caption=f"Figures at the bars' ends: each layer's share. Shown first: {chosen}, the precision of least energy.",
+        description=f"Stacked bars, energy of an image by layer at {chosen}: {listed}.",
+        spec=_spec((stack + text).add_params(parameter), BAR_HEIGHT * max(len(layers), 2)),
+    )
+
+
 def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
     """Every chart of a study; file stems carry the network and the data where there are several."""
     charts: list[Chart] = []
@@ -152,6 +199,8 @@ def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
         charts.append(accuracy_energy_chart(group, f"accuracy-energy{tail}"))
         charts.append(power_chart(group, f"power{tail}"))
         charts.append(energy_chart(group, f"energy{tail}"))
+        by_layer = layer_chart(group, f"energy-layers{tail}")
+        charts += [by_layer] if by_layer is not None else []
     charts += [
         accuracy_energy_chart(group, f"accuracy-energy-{_file_words(group.title)}") for group in across_networks(groups)
     ]
@@ -247,11 +296,7 @@ def _ranges(rows: Sequence[Row]) -> tuple[tuple[float, float], tuple[float, floa
 def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, float]]) -> Chart:
     """Stacked horizontal bars in the order given, the total beside each."""
     found = [name for one in bars.values() for name in one]
-    components = [
-        *(name for name in COMPONENTS if name in found),
-        *dict.fromkeys(n for n in found if n not in COMPONENTS),
-    ]
-    names = [NAMES.get(name, name) for name in components]
+    components = ordered(found)
     values = [
         {"precision": bar, "component": NAMES.get(name, name), "value": value, "order": components.index(name)}
         for bar, parts in bars.items()
@@ -264,11 +309,7 @@ def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, flo
     stack = stack.encode(
         x=alt.X("value:Q", title=unit, scale=alt.Scale(domain=(0, max(totals.values()) * 1.12), nice=False)),
         y=y,
-        color=alt.Color(
-            "component:N",
-            title=None,
-            scale=alt.Scale(domain=names, range=[COMPONENTS.get(name, OTHER) for name in components]),
-        ),
+        color=_component_colour(components),
         order=alt.Order("order:Q"),
         tooltip=["precision:N", "component:N", alt.Tooltip("value:Q", title=unit, format=".4~g")],
     )
@@ -283,6 +324,18 @@ def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, flo
         caption=f"Figures at the bars' ends: totals in {unit}.",
         description=f"Stacked bars, {heading.lower()}; totals: {listed}.",
         spec=_spec(stack + ends, BAR_HEIGHT * max(len(bars), 2)),
+    )
+
+
+def _component_colour(components: Sequence[str]) -> alt.Color:
+    colours = COMPONENTS | {LEAKAGE: LEAKAGE_COLOUR}
+    return alt.Color(
+        "component:N",
+        title=None,
+        scale=alt.Scale(
+            domain=[NAMES.get(name, name) for name in components],
+            range=[colours.get(name, OTHER) for name in components],
+        ),
     )
 
 

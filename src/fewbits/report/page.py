@@ -12,6 +12,7 @@ from markupsafe import Markup
 from fewbits import __version__
 from fewbits.report import published
 from fewbits.report.charts import VEGA_LITE
+from fewbits.report.energy import OFF_CHIP, energy_table, part_table, row_energies
 from fewbits.report.networks import across_networks, comparison
 from fewbits.report.rows import pareto_front
 from fewbits.report.table import failure_lines, text_table
@@ -43,6 +44,8 @@ def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tup
         headlines=[*(headline(group) for group in groups), *network_headlines(groups)],
         groups=[_group_cells(group) for group in groups],
         charts=[_chart_cells(chart, image) for chart, image in charts],
+        energies=[_energy_cells(group) for group in groups],
+        off_chip=OFF_CHIP,
         comparison=savings,
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
         accelerator=published.accelerator(),
@@ -104,6 +107,16 @@ def _group_cells(group: Group) -> dict[str, object]:
             }
             for row, means, spreads in zip(group.rows, table.means, table.spreads, strict=True)
         ],
+    }
+
+
+def _energy_cells(group: Group) -> dict[str, object]:
+    """Energy by part of all rows, and by layer and part of each."""
+    energies = row_energies(group)
+    return {
+        "title": group.title,
+        "parts": part_table(energies) if energies else None,
+        "layers": [(label, energy_table(one)) for label, one in energies.items()],
     }
 
 

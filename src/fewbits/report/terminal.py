@@ -10,11 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from fewbits.report import networks, published
+from fewbits.report.energy import OFF_CHIP, ordered, row_energies
 from fewbits.report.networks import across_networks
 from fewbits.report.table import COLUMNS, failure_lines, text_table
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
+
+
+_NARROW = {"multipliers": "multi-\npliers", "adder_tree": "adder\ntrees", "registers": "regis-\nters"}
+"""Headings of parts over two lines; others stand in one."""
 
 
 def print_study(groups: Sequence[Group], console: Console | None = None) -> None:
@@ -25,6 +30,7 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
             console.print(group.title, style="bold", markup=False, highlight=False)
             console.print(_study_table(group, console.width))
             console.print(text_table(group).note, *_notices(group), "", sep="\n", markup=False, highlight=False)
+            _print_parts(group, console)
         for line in failure_lines(group):
             console.print(f"{group.title}, {line}", markup=False, highlight=False)
     for together in across_networks(groups):
@@ -37,6 +43,28 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
     console.print(_savings_table(comparison))
     for line in comparison.notes:
         console.print(line, markup=False, highlight=False)
+
+
+def _print_parts(group: Group, console: Console) -> None:
+    """Each row's energy by part, in percent; off-chip memory apart."""
+    energies = row_energies(group)
+    if not energies:
+        return
+    parts = ordered([part for one in energies.values() for part in one.parts])
+    shares = {label: one.by_part for label, one in energies.items()}
+    rows = [
+        (label, *(f"{100 * one[part] / sum(one.values()):.1f}" if part in one else "-" for part in parts))
+        for label, one in shares.items()
+    ]
+    console.print("Energy of an image by part, in percent:", highlight=False)
+    table = _plain_table(padding=0)
+    table.add_column("\nprecision", no_wrap=True)
+    for part in parts:
+        table.add_column(_NARROW.get(part, f"\n{part}"), justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"{OFF_CHIP}\n", markup=False, highlight=False)
 
 
 def _notices(group: Group) -> list[str]:

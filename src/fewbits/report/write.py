@@ -8,6 +8,7 @@ from pathlib import Path
 from fewbits.errors import StudyError
 from fewbits.report.basis import basis_of
 from fewbits.report.charts import study_charts
+from fewbits.report.energy import energy_csv
 from fewbits.report.grouping import group_runs
 from fewbits.report.page import html_page
 from fewbits.report.table import csv_text, markdown
@@ -30,6 +31,7 @@ def write_report(folder: str | Path) -> tuple[Path, ...]:
         "report.html": html_page(record, groups, charts, basis_of(record, groups)).encode(),
         **{f"{chart.stem}.png": image for chart, image in charts},
         "results.csv": csv_text(groups).encode(),
+        "energy.csv": energy_csv(groups).encode(),
         "results.md": markdown(groups).encode(),
     }
     return tuple(_write(out / name, content) for name, content in contents.items())

@@ -92,6 +92,13 @@ class RunResult:
 
     energy_uj_by_layer_and_component: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
     """The energy of each layer split into components."""
+
+    leakage_uj_by_layer: dict[str, float] = field(default_factory=dict[str, float])
+    """The part of `energy_uj_by_layer` that is leakage; empty for a run of a version that did not keep it."""
+
+    off_chip_uj_by_layer: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    """`off_chip_uj` of each layer; empty for a run of a version that did not keep it."""
+
     multiplier: str = ""
     """The multipliers' architecture and the products' width, in words."""
 
@@ -131,6 +138,8 @@ def cost_fields(figures: Cost) -> dict[str, Any]:
         "leakage_uj_by_component": breakdown.leakage_uj,
         "energy_uj_by_layer": {layer.name: layer.energy_uj for layer in breakdown.layers},
         "energy_uj_by_layer_and_component": {layer.name: layer.energy_uj_by_part for layer in breakdown.layers},
+        "leakage_uj_by_layer": {layer.name: layer.leakage_uj for layer in breakdown.layers},
+        "off_chip_uj_by_layer": {layer.name: layer.off_chip_uj for layer in breakdown.layers},
         "activity": figures.activity,
         "energy_interval_uj": figures.energy_interval_uj,
         "energy_without_glitches_uj": figures.energy_without_glitches_uj,

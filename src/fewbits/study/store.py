@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -213,10 +213,13 @@ def _failures(connection: sqlite3.Connection, path: Path) -> tuple[FailedRun, ..
 
 
 def _result(values: dict[str, Any], path: Path) -> RunResult:
-    """The result from its JSON object, whose lists were tuples."""
-    if set(values) != {one.name for one in fields(RunResult)}:
+    """The result from its JSON object, whose lists were tuples; older runs lack fields that came later."""
+    required = {one.name for one in fields(RunResult) if one.default is MISSING and one.default_factory is MISSING}
+    if not required <= set(values) <= {one.name for one in fields(RunResult)}:
         raise _damaged(path)
-    values.update({name: tuple(values[name]) for name in ("skipped", "notices", "off_chip_uj")})
+    values.update({name: tuple(values[name]) for name in ("skipped", "notices", "off_chip_uj") if name in values})
+    by_layer = values.get("off_chip_uj_by_layer", {})
+    values["off_chip_uj_by_layer"] = {layer: tuple(both) for layer, both in by_layer.items()}
     return RunResult(**values)
 
 
