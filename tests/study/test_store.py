@@ -38,6 +38,13 @@ def test_a_result_comes_back_equal(store, make_result, tmp_path):
     assert read_results(tmp_path) == (make_result(),)
 
 
+def test_a_result_of_an_older_version_lacks_what_came_later(store, make_result, tmp_path):
+    store.set_finished(make_result())
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        connection.execute("UPDATE runs SET result = json_remove(result, '$.leakage_uj_by_layer') WHERE key = 'k0'")
+    assert read_results(tmp_path) == (make_result(),)
+
+
 def test_results_come_in_the_order_of_the_plan(store, make_result, tmp_path):
     store.set_finished(make_result(key="k1"))
     store.set_finished(make_result(key="k0"))
