@@ -54,6 +54,7 @@ COMPONENTS = {
     "adder_tree": "#56B4E9",
     "registers": "#009E73",
     "rest": "#999999",
+    "control": "#CC79A7",
     "clock": "#000000",
     "bin": "#F0E442",
     "sb": "#E69F00",
@@ -63,7 +64,7 @@ COMPONENTS = {
 
 LEAKAGE_COLOUR = "#5B4B8A"
 
-OTHER = "#CC79A7"
+OTHER = "#882255"
 """For a component that has no colour of its own."""
 
 
