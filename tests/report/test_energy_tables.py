@@ -14,14 +14,14 @@ from fewbits.report.charts import layer_chart
 from fewbits.report.energy import energy_csv, energy_table, layer_energies, row_energies
 from fewbits.study import RunResult
 
-PARTS = {"multipliers": 3.0, "sb": 1.0, "control": 0.5}
+PARTS = {"multipliers": 3.0, "sb": 1.0, "cooling": 0.5}
 
 
 def run(**changed: object) -> RunResult:
     fields: dict[str, object] = {
         "energy_uj": 9.0,
         "energy_uj_by_component": {name: 2 * energy for name, energy in PARTS.items()},
-        "leakage_uj_by_component": {"multipliers": 0.3, "sb": 0.1, "control": 0.0},
+        "leakage_uj_by_component": {"multipliers": 0.3, "sb": 0.1, "cooling": 0.0},
         "energy_uj_by_layer": {"conv": 4.5, "fc": 4.5},
         "energy_uj_by_layer_and_component": {"conv": dict(PARTS), "fc": dict(PARTS)},
         "leakage_uj_by_layer": {"conv": 0.1, "fc": 0.3},
@@ -33,14 +33,14 @@ def run(**changed: object) -> RunResult:
 def test_leakage_stands_apart_and_the_sum_stays() -> None:
     energies = layer_energies(group_runs([run()])[0].rows[0])
     assert energies is not None
-    assert energies.layers["fc"] == pytest.approx({"multipliers": 2.775, "sb": 0.925, "control": 0.5, "leakage": 0.3})
+    assert energies.layers["fc"] == pytest.approx({"multipliers": 2.775, "sb": 0.925, "cooling": 0.5, "leakage": 0.3})
     assert sum(energies.by_part.values()) == pytest.approx(9.0)
 
 
 def test_unknown_parts_are_shown_under_their_own_names_and_leakage_last() -> None:
     energies = layer_energies(group_runs([run()])[0].rows[0])
     assert energies is not None
-    assert energies.parts == ("multipliers", "sb", "control", "leakage")
+    assert energies.parts == ("multipliers", "sb", "cooling", "leakage")
 
 
 def test_off_chip_memory_is_in_no_total() -> None:
