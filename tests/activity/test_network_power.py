@@ -89,6 +89,16 @@ def test_the_netlist_computes_the_networks_accumulators(precision: str) -> None:
     assert seen == expected
 
 
+def test_a_network_of_cut_products_is_refused_on_a_netlist_of_whole_ones() -> None:
+    torch.manual_seed(0)
+    images = torch.rand(4, 6)
+    quantized = fb.quantize(nn.Sequential(nn.Linear(6, 3)), "fixed4")
+    fb.calibrate(quantized, images)
+    cut = fb.lower(quantized, images[:1], product_bits=6)
+    with pytest.raises(HardwareError, match="the netlist is of 'fixed4', the network of 'fixed4 product6'"):
+        network_power(cut, images, shipped("fixed4"))
+
+
 @pytest.mark.parametrize("precision", STUDY_PRECISIONS)
 def test_shipped_netlists_reproduce_the_table(precision: str) -> None:
     netlist, technology = shipped(precision), load_technology(TABLE)

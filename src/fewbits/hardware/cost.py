@@ -220,22 +220,23 @@ def cost(
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     tile = accelerator or Accelerator()
-    if activity is not None:
-        _check_activity(activity, workload, parsed)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    datapath, interpolated = _datapath(table, parsed, tile, datapath_name(parsed.name, multiplier, width))
+    name = datapath_name(parsed.name, multiplier, width)
+    if activity is not None:
+        _check_activity(activity, workload, name)
+    datapath, interpolated = _datapath(table, parsed, tile, name)
     made = design(parsed, tile.synapses, multiplier=multiplier, product_bits=width)
     without_factors = replace(_cost(workload, made, datapath, table, tile, activity), interpolated=interpolated)
     return with_factors(without_factors, factor_bits(network), workload, table, tile)
 
 
-def _check_activity(activity: NetworkPower, workload: Workload, precision: Precision) -> None:
-    """Raise HardwareError unless the activity is of these layers at this precision."""
+def _check_activity(activity: NetworkPower, workload: Workload, datapath: str) -> None:
+    """Raise HardwareError unless the activity is of these layers on this datapath."""
     missing = [layer.name for layer in workload.layers if layer.products and layer.name not in activity.layers]
-    if activity.precision != precision.name or missing:
+    if activity.precision != datapath or missing:
         layers = f"; it lacks the layer {missing[0]!r}" if missing else ""
         raise HardwareError(
-            f"the activity is of a network at {activity.precision!r}, the cost of one at {precision.name!r}{layers}"
+            f"the activity is of a network at {activity.precision!r}, the cost of one at {datapath!r}{layers}"
         )
 
 

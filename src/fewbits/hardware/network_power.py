@@ -21,7 +21,7 @@ from fewbits.hardware.compiled_netlist import CompiledNetlist, compiled_netlist_
 from fewbits.hardware.glitches import glitch_factors, sampled
 from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
-from fewbits.hardware.technology import LOGIC_COMPONENTS
+from fewbits.hardware.technology import LOGIC_COMPONENTS, datapath_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,12 +56,13 @@ def network_power(
     """
     from fewbits.hardware.rtl import design
 
-    if network.precision.name != netlist.precision:
-        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {network.precision.name!r}")
+    name = datapath_name(network.precision.name, product_bits=network.product_bits)
+    if name != netlist.precision:
+        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
     tile = accelerator or Accelerator()
-    neuron = design(network.precision)
+    neuron = design(network.precision, product_bits=network.product_bits)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
     simulation = _Simulation(netlist, compile_model(model), gates, neuron, tile, blocks)
