@@ -210,7 +210,7 @@ def _verilog(design: NeuronDesign, accelerator: Accelerator) -> dict[str, str]:
         script = (
             "read_rtlil accelerator.il\nhierarchy -top accelerator\nproc\nmemory_collect\nopt_clean\n"
             "select tile\nwrite_verilog -noattr -selected tile.v\n"
-            "select accelerator accelerator.*\nwrite_verilog -noattr -selected accelerator.v\n"
+            "select accelerator accelerator.* lane\nwrite_verilog -noattr -selected accelerator.v\n"
         )
         (folder / "verilog.ys").write_text(script, encoding="utf-8")
         run_yosys(folder, "verilog.ys")
