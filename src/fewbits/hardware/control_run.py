@@ -138,13 +138,12 @@ class _Run:
         get, number = self.simulation.get, self.simulation.number
         answer: dict[str, Bits | None] = {"program_word": None, "weight_data": None, "bias_data": None}
         if number("program_request"):
-            address = number("program_address")
-            self._layer = address // self._descriptor_words
-            answer["program_word"] = self._words[address]
+            self._layer = number("program_address") // self._descriptor_words
+            answer["program_word"] = self._row(self._words, "program_address")
         if number("weight_request"):
-            answer["weight_data"] = self._weights[number("weight_address")]
+            answer["weight_data"] = self._row(self._weights, "weight_address")
         if number("bias_request"):
-            answer["bias_data"] = self._biases[number("bias_address")]
+            answer["bias_data"] = self._row(self._biases, "bias_address")
         answer["load_data"] = self._loaded(get("load_request") != 0)
         self._answers.append(answer)
         self._lasts.append(bool(number("tile.last")))
@@ -152,6 +151,13 @@ class _Run:
         self._accesses += accesses.astype(np.int64)
         for place, (name, port) in enumerate((("bin", "load_data"), ("sb", "weight_data"))):
             self._access(name, self._answer.get(port), *accesses[2 * place : 2 * place + 2])
+
+    def _row(self, rows: Bits, port: str) -> Bits:
+        """The row of memory that an address asks for."""
+        address = self.simulation.number(port)
+        if address >= len(rows):
+            raise HardwareError(f"the synthesized control asks for row {address} at {port}, memory has {len(rows)}")
+        return rows[address]
 
     def _loaded(self, asked: NDArray[np.bool_]) -> Bits | None:
         """The row of inputs that the load port asks for."""
