@@ -14,6 +14,7 @@ from fewbits.study import PRESETS, load_study
 from fewbits.study.spec import (
     AcceleratorSection,
     CalibrationSection,
+    FloatTrainingSection,
     MethodsSection,
     TrainingSection,
     parse_study,
@@ -26,6 +27,10 @@ BASE = 'name = "s"\nmodels = ["lenet"]\ndata = ["digits"]\nprecisions = ["fixed8
 MISTAKES = {
     "misspelled key": ("seed = [1]", "unknown key 'seed': allowed here are .*; did you mean 'seeds'\\?"),
     "misspelled key in a table": ("[fine_tune]\nepoch = 3", "'fine_tune.epoch': .*; did you mean 'epochs'\\?"),
+    "setting of float training for recipes": (
+        "[fine_tune]\nbatch_normalization = true",
+        "unknown key 'fine_tune.batch_normalization'",
+    ),
     "unlike any key": ("zzz = 1", "unknown key 'zzz': allowed here are name, models"),
     "text for a number": ("[fine_tune]\nepochs = '3'", "'fine_tune.epochs': '3' was given; it must be a valid integer"),
     "number for a text": ("technology = 3", "'technology': 3 was given; it must be a valid string"),
@@ -119,7 +124,8 @@ def test_a_file_is_named_in_messages(tmp_path):
 def test_every_training_setting_is_a_key_and_every_key_a_setting():
     settings = {field.name for field in fields(TrainSettings)}
     calibration = {f"calibration_{name}" for name in CalibrationSection.model_fields}
-    assert set(TrainingSection.model_fields) | calibration == settings
+    assert set(FloatTrainingSection.model_fields) | calibration == settings
+    assert set(FloatTrainingSection.model_fields) - set(TrainingSection.model_fields) == {"batch_normalization"}
 
 
 def test_every_option_of_a_recipe_is_a_key():

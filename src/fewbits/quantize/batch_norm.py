@@ -47,7 +47,7 @@ def fold_batch_norm(model: Network) -> Network:
     for layer_name, norm_name in _pairs(graph_of(network), network):
         norm = network.get_submodule(norm_name)
         assert isinstance(norm, _BatchNorm)
-        _fold(network.get_submodule(layer_name), norm, norm_name)
+        fold_into(network.get_submodule(layer_name), norm, norm_name)
         network.set_submodule(norm_name, nn.Identity())
         done.append(norm_name)
     if isinstance(folded, QuantizedModel):
@@ -74,8 +74,11 @@ def _pairs(graph: fx.Graph, network: nn.Module) -> list[tuple[str, str]]:
     return pairs
 
 
-def _fold(layer: nn.Module, norm: _BatchNorm, name: str) -> None:
-    """Change a layer's weights and bias, in place."""
+def fold_into(layer: nn.Module, norm: _BatchNorm, name: str) -> None:
+    """Change the weights and bias of the layer before a normalization, in place; see `fold_batch_norm`.
+
+    Raises ModelError if the normalization has no running statistics.
+    """
     if norm.running_mean is None or norm.running_var is None:
         raise ModelError(f"layer {name!r} keeps no running statistics, so that it cannot be folded: train it with them")
     if isinstance(layer, QuantizedLayer):

@@ -67,6 +67,12 @@ class TrainingSection(_Section):
         return self.model_dump(exclude_none=True)
 
 
+class FloatTrainingSection(TrainingSection):
+    """How to train the float networks."""
+
+    batch_normalization: bool | None = None
+
+
 class MethodsSection(_Section):
     """Options of single recipes; what is left out takes the default of `fewbits.train.RecipeOptions`."""
 
@@ -129,7 +135,7 @@ class StudySpec(_Section):
     """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
     the table scaled to another node."""
 
-    float_training: TrainingSection = TrainingSection()
+    float_training: FloatTrainingSection = FloatTrainingSection()
     fine_tune: TrainingSection = TrainingSection()
     """For the recipes that train on from the float network; see `fewbits.train.RECIPES`."""
 

@@ -31,6 +31,7 @@ from fewbits.train.ristretto import ristretto
 from fewbits.train.runtime_configurable import runtime_configurable
 from fewbits.train.settings import TrainSettings
 from fewbits.train.shadow_weights import straight_through
+from fewbits.train.temporary_batch_norm import train_normalized
 from fewbits.train.update_rounding import nearest_update, stochastic_update
 
 
@@ -64,7 +65,7 @@ def train_float(
         progress=progress,
         device=device,
     )
-    return train(model, plan)
+    return train_normalized(model, plan) if settings.batch_normalization else train(model, plan)
 
 
 def run_recipe(
@@ -89,9 +90,12 @@ def run_recipe(
     exactly.
     Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
     of binary and ternary layers once). Nothing here sees the test split.
-    Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, or for a precision
-    that it does not take.
+    Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, for a precision that
+    it does not take, or for `batch_normalization` in its settings.
     """
+    settings = settings or TrainSettings()
+    if settings.batch_normalization:
+        raise ModelError("batch_normalization is for float training: give it to train_float, and not to a recipe")
     model = prepare_recipe(name, float_model, precision).to(device)
     if RECIPES[name].start == "scratch":
         _initialize_anew(name, model, seed)
@@ -100,7 +104,7 @@ def run_recipe(
         float_model=float_model,
         model=model,
         data=data,
-        settings=settings or TrainSettings(),
+        settings=settings,
         seed=seed,
         options=options or RecipeOptions(),
         option_names=RECIPES[name].options,

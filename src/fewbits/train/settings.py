@@ -49,6 +49,10 @@ class TrainSettings:
     crop_padding: int = 0
     """Crop each training image at random, anew each epoch, from the image in a border of so many pixels."""
 
+    batch_normalization: bool = False
+    """Normalize the sums of each convolution in float training, and fold that into its weights and bias at the end; see
+    `fewbits.train.temporary_batch_norm`. Recipes train the folded network, and refuse it."""
+
     clip_shadow_weights: bool = True
     """Keep the shadow weights of binary and ternary layers within the quantized range after each step, as in
     Courbariaux et al., "BinaryConnect" (NIPS 2015, section 2.4). Beyond it their gradient is masked, so that they
