@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork, first_difference, lower
     from fewbits.formats import Format, Precision, parse_format, parse_precision
     from fewbits.hardware import cost
-    from fewbits.quantize import calibrate, fold_batch_norm, quantize
+    from fewbits.quantize import calibrate, equalize_channels, fold_batch_norm, quantize
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,7 @@ _LAZY = {
     "Precision": "fewbits.formats",
     "calibrate": "fewbits.quantize",
     "cost": "fewbits.hardware",
+    "equalize_channels": "fewbits.quantize",
     "first_difference": "fewbits.bitexact",
     "fold_batch_norm": "fewbits.quantize",
     "lower": "fewbits.bitexact",
@@ -42,6 +43,7 @@ __all__ = [
     "StudyError",
     "calibrate",
     "cost",
+    "equalize_channels",
     "first_difference",
     "fold_batch_norm",
     "lower",

@@ -14,6 +14,7 @@ from fewbits.study import PRESETS, load_study
 from fewbits.study.spec import (
     AcceleratorSection,
     CalibrationSection,
+    FineTuneSection,
     FloatTrainingSection,
     MethodsSection,
     TrainingSection,
@@ -124,8 +125,10 @@ def test_a_file_is_named_in_messages(tmp_path):
 def test_every_training_setting_is_a_key_and_every_key_a_setting():
     settings = {field.name for field in fields(TrainSettings)}
     calibration = {f"calibration_{name}" for name in CalibrationSection.model_fields}
-    assert set(FloatTrainingSection.model_fields) | calibration == settings
-    assert set(FloatTrainingSection.model_fields) - set(TrainingSection.model_fields) == {"batch_normalization"}
+    keys = {one: set(one.model_fields) for one in (TrainingSection, FloatTrainingSection, FineTuneSection)}
+    assert set().union(*keys.values()) | calibration == settings
+    assert keys[FloatTrainingSection] - keys[TrainingSection] == {"batch_normalization"}
+    assert keys[FineTuneSection] - keys[TrainingSection] == {"equalize_channels"}
 
 
 def test_every_option_of_a_recipe_is_a_key():

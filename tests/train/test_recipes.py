@@ -8,6 +8,7 @@ from torch import nn
 
 from fewbits import ModelError, data, models
 from fewbits.data import Dataset
+from fewbits.quantize import equalize_channels
 from fewbits.train import TrainSettings, evaluate, run_recipe, train_float
 
 SETTINGS = TrainSettings(epochs=3, batch_size=25, learning_rate=0.05, optimizer="sgd")
@@ -78,6 +79,21 @@ def test_divergence_in_low_precision_is_named(quadrants: Dataset, trained: nn.Mo
             quadrants,
             TrainSettings(epochs=2, learning_rate=1e30, optimizer="sgd"),
         )
+
+
+def test_fine_tuning_starts_from_equalized_channels(quadrants: Dataset, trained: nn.Module):
+    settings = TrainSettings(epochs=1, learning_rate=1e-12, equalize_channels=True)
+    expected, _ = run_recipe("post-training", equalize_channels(trained), "fixed8", quadrants)
+    network, _ = run_recipe("fine-tune", trained, "fixed8", quadrants, settings)
+    for name, value in expected.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], value)
+
+
+def test_channels_of_new_weights_are_not_equalized(quadrants: Dataset, trained: nn.Module):
+    with pytest.raises(ModelError, match="from-scratch draws new weights"):
+        run_recipe("from-scratch", trained, "fixed8", quadrants, TrainSettings(equalize_channels=True))
+    with pytest.raises(ModelError, match="not for float training"):
+        train_float(trained, quadrants, TrainSettings(equalize_channels=True))
 
 
 def test_an_unknown_recipe_is_refused(quadrants: Dataset, trained: nn.Module):

@@ -11,6 +11,7 @@ from torch import nn
 from fewbits.formats import Precision
 from fewbits.quantize.batch_norm import batch_norms, fold_batch_norm
 from fewbits.quantize.calibration import LayerCalibration, calibrate
+from fewbits.quantize.equalization import equalize_channels
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel, Skipped, quantize
 from fewbits.quantize.radix_point import METHODS, choose_fraction_bits
@@ -26,6 +27,7 @@ __all__ = [
     "batch_norms",
     "calibrate",
     "choose_fraction_bits",
+    "equalize_channels",
     "fold_batch_norm",
     "quantize",
 ]

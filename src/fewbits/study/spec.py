@@ -73,6 +73,12 @@ class FloatTrainingSection(TrainingSection):
     batch_normalization: bool | None = None
 
 
+class FineTuneSection(TrainingSection):
+    """How to train on from the float networks."""
+
+    equalize_channels: bool | None = None
+
+
 class MethodsSection(_Section):
     """Options of single recipes; what is left out takes the default of `fewbits.train.RecipeOptions`."""
 
@@ -136,7 +142,7 @@ class StudySpec(_Section):
     the table scaled to another node."""
 
     float_training: FloatTrainingSection = FloatTrainingSection()
-    fine_tune: TrainingSection = TrainingSection()
+    fine_tune: FineTuneSection = FineTuneSection()
     """For the recipes that train on from the float network; see `fewbits.train.RECIPES`."""
 
     from_scratch: TrainingSection = TrainingSection()

@@ -12,7 +12,7 @@ from torch import nn
 from fewbits.data import Dataset
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
-from fewbits.quantize import QuantizedModel, quantize
+from fewbits.quantize import QuantizedModel, equalize_channels, quantize
 from fewbits.train.best import best
 from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES
@@ -51,10 +51,12 @@ def train_float(
     from its weights as they are. settings: None takes the defaults.
     checkpoint_folder: where to write `float-float32-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
-    Raises ModelError if training diverges or the folder holds another run's checkpoint, DataError for an empty split,
-    StudyError if the folder cannot be used.
+    Raises ModelError if training diverges, the folder holds another run's checkpoint or a setting is not for float
+    training, DataError for an empty split, StudyError if the folder cannot be used.
     """
     settings = settings or TrainSettings()
+    if settings.equalize_channels:
+        raise ModelError("equalize_channels is for recipes that start from the float network, not for float training")
     plan = Plan(
         phase="float",
         data=data,
@@ -91,11 +93,10 @@ def run_recipe(
     Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
     of binary and ternary layers once). Nothing here sees the test split.
     Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, for a precision that
-    it does not take, or for `batch_normalization` in its settings.
+    it does not take, or for settings that are not for it.
     """
     settings = settings or TrainSettings()
-    if settings.batch_normalization:
-        raise ModelError("batch_normalization is for float training: give it to train_float, and not to a recipe")
+    float_model = _start(name, float_model, settings)
     model = prepare_recipe(name, float_model, precision).to(device)
     if RECIPES[name].start == "scratch":
         _initialize_anew(name, model, seed)
@@ -121,8 +122,7 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
 
     Raises ModelError for an unknown recipe, or for a precision that it does not take; what `quantize` raises.
     """
-    if name not in RECIPES:
-        raise ModelError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
+    _refuse_unknown(name)
     model = quantize(float_model, precision)
     chosen = model.precision
     refusal = RECIPES[name].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
@@ -130,6 +130,25 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
         raise ModelError(refusal)
     _PREPARE.get(name, _as_it_is)(model)
     return model
+
+
+def _refuse_unknown(name: str) -> None:
+    if name not in RECIPES:
+        raise ModelError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
+
+
+def _start(name: str, float_model: nn.Module, settings: TrainSettings) -> nn.Module:
+    """The float network as the recipe takes it."""
+    _refuse_unknown(name)
+    if settings.batch_normalization:
+        raise ModelError("batch_normalization is for float training: give it to train_float, and not to a recipe")
+    if not settings.equalize_channels:
+        return float_model
+    if RECIPES[name].start == "scratch":
+        raise ModelError(
+            f"equalize_channels is for recipes that start from the float network, and {name} draws new weights"
+        )
+    return equalize_channels(float_model)
 
 
 def _as_it_is(model: QuantizedModel) -> None:

@@ -53,6 +53,10 @@ class TrainSettings:
     """Normalize the sums of each convolution in float training, and fold that into its weights and bias at the end; see
     `fewbits.train.temporary_batch_norm`. Recipes train the folded network, and refuse it."""
 
+    equalize_channels: bool = False
+    """Start a recipe from the float network with the weights of neighboring layers on one scale; see
+    `fewbits.equalize_channels`. Float training, and recipes that draw new weights, refuse it."""
+
     clip_shadow_weights: bool = True
     """Keep the shadow weights of binary and ternary layers within the quantized range after each step, as in
     Courbariaux et al., "BinaryConnect" (NIPS 2015, section 2.4). Beyond it their gradient is masked, so that they
