@@ -24,7 +24,8 @@ from fewbits.hardware.compiled_netlist import (
 from fewbits.hardware.control_cost import control_cost
 from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.energy_tables import energy_model
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.power import Power, power_of, uniform_activity
