@@ -44,7 +44,7 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
             network(image)
     except ModelError:
         raise
-    except Exception as error:  # whatever a user's forward raises
+    except (Exception, SystemExit) as error:  # whatever a user's forward raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelError(f"the model cannot be run on an image of shape {shape}: {reason}") from error
     try:
