@@ -29,7 +29,8 @@ from amaranth.lib.wiring import Component, In, Out
 from fewbits.formats import FixedPoint, PowerOfTwo
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.characterize import ATTEMPTS, CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, build_neuron, component_costs
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist, to_verilog
 from fewbits.hardware.power import estimate, uniform_activity

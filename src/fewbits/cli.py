@@ -146,7 +146,7 @@ def cost(
     from fewbits.hardware.scaling import scale
     from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
 
-    table = load_technology(technology or DEFAULT_TECHNOLOGY)
+    table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
     workload = workload_of(model, _shape(image))

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.synthesis import synthesize, top_module
 from fewbits.hardware.timing import Conditions, Timing, analyze

@@ -204,10 +204,22 @@ def test_pipeline_must_be_possible(arguments: tuple[int, int]):
         Pipeline(*arguments)
 
 
-@pytest.mark.parametrize("changes", [{"neurons": 0}, {"synapses": -1}, {"buffer_rows": 1.5}, {"clock_mhz": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"neurons": 0}, {"synapses": -1}, {"buffer_rows": 1.5}, {"buffer_rows": True}),
+        *({"clock_mhz": 0}, {"clock_mhz": -1}, {"clock_mhz": float("nan")}, {"clock_mhz": float("inf")}),
+    ],
+    ids=str,
+)
 def test_accelerator_must_be_possible(changes: dict[str, float]):
     with pytest.raises(HardwareError, match="must be"):
         Accelerator(**changes)
+
+
+def test_buffers_beyond_the_circuits_addresses_are_refused():
+    with pytest.raises(HardwareError, match="buffer_rows is too large: up to 16777216"):
+        Accelerator(buffer_rows=10**400)
 
 
 def test_layer_sizes_must_be_positive():

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tiny_library import json_netlist, tiny_liberty  # pyright: ignore
 
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.netlist import Netlist, read_netlist
 
 

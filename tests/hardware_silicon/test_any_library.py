@@ -13,7 +13,8 @@ from tiny_library import mappable_liberty  # pyright: ignore
 from fewbits.errors import HardwareError
 from fewbits.hardware.characterize import NO_MACROS, TOGGLES_PER_CYCLE, build_neuron, characterize
 from fewbits.hardware.cost import cost
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.synthesis import synthesize, top_module
 from fewbits.hardware.technology import DatapathCost, load_technology

@@ -16,7 +16,7 @@ from fewbits.hardware.activity import Stimulus, compile_model, count_toggles, wo
 from fewbits.hardware.activity_kernels import BLOCK_CYCLES
 from fewbits.hardware.compiled_netlist import compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.control_cost import control_cost, reference_network
-from fewbits.hardware.liberty import read_library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.operands import counted_words
 from fewbits.hardware.rtl.control import control_rtlil

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
-from fewbits.hardware.liberty import Cell, Library, read_library
+from fewbits.hardware.liberty import Cell, Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.netlist import Netlist, to_verilog, verilog_name
 from fewbits.hardware.power import estimate, uniform_activity
 from fewbits.hardware.synthesis import synthesize, top_module

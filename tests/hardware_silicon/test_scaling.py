@@ -70,6 +70,11 @@ def test_a_scaled_cost_names_its_technology(table: Technology) -> None:
     assert scaled.cycles == plain.cycles
 
 
+def test_a_scaled_table_is_not_scaled_again(table: Technology) -> None:
+    with pytest.raises(HardwareError, match="'ihp-sg13g2 scaled to 65 nm' is scaled already"):
+        scale(scale(table, 65), 28)
+
+
 def test_28_nm_is_called_interpolated(table: Technology) -> None:
     assert "interpolated" in node_scaling(table, 28).heading
     assert "interpolated" not in node_scaling(table, 16).heading

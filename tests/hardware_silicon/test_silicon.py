@@ -13,7 +13,8 @@ import pytest
 from fewbits import HardwareError
 from fewbits.formats import STUDY_PRECISIONS
 from fewbits.hardware.characterize import build_neuron, characterize
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.netlist import Netlist, read_netlist, to_verilog
 from fewbits.hardware.power import estimate, uniform_activity
 from fewbits.hardware.sram import compose

@@ -27,9 +27,6 @@ class Gather:
     padding: tuple[tuple[int, int], ...]
     """Elements before and after each dimension of the input, channels included."""
 
-    padded_shape: tuple[int, ...]
-    """Shape of the padded input, without the batch."""
-
     padding_value: int
     """What a padded element is; see `Convolution`."""
 
@@ -38,7 +35,7 @@ def gather_of(layer: Layer) -> Gather:
     """The indices of a layer."""
     if not isinstance(layer, Convolution):
         taps = np.arange(math.prod(layer.input_shape), dtype=np.int64)[None]
-        return Gather(taps, np.zeros(1, dtype=np.int64), ((0, 0),), layer.input_shape, 0)
+        return Gather(taps, np.zeros(1, dtype=np.int64), ((0, 0),), 0)
     padding = ((0, 0), *layer.padding)
     shape = tuple(length + sum(widths) for length, widths in zip(layer.input_shape, padding, strict=True))
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
@@ -50,4 +47,4 @@ def gather_of(layer: Layer) -> Gather:
     positions = np.zeros((), dtype=np.int64)
     for length, step, stride in zip(layer.output_shape[1:], layer.stride, strides[1:], strict=True):
         positions = np.add.outer(positions, np.arange(length, dtype=np.int64) * step * stride)
-    return Gather(np.add.outer(groups, window.ravel()), positions.ravel(), padding, shape, layer.padding_value)
+    return Gather(np.add.outer(groups, window.ravel()), positions.ravel(), padding, layer.padding_value)

@@ -23,7 +23,7 @@ from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer
 from fewbits.quantize.channels import channel_scale
-from fewbits.quantize.layer import padding_of
+from fewbits.quantize.float_layer import padding_of
 
 LARGEST_PRODUCT_BITS = 64
 """Widest product, sign included, that is cut: an int64 holds it."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from fewbits.errors import HardwareError
+
+LARGEST = 1 << 24
+"""Of each size: what the circuit's addresses reach (`rtl.program.ADDRESS_BITS`)."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,11 @@ class Accelerator:
     interface's."""
 
     def __post_init__(self) -> None:
-        for name, lowest in (("neurons", 1), ("synapses", 1), ("buffer_rows", 1), ("memory_latency", 1)):
+        for name in ("neurons", "synapses", "buffer_rows", "memory_latency"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < lowest:
-                raise HardwareError(f"{name} must be an integer of at least {lowest}, not {value!r}")
-        if not self.clock_mhz > 0:
-            raise HardwareError(f"clock_mhz must be positive, not {self.clock_mhz!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise HardwareError(f"{name} must be an integer of at least 1, not {value!r}")
+            if value > LARGEST:
+                raise HardwareError(f"{name} is too large: up to {LARGEST} are allowed")
+        if not 0 < self.clock_mhz < math.inf:
+            raise HardwareError(f"clock_mhz must be a positive number, not {self.clock_mhz!r}")

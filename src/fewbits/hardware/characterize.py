@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fewbits
+from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
 from fewbits.hardware.clocked_synthesis import synthesize_for_clock
@@ -24,7 +27,8 @@ from fewbits.hardware.compiled_netlist import (
 from fewbits.hardware.control_cost import control_cost
 from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.energy_tables import energy_model
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.power import Power, power_of, uniform_activity
@@ -106,10 +110,13 @@ def characterize(
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
     they are part of the datapath's name in the table.
-    Raises HardwareError for files that cannot be used, FormatError for an unknown precision.
+    Raises HardwareError for files that cannot be used or a senseless node, FormatError for an unknown precision.
     """
     say = progress or _silent
+    if node_nm is not None and not 0 < node_nm < math.inf:
+        raise HardwareError(f"the process node must be a positive number of nm, not {node_nm:g}")
     neurons = [build_neuron(name, multiplier, product_bits) for name in precisions]
+    _check_place(out)
     completed = complete(read_library(liberty))
     library = completed.library
     macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
@@ -319,11 +326,28 @@ def _key(neuron: Neuron) -> str:
     return f"rtlil_sha256 {neuron.precision}"
 
 
+def _check_place(out: Path) -> None:
+    """Raise HardwareError if no file can be written to `out`: before the work that would be lost."""
+    if out.is_dir():
+        raise HardwareError(f"cannot write the technology table {out}: it is a folder, give a file in it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise HardwareError(f"cannot write the technology table {out}: {error.strerror}; give another --out") from None
+
+
 def _earlier(out: Path, provenance: dict[str, str]) -> Technology | None:
     """The table at `out`, if it was made from the same files, by the same tools, under the same assumptions."""
     if not out.exists():
         return None
-    earlier = load_technology(out)
+    try:
+        earlier = load_technology(out)
+    except HardwareError as error:
+        raise HardwareError(
+            f"{out} is there and is no complete technology table: move it away, or give another --out"
+        ) from error
     return earlier if all(earlier.provenance.get(key) == value for key, value in provenance.items()) else None
 
 

@@ -224,8 +224,8 @@ def cost(
     name = datapath_name(parsed.name, multiplier, width)
     if activity is not None:
         _check_activity(activity, workload, name)
+    made = design(parsed, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=width)
     datapath, interpolated = _datapath(table, parsed, tile, name)
-    made = design(parsed, tile.synapses, multiplier=multiplier, product_bits=width)
     without_factors = replace(_cost(workload, made, datapath, table, tile, activity), interpolated=interpolated)
     return with_factors(without_factors, factor_bits(network), workload, table, tile)
 

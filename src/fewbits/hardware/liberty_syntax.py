@@ -156,6 +156,8 @@ def _check_bounds(path: Path, text: str) -> None:
 
 def _read(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise HardwareError(f"{path} is a device or a pipe: give a liberty file")
         size = path.stat().st_size
         if size > MAXIMUM_BYTES:
             raise HardwareError(f"{path}: {size} bytes, a liberty file may have up to {MAXIMUM_BYTES}")

@@ -42,7 +42,7 @@ def workload_of(
 def _known_shape(shape: tuple[int, ...] | None, whose: str) -> tuple[int, ...]:
     """The shape, or an error that says how to give it."""
     if shape is None:
-        raise ModelError(f"the input shape of {whose} is not known: give input_shape, such as (1, 28, 28)")
+        raise ModelError(f"the input shape of {whose} is not known: give input_shape, such as (1, 28, 28), or --input")
     return tuple(shape)
 
 

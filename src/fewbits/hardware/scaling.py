@@ -157,8 +157,10 @@ def scale(technology: Technology, node_nm: float) -> Technology:
 
     Logic and macros alike: areas, energies and delays are multiplied by the factors, the clock is that of before or
     what a longer path allows. Leakage power stays as it is, as the source has no factor for it; from 65 nm on it would
-    be a larger part. Raises HardwareError as `node_scaling` does.
+    be a larger part. Raises HardwareError as `node_scaling` does, and for a table that is scaled itself.
     """
+    if "scaled" in technology.provenance:
+        raise HardwareError(f"technology {technology.name!r} is scaled already: scale the table that it comes from")
     factors = node_scaling(technology, node_nm)
     return replace(
         technology,

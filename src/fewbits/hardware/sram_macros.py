@@ -6,7 +6,8 @@ from pathlib import Path
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.boolean import is_true, variables
-from fewbits.hardware.liberty import Cell, InternalPower, read_library
+from fewbits.hardware.liberty import Cell, InternalPower
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.technology import MacroCost
 
 _ACCESS = {

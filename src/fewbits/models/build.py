@@ -30,13 +30,14 @@ def build(name: str, seed: int | None = None) -> nn.Module:
     at the end for a widened one (see `widen`).
     seed: makes the weights the same each time and leaves torch's global generator as it was; None draws from the
     global generator.
-    Raises ModelError if there is no such model, or the user's function fails or returns something else.
+    Raises ModelError if there is no such model, the user's function fails or returns something else, or a widened one
+    does not fit into memory.
     """
     base, factor = _split_factor(name)
     make = NETWORKS[base][0] if base in NETWORKS else _user_function(base)
     with _seeded(seed):
         model = _call(make, base)
-        return model if factor is None else widen(model, factor)
+        return model if factor is None else _widened(model, factor, name)
 
 
 def input_shape(name: str) -> tuple[int, ...] | None:
@@ -141,6 +142,14 @@ def _call(make: Callable[[], object], name: str) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {name!r} must return a torch.nn.Module, not {type(model).__name__}")
     return model
+
+
+def _widened(model: nn.Module, factor: float, name: str) -> nn.Module:
+    """`widen`, or what its layers' sizes were too much for: torch's address space or the memory."""
+    try:
+        return widen(model, factor)
+    except (RuntimeError, TypeError, MemoryError) as error:
+        raise ModelError(f"model {name!r} is too large: {_one_line(error)[:120]}; choose a smaller factor") from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -12,7 +12,8 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
-from fewbits.quantize.layer import FloatLayer, QuantizedLayer
+from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
 from fewbits.quantize.tracing import graph_of, is_shared
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fewbits.formats import parse_format
+from fewbits.quantize.float_layer import apply_layer
 from fewbits.quantize.radix_point import choose_fraction_bits
 from fewbits.quantize.stochastic import sample_signs
 from fewbits.quantize.training_method import TrainingMethod
@@ -40,8 +41,6 @@ class TernaryConnect(TrainingMethod):
 
     def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The layer's result, with ternary weights drawn in training, rounded ones in evaluation."""
-        from fewbits.quantize.layer import apply_layer
-
         inputs = layer.rounded_input(x)
         weight = layer.straight_through_weight()
         if not layer.training:

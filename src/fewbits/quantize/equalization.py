@@ -11,8 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Meaning, Reshape
-from fewbits.quantize.layer import FloatLayer
 from fewbits.quantize.module_kinds import AVERAGES
 from fewbits.quantize.tracing import Call, trace
 

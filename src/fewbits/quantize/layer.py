@@ -13,15 +13,14 @@ from torch.nn import functional as F
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
 from fewbits.quantize.channels import channel_scale
+from fewbits.quantize.float_layer import FloatLayer, apply_layer
 from fewbits.quantize.layer_formats import LayerFormats
 from fewbits.quantize.radix_point import needs_radix_point
+from fewbits.quantize.rounded_parameters import RoundedParameters, StraightThroughParameters
 from fewbits.quantize.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
-from fewbits.quantize.straight_through import StraightThrough, gate, mask_gradient
+from fewbits.quantize.straight_through import StraightThrough
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.training_method import TrainingMethod
-
-FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
-"""The layers that can be quantized."""
 
 
 class QuantizedLayer(nn.Module):
@@ -65,7 +64,7 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
         self.formats_text: Tensor | None
         self.register_buffer("formats_text", None)
-        self.rounded = _RoundedParameters()
+        self.rounded = RoundedParameters()
 
     def set_formats(self, formats: LayerFormats) -> None:
         """Give the layer formats of its own; they are kept with its state. Radix points must be set anew.
@@ -237,7 +236,7 @@ class QuantizedLayer(nn.Module):
         if not self.rounds_weights and not self._has_integer_bias:
             return weight, bias
         if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
-            return _StraightThroughParameters.apply(weight, bias, self)
+            return StraightThroughParameters.apply(weight, bias, self)
         return self.rounded.update(self, weight, bias)
 
     def round_weight(self, weight: Tensor, out: Tensor | None) -> Tensor:
@@ -273,89 +272,6 @@ class QuantizedLayer(nn.Module):
         self.rounded.forget()
 
 
-class _RoundedParameters:
-    """Rounded weights and bias of one layer, in memory that is written again and again.
-
-    While the shadow weights stay as they are, every forward pass may use the same memory. When they have changed,
-    the memory's version is raised, so that a backward pass through an older forward pass is refused by autograd, as
-    it is for a float layer. A copied or stored layer starts without the memory.
-    """
-
-    __slots__ = ("_alias", "_key", "_values")
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop the memory; a graph that still uses it keeps it alive."""
-        self._values: tuple[Tensor, Tensor | None] | None = None
-        self._alias: tuple[Tensor, Tensor | None] | None = None
-        self._key: tuple[object, ...] = ()
-
-    def update(self, owner: QuantizedLayer, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Round weights and bias; in evaluation only if they changed since the last time.
-
-        In training they are rounded each time, since a change made through `.data` leaves no trace.
-        """
-        key = (
-            weight.data_ptr(),
-            None if bias is None else bias.data_ptr(),
-            _version(weight),
-            None if bias is None else _version(bias),
-            owner.weight_fraction_bits,
-            owner.input_fraction_bits,
-        )
-        values = self._values
-        if values is None or not _fit(values, (weight, bias)):
-            values = (torch.empty_like(weight), None if bias is None else torch.empty_like(bias))
-            self._values = values
-            # The alias has a version counter of its own: writing leaves that of `values` alone.
-            self._alias = (values[0].data, None if values[1] is None else values[1].data)
-        elif key == self._key:
-            if not owner.training:
-                return values
-        else:
-            torch.autograd.graph.increment_version([value for value in values if value is not None])
-        assert self._alias is not None
-        owner.round_weight(weight, self._alias[0])
-        if bias is not None:
-            owner.round_bias(bias, self._alias[1])
-        self._key = key
-        return values
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> _RoundedParameters:
-        return _RoundedParameters()
-
-    def __reduce__(self) -> tuple[type[_RoundedParameters], tuple[()]]:
-        return _RoundedParameters, ()
-
-
-class _StraightThroughParameters(torch.autograd.Function):
-    """Round a layer's weights and bias; gradients as in `StraightThrough`, the bias' never masked."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, owner: QuantizedLayer) -> tuple[Tensor, Tensor | None]:
-        """Round into the layer's memory and return views of it."""
-        rounded_weight, rounded_bias = owner.rounded.update(owner, weight, bias)
-        ctx.gate = None
-        if owner.rounds_weights:
-            ctx.save_for_backward(weight)
-            ctx.gate = gate(owner.weight_format, owner.weight_fraction_bits, weight.dtype)
-            ctx.shifts = owner.channel_shifts
-        return rounded_weight.detach(), None if rounded_bias is None else rounded_bias.detach()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Mask the weights' gradient; pass on that of the bias."""
-        weight_gradient, bias_gradient = gradients
-        if ctx.gate is not None and ctx.needs_input_grad[0]:
-            (weight,) = ctx.saved_tensors
-            if ctx.shifts is not None:
-                weight = weight * channel_scale(ctx.shifts, weight)
-            weight_gradient = mask_gradient(weight_gradient, weight, ctx.gate)
-        return weight_gradient, bias_gradient, None
-
-
 def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:
     """Room for each output's shift; None for weights without a radix point."""
     if not needs_radix_point(precision.weights):
@@ -366,50 +282,3 @@ def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tenso
             f"{precision.weights.name}"
         )
     return torch.zeros(len(layer.weight), dtype=torch.int64, device=layer.weight.device)
-
-
-def _version(tensor: Tensor) -> object:
-    """What changes when a tensor's values do; an inference tensor has none, so that it always seems changed."""
-    return object() if tensor.is_inference() else tensor._version
-
-
-def _fit(memory: tuple[Tensor | None, ...], tensors: tuple[Tensor | None, ...]) -> bool:
-    """Whether memory can hold the rounded values of tensors."""
-    return all(
-        held is tensor is None
-        or (
-            held is not None
-            and tensor is not None
-            and held.shape == tensor.shape
-            and held.stride() == tensor.stride()
-            and held.dtype == tensor.dtype
-            and held.device == tensor.device
-            and held.is_inference() <= torch.is_inference_mode_enabled()
-        )
-        for held, tensor in zip(memory, tensors, strict=True)
-    )
-
-
-def padding_of(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
-    """Elements before and after along each dimension; for 'same' an odd one goes after, as torch does it."""
-    if layer.padding == "valid":
-        return ((0, 0),) * len(layer.kernel_size)
-    if layer.padding == "same":
-        totals = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
-        return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((int(width), int(width)) for width in layer.padding)
-
-
-def apply_layer(
-    layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None, padding_value: float = 0.0
-) -> Tensor:
-    """The float layer's operation with other weights, and with another value than zero in a convolution's padding."""
-    if isinstance(layer, nn.Linear):
-        return F.linear(x, weight, bias)
-    padding = layer.padding
-    if padding_value:
-        x = F.pad(x, [width for along in reversed(padding_of(layer)) for width in along], value=padding_value)
-        padding = 0
-    if isinstance(layer, nn.Conv2d):
-        return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)
-    return F.conv1d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)

@@ -14,7 +14,8 @@ from torch import nn
 
 from fewbits.errors import ModelError
 from fewbits.formats import Precision, parse_precision
-from fewbits.quantize.layer import FloatLayer, QuantizedLayer
+from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import FloatCall, place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from fewbits.quantize.layer import FloatLayer
+from fewbits.quantize.float_layer import FloatLayer
 
 AVERAGES: frozenset[type[nn.Module]] = frozenset(
     {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fewbits.errors import ModelError
 from fewbits.quantize import QuantizedLayer, QuantizedModel, calibrate
-from fewbits.quantize.layer import FloatLayer
+from fewbits.quantize.float_layer import FloatLayer
 
 Kept = dict[str, tuple[int, int]]
 """Outputs and inputs of each layer that stay, by its name: the first ones."""

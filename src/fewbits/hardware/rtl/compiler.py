@@ -157,7 +157,10 @@ class _Compiler:
                 return self._layer(operation, *addresses) | common
             return self._addition(operation, *addresses) | common
         if not isinstance(operation, MaxPool | AveragePool):
-            raise HardwareError(f"operation {operation.name!r} ({type(operation).__name__}) has no hardware")
+            raise HardwareError(
+                f"operation {operation.name!r} ({type(operation).__name__}) is not in the accelerator's circuit, "
+                "which has convolution, linear layers, pooling, addition and ReLU: give a network of these"
+            )
         accumulators = isinstance(operation, AveragePool) and operation.number_format is None
         if steps.rounding is not None or steps.is_last or accumulators:
             raise HardwareError(f"layer {operation.name!r} pools accumulators: the accelerator pools rounded values")
@@ -175,9 +178,10 @@ class _Compiler:
         if rounding.shift > highest >= self._design.accumulator_bits:
             return highest  # every accumulator then rounds to zero
         if not 0 <= rounding.shift <= highest:
+            remedy = "keep more product bits, or " if self._design.dropped_product_bits else ""
             raise HardwareError(
                 f"layer {layer.name!r} moves its sums by {rounding.shift} places to the right: the output stage moves "
-                f"them by 0 to {highest}; calibrate with other radix points"
+                f"them by 0 to {highest}; {remedy}calibrate with other radix points"
             )
         return rounding.shift
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,6 +80,9 @@ accumulator and output:
 Made by `fewbits rtl {command}`.
 """
 
+_OWNERS_MARK = "Made by `fewbits rtl "
+"""What the README of a folder says that an earlier export wrote, so that it may be written anew."""
+
 
 def export_verilog(
     precision: str,
@@ -94,8 +97,8 @@ def export_verilog(
 
     multiplier, product_bits: as for `design`. model: the network that the accelerator's bench runs on an image of the
     data set `dataset`; None is a small one of its own. Raises FormatError or HardwareError for a precision without a
-    datapath, HardwareError if the folder can't be used or the network does not fit the accelerator, ModelError or
-    DataError for a network or a data set that cannot be used.
+    datapath, HardwareError if the folder can't be used, if files of these names in it are not an earlier export's or if
+    the network does not fit the accelerator, ModelError or DataError for a network or a data set that cannot be used.
     """
     from fewbits.hardware.rtl.export_accelerator import accelerator_files  # loads torch: late
 
@@ -106,9 +109,18 @@ def export_verilog(
     texts = {"neuron.v": to_verilog(chosen), **_bench_files(chosen, make_vectors(chosen, CHUNKS))}
     texts = {**accelerator, **texts, "README.md": texts["README.md"] + accelerator["README.md"]}
     with _writing(out):
+        _check_owner(out, texts)
         for name, text in texts.items():
             (out / name).write_text(text, encoding="utf-8")
     return tuple(out / name for name in texts)
+
+
+def _check_owner(out: Path, names: Iterable[str]) -> None:
+    """Raise HardwareError if files of these names lie there that no export wrote."""
+    there = [name for name in names if (out / name).exists()]
+    readme = out / "README.md"
+    if there and not (readme.is_file() and _OWNERS_MARK in readme.read_text(encoding="utf-8", errors="replace")):
+        raise HardwareError(f"{out} holds a {there[0]} that fewbits did not write: choose another folder with --out")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import DataError
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.module_workload import module_workload
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.accelerator import to_rtlil
 from fewbits.hardware.rtl.compiler import Program, compile_network
@@ -110,6 +111,8 @@ module accelerator_bench;
 endmodule
 """
 
+_SMALL = "a small network (convolution, poolings, a matrix product)"
+
 README = """
 # Accelerator
 
@@ -151,7 +154,7 @@ def accelerator_files(
         "result_rows": len(program.result_channels) * program.result_positions,
         "cycles": plan.cycles,
         "limit": 2 * plan.cycles,
-        "network": f"the network `{model}`" if model else "a small network (convolution, poolings, a matrix product)",
+        "network": f"the network `{model}`" if model is not None else _SMALL,
         "data": dataset,
     }
     codes = encode_images(program.input_rounding, image)[0].tolist() + [0] * program.values
@@ -174,17 +177,18 @@ def bench_network(
 
     model: as `models.build` takes it, with its initial weights or those that the user's function gives it; None is a
     network of every kind of layer that is small enough for an interpreted simulation. dataset: as `data.load` takes it.
-    Raises DataError if the network does not take such images.
+    Raises DataError or ModelError if the network does not take such images.
     """
     loaded = data.load(dataset)
     images = loaded.inputs(loaded.test.images[:16])
-    shape = models.input_shape(model) if model else (1, 28, 28)
+    shape = (1, 28, 28) if model is None else models.input_shape(model)
     if shape is not None and tuple(images.shape[1:]) != shape:
         raise DataError(
             f"the bench's network takes images of shape {shape}, data {dataset!r} has {tuple(images.shape[1:])}: "
             "choose a model and data that go together"
         )
-    network = fb.fold_batch_norm(models.build(model, seed=0).eval()) if model else _small_network(design)
+    network = _small_network(design) if model is None else fb.fold_batch_norm(models.build(model, seed=0).eval())
+    module_workload(network, tuple(images.shape[1:]))  # names the layer that such images do not fit
     quantized = fb.quantize(network, design.precision)
     fb.calibrate(quantized, images)
     return images[:1], fb.lower(quantized, images[:1], product_bits=design.kept_product_bits)
