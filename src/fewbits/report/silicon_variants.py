@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from fewbits.hardware import Accelerator, cost
-from fewbits.hardware.cost import BUFFERS
+from fewbits.hardware.chip_parts import BUFFERS
 from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, Technology
 
 if TYPE_CHECKING:
