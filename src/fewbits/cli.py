@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.hardware import Cost
-    from fewbits.hardware.cost import LayerCost
+    from fewbits.hardware.breakdown import LayerCost
     from fewbits.study import RunResult
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -165,6 +165,8 @@ def cost(
     for one in costs:
         figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
         typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
+    for one in costs:
+        typer.echo(f"{one.precision} clock: {one.clock}")
     for one in costs:
         typer.echo(_shares(one, off_chip))
     for activity in dict.fromkeys(one.activity for one in costs):
@@ -328,6 +330,9 @@ def _cost_fields(one: Cost) -> dict[str, object]:
     )
     found: dict[str, object] = {name: getattr(one, name) for name in names}
     return found | {
+        "clock_limited_by": one.clock.limited_by,
+        "longest_paths_ns": one.clock.paths_ns,
+        "clock_notes": one.clock.notes,
         "energy_uj_by_part": one.breakdown.energy_uj,
         "leakage_uj": sum(one.breakdown.leakage_uj.values()),
         "off_chip_uj": one.off_chip_uj,

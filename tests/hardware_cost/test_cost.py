@@ -13,7 +13,8 @@ from torch import nn
 from fewbits import FormatError, HardwareError, ModelError
 from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.cost import PARTS, Cost, cost
+from fewbits.hardware.chip_parts import PARTS
+from fewbits.hardware.cost import Cost, cost
 from fewbits.hardware.technology import (
     LOGIC_COMPONENTS,
     ComponentCost,

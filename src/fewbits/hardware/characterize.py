@@ -32,6 +32,7 @@ from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.netlist import Netlist
 from fewbits.hardware.power import Power, power_of, uniform_activity
+from fewbits.hardware.read_path import NO_SELECTION, read_path
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.sram_macros import read_macros
@@ -120,10 +121,12 @@ def characterize(
     completed = complete(read_library(liberty))
     library = completed.library
     macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
+    behind_macros = read_path(library, conditions)
     notes = [*completed.notes, describe(macros) if macros else NO_MACROS]
+    notes += [] if behind_macros.selection_ns else [NO_SELECTION]
     for note in notes:
         say(f"{library.name}: {note}")
-    conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     target_mhz = Accelerator().clock_mhz
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
     table = Technology(
@@ -135,6 +138,7 @@ def characterize(
         datapaths={},
         macros=macros,
         provenance=provenance,
+        read_path=behind_macros,
     )
     earlier = _earlier(out, provenance)
     if earlier is not None:

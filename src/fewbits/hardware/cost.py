@@ -15,6 +15,7 @@ What is counted:
 - Leakage: of all neurons, buffers and the control, over all cycles.
 - Factors behind sums, where a recipe leaves them: see `factors`.
 - Power: energy of an image divided by its time.
+- Clock: the one asked for, or the highest below it that datapath, control and the reads of the buffers keep (`clock`).
 - Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
   its own shift, whose small adder is not characterized), and the inputs and outputs of the layer that has most of them
   together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
@@ -28,24 +29,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
-from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.breakdown import Breakdown, break_down, dram_uj
+from fewbits.hardware.chip_parts import buffers, chip_parts
+from fewbits.hardware.clock import Clock, clock_of, logic_mhz
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.interpolation import can_interpolate, interpolate
-from fewbits.hardware.layer_power import CLOCK, NetworkPower
+from fewbits.hardware.layer_power import NetworkPower
 from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
-from fewbits.hardware.technology import (
-    CONTROL_ACTIVITY,
-    LOGIC_COMPONENTS,
-    DatapathCost,
-    Technology,
-    datapath_name,
-    load_technology,
-)
-from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, Workload
+from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, datapath_name, load_technology
+from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,68 +49,13 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
     from fewbits.formats import Precision
 
-BUFFERS = ("bin", "sb", "bout")
-CONTROL = "control"
-PARTS = (*LOGIC_COMPONENTS, CONTROL, CLOCK, *BUFFERS)
-"""What area and energy are split into; the logic components are the neurons'. The clock has no area of its own: its
-pins are the registers', its tree is an
-estimate of energy alone. At a uniform activity its energy is among the registers'."""
-
-DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
-"""Low and high energy of a bit to or from DRAM: 1.3 to 2.6 nJ for 64 bits. Source: M. Horowitz, "Computing's energy
-problem (and what we can do about it)", ISSCC 2014, figure 1.1.9 (45 nm)."""
-
 _CHARACTERIZED_SYNAPSES = 16
 """Synapses of the neuron that technology tables hold (`DatapathCost`)."""
 
 _CHARACTERIZED_SUM = 16384
 """Most products of one output that its accumulator holds, whatever they are (`rtl.design`'s `maximum_synapses`)."""
 
-_BUFFER_PORTS = 2
-"""A port that reads and one that writes."""
-
 _BITS_PER_KIB = 8 * 1024
-
-
-@dataclass(frozen=True)
-class LayerCost:
-    """One layer of one image."""
-
-    name: str
-    kind: Kind
-    cycles: int
-    utilization: float
-    energy_uj: float
-    traffic_bits: int
-    energy_uj_by_part: dict[str, float]
-    """Dynamic and leakage energy; the keys are PARTS."""
-
-    leakage_uj: float
-    """The part of the energy that is leakage, of all parts together."""
-
-    @property
-    def off_chip_uj(self) -> tuple[float, float]:
-        """Low and high energy of the layer's transfers to and from a DRAM; not in `energy_uj`."""
-        return _dram_uj(self.traffic_bits)
-
-
-@dataclass(frozen=True)
-class Breakdown:
-    """Where area and energy go; the dictionaries' keys are PARTS."""
-
-    area_mm2: dict[str, float]
-    dynamic_uj: dict[str, float]
-    """What is switched, for one image."""
-
-    leakage_uj: dict[str, float]
-    """Leakage power times the time of one image."""
-
-    layers: tuple[LayerCost, ...]
-
-    @property
-    def energy_uj(self) -> dict[str, float]:
-        """Dynamic and leakage energy together."""
-        return {part: self.dynamic_uj[part] + self.leakage_uj[part] for part in PARTS}
 
 
 @dataclass(frozen=True)
@@ -129,7 +70,7 @@ class Cost:
     utilization: float
     """Needed products as a part of those that the tile could do in all cycles."""
 
-    clock_mhz: float
+    clock: Clock
     area_mm2: float
     energy_uj: float
     traffic_kib: float
@@ -157,6 +98,11 @@ class Cost:
         return self.parameters_kib + self.activations_kib
 
     @property
+    def clock_mhz(self) -> float:
+        """The clock that datapath, control and buffers keep, at most the one asked for."""
+        return self.clock.mhz
+
+    @property
     def time_us(self) -> float:
         """Time for one image."""
         return self.cycles / self.clock_mhz
@@ -169,18 +115,13 @@ class Cost:
     @property
     def off_chip_uj(self) -> tuple[float, float]:
         """Low and high energy of the transfers between the chip and a DRAM; not in `energy_uj`."""
-        return _dram_uj(self.traffic_kib * _BITS_PER_KIB)
+        return dram_uj(self.traffic_kib * _BITS_PER_KIB)
 
     @property
     def energy_with_off_chip_uj(self) -> tuple[float, float]:
         """`energy_uj` with the low and the high energy of those transfers."""
         low, high = self.off_chip_uj
         return self.energy_uj + low, self.energy_uj + high
-
-
-def _dram_uj(bits: float) -> tuple[float, float]:
-    low, high = DRAM_PJ_PER_BIT
-    return bits * low * 1e-6, bits * high * 1e-6
 
 
 def cost(
@@ -283,48 +224,6 @@ def _options(variant: str) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One of PARTS on the whole chip."""
-
-    area_um2: float
-    leakage_uw: float
-    cycle_pj: float = 0.0
-    """Energy of a cycle in which it works."""
-
-    pooling_pj: float = 0.0
-    """The same of a pooling layer, where it differs."""
-
-    read_pj: float = 0.0
-    write_pj: float = 0.0
-
-
-def _parts(datapath: DatapathCost, widths: Widths, accelerator: Accelerator, table: Technology) -> dict[str, _Part]:
-    """Components of all neurons, and the buffers composed of the table's macros."""
-    neurons = accelerator.neurons
-    row_bits = {
-        "bin": accelerator.synapses * widths.inputs,
-        "sb": neurons * accelerator.synapses * widths.weights,
-        "bout": neurons * widths.inputs,
-    }
-    parts: dict[str, _Part] = {CLOCK: _Part(0.0, 0.0), CONTROL: _Part(0.0, 0.0)}
-    if (control := datapath.control) is not None:
-        parts[CLOCK] = _Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
-        parts[CONTROL] = _Part(control.area_um2, control.leakage_uw, control.computing_pj, control.pooling_pj)
-    for name in LOGIC_COMPONENTS:
-        one = datapath.components[name]
-        parts[name] = _Part(one.area_um2 * neurons, one.leakage_uw * neurons, cycle_pj=one.energy_pj * neurons)
-    for name in BUFFERS:
-        buffer = sram.compose(accelerator.buffer_rows, row_bits[name], table.macros, _BUFFER_PORTS)
-        parts[name] = _Part(
-            buffer.area_um2,
-            buffer.leakage_uw,
-            read_pj=buffer.read_energy_pj,
-            write_pj=buffer.write_energy_pj,
-        )
-    return parts
-
-
 def _cost(
     workload: Workload,
     made: NeuronDesign,
@@ -338,10 +237,9 @@ def _cost(
     _check_sums(workload, precision)
     plan = schedule(workload, accelerator, pipeline(made, accelerator))
     widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
-    parts = _parts(datapath, widths, accelerator, table)
-    clocks = [datapath.clock_mhz, accelerator.clock_mhz]
-    clock_mhz = min(clocks if datapath.control is None else [*clocks, datapath.control.clock_mhz])
-    breakdown = _breakdown(plan, parts, widths, clock_mhz, activity)
+    composed = buffers(widths, accelerator, table, 1000.0 / logic_mhz(datapath, accelerator.clock_mhz))
+    clock = clock_of(datapath, composed, table, accelerator.clock_mhz)
+    breakdown = break_down(plan, chip_parts(datapath, composed, accelerator.neurons), widths, clock.mhz, activity)
     energy_uj = sum(breakdown.energy_uj.values())
     return Cost(
         precision=precision.name,
@@ -350,7 +248,7 @@ def _cost(
         activations_kib=workload.largest_activations * widths.inputs / _BITS_PER_KIB,
         cycles=plan.cycles,
         utilization=plan.utilization,
-        clock_mhz=clock_mhz,
+        clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
         traffic_kib=plan.traffic_bits(widths) / _BITS_PER_KIB,
@@ -403,60 +301,3 @@ def _without_glitches_uj(energy_uj: float, plan: Schedule, activity: NetworkPowe
 def _busy(plan: Schedule, layer: LayerSchedule) -> int:
     """Cycles of all neurons in which a layer's products start."""
     return plan.accelerator.neurons * layer.busy_cycles
-
-
-def _breakdown(
-    plan: Schedule, parts: dict[str, _Part], widths: Widths, clock_mhz: float, activity: NetworkPower | None
-) -> Breakdown:
-    """Area and energy by part, energy by layer."""
-    leakage_pj = {name: part.leakage_uw / clock_mhz for name, part in parts.items()}  # of a cycle: uW x us = pJ
-    dynamic_pj = [_dynamic_pj(layer, parts, plan, activity) for layer in plan.layers]
-    by_part = [
-        {name: (dynamic[name] + layer.cycles * leakage_pj[name]) * 1e-6 for name in PARTS}
-        for layer, dynamic in zip(plan.layers, dynamic_pj, strict=True)
-    ]
-    layers = tuple(
-        LayerCost(
-            name=layer.name,
-            kind=layer.kind,
-            cycles=layer.cycles,
-            utilization=layer.utilization,
-            energy_uj=sum(energies.values()),
-            traffic_bits=layer.traffic_bits(widths),
-            energy_uj_by_part=energies,
-            leakage_uj=layer.cycles * sum(leakage_pj.values()) * 1e-6,
-        )
-        for layer, energies in zip(plan.layers, by_part, strict=True)
-    )
-    return Breakdown(
-        area_mm2={name: parts[name].area_um2 * 1e-6 for name in PARTS},
-        dynamic_uj={name: sum(dynamic[name] for dynamic in dynamic_pj) * 1e-6 for name in PARTS},
-        leakage_uj={name: leakage_pj[name] * plan.cycles * 1e-6 for name in PARTS},
-        layers=layers,
-    )
-
-
-def _dynamic_pj(
-    layer: LayerSchedule, parts: dict[str, _Part], plan: Schedule, activity: NetworkPower | None
-) -> dict[str, float]:
-    """What one layer switches, by part."""
-    multiplying = 0 if layer.products == 0 else layer.busy_cycles
-    if activity is None:
-        energy = {name: multiplying * parts[name].cycle_pj for name in LOGIC_COMPONENTS}
-        energy["registers"] = layer.cycles * parts["registers"].cycle_pj
-        energy[CLOCK] = 0.0  # no tree is counted
-    else:
-        neurons = plan.accelerator.neurons
-        idle_pj = neurons * (layer.cycles - multiplying) * activity.idle_clock_pj
-        own = activity.layers[layer.name].energy_pj if multiplying else {}
-        energy = {name: neurons * multiplying * own.get(name, 0.0) for name in (*LOGIC_COMPONENTS, CLOCK)}
-        energy[CLOCK] += idle_pj + layer.cycles * parts[CLOCK].cycle_pj
-    energy[CONTROL] = layer.cycles * (parts[CONTROL].cycle_pj if layer.products else parts[CONTROL].pooling_pj)
-    accesses = {
-        "bin": (layer.bin_reads, layer.bin_writes),
-        "sb": (layer.sb_reads, layer.sb_writes),
-        "bout": (layer.bout_reads, layer.bout_writes),
-    }
-    for name, (reads, writes) in accesses.items():
-        energy[name] = reads * parts[name].read_pj + writes * parts[name].write_pj
-    return energy

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.hardware.accelerator import Accelerator
-    from fewbits.hardware.cost import Cost, LayerCost
+    from fewbits.hardware.breakdown import LayerCost
+    from fewbits.hardware.cost import Cost
     from fewbits.hardware.technology import ComponentCost, Technology
     from fewbits.hardware.workload import Workload
 

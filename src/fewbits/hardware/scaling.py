@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.technology import ComponentCost, ControlCost, DatapathCost, MacroCost, Technology
+from fewbits.hardware.technology import ComponentCost, ControlCost, DatapathCost, MacroCost, ReadPath, Technology
 
 SOURCE = "Stillmaker and Baas, Integration 58 (2017) 74-81"
 
@@ -171,6 +171,7 @@ def scale(technology: Technology, node_nm: float) -> Technology:
             for name, datapath in technology.datapaths.items()
         },
         macros=tuple(_scaled_macro(macro, factors) for macro in technology.macros),
+        read_path=_scaled_read_path(technology.read_path, factors),
         provenance={**technology.provenance, "scaled": factors.heading, "node_nm": f"{node_nm:g}"},
     )
 
@@ -213,6 +214,12 @@ def _scaled_macro(macro: MacroCost, factors: NodeScaling) -> MacroCost:
         write_energy_pj=macro.write_energy_pj * factors.energy.value,
         access_ns=macro.access_ns * factors.delay.value,
     )
+
+
+def _scaled_read_path(read_path: ReadPath | None, factors: NodeScaling) -> ReadPath | None:
+    if read_path is None:
+        return None
+    return ReadPath(read_path.setup_ns * factors.delay.value, read_path.selection_ns * factors.delay.value)
 
 
 def _fit(fits: dict[int, tuple[float, ...]], node_nm: float, volts: float) -> float:

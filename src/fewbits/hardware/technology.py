@@ -116,6 +116,18 @@ class MacroCost:
     write_energy_pj: float
     leakage_uw: float
     access_ns: float
+    """From the clock's edge to the data of a read; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class ReadPath:
+    """What a row passes between its macro and the operand register, in the period of the read (`read_path`)."""
+
+    setup_ns: float
+    """Of the operand register."""
+
+    selection_ns: float
+    """Of one two-to-one selection among banks; 0 where it is not known."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,9 @@ class Technology:
     macros: tuple[MacroCost, ...]
     provenance: dict[str, str]
     """What made the table, from what, with which versions and hashes."""
+
+    read_path: ReadPath | None = None
+    """None in tables that were made before it was measured."""
 
     def datapath(self, precision: str) -> DatapathCost:
         """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
@@ -212,6 +227,8 @@ def _technology(raw: object) -> Technology:
     if not isinstance(table["macros"], list):
         raise TypeError("macros must be a list")
     table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
+    if table.get("read_path") is not None:
+        table["read_path"] = ReadPath(**_fields(ReadPath, table["read_path"]))
     return Technology(**table)
 
 

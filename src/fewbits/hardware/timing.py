@@ -326,10 +326,7 @@ def launch_overhead_ns(library: Library, conditions: Conditions) -> float:
 
     The load is four of its data pins. Raises HardwareError if the library has no plain flip-flop.
     """
-    flops = library.flip_flops()
-    if not flops:
-        raise HardwareError(f"{library.path}: the library has no plain flip-flop")
-    flop = min(flops, key=lambda cell: cell.area_um2)
+    flop = _smallest_flip_flop(library)
     data = flop.flip_flop.next_state if flop.flip_flop else ""
     load = 4 * flop.pins[data].capacitance_pf
     delays = [
@@ -339,5 +336,24 @@ def launch_overhead_ns(library: Library, conditions: Conditions) -> float:
         for name in _DELAY
         if name in arc.tables
     ]
+    return max(delays, default=0.0) + _setup_ns(flop, conditions)
+
+
+def setup_ns(library: Library, conditions: Conditions) -> float:
+    """Setup time of the library's smallest flip-flop behind an input port; 0 where none is stated.
+
+    Raises HardwareError if the library has no plain flip-flop.
+    """
+    return _setup_ns(_smallest_flip_flop(library), conditions)
+
+
+def _smallest_flip_flop(library: Library) -> Cell:
+    flops = library.flip_flops()
+    if not flops:
+        raise HardwareError(f"{library.path}: the library has no plain flip-flop")
+    return min(flops, key=lambda cell: cell.area_um2)
+
+
+def _setup_ns(flop: Cell, conditions: Conditions) -> float:
     setups = [table.at(conditions.clock_slew_ns, conditions.input_slew_ns) for _, _, table in _setups(flop)]
-    return max(delays, default=0.0) + max(setups, default=0.0)
+    return max(setups, default=0.0)

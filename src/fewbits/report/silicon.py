@@ -215,7 +215,7 @@ def _findings(table: Technology, both: Variant) -> list[str]:
         for wires. Its buffers take {min(shares):.0f} to {max(shares):.0f} % of the area.""",
         f"""Its power, with a clock that no flip-flop of a buffer is spared
         ({1000 * registers["clock_energy_pj"] / bits:.0f} fJ a bit and cycle) and without what reads and writes
-        switch, is
+        switch, at the {min(both.clock_mhz.values()):.0f} MHz that such memories keep, is
         {min(power):.2f} to {max(power):.2f} of the published one (scaled); clock gating would spare most of it.""",
         """Which of fixed8 and pow2-6/fixed16 is smaller depends on how many bits of a product are kept: a pow2-6
         weight shifts an input by up to 30 places, and fewbits keeps all 47 bits, as its bit-exact network does.""",

@@ -15,8 +15,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from fewbits.hardware import Accelerator, cost
-from fewbits.hardware.cost import BUFFERS
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, Technology
+from fewbits.hardware.chip_parts import BUFFERS
+from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, ReadPath, Technology
 
 if TYPE_CHECKING:
     from fewbits.hardware import Workload
@@ -33,6 +33,7 @@ class Variant:
     area_mm2: dict[str, float]
     power_mw: dict[str, float]
     buffer_area_mm2: dict[str, float]
+    clock_mhz: dict[str, float]
 
 
 @cache
@@ -52,6 +53,7 @@ def variant(
         {one: made.area_mm2 for one, made in costs.items()},
         {one: made.power_mw for one, made in costs.items()},
         {one: sum(made.breakdown.area_mm2[part] for part in BUFFERS) for one, made in costs.items()},
+        {one: made.clock_mhz for one, made in costs.items()},
     )
 
 
@@ -83,7 +85,8 @@ def _with_figures(datapath: DatapathCost, measured: Mapping[str, float]) -> Data
 def flip_flop_buffers(table: Technology) -> Technology:
     """The table with memories of flip-flops instead of macros, as measured: 64 rows, one bit.
 
-    They spend their energy on the clock, in each cycle, not by access: `flip_flop_variant` adds it.
+    They spend their energy on the clock, in each cycle, not by access: `flip_flop_variant` adds it. The path of a read
+    ends in a register of their own, whose setup is in what was measured.
     """
     measured = measurements()["registers"]
     bits = measured["bits"]
@@ -98,20 +101,19 @@ def flip_flop_buffers(table: Technology) -> Technology:
         leakage_uw=measured["leakage_uw"] / bits,
         access_ns=measured["longest_path_ns"],
     )
-    return replace(table, macros=(column,))
+    return replace(table, macros=(column,), read_path=ReadPath(0.0, 0.0))
 
 
 def flip_flop_variant(name: str, workload: Workload, precisions: tuple[str, ...], table: Technology) -> Variant:
     """Costs with buffers of flip-flops whose clock is not gated; what reads and writes switch is left out."""
-    accelerator = Accelerator()
-    made = variant(name, workload, precisions, flip_flop_buffers(table), accelerator)
+    made = variant(name, workload, precisions, flip_flop_buffers(table), Accelerator())
     measured = measurements()["registers"]
     area_um2, clock_pj = measured["area_um2"], measured["clock_energy_pj"]
     return replace(
         made,
         power_mw={
             # Memories of this area, times the energy of a clock cycle, times cycles in a microsecond: pJ MHz = uW.
-            one: power + made.buffer_area_mm2[one] * 1e6 / area_um2 * clock_pj * accelerator.clock_mhz * 1e-3
+            one: power + made.buffer_area_mm2[one] * 1e6 / area_um2 * clock_pj * made.clock_mhz[one] * 1e-3
             for one, power in made.power_mw.items()
         },
     )

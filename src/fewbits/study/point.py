@@ -89,7 +89,10 @@ class Workshop:
             energy_saving_percent=self._saving_percent(figures, folded, images, technology, run),
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             wall_time_s=time.perf_counter() - start,
-            notices=tuple(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
+            notices=(
+                *(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
+                *(f"{run.training.precision}: {note}" for note in figures.clock.notes),
+            ),
             versions=versions(),
             **cost_fields(figures),
         )
