@@ -11,7 +11,7 @@ from fewbits.models import MODEL_NAMES, build, input_shape
 
 WEIGHTS = {
     **{"lenet": 430_500, "convnet": 566_648, "alex": 89_440, "alex+": 332_480, "alex++": 2_392_720},
-    **{"mlp": 234_752, "vgg": 549_984, "resnet20": 270_896, "mobilenet-small": 35_680},
+    **{"compact": 75_616, "mlp": 234_752, "vgg": 549_984, "resnet20": 270_896, "mobilenet-small": 35_680},
 }
 """Of convolutions and linear layers."""
 

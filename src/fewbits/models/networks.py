@@ -101,6 +101,24 @@ def alex_plus_plus() -> nn.Sequential:
     return alex_with(176, 176, 352)
 
 
+def compact() -> nn.Sequential:
+    """A network for 32 x 32 images at little energy: 75,616 weights and 202 biases, 6.8 million products an image.
+
+    Four 3 x 3 convolutions in place of ALEX's three of 5 x 5, as Simonyan and Zisserman, "Very deep convolutional
+    networks for large-scale image recognition" (2014) propose, with ALEX's channels: half its cycles.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = 3
+    for number, (outputs, is_pooled) in enumerate(((32, True), (32, True), (64, False), (64, True)), start=1):
+        modules[f"conv{number}"] = nn.Conv2d(channels, outputs, 3, padding=1)
+        modules[f"relu{number}"] = nn.ReLU()
+        if is_pooled:
+            modules[f"pool{number}"] = nn.MaxPool2d(2)
+        channels = outputs
+    modules |= {"flatten": nn.Flatten(), "fc1": nn.Linear(channels * 4 * 4, 10)}
+    return nn.Sequential(modules)
+
+
 def mlp() -> nn.Sequential:
     """A multilayer perceptron for 28 x 28 digits: 234,752 weights and 394 biases."""
     return _chain(
@@ -163,6 +181,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "alex": (alex, COLOR_32),
     "alex+": (alex_plus, COLOR_32),
     "alex++": (alex_plus_plus, COLOR_32),
+    "compact": (compact, COLOR_32),
     "mlp": (mlp, GREY_28),
     "vgg": (vgg, COLOR_32),
     "resnet20": (resnet20, COLOR_32),
