@@ -352,7 +352,9 @@ def _shares(one: Cost, off_chip: bool) -> str:
     shares = ", ".join(f"{name} {100 * energy / one.energy_uj:.0f}" for name, energy in parts if energy > 0)
     line = f"{one.precision} energy in %: {shares}"
     if off_chip:
-        line += "; with DRAM at 20 to 41 pJ a bit (ISSCC 2014) {:.4g} to {:.4g} uJ".format(*one.energy_with_off_chip_uj)
+        from fewbits.hardware.breakdown import DRAM
+
+        line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
     return line
 
 

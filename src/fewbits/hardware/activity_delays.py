@@ -57,7 +57,7 @@ def delayed_gates(gates: Sequence[Gates], net_count: int, delays_ps: NDArray[np.
 
     gates: as `activity_program.gates_of` or `gates_of_model` gives them. delays_ps: of each net until its fall and its
     rise, whole picoseconds, shape (net_count, 2); what gates drive takes at least one.
-    Raises HardwareError if the delays are not of that shape or are negative.
+    Raises HardwareError if the delays are not of that shape or are negative, or a gate has more than 8 inputs.
     """
     if delays_ps.shape != (net_count, 2) or int(delays_ps.min(initial=0)) < 0:
         raise HardwareError(
@@ -65,6 +65,9 @@ def delayed_gates(gates: Sequence[Gates], net_count: int, delays_ps: NDArray[np.
             f"from {delays_ps.min(initial=0)} on"
         )
     combinational = [each for each in gates if not each.is_register]
+    widest = max((each.inputs.shape[1] for each in combinational), default=0)
+    if widest > MASK_BITS:
+        raise HardwareError(f"a gate has {widest} inputs: delays are counted for gates of up to {MASK_BITS}")
     widths = np.zeros(net_count, np.int64)
     table_of = np.full(net_count, -1)
     for number, each in enumerate(combinational):

@@ -24,7 +24,7 @@ MASK_BITS = 8
 """A reader is its gate's number above so many bits that tell which of its inputs read."""
 
 _TOUCHED = 1 << MASK_BITS
-"""Marks, in a pattern, a gate that some input of has changed at this time."""
+"""Marks, in a pattern, a gate of which an input has changed at this time."""
 
 _NONE = -1
 

@@ -14,6 +14,9 @@ DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
 """Low and high energy of a bit to or from DRAM: 1.3 to 2.6 nJ for 64 bits. Source: M. Horowitz, "Computing's energy
 problem (and what we can do about it)", ISSCC 2014, figure 1.1.9 (45 nm)."""
 
+DRAM = "DRAM at {:.0f} to {:.0f} pJ a bit (M. Horowitz, ISSCC 2014)".format(*DRAM_PJ_PER_BIT)
+"""What transfers to memory rest on, for whoever reads figures of them."""
+
 
 @dataclass(frozen=True)
 class LayerCost:

@@ -15,8 +15,7 @@ BUFFERS = ("bin", "sb", "bout")
 CONTROL = "control"
 PARTS = (*LOGIC_COMPONENTS, CONTROL, CLOCK, *BUFFERS)
 """What area and energy are split into; the logic components are the neurons'. The clock has no area of its own: its
-pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is among the
-registers'."""
+pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is among theirs."""
 
 _BUFFER_PORTS = 2
 """A port that reads and one that writes."""

@@ -17,7 +17,7 @@ from fewbits.hardware.activity_kernels import BLOCK_CYCLES, BLOCK_WORDS
 
 SAMPLED_SEGMENTS = 16
 SAMPLED_CYCLES = 4
-"""Of each segment. 64 cycles of a layer leave an error of about 1 % of its energy, less than images differ."""
+"""Of each segment. The error of so small a sample is in the interval of the energy, which tells whether it will do."""
 
 
 def sampled(stimulus: Stimulus, generator: np.random.Generator) -> Stimulus:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.breakdown import DRAM
 from fewbits.report.networks import across_networks, comparison, front_line
 
 if TYPE_CHECKING:
@@ -126,11 +127,7 @@ def _off_chip(runs: Sequence[RunResult]) -> str:
     named = dict.fromkeys(
         f"{run.model} {run.precision} {run.off_chip_uj[0]:.3g} to {run.off_chip_uj[1]:.3g}" for run in runs
     )
-    return (
-        "Apart from that, transfers to and from a DRAM at 20 to 41 pJ a bit (M. Horowitz, ISSCC 2014), µJ an image: "
-        + "; ".join(named)
-        + "."
-    )
+    return f"Apart from that, transfers to and from a {DRAM}, µJ an image: " + "; ".join(named) + "."
 
 
 def _training(runs: Sequence[RunResult]) -> tuple[str, ...]:

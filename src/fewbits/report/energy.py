@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fewbits.hardware.breakdown import DRAM
 from fewbits.report.table import decimals_for
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ NAMES = {
 }
 """Of parts, in the order in which they are shown; others follow under their own names, leakage last."""
 
-OFF_CHIP = "Off-chip memory: DRAM at 20 to 41 pJ a bit (M. Horowitz, ISSCC 2014), in no total."
+OFF_CHIP = f"Off-chip memory: {DRAM}, in no total."
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def layer_energies(row: Row) -> LayerEnergies | None:
         layers={
             name: {part: sum(one[name].get(part, 0.0) for one in each) / len(each) for part in parts}
             for name in each[0]
+            if all(name in one for one in each)
         },
         off_chip={
             name: (
