@@ -13,6 +13,7 @@ from fewbits.study import StudyInterrupted, run_study
 from fewbits.study.engine import _Schedule
 from fewbits.study.events import RunFinished, StudyStarted, TaskProgress, TaskStarted
 from fewbits.study.plan import make_plan
+from fewbits.study.point import Workshop
 
 BOTH = ["fine-tune", "best"]
 
@@ -101,6 +102,19 @@ def test_two_workers_train_a_shared_network_once_and_both_rows_are_equal(tiny, t
     assert without_names(one) == without_names(other)
 
 
+def test_the_network_of_a_recipe_is_taken_for_best_from_disk(tiny, tmp_path):
+    told = []
+    spec = tiny(recipes=BOTH, precisions=["fixed8"], float_training={"epochs": 1}, fine_tune={"epochs": 1})
+    fine_tune, best = make_plan(spec).runs
+    one = Workshop(tmp_path, told.append).run(fine_tune)
+    assert told
+    told.clear()
+    other = Workshop(tmp_path, told.append).run(best)
+    assert told == []
+    assert without_names(one) == without_names(other)
+
+
+@pytest.mark.slow
 def test_best_added_to_a_finished_study_trains_nothing_where_it_stands_for_its_recipe(tiny, tmp_path):
     quick = {"precisions": ["fixed8"], "float_training": {"epochs": 2}, "fine_tune": {"epochs": 2}}
     before = run_study(tiny(**quick), tmp_path, workers=1).results
