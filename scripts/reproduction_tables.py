@@ -67,6 +67,7 @@ def result_of(entry: Entry) -> RunResult:
         skipped=tuple(entry["skipped"]),
         wall_time_s=entry["training_wall_time_s"],
         notices=tuple(entry["notices"]),
+        stands_for=entry.get("stands_for", ""),  # absent in files of versions that trained `best` apart
         versions=entry["versions"],
         **cost_fields(figures),
     )
@@ -102,7 +103,7 @@ def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tupl
     minutes = [entry["training_wall_time_s"] / 60 for entry in entries]
     return (
         row.precision,
-        row.recipe,
+        row.recipe_in_words,
         ", ".join(map(str, row.seeds)),
         figure(row.accuracy_percent, "{:.2f}"),
         accuracy,
@@ -127,11 +128,17 @@ def frugal_line(group: Group) -> tuple[str, ...]:
     energy = group.baseline.energy_uj.mean
     found: list[str] = []
     for part, name in ((12, "a twelfth"), (20, "a twentieth")):
-        frugal = [row for row in group.rows if row.energy_uj.mean <= energy / part]
+        frugal = [row for row in group.points if row.energy_uj.mean <= energy / part]
         best = max(frugal, key=lambda row: row.accuracy_percent.mean, default=None)
-        answer = "nothing" if best is None else f"{best.precision} ({best.accuracy_percent.mean:.2f} %)"
+        answer = "nothing" if best is None else f"{name_in(group, best)} ({best.accuracy_percent.mean:.2f} %)"
         found.append(f"{name}: {answer}")
     return (f"Most accurate with at most a part of float32's energy: {'; '.join(found)}.",)
+
+
+def name_in(group: Group, row: Row) -> str:
+    """The row's precision, with its recipe where the network has several rows at that precision."""
+    several = sum(other.precision == row.precision for other in group.points) > 1
+    return f"{row.precision} by {row.recipe_in_words}" if several else row.precision
 
 
 def figure(value: Statistic | None, form: str) -> str:

@@ -24,7 +24,7 @@ Point = tuple[str, str, str, str, int]
 COPIED = (
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
     "float_accuracy_percent", "validation_accuracy_percent", "differing_images", "test_images", "epochs", "skipped",
-    "notices", "versions",
+    "notices", "versions", "stands_for",
 )  # fmt: skip
 """Fields of a run's result that are kept as they are."""
 
@@ -33,7 +33,7 @@ def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path
     """By point, an entry for each run of the plan whose result and trained network are in the folder."""
     found: dict[Point, dict[str, Any]] = {}
     for run in runs:
-        point = point_of(run.training)
+        point = point_of(run)
         outcome, base = outcome_of(run.training, folder), outcome_of(run.float_training, folder)
         if point not in results or outcome is None or base is None:
             continue
@@ -49,9 +49,9 @@ def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path
     return found
 
 
-def point_of(training: Training) -> Point:
-    """Which point of the study a training is for."""
-    return (training.model, training.data, training.precision, training.recipe, training.seed)
+def point_of(run: Run) -> Point:
+    """Which point of the study a run is."""
+    return (run.training.model, run.training.data, run.training.precision, run.recipe, run.training.seed)
 
 
 def outcome_of(training: Training, folder: Path) -> TrainingOutcome | None:
@@ -72,7 +72,7 @@ def main() -> None:
         "command": f"fewbits run {study} --out DIR",
         "made_by": f"python scripts/store_reproduction.py {study} DIR ...",
         "data": plan.rests_on["data"],
-        "runs": [found[point] for run in plan.runs if (point := point_of(run.training)) in found],
+        "runs": [found[point] for run in plan.runs if (point := point_of(run)) in found],
     }
     target = study.with_suffix(".json")
     target.write_text(json.dumps(stored, indent=1) + "\n")

@@ -318,7 +318,7 @@ def _run_fields(result: RunResult) -> dict[str, object]:
     names = (
         "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
         "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",
-        "energy_interval_uj", "energy_without_glitches_uj", "off_chip_uj", "activity",
+        "energy_interval_uj", "energy_without_glitches_uj", "off_chip_uj", "activity", "stands_for",
     )  # fmt: skip
     return {name: getattr(result, name) for name in names}
 

@@ -82,6 +82,18 @@ def test_no_row_beats_one_on_the_front_and_every_other_is_beaten(points: list[tu
         assert (one in front) is not any(beats(other, one) for other in rows)
 
 
+def test_a_row_of_networks_that_another_row_has_is_no_point_of_its_own():
+    def best(seed: int, stands_for: str):
+        return make_run("fixed8", seed, recipe="best", stands_for=stands_for)
+
+    def points(*runs):
+        return [one.recipe for one in group_runs([make_run("float32"), make_run("fixed8"), *runs])[0].points]
+
+    assert points(best(0, "fine-tune")) == ["float", "fine-tune"]
+    assert points(best(0, "distill")) == ["float", "fine-tune", "best"]
+    assert points(best(0, "fine-tune"), best(1, "fine-tune")) == ["float", "fine-tune", "best"]
+
+
 def test_a_group_of_scaled_figures_says_so_in_its_title():
     groups = group_runs([make_run(technology="ihp-sg13g2 scaled to 65 nm")], [])
     assert groups[0].title == "lenet on digits; area, power and energy: ihp-sg13g2 scaled to 65 nm"

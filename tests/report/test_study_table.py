@@ -51,6 +51,19 @@ def test_one_recipe_stands_in_the_note_several_in_a_column():
     assert several.means[-1][:2] == ("fixed8", "post-training")
 
 
+def test_what_best_stands_for_is_told_with_one_recipe_and_with_several():
+    best = [make_run("fixed8", recipe="best", stands_for="fine-tune")]
+    assert text_table(group_runs(best)[0]).note == "Recipe: best (= fine-tune). One seed."
+    best.append(make_run("binary/fixed16", recipe="best", stands_for="distill"))
+    assert [means[1] for means in text_table(group_runs(best)[0]).means] == ["best (= fine-tune)", "best (= distill)"]
+
+
+def test_csv_keeps_the_name_of_the_recipe_and_what_it_stands_for_apart():
+    runs = [make_run("fixed8"), make_run("fixed8", recipe="best", stands_for="fine-tune")]
+    rows = list(csv.DictReader(io.StringIO(csv_text(group_runs(runs)))))
+    assert [(row["recipe"], row["stands_for"]) for row in rows] == [("fine-tune", ""), ("best", "fine-tune")]
+
+
 def test_without_float32_a_dash_stands_for_what_cannot_be_known():
     table = text_table(group_runs([make_run("fixed8")])[0])
     assert (table.means[0][3], table.means[0][-1]) == ("-", "-")
@@ -79,8 +92,13 @@ def test_a_pipe_in_a_name_does_not_break_the_markdown():
 @pytest.mark.parametrize("width", [80, 120])
 @pytest.mark.parametrize(
     "runs",
-    [make_runs(0), make_runs(0, 1, 2), (*make_runs(0, 1, 2), make_run("fixed8", recipe="post-training"))],
-    ids=["one-seed", "three-seeds", "two-recipes"],
+    [
+        make_runs(0),
+        make_runs(0, 1, 2),
+        (*make_runs(0, 1, 2), make_run("fixed8", recipe="post-training")),
+        (*make_runs(0, 1, 2), make_run("pow2-6/fixed16", recipe="best", stands_for="fine-tune")),
+    ],
+    ids=["one-seed", "three-seeds", "two-recipes", "best"],
 )
 def test_the_terminal_shows_every_figure_in_full(width: int, runs: tuple):
     out = printed(runs, width)
@@ -90,7 +108,7 @@ def test_the_terminal_shows_every_figure_in_full(width: int, runs: tuple):
     for means in table.means:
         figures = means[len(table.labels) :]
         assert any(line.startswith(f"{means[0]} ") and all(one in line for one in figures) for line in out.splitlines())
-        assert all(label in out for label in means[: len(table.labels)])
+        assert all(word in out for label in means[: len(table.labels)] for word in label.split(" ", 1))
 
 
 def test_a_wide_terminal_puts_the_spread_on_the_same_line():

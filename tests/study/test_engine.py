@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from processes import children, is_alive
 
 from fewbits import StudyError
 from fewbits.study import StudyInterrupted, StudyOutcome, pool, read_results, read_study, run_study
@@ -49,26 +50,6 @@ def undisturbed(tiny, tmp_path_factory) -> Finished:
 def finished(undisturbed, tmp_path) -> Path:
     """A folder of its own with the finished study."""
     return Path(shutil.copytree(undisturbed.folder, tmp_path / "finished"))
-
-
-def children(parent: int) -> list[int]:
-    """Process ids of a process's children."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            text = status.read_text()
-        except OSError:  # it has just ended
-            continue
-        if re.search(rf"^PPid:\t{parent}$", text, re.MULTILINE) and not re.search(r"^State:\tZ", text, re.MULTILINE):
-            found.append(int(status.parent.name))
-    return found
-
-
-def is_alive(process: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return False
 
 
 def test_results_come_in_the_order_of_the_study(undisturbed):

@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from fewbits.report.charts import accuracy_energy_chart
+from fewbits.report.rows import Group
 from fewbits.study import load_study
 from fewbits.study.plan import make_plan
 from fewbits.study.point import Workshop
@@ -79,6 +81,42 @@ def test_seeds_are_joined_with_their_spread(tables: ModuleType):
     assert lines_of(tables, *runs)[-1][2:4] == ["0, 1", "99.50 ± 0.71"]
 
 
+def test_both_recipes_stand_in_a_precisions_lines_and_best_says_what_it_stands_for(tables: ModuleType):
+    runs = [
+        entry(precision, accuracy + seed / 10, seed, recipe=recipe, stands_for=stands_for)
+        for precision, accuracy, recipe, stands_for in (
+            ("float32", 99.0, "float", ""),
+            ("fixed8", 98.9, "fine-tune", ""),
+            ("fixed8", 98.9, "best", "fine-tune"),
+            ("fixed4", 98.0, "fine-tune", ""),
+            ("binary/fixed16", 98.0, "fine-tune", ""),
+            ("binary/fixed16", 98.5, "best", "distill"),
+        )
+        for seed in (0, 1, 2)
+    ]
+    assert [line[:4] for line in lines_of(tables, *runs)[2:]] == [
+        ["float32", "float", "0, 1, 2", "99.10 ± 0.10"],
+        ["fixed8", "fine-tune", "0, 1, 2", "99.00 ± 0.10"],
+        ["fixed8", "best (= fine-tune)", "0, 1, 2", "99.00 ± 0.10"],
+        ["fixed4", "fine-tune", "0, 1, 2", "98.10 ± 0.10"],
+        ["binary/fixed16", "fine-tune", "0, 1, 2", "98.10 ± 0.10"],
+        ["binary/fixed16", "best (= distill)", "0, 1, 2", "98.60 ± 0.10"],
+    ]
+    assert "twelfth: binary/fixed16 by best (= distill) (98.60 %)" in tables.sections(runs, lambda *_: "")["mnist"]
+
+
+def test_a_chart_has_one_point_for_a_network_of_two_recipes(tables: ModuleType):
+    best = entry("fixed8", 98.9, recipe="best", stands_for="fine-tune")
+    drawn: list[str] = []
+
+    def draw(_: str, group: Group) -> str:
+        drawn.append(accuracy_energy_chart(group, "chart").description)
+        return ""
+
+    tables.sections([entry("float32", 99.0), entry("fixed8", 98.9), best], draw)
+    assert drawn[0].count("fixed8") == 1
+
+
 def test_what_did_not_converge_as_published_says_so(tables: ModuleType):
     assert tables.published_figures("alex", "cifar10")["fixed4"] is None
     run = entry("fixed4", 78.0, model="alex", data="cifar10")
@@ -117,7 +155,7 @@ def test_a_stored_run_carries_its_networks_key_and_the_wall_time(tiny, tmp_path:
     spec = tiny(precisions=["float32", "fixed8"], float_training={"epochs": 2}, fine_tune={"epochs": 1})
     store, workshop = script("store_reproduction"), Workshop(tmp_path)
     runs = make_plan(spec).runs
-    results = {store.point_of(run.training): workshop.run(run) for run in runs}
+    results = {store.point_of(run): workshop.run(run) for run in runs}
     float32, fixed8 = store.entries(runs, results, tmp_path).values()
     assert fixed8["training_key"] == runs[1].training.key
     assert fixed8["float_training_key"] == float32["training_key"] == runs[0].training.key

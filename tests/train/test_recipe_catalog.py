@@ -29,8 +29,8 @@ def trained(quadrants: Dataset) -> nn.Module:
     return network
 
 
-def test_every_recipe_has_a_function():
-    assert set(_TRAIN) == set(RECIPES)
+def test_every_recipe_but_best_which_stands_for_another_has_a_function():
+    assert set(_TRAIN) == set(RECIPES) - {"best"}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -75,6 +75,20 @@ def test_every_recipe_takes_a_network_with_an_average(quadrants: Dataset, tmp_pa
     again = prepare_recipe(recipe, network, precision).eval()
     again.load_state_dict(q.state_dict())
     assert torch.equal(again(images), q(images))
+
+
+@pytest.mark.parametrize(
+    ("precision", "recipe", "other"), [("fixed4", "fine-tune", "distill"), ("binary/fixed16", "distill", "fine-tune")]
+)
+def test_best_trains_the_very_network_of_the_recipe_that_it_stands_for(
+    quadrants: Dataset, trained: nn.Module, precision: str, recipe: str, other: str
+):
+    images = quadrants.inputs(quadrants.validation)
+    best, same, another = (
+        run_recipe(name, trained, precision, quadrants, SETTINGS)[0](images) for name in ("best", recipe, other)
+    )
+    assert torch.equal(best, same)
+    assert not torch.equal(best, another)
 
 
 @pytest.mark.parametrize("recipe", ["stochastic-update", "lsq", "gradual", "ternary-connect", "runtime-configurable"])

@@ -132,7 +132,7 @@ def _off_chip(runs: Sequence[RunResult]) -> str:
 
 def _training(runs: Sequence[RunResult]) -> tuple[str, ...]:
     """Epochs by recipe; those of a recipe that starts from the float network come on top of the float network's."""
-    epochs = dict.fromkeys((run.model, run.data, run.recipe) for run in runs)
+    epochs = dict.fromkeys((run.model, run.data, run.recipe_in_words) for run in runs)
     return tuple(
         f"{model} on {data}, {recipe}: {_range([run.epochs for run in runs if _point(run) == (model, data, recipe)])}"
         for model, data, recipe in epochs
@@ -140,7 +140,7 @@ def _training(runs: Sequence[RunResult]) -> tuple[str, ...]:
 
 
 def _point(run: RunResult) -> tuple[str, str, str]:
-    return (run.model, run.data, run.recipe)
+    return (run.model, run.data, run.recipe_in_words)
 
 
 def _range(epochs: Sequence[int]) -> str:

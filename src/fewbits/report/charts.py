@@ -92,9 +92,10 @@ class Chart:
 
 def accuracy_energy_chart(group: Group, stem: str) -> Chart:
     """Accuracy of the bit-exact network against energy an image, with the Pareto front stepped through it."""
-    front = pareto_front(group.rows)
-    x_range, y_range = _ranges(group.rows)
-    points = alt.Data(values=_points(group.rows, front, x_range, y_range))
+    rows = group.points
+    front = pareto_front(rows)
+    x_range, y_range = _ranges(rows)
+    points = alt.Data(values=_points(rows, front, x_range, y_range))
     x = alt.X(
         "energy_uj:Q",
         title="energy an image, µJ (logarithmic)",
@@ -105,18 +106,17 @@ def accuracy_energy_chart(group: Group, stem: str) -> Chart:
     line = steps.mark_line(interpolate="step-after", strokeDash=[5, 4], color=FAINT, strokeWidth=1.5).encode(x=x, y=y)
     spreads = alt.Chart(points).mark_rule(color=FAINT).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     listed = "; ".join(
-        f"{_point_label(row, group.rows)} {row.accuracy_percent.mean:.2f} % at {row.energy_uj.mean:.4g} µJ"
-        for row in group.rows
+        f"{_point_label(row, rows)} {row.accuracy_percent.mean:.2f} % at {row.energy_uj.mean:.4g} µJ" for row in rows
     )
     spread_note = " Vertical lines: one standard deviation over the seeds, up and down."
     return Chart(
         stem=stem,
         heading=f"Accuracy and energy: {group.title}",
-        caption=f"Dashed: the Pareto front ({', '.join(_point_label(row, group.rows) for row in front)}). "
+        caption=f"Dashed: the Pareto front ({', '.join(_point_label(row, rows) for row in front)}). "
         "Every other point takes more energy than one that is at least as accurate."
-        + (spread_note if any(row.accuracy_percent.spread for row in group.rows) else ""),
+        + (spread_note if any(row.accuracy_percent.spread for row in rows) else ""),
         description=f"Scatter chart of accuracy against energy an image, {group.title}: {listed}.",
-        spec=_spec(line + spreads + _marks(points, x, y, group.rows) + _names(points, x, y), HEIGHT),
+        spec=_spec(line + spreads + _marks(points, x, y, rows) + _names(points, x, y), HEIGHT),
     )
 
 
@@ -127,13 +127,15 @@ def area_chart(rows: Sequence[Row], stem: str) -> Chart:
 
 def power_chart(group: Group, stem: str) -> Chart:
     """Mean power over an image by component, a bar for each precision."""
-    bars = {_label(row, group.rows): row.power_mw_by_component for row in group.rows}
+    rows = group.points
+    bars = {_label(row, rows): row.power_mw_by_component for row in rows}
     return _bar_chart(stem, f"Power by component: {group.title}", "mW", bars)
 
 
 def energy_chart(group: Group, stem: str) -> Chart:
     """Energy of an image by component, a bar for each precision."""
-    bars = {_label(row, group.rows): row.energy_uj_by_component for row in group.rows}
+    rows = group.points
+    bars = {_label(row, rows): row.energy_uj_by_component for row in rows}
     return _bar_chart(stem, f"Energy of an image by component: {group.title}", "µJ", bars)
 
 

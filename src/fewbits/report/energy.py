@@ -154,10 +154,14 @@ def part_table(energies: Mapping[str, LayerEnergies]) -> EnergyTable:
 
 
 def row_energies(group: Group) -> dict[str, LayerEnergies]:
-    """Of each row of a group that has any, by its precision, and recipe where a precision stands in several rows."""
+    """Of each row of a group that has any, by its precision, and recipe where a precision stands in several rows.
+
+    Rows that repeat the networks of another are left out.
+    """
     found: dict[str, LayerEnergies] = {}
-    for row in group.rows:
-        several = sum(other.precision == row.precision for other in group.rows) > 1
+    rows = group.points
+    for row in rows:
+        several = sum(other.precision == row.precision for other in rows) > 1
         energies = layer_energies(row)
         if energies is not None:
             found[f"{row.precision} {row.recipe}" if several else row.precision] = energies

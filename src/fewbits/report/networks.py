@@ -23,7 +23,7 @@ def across_networks(groups: Sequence[Group]) -> tuple[Group, ...]:
         if group.rows:
             together.setdefault(group.data, []).append(group)
     return tuple(
-        Group(model=ALL, data=data, rows=tuple(row for group in each for row in group.rows), failed=())
+        Group(model=ALL, data=data, rows=tuple(row for group in each for row in group.points), failed=())
         for data, each in together.items()
         if len(each) > 1
     )

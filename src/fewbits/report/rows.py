@@ -76,6 +76,17 @@ class Row:
     runs: tuple[RunResult, ...]
     """The runs behind the row, by seed."""
 
+    @property
+    def recipe_in_words(self) -> str:
+        """The recipe, and what it stands for: `best (= fine-tune)`."""
+        return self.runs[0].recipe_in_words
+
+    def repeats(self, other: Row) -> bool:
+        """Whether every network of this row is one of another row: that of the recipe that this one stands for."""
+        named = (self.runs[0].model, self.runs[0].data, self.precision, self.runs[0].stands_for)
+        same = named == (other.runs[0].model, other.runs[0].data, other.precision, other.recipe)
+        return same and set(self.seeds) <= set(other.seeds)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -92,6 +103,11 @@ class Group:
         technologies = {run.technology for row in self.rows for run in row.runs}
         scaled = sorted(name for name in technologies if " scaled to " in name)
         return f"{self.model} on {self.data}" + (f"; area, power and energy: {', '.join(scaled)}" if scaled else "")
+
+    @property
+    def points(self) -> tuple[Row, ...]:
+        """The rows for charts and comparisons: without those that repeat the networks of another row."""
+        return tuple(row for row in self.rows if not any(row.repeats(other) for other in self.rows))
 
     @property
     def baseline(self) -> Row | None:

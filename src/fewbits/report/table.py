@@ -104,10 +104,12 @@ class TextTable:
 
 def text_table(group: Group) -> TextTable:
     """The group's rows as text."""
-    several = len({row.recipe for row in group.rows if row is not group.baseline}) > 1
+    several = len({row.recipe_in_words for row in group.rows if row is not group.baseline}) > 1
     columns = [_format_column(column, [column.figure(row) for row in group.rows]) for column in COLUMNS]
     precisions = [row.precision + " (interpolated)" * any(run.interpolated for run in row.runs) for row in group.rows]
-    names = [(name, row.recipe) if several else (name,) for name, row in zip(precisions, group.rows, strict=True)]
+    names = [
+        (name, row.recipe_in_words) if several else (name,) for name, row in zip(precisions, group.rows, strict=True)
+    ]
     labels = ("precision", "recipe") if several else ("precision",)
     return TextTable(
         title=group.title,
@@ -132,12 +134,13 @@ def csv_text(groups: Sequence[Group]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [name for column in COLUMNS for name in (column.key, f"{column.key}_standard_deviation")]
-    writer.writerow(["model", "data", "precision", "recipe", "seeds", *names])
+    writer.writerow(["model", "data", "precision", "recipe", "stands_for", "seeds", *names])
     for group in groups:
         for row in group.rows:
             figures = [column.figure(row) for column in COLUMNS]
             values = [text for one in figures for text in (("", "") if one is None else (one.mean, one.spread))]
-            writer.writerow([group.model, group.data, row.precision, row.recipe, len(row.seeds), *values])
+            point = (group.model, group.data, row.precision, row.recipe, row.runs[0].stands_for, len(row.seeds))
+            writer.writerow([*point, *values])
     return out.getvalue()
 
 
@@ -175,7 +178,7 @@ def _markdown_table(table: TextTable, group: Group) -> str:
 
 def _note(group: Group, several_recipes: bool) -> str:
     """Which recipe, and what the figures are means of."""
-    recipes = dict.fromkeys(row.recipe for row in group.rows if row is not group.baseline)
+    recipes = dict.fromkeys(row.recipe_in_words for row in group.rows if row is not group.baseline)
     recipe = "" if several_recipes or not recipes else f"Recipe: {next(iter(recipes))}. "
     counts = sorted({len(row.seeds) for row in group.rows})
     if counts in ([], [1]):

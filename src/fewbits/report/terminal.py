@@ -78,14 +78,18 @@ def _notices(group: Group) -> list[str]:
 def _study_table(group: Group, width: int) -> Table:
     """Means and spreads side by side where the terminal is wide enough, else one under the other.
 
-    The second form also puts the recipe, where there are several, under the precision: it fits into 80 columns.
+    The second form also puts the recipe, where there are several, under the precision, and what it stands for under
+    that: it fits into 80 columns.
     """
     text = text_table(group)
     side_by_side = _filled(text.labels, text.cells(), padding=1)
     if Console(width=1000).measure(side_by_side).maximum <= width:
         return side_by_side
     labels = len(text.labels)
-    stacked = [("\n".join(row[:labels]), *row[labels:]) for row in text.cells(between="\n", after_sign="")]
+    stacked = [
+        ("\n".join(row[:labels]).replace(" (= ", "\n(= "), *row[labels:])
+        for row in text.cells(between="\n", after_sign="")
+    ]
     return _filled(text.labels[:1], stacked, padding=0)
 
 

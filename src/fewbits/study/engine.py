@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,9 @@ def run_study(
 
 
 class _Schedule:
-    """Which tasks are left and which of them can start: a run waits for its float network."""
+    """Which tasks are left and which of them can start: a run waits for its float network, and while another run
+    trains the network that both share, so that it finds the network on disk.
+    """
 
     def __init__(self, plan: Plan, finished: frozenset[str]) -> None:
         left = [run for run in plan.runs if run.key not in finished]
@@ -100,8 +103,29 @@ class _Schedule:
 
         trainings = [training for training in plan.float_trainings if training.key in self.waiting]
         self.ready: deque[Task] = deque(trainings)
+        self.at_work: set[str] = set()
+        """Keys of the networks that tasks under way train, or have on disk."""
+
         self.count = len(trainings) + len(left)
-        self.epochs = sum(training.epochs for training in trainings) + sum(_epochs(run) for run in left)
+        self._trains = _first_of_each_network(plan.runs) | {training.key for training in trainings}
+        self.epochs = sum(self.epochs_of(task) for task in (*trainings, *left))
+
+    def startable(self) -> Task | None:
+        """The first ready task whose network no task under way has."""
+        return next((task for task in self.ready if _training(task).key not in self.at_work), None)
+
+    def begin(self, task: Task) -> None:
+        """Note that a ready task is under way."""
+        self.ready.remove(task)
+        self.at_work.add(_training(task).key)
+
+    def end(self, task: Task) -> None:
+        """Note that a task is no longer under way."""
+        self.at_work.remove(_training(task).key)
+
+    def epochs_of(self, task: Task) -> int:
+        """Epochs that a task trains at most; none where a task before it in the study trains the network."""
+        return _training(task).epochs if task.key in self._trains else 0
 
 
 class _Engine:
@@ -126,13 +150,13 @@ class _Engine:
 
     def _give_out(self) -> None:
         """Give ready tasks to free workers."""
-        ready = self._schedule.ready
-        while ready and self._pool.give(ready[0]):
-            task = ready.popleft()
+        schedule = self._schedule
+        while (task := schedule.startable()) is not None and self._pool.give(task):
+            schedule.begin(task)
             self._busy += 1
             if not _is_float_training(task):
                 self._store.set_running(task.key)
-            self._observer(TaskStarted(_label(task), _epochs(task)))
+            self._observer(TaskStarted(_label(task), schedule.epochs_of(task)))
 
     def _handle(self, task: Task, message: Message | str) -> None:
         from fewbits.study.networks import TrainingOutcome
@@ -142,6 +166,7 @@ class _Engine:
             self._observer(_progress(task, message))
             return
         self._pool.release(task)
+        self._schedule.end(task)
         self._busy -= 1
         match message:
             case RunResult():
@@ -198,15 +223,17 @@ def _training(task: Task) -> Training:
     return task.training if isinstance(task, Run) else task
 
 
-def _epochs(task: Run | Training) -> int:
-    """Epochs to train at most; none for float32's run, whose network is a task of its own."""
-    training = _training(task)
-    return 0 if training is not task and training.recipe == FLOAT_RECIPE else training.epochs
+def _first_of_each_network(runs: Sequence[Run]) -> set[str]:
+    """Keys of the runs that train: the first of each network; not float32's, whose network is a task of its own."""
+    first = {run.training.key: run for run in reversed(runs)}
+    return {run.key for run in first.values() if run.training.recipe != FLOAT_RECIPE}
 
 
 def _label(task: Task) -> TaskLabel:
+    from fewbits.study.plan import Run
+
     training = _training(task)
-    recipe = FLOAT_TRAINING if training is task else training.recipe
+    recipe = task.recipe if isinstance(task, Run) else FLOAT_TRAINING
     return TaskLabel(training.model, training.data, training.precision, recipe, training.seed)
 
 

@@ -24,6 +24,7 @@ from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
+from fewbits.train.best import trained_recipe
 
 _TRAINING_FORMAT = 1
 """Goes up when the same definition would give another trained network (rounding in training, a default of
@@ -55,7 +56,7 @@ class Training:
 
     precision: str
     recipe: str
-    """FLOAT_RECIPE, or one of `fewbits.train.RECIPES`."""
+    """FLOAT_RECIPE, or one of `fewbits.train.RECIPES` but `best`: the recipe that it stands for."""
 
     seed: int
     settings: TrainSettings
@@ -83,12 +84,20 @@ class Run:
     """Hash of all that defines the result."""
 
     training: Training
-    """For float32, the same as `float_training`."""
+    """For float32, the same as `float_training`. Where `best` stands for a recipe of the study, two runs have one."""
+
+    recipe: str
+    """As the study names it: that of the training, or `best`."""
 
     float_training: Training
     technology: str
     technology_sha256: str
     accelerator: Accelerator
+
+    @property
+    def stands_for(self) -> str:
+        """The recipe that trained, where the study's name for it is another; else empty."""
+        return "" if self.recipe == self.training.recipe else self.training.recipe
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -97,7 +106,7 @@ class Run:
             "model": self.training.model,
             "data": self.training.data,
             "precision": self.training.precision,
-            "recipe": self.training.recipe,
+            "recipe": self.recipe,
             "seed": self.training.seed,
             "settings": asdict(self.training.settings),
             **_options_read(self.training.recipe, self.training.options),
@@ -110,7 +119,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """All tasks of a study. A run can start when its float network is trained."""
+    """All tasks of a study. A run can start when its float network is trained, and while none trains its network."""
 
     float_trainings: tuple[Training, ...]
     runs: tuple[Run, ...]
@@ -135,7 +144,9 @@ def make_plan(spec: StudySpec) -> Plan:
         raise StudyError(f"{spec.source}: key 'precisions': {', '.join(spec.precisions)} names a precision twice")
     for recipe in spec.recipes:
         _checked(spec, "recipes", lambda recipe=recipe: _refuse_unfit(recipe, precisions))
-    settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *spec.recipes)}
+    trained = {one.name: {recipe: trained_recipe(recipe, one) for recipe in spec.recipes} for one in precisions}
+    names = {name for by_recipe in trained.values() for name in by_recipe.values()}
+    settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
     datasets = {name: _checked(spec, "data", lambda name=name: data.load(name)) for name in spec.data}
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
@@ -149,8 +160,8 @@ def make_plan(spec: StudySpec) -> Plan:
             bases = [_float_training(*fixed, seed) for seed in spec.seeds]
             float_trainings += bases
             for precision in precisions:
-                trainings = _trainings(precision.name, spec.recipes, settings, options, bases, rounding)
-                runs += [_run(training, base, *cost_basis) for training, base in trainings]
+                trainings = _trainings(precision.name, trained[precision.name], settings, options, bases, rounding)
+                runs += [_run(recipe, training, base, *cost_basis) for recipe, training, base in trainings]
     return Plan(tuple(float_trainings), tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
 
 
@@ -185,7 +196,7 @@ def _refuse_unfit(recipe: str, precisions: list[Precision]) -> None:
     """Raise StudyError if a recipe does not take one of the precisions; float32 is the float network's own."""
     for precision in precisions:
         families = (precision.weights.family, precision.inputs.family)
-        refusal = RECIPES[recipe].refusal(recipe, precision.name, *families)
+        refusal = RECIPES[trained_recipe(recipe, precision)].refusal(recipe, precision.name, *families)
         if refusal is not None and precision.name != _BASELINE:
             raise StudyError(refusal)
 
@@ -217,20 +228,20 @@ def _float_training(model: str, name: str, digest: str, settings: TrainSettings,
 
 def _trainings(
     precision: str,
-    recipes: tuple[str, ...],
+    recipes: dict[str, str],
     settings: dict[str, TrainSettings],
     options: RecipeOptions,
     bases: list[Training],
     rounding: dict[str, int],
-) -> Iterator[tuple[Training, Training]]:
-    """Each training of a precision with the float training that it starts from, recipe by recipe, seed by seed.
+) -> Iterator[tuple[str, Training, Training]]:
+    """Each recipe of a precision with its training and the float one that this starts from, seed by seed.
 
-    rounding: what `_try_model` returns.
+    recipes: by the name in the study, that of the recipe that trains. rounding: what `_try_model` returns.
     """
     if precision == _BASELINE:
-        yield from ((base, base) for base in bases)
+        yield from ((FLOAT_RECIPE, base, base) for base in bases)
         return
-    for recipe in recipes:
+    for name, recipe in recipes.items():
         for base in bases:
             definition = {
                 "format": _TRAINING_FORMAT,
@@ -242,7 +253,7 @@ def _trainings(
                 **_options_read(recipe, options),
             }
             common = (base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe], options)
-            yield Training(json_sha256(definition), *common), base
+            yield name, Training(json_sha256(definition), *common), base
 
 
 def _options_read(recipe: str, options: RecipeOptions) -> dict[str, Any]:
@@ -251,7 +262,9 @@ def _options_read(recipe: str, options: RecipeOptions) -> dict[str, Any]:
     return {"options": {name: getattr(options, name) for name in names}} if names else {}
 
 
-def _run(training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator) -> Run:
+def _run(
+    recipe: str, training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator
+) -> Run:
     definition = {
         "format": _FORMAT,
         "rounding": _ROUNDING,
@@ -260,7 +273,9 @@ def _run(training: Training, base: Training, technology: str, sha256: str, accel
         "technology": sha256,
         "accelerator": asdict(accelerator),
     }
-    return Run(json_sha256(definition), training, base, technology, sha256, accelerator)
+    if recipe != training.recipe:  # a run beside that of the recipe itself
+        definition["recipe"] = recipe
+    return Run(json_sha256(definition), training, recipe, base, technology, sha256, accelerator)
 
 
 def _try_model(model: str, name: str, dataset: Dataset) -> dict[str, int]:

@@ -105,11 +105,19 @@ class RunResult:
     interpolated: bool = False
     """Whether area, power and energy rest on an interpolated datapath; else it was characterized."""
 
+    stands_for: str = ""
+    """The recipe that trained, where `recipe` is `best`; else empty, as for a run of a version that did not keep it."""
+
     notices: tuple[str, ...] = ()
     """What happened on the way, such as a damaged checkpoint that was not used."""
 
     versions: dict[str, str] = field(default_factory=dict[str, str])
     """Of fewbits, python, torch and numpy that made it."""
+
+    @property
+    def recipe_in_words(self) -> str:
+        """The recipe, and what it stands for: `best (= fine-tune)`."""
+        return f"{self.recipe} (= {self.stands_for})" if self.stands_for else self.recipe
 
     @property
     def power_mw_by_component(self) -> dict[str, float]:

@@ -1,14 +1,13 @@
-"""The best recipe for a precision, as far as measured (docs/training.md)."""
+"""The best recipe for a precision, as far as measured (docs/training.md). Loads no torch."""
 
 from __future__ import annotations
 
-from fewbits.formats import Precision
-from fewbits.train.distillation import distill
-from fewbits.train.recipe_run import RecipeRun
-from fewbits.train.record import TrainRecord
-from fewbits.train.shadow_weights import straight_through
+from typing import TYPE_CHECKING
 
-_FUNCTIONS = {"distill": distill, "fine-tune": straight_through}
+if TYPE_CHECKING:
+    from fewbits.formats import Precision
+
+BEST = "best"
 
 
 def best_recipe(precision: Precision) -> str:
@@ -20,6 +19,6 @@ def best_recipe(precision: Precision) -> str:
     return "distill" if precision.weights.family == "binary" else "fine-tune"
 
 
-def best(run: RecipeRun) -> TrainRecord:
-    """What `best_recipe` names; see there, and docs/training.md for how it was chosen."""
-    return _FUNCTIONS[best_recipe(run.model.precision)](run)
+def trained_recipe(name: str, precision: Precision) -> str:
+    """Name of the recipe that trains where `name` is asked for: what `best` stands for, every other one itself."""
+    return best_recipe(precision) if name == BEST else name

@@ -13,7 +13,7 @@ from fewbits.data import Dataset
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
 from fewbits.quantize import QuantizedModel, equalize_channels, quantize
-from fewbits.train.best import best
+from fewbits.train.best import trained_recipe
 from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES
 from fewbits.train.combined import distilled_steps, gradual_distilled_steps
@@ -98,7 +98,8 @@ def run_recipe(
     settings = settings or TrainSettings()
     float_model = _start(name, float_model, settings)
     model = prepare_recipe(name, float_model, precision).to(device)
-    if RECIPES[name].start == "scratch":
+    trained = trained_recipe(name, model.precision)
+    if RECIPES[trained].start == "scratch":
         _initialize_anew(name, model, seed)
     run = RecipeRun(
         name=name,
@@ -108,12 +109,12 @@ def run_recipe(
         settings=settings,
         seed=seed,
         options=options or RecipeOptions(),
-        option_names=RECIPES[name].options,
+        option_names=RECIPES[trained].options,
         checkpoint_folder=checkpoint_folder,
         progress=progress,
         device=device,
     )
-    record = _TRAIN[name](run)
+    record = _TRAIN[trained](run)
     return model.eval(), record
 
 
@@ -125,10 +126,11 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
     _refuse_unknown(name)
     model = quantize(float_model, precision)
     chosen = model.precision
-    refusal = RECIPES[name].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
+    trained = trained_recipe(name, chosen)
+    refusal = RECIPES[trained].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
     if refusal is not None:
         raise ModelError(refusal)
-    _PREPARE.get(name, _as_it_is)(model)
+    _PREPARE.get(trained, _as_it_is)(model)
     return model
 
 
@@ -172,7 +174,6 @@ _TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
     "pact": learned_clipping,
     "distill": distill,
     "gradual": gradual,
-    "best": best,
     "distill-lsq": distilled_steps,
     "gradual-distill-lsq": gradual_distilled_steps,
     "binary-connect": binary_connect,
@@ -184,7 +185,7 @@ _TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
     "binary-net": binary_net,
     "runtime-configurable": runtime_configurable,
 }
-"""How each recipe trains; the names are those of the catalog."""
+"""How each recipe trains; the names are those of the catalog but for `best`, which stands for another one."""
 
 _PREPARE: dict[str, Callable[[QuantizedModel], None]] = {"xnor-net": binarize_inputs, "binary-net": binarize_inputs}
 """How some change the network before it trains."""
