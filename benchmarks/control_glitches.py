@@ -22,7 +22,8 @@ from fewbits.hardware.control_cost import ATTEMPTS, reference_network
 from fewbits.hardware.control_glitches import ControlGlitches, control_glitches
 from fewbits.hardware.control_run import planned_cycles
 from fewbits.hardware.cost import CONTROL, Cost
-from fewbits.hardware.liberty import Library, read_library
+from fewbits.hardware.liberty import Library
+from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
 from fewbits.hardware.network_power import IMAGES, network_power
 from fewbits.hardware.rtl.control import control_rtlil
