@@ -16,12 +16,13 @@ from fewbits import data
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.characterize import CLOCK_SLEW_NS
+from fewbits.hardware.chip_parts import CONTROL
 from fewbits.hardware.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.compiled_netlist import compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.control_cost import ATTEMPTS, reference_network
 from fewbits.hardware.control_glitches import ControlGlitches, control_glitches
 from fewbits.hardware.control_run import planned_cycles
-from fewbits.hardware.cost import CONTROL, Cost
+from fewbits.hardware.cost import Cost
 from fewbits.hardware.liberty import Library
 from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
