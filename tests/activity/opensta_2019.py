@@ -10,6 +10,8 @@ It differs from `power.power_of`, as was found on single gates and instances of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,15 +24,29 @@ from fewbits.hardware.timing import FALL, RISE, TableBank, Timing
 def internal_energy_pj(netlist: Netlist, timing: Timing, toggles: float) -> NDArray[np.float64]:
     """Energy per cycle inside each cell at one activity and duty 0.5 everywhere, shape (cells,)."""
     total = np.zeros(len(netlist.cell_names))
+    for group, _, energy_pj in energies_by_table(netlist, timing, toggles):
+        total[group.cells] += energy_pj
+    return total
+
+
+def energies_by_table(
+    netlist: Netlist, timing: Timing, toggles: float
+) -> Iterator[tuple[CellGroup, InternalPower, NDArray[np.float64]]]:
+    """The same by `internal_power` group: what each adds at each instance of its cell."""
     loads = timing.load_pf.max(axis=1)
     for group in netlist.groups:
         for power in group.cell.powers:
             activity = 2.0 if power.pin == _clock(group.cell) else toggles
-            total[group.cells] += activity * _share(group.cell, power) * _rise_and_fall(group, power, timing, loads)
-    return total
+            yield group, power, activity * share(group.cell, power) * _rise_and_fall(group, power, timing, loads)
 
 
-def _share(cell: Cell, power: InternalPower) -> float:
+def is_added_default(cell: Cell, power: InternalPower) -> bool:
+    """Whether a group without `when` stands beside others that have one."""
+    arc = (power.pin, power.related_pin)
+    return not power.when and any(other.when for other in cell.powers if (other.pin, other.related_pin) == arc)
+
+
+def share(cell: Cell, power: InternalPower) -> float:
     """The weight of one group."""
     if power.when:
         return _duty(power.when)

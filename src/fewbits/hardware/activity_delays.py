@@ -109,13 +109,24 @@ def count_with_delays(program: Program, gates: DelayedGates, stimulus: Stimulus)
     for block, segment in enumerate(stimulus.segment.tolist()):
         cycles = np.flatnonzero(marked[block])
         before, after = (_settled(counts.values[block], cycles + shift) for shift in (-1, 0))
-        wrong = count_events(
-            before, after, gates.pattern_start, gates.pattern_nets, gates.reader_start, gates.readers,
-            gates.table_of, gates.tables, gates.delay, toggles[segment],
-        )  # fmt: skip
-        if wrong:
-            raise HardwareError(f"{wrong} nets do not settle to the values of the netlist without delays")
+        follow(gates, before, after, toggles[segment])
     return DelayedCounts(counts.cycles, counts.settled, toggles)
+
+
+def follow(
+    gates: DelayedGates, before: NDArray[np.uint8], after: NDArray[np.uint8], toggles: NDArray[np.int64]
+) -> None:
+    """Add the toggles of every net on its way from the settled values before a clock edge to those after it.
+
+    before, after: 0 or 1, shape (cycles, net_count). toggles: added to, shape (net_count,).
+    Raises HardwareError if a net ends with another value than in `after`.
+    """
+    wrong = count_events(
+        before, after, gates.pattern_start, gates.pattern_nets, gates.reader_start, gates.readers,
+        gates.table_of, gates.tables, gates.delay, toggles,
+    )  # fmt: skip
+    if wrong:
+        raise HardwareError(f"{wrong} nets do not settle to the values of the netlist without delays")
 
 
 def _settled(values: NDArray[np.uint64], cycles: NDArray[np.int64]) -> NDArray[np.uint8]:

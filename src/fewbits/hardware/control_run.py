@@ -25,7 +25,7 @@ from fewbits.hardware.rtl.memory_images import encode_images
 from fewbits.hardware.rtl.program import WORD_BITS, layout
 from fewbits.hardware.rtl.sequencer import LANE_WORD_BITS
 from fewbits.hardware.schedule import Schedule, schedule
-from fewbits.hardware.sequential_simulation import SequentialSimulation
+from fewbits.hardware.sequential_simulation import SequentialSimulation, Watch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,20 +43,43 @@ _FOLLOWERS = (Flatten, ReLU, Rounding)
 
 
 def run_control(
-    netlist: Netlist, design: NeuronDesign, accelerator: Accelerator, network: BitExactNetwork, image: Tensor
+    netlist: Netlist,
+    design: NeuronDesign,
+    accelerator: Accelerator,
+    network: BitExactNetwork,
+    image: Tensor,
+    watch: Watch | None = None,
 ) -> SequentialSimulation:
     """Run one image's program from power-on to the end; the result holds the activity by kind of cycle.
 
     netlist: of `rtl.control.control_rtlil`, mapped. image: one, as for `network.run`, with the leading dimension of 1.
+    watch: sees each cycle from the program's start on.
     Raises HardwareError if cycles or accesses are not those of the schedule, or the control asks for what there is not.
     """
     program = compile_network(network, design, accelerator)
-    plan = schedule(workload_of(network, None), accelerator, pipeline(design, accelerator))
+    plan = _plan(design, accelerator, network)
     rows = _rows(network, design, image, accelerator.neurons)
-    run = _Run(netlist, design, accelerator, program, _memory(network, program, image), rows)
-    kinds = [COMPUTING if layer.products else POOLING for layer in plan.layers]
-    run.to_the_end(kinds, plan)
+    run = _Run(netlist, design, accelerator, program, _memory(network, program, image), rows, watch)
+    run.to_the_end(_kinds(plan), plan)
     return run.simulation
+
+
+def planned_cycles(design: NeuronDesign, accelerator: Accelerator, network: BitExactNetwork) -> list[int]:
+    """Cycles of each kind in the schedule."""
+    plan = _plan(design, accelerator, network)
+    kinds = _kinds(plan)
+    return [
+        sum(layer.cycles for layer, its in zip(plan.layers, kinds, strict=True) if its == k)
+        for k in (COMPUTING, POOLING)
+    ]
+
+
+def _plan(design: NeuronDesign, accelerator: Accelerator, network: BitExactNetwork) -> Schedule:
+    return schedule(workload_of(network, None), accelerator, pipeline(design, accelerator))
+
+
+def _kinds(plan: Schedule) -> list[int]:
+    return [COMPUTING if layer.products else POOLING for layer in plan.layers]
 
 
 class _Run:
@@ -68,8 +91,9 @@ class _Run:
         program: Program,
         values: NDArray[np.uint32],
         rows: Iterator[Bits],
+        watch: Watch | None,
     ) -> None:
-        self.simulation = SequentialSimulation(netlist, kinds=2)
+        self.simulation = SequentialSimulation(netlist, kinds=2, watch=watch)
         self._accelerator = accelerator
         self._code_bits = design.precision.inputs.bits
         self._descriptor_words = layout(design, accelerator).words

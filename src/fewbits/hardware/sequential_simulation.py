@@ -5,6 +5,8 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,15 +17,19 @@ from fewbits.hardware.energy_model import EnergyModel
 from fewbits.hardware.netlist import CONSTANT_ONE, Netlist
 from fewbits.hardware.power import CLOCK_TOGGLES, Activity
 
+Watch = Callable[[int, NDArray[np.uint64], NDArray[np.uint64]], None]
+"""Sees each counted cycle: its kind, the settled values of all nets in the cycle before and in this one, (net_count,),
+to be read and not kept."""
+
 
 class SequentialSimulation:
     """A netlist that is stepped through its cycles: `set` inputs, `settle`, `get` outputs, `clock`.
 
     All registers are zero at first. Toggles are changes between the settled values of consecutive cycles, counted by
-    kind of cycle. Raises HardwareError as `activity.compile_netlist` does.
+    kind of cycle. watch: called as a counted cycle ends. Raises HardwareError as `activity.compile_netlist` does.
     """
 
-    def __init__(self, netlist: Netlist | EnergyModel, kinds: int) -> None:
+    def __init__(self, netlist: Netlist | EnergyModel, kinds: int, watch: Watch | None = None) -> None:
         if isinstance(netlist, EnergyModel):
             program = compile_model(netlist)
             self._ports = {name: nets for name, (_, nets) in netlist.ports.items()}
@@ -31,6 +37,7 @@ class SequentialSimulation:
             program = compile_netlist(netlist)
             self._ports = {name: port.nets for name, port in netlist.ports.items()}
         self._clock_nets = netlist.clock_nets
+        self._watch = watch
         is_register = program.kind == REGISTER
         self._gates, self._registers = (
             tuple(np.ascontiguousarray(column[mask]) for column in (
@@ -72,6 +79,8 @@ class SequentialSimulation:
         if counts:
             _count(self._values, self._before, self._toggles[kind], self._ones[kind])
             self._cycles[kind] += 1
+            if self._watch is not None:
+                self._watch(kind, self._before, self._values[: len(self._before)])
         self._before[:] = self._values[: len(self._before)]
         _clock(*self._registers, self._values, self._next)
 
