@@ -19,7 +19,7 @@ from typing import Any
 from fewbits.hardware import Cost, cost
 from fewbits.report import group_runs
 from fewbits.report.charts import accuracy_energy_chart
-from fewbits.report.networks import across_networks, comparison, front_line
+from fewbits.report.networks import ALL, across_networks, comparison, front_line, point_name
 from fewbits.report.published import MARK
 from fewbits.report.rows import Group, Row, Statistic
 from fewbits.study import RunResult, load_study
@@ -35,7 +35,7 @@ PUBLISHED_AS = {
 }
 """Model and data to the name under which `published.json` has them."""
 
-STUDIES = ("mnist", "cifar10", "cifar10-wide", "svhn")
+STUDIES = ("mnist", "cifar10", "cifar10-wide", "cifar10-compact", "svhn")
 
 Entry = dict[str, Any]
 """A run as store_reproduction.py keeps it."""
@@ -119,9 +119,10 @@ def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tupl
 
 
 def frugal_line(group: Group) -> tuple[str, ...]:
-    """The most accurate rows of a network with at most a twelfth and a twentieth of float32's energy, in a sentence.
+    """The most accurate rows with at most a twelfth and a twentieth of float32's energy, in a sentence.
 
-    Empty where the network has no float32 row, or no other.
+    The measure is the first float32 row: of several networks, that of the first, which is the published one.
+    Empty where there is no float32 row, or no other.
     """
     if group.baseline is None or len(group.rows) < 2:
         return ()
@@ -132,11 +133,14 @@ def frugal_line(group: Group) -> tuple[str, ...]:
         best = max(frugal, key=lambda row: row.accuracy_percent.mean, default=None)
         answer = "nothing" if best is None else f"{name_in(group, best)} ({best.accuracy_percent.mean:.2f} %)"
         found.append(f"{name}: {answer}")
-    return (f"Most accurate with at most a part of float32's energy: {'; '.join(found)}.",)
+    whose = name_in(group, group.baseline)
+    return (f"Most accurate with at most a part of the energy of {whose}: {'; '.join(found)}.",)
 
 
 def name_in(group: Group, row: Row) -> str:
-    """The row's precision, with its recipe where the network has several rows at that precision."""
+    """The row's precision, with its network where the group has several, with its recipe where that tells it apart."""
+    if group.model == ALL:
+        return point_name(row, group.rows)
     several = sum(other.precision == row.precision for other in group.points) > 1
     return f"{row.precision} by {row.recipe_in_words}" if several else row.precision
 
@@ -189,7 +193,9 @@ def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dic
         of_data = [group for group in groups if group.data == data]
         parts = ["\n\n".join((f"**{group.title}**", table(group, entries), *frugal_line(group))) for group in of_data]
         together = across_networks(of_data)
-        parts += [f"{line}" for group in together for line in (*comparison(group), front_line(group))]
+        parts += [
+            f"{line}" for group in together for line in (*comparison(group), *frugal_line(group), front_line(group))
+        ]
         parts += [draw(data, group) for group in (together or of_data)[:1]]
         found[data] = "\n\n".join(parts) or "Not trained yet."
     return found
