@@ -12,8 +12,8 @@ from fewbits.hardware.boolean import truth_table, variables
 from fewbits.hardware.liberty import Cell
 from fewbits.hardware.netlist import Netlist, to_verilog, verilog_name
 
-PERIOD = 8000
-"""Time steps of a clock cycle."""
+PERIOD = 100_000
+"""Time steps of a clock cycle: more than any net takes to settle, unbuffered ones of many sinks too."""
 
 
 def toggles_by_icarus(
