@@ -168,4 +168,11 @@ def test_a_stored_run_carries_its_networks_key_and_the_wall_time(tiny, tmp_path:
 def test_the_most_accurate_point_of_a_twelfth_of_the_energy_is_named(tables: ModuleType) -> None:
     runs = [entry("float32", 99.0), entry("fixed4", 98.0), entry("binary/fixed16", 98.5), entry("fixed8", 98.9)]
     text = tables.sections(runs, lambda *_: "")["mnist"]
-    assert "float32's energy: a twelfth: binary/fixed16 (98.50 %); a twentieth: nothing." in text
+    assert "the energy of float32: a twelfth: binary/fixed16 (98.50 %); a twentieth: nothing." in text
+
+
+def test_of_several_networks_the_first_ones_float32_is_the_measure(tables: ModuleType) -> None:
+    runs = [entry("float32", 99.0), entry("fixed8", 98.9)]
+    runs += [entry("float32", 97.0) | {"model": "mlp"}, entry("fixed4", 96.0) | {"model": "mlp"}]
+    text = tables.sections(runs, lambda *_: "")["mnist"]
+    assert "the energy of lenet at float32: a twelfth: mlp at fixed4 (96.00 %); a twentieth: mlp at fixed4" in text
