@@ -16,6 +16,7 @@ from fewbits.hardware.cost import cost
 from fewbits.hardware.liberty import Library
 from fewbits.hardware.liberty_reader import read_library
 from fewbits.hardware.library_check import complete
+from fewbits.hardware.read_path import NO_SELECTION
 from fewbits.hardware.synthesis import synthesize, top_module
 from fewbits.hardware.technology import DatapathCost, load_technology
 from fewbits.hardware.timing import Conditions, analyze
@@ -111,8 +112,9 @@ def test_energy_is_that_of_the_counted_cells_and_their_pins(by_hand: DatapathCos
 @pytest.mark.slow
 def test_a_table_tells_its_fallbacks(made: tuple[DatapathCost, dict[str, str], list[str]]) -> None:
     _, provenance, said = made
-    assert provenance["notes"] == f"no wire-load model: nets bear the load of their pins alone; {NO_MACROS}"
-    assert said[:2] == [f"tiny: {note}" for note in provenance["notes"].split("; ")]
+    wires = "no wire-load model: nets bear the load of their pins alone"
+    assert provenance["notes"] == f"{wires}; {NO_MACROS}; {NO_SELECTION}"
+    assert said[: len(provenance["notes"].split("; "))] == [f"tiny: {note}" for note in provenance["notes"].split("; ")]
 
 
 @pytest.mark.slow
