@@ -21,6 +21,7 @@ RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
     "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",
     "energy_interval_uj", "energy_without_glitches_uj", "off_chip_uj", "activity",
+    "stands_for",
 }  # fmt: skip
 
 STUDY = """

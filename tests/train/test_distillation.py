@@ -17,7 +17,7 @@ from fewbits.train.recipe_run import RecipeRun
 
 def run_of(network: nn.Module, data: Dataset, options: RecipeOptions) -> RecipeRun:
     q = quantize(network, "fixed8")
-    return RecipeRun("distill", network, q, data, TrainSettings(), 0, options, (), None, None, "cpu")
+    return RecipeRun("distill", network, q, data, TrainSettings(), 0, options, (), True, None, None, "cpu")
 
 
 def test_the_loss_of_the_teachers_own_answers_is_their_entropy(quadrants: Dataset, small_network: nn.Module):

@@ -1,13 +1,14 @@
 """Claims about the recipes, on a small problem and on real digits."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from fewbits import ModelError, data, models
-from fewbits.data import Dataset
+from fewbits.data import Dataset, Split
 from fewbits.quantize import equalize_channels
 from fewbits.train import TrainSettings, evaluate, run_recipe, train_float
 
@@ -38,6 +39,24 @@ def test_every_recipe_gives_a_calibrated_network_that_works(
 def test_post_training_keeps_the_float_weights(quadrants: Dataset, trained: nn.Module):
     q, _ = run_recipe("post-training", trained, "fixed8", quadrants)
     assert torch.equal(q.layers["0"].layer.weight, trained[0].weight)
+
+
+def test_fine_tune_keeps_its_start_where_no_epoch_is_better(quadrants: Dataset, trained: nn.Module):
+    train = quadrants.train
+    mislabeled = replace(quadrants, train=Split(train.images, (train.labels + 1) % quadrants.classes))
+    start, untrained = run_recipe("post-training", trained, "fixed16", mislabeled)
+    q, record = run_recipe("fine-tune", trained, "fixed16", mislabeled, SETTINGS)
+    assert max(epoch.validation_accuracy_percent for epoch in record.history) < record.start_validation_accuracy_percent
+    assert (record.epochs_run, record.best_epoch) == (3, 0)
+    assert record.best_validation_accuracy_percent == record.start_validation_accuracy_percent
+    assert record.start_validation_accuracy_percent == untrained.best_validation_accuracy_percent
+    assert all(torch.equal(q.state_dict()[name], value) for name, value in start.state_dict().items())
+
+
+def test_a_recipe_from_new_weights_has_no_start_to_keep(quadrants: Dataset, trained: nn.Module):
+    _, record = run_recipe("from-scratch", trained, "fixed16", quadrants, SETTINGS)
+    assert record.start_validation_accuracy_percent is None
+    assert record.best_epoch >= 1
 
 
 def test_fine_tune_starts_from_the_float_weights(quadrants: Dataset, trained: nn.Module):

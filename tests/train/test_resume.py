@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fewbits import ModelError, StudyError
-from fewbits.data import Dataset
+from fewbits.data import Dataset, Split
 from fewbits.train import Progress, TrainRecord, TrainSettings, run_recipe, train_float
 
 
@@ -87,6 +88,28 @@ def test_recipes_resume_exactly(
     ]
     assert again.resumed_epochs == 2
     assert without_origin(again) == without_origin(record)
+
+
+def test_a_start_that_is_kept_survives_an_interruption(quadrants: Dataset, small_network: nn.Module, tmp_path: Path):
+    train_float(small_network, quadrants, TrainSettings(epochs=4, batch_size=25, learning_rate=0.1, optimizer="sgd"))
+    train = quadrants.train
+    mislabeled = replace(quadrants, train=Split(train.images, (train.labels + 1) % quadrants.classes))
+    settings = TrainSettings(epochs=3, batch_size=25, learning_rate=0.05, optimizer="sgd")
+    expected, record = run_recipe("fine-tune", small_network, "fixed8", mislabeled, settings)
+    with pytest.raises(StopTrainingError):
+        run_recipe(
+            "fine-tune",
+            small_network,
+            "fixed8",
+            mislabeled,
+            settings,
+            checkpoint_folder=tmp_path,
+            progress=interrupt_at(3, 1),
+        )
+    resumed, again = run_recipe("fine-tune", small_network, "fixed8", mislabeled, settings, checkpoint_folder=tmp_path)
+    assert record.best_epoch == again.best_epoch == 0
+    assert again.start_validation_accuracy_percent == record.start_validation_accuracy_percent
+    assert_same(expected, resumed)
 
 
 def test_a_finished_run_is_not_repeated(quadrants: Dataset, small_network: nn.Module, tmp_path: Path):

@@ -251,6 +251,7 @@ def _trainings(
                 "recipe": recipe,
                 "settings": settings[recipe].definition(),
                 **_options_read(recipe, options),
+                **({"keeps_start": True} if RECIPES[recipe].start == "float" else {}),
             }
             common = (base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe], options)
             yield name, Training(json_sha256(definition), *common), base

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -60,9 +61,12 @@ class Plan:
     after_step: Callable[[], None] = do_nothing
     """Called after each optimizer step (clipping)."""
 
+    keep_start: bool = False
+    """Whether the network as it is given competes with the epochs: if none is better, it is kept."""
+
 
 def train(module: nn.Module, plan: Plan) -> TrainRecord:
-    """Train a network in place and leave it with the weights of its best epoch.
+    """Train a network in place and leave it with the weights of its best epoch, or of its start where that competes.
 
     Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
     training was interrupted. Randomness (the order of images, augmentation, dropout) comes from generators that are
@@ -75,6 +79,8 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
             raise DataError(f"data {plan.data.name!r} has an empty {name} split: training needs one")
     training = _Training(module, plan)
     training.resume()
+    if plan.keep_start and not training.history:
+        training.remember_start()
     while not training.is_over:
         training.run_epoch()
     training.keep_best()
@@ -84,6 +90,13 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
 def epoch_seed(seed: int, *stream: int) -> int:
     """A seed for one purpose of a run, independent of the others (numpy's SeedSequence, whose result is frozen)."""
     return int(np.random.SeedSequence([seed, *stream]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class _Validated(NamedTuple):
+    """How well the start does on the held-out split."""
+
+    accuracy_percent: float
+    loss: float
 
 
 class _Training:
@@ -100,6 +113,7 @@ class _Training:
         self.optimizer = _optimizer(self.parameters, plan.settings)
         self.batches = math.ceil(len(plan.data.train) / plan.settings.batch_size)
         self.history: list[EpochRecord] = []
+        self.start: _Validated | None = None
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.resumed_epochs = 0
@@ -119,6 +133,13 @@ class _Training:
         accuracies = [epoch.validation_accuracy_percent for epoch in self.history]
         return max(accuracies[-patience:]) <= max(accuracies[:-patience])
 
+    def remember_start(self) -> None:
+        """Validate the network as it is given: the best so far."""
+        self.plan.before_epoch()
+        result = self._validate(1)
+        self.start = _Validated(result.accuracy_percent, result.loss)
+        self._remember(0)
+
     def run_epoch(self) -> None:
         """Train one epoch, validate, remember the best, write the checkpoint."""
         epoch, start = len(self.history) + 1, time.perf_counter()
@@ -132,8 +153,7 @@ class _Training:
         seconds = time.perf_counter() - start
         self.history.append(EpochRecord(epoch, rate, loss, validation.loss, validation.accuracy_percent, seconds))
         if self._is_best():
-            self.best_epoch = epoch
-            self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+            self._remember(epoch)
         self._save()
         self._report(epoch, self.batches, loss)
 
@@ -187,9 +207,15 @@ class _Training:
             f"{rate:g}; give a smaller learning_rate than {self.plan.settings.learning_rate:g}"
         )
 
+    def _remember(self, epoch: int) -> None:
+        """Take the weights as they stand for the best."""
+        self.best_epoch = epoch
+        self.best = {name: tensor.detach().clone() for name, tensor in self.module.state_dict().items()}
+
     def _is_best(self) -> bool:
         """Whether the last epoch has the highest validation accuracy so far, then the lowest loss."""
-        ranks = [(-epoch.validation_accuracy_percent, epoch.validation_loss) for epoch in self.history]
+        ranks = [(-self.start.accuracy_percent, self.start.loss)] if self.start else []
+        ranks += [(-epoch.validation_accuracy_percent, epoch.validation_loss) for epoch in self.history]
         return len(ranks) == 1 or ranks[-1] < min(ranks[:-1])
 
     def keep_best(self) -> None:
@@ -198,11 +224,16 @@ class _Training:
 
     def record(self) -> TrainRecord:
         """What the run leaves."""
+        start = self.start.accuracy_percent if self.start else None
+        accuracies = [start, *(epoch.validation_accuracy_percent for epoch in self.history)]
+        best = accuracies[self.best_epoch]
+        assert best is not None
         return TrainRecord(
             phase=self.plan.phase,
             history=tuple(self.history),
             best_epoch=self.best_epoch,
-            best_validation_accuracy_percent=self.history[self.best_epoch - 1].validation_accuracy_percent,
+            best_validation_accuracy_percent=best,
+            start_validation_accuracy_percent=start,
             stopped_early=len(self.history) < self.plan.settings.epochs,
             resumed_epochs=self.resumed_epochs,
             notices=tuple(self.notices),
@@ -210,7 +241,8 @@ class _Training:
 
     def _report(self, epoch: int, batch: int, loss: float) -> None:
         if self.plan.progress is not None:
-            accuracy = self.history[-1].validation_accuracy_percent if self.history else None
+            start = self.start.accuracy_percent if self.start else None
+            accuracy = self.history[-1].validation_accuracy_percent if self.history else start
             epochs = self.plan.settings.epochs
             self.plan.progress(Progress(self.plan.phase, epoch, epochs, batch, self.batches, loss, accuracy))
 
@@ -224,7 +256,11 @@ class _Training:
             for name, value in self.optimizer.state[parameter].items():
                 if isinstance(value, Tensor):  # torch's optimizers keep None where a term is unused
                     tensors[f"optimizer.{index}.{name}"] = value
-        values = {"history": [asdict(epoch) for epoch in self.history], "best_epoch": self.best_epoch}
+        values = {
+            "start": self.start,
+            "history": [asdict(epoch) for epoch in self.history],
+            "best_epoch": self.best_epoch,
+        }
         save_checkpoint(self.plan.checkpoint, Checkpoint(self.plan.run, tensors, values))
 
     def resume(self) -> None:
@@ -246,6 +282,8 @@ class _Training:
             parameter = self.parameters[int(index)]
             like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
             self.optimizer.state[parameter][key] = like.copy_(tensor)
+        start = checkpoint.values.get("start")
+        self.start = _Validated(*start) if start else None
         self.history = [EpochRecord(**epoch) for epoch in checkpoint.values["history"]]
         self.best_epoch = checkpoint.values["best_epoch"]
         self.resumed_epochs = len(self.history)

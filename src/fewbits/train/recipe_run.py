@@ -43,6 +43,9 @@ class RecipeRun:
     option_names: tuple[str, ...]
     """Those of the options that define the run."""
 
+    keeps_start: bool
+    """Whether the network it starts from competes with the epochs."""
+
     checkpoint_folder: str | Path | None
     progress: ProgressCallback | None
     device: str
@@ -76,12 +79,13 @@ class RecipeRun:
         before_epoch: Callable[[], None] = do_nothing,
         after_step: Callable[[], None] = do_nothing,
     ) -> TrainRecord:
-        """Train the network, as it stands, and leave it with the weights of its best epoch.
+        """Train the network, as it stands, and leave it with the weights of its best epoch, or as it stood.
 
         stage: tells the checkpoints of several trainings of one recipe apart. The hooks are those of `loop.Plan`.
         """
         settings = settings or self.settings
         options = {name: getattr(self.options, name) for name in self.option_names}
+        options |= {"keeps_start": True} if self.keeps_start else {}
         name = f"{self.name}-{stage}" if stage else self.name
         precision = self.model.precision.name
         plan = Plan(
@@ -96,6 +100,7 @@ class RecipeRun:
             loss=loss,
             before_epoch=before_epoch,
             after_step=after_step,
+            keep_start=self.keeps_start,
         )
         return train(self.model, plan)
 

@@ -110,6 +110,7 @@ def run_recipe(
         seed=seed,
         options=options or RecipeOptions(),
         option_names=RECIPES[trained].options,
+        keeps_start=RECIPES[trained].start == "float",
         checkpoint_folder=checkpoint_folder,
         progress=progress,
         device=device,

@@ -27,7 +27,7 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainRecord:
-    """A finished run. The weights kept are those of `best_epoch`."""
+    """A finished run. The weights kept are those of `best_epoch`; 0 is the start."""
 
     phase: str
     """`float`, or the name of the recipe."""
@@ -36,12 +36,16 @@ class TrainRecord:
     """One entry an epoch; empty for `post-training`."""
 
     best_epoch: int
-    """Highest accuracy on the validation split, then lowest loss there; 0 for `post-training`."""
+    """Highest accuracy on the validation split, then lowest loss there. 0: no epoch was better than the start, which
+    competes where a recipe begins with the float network; `post-training` has nothing else."""
 
     best_validation_accuracy_percent: float
     stopped_early: bool
     resumed_epochs: int
     """Epochs that came from a checkpoint instead of being run now."""
+
+    start_validation_accuracy_percent: float | None = None
+    """Of the quantized network before its first epoch, where that competes with the epochs."""
 
     notices: tuple[str, ...] = ()
     """What a reader should know, such as a damaged checkpoint that was not used."""
