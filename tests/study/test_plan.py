@@ -166,3 +166,11 @@ def test_a_model_that_cannot_run_is_refused_before_training(tiny, tmp_path, code
     (tmp_path / "bad.py").write_text(code)
     with pytest.raises(StudyError, match=message):
         make_plan(tiny(models=[f"{tmp_path / 'bad.py'}:make"]))
+
+
+def test_batch_normalization_without_a_convolution_is_refused_before_training(tiny, tmp_path):
+    (tmp_path / "mlp.py").write_text(
+        "from torch import nn\ndef make(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))\n"
+    )
+    with pytest.raises(StudyError, match=r"key 'float_training\.batch_normalization': model .*has no convolution"):
+        make_plan(tiny(models=[f"{tmp_path / 'mlp.py'}:make"], float_training={"batch_normalization": True}))

@@ -15,7 +15,7 @@ import torch
 from fewbits import __version__, data, models
 from fewbits.bitexact import lower
 from fewbits.data import Dataset
-from fewbits.errors import FewbitsError, StudyError
+from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
 from fewbits.hardware.interpolation import can_interpolate
@@ -25,6 +25,7 @@ from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.best import trained_recipe
+from fewbits.train.temporary_batch_norm import refuse_unfit
 
 _TRAINING_FORMAT = 1
 """Goes up when the same definition would give another trained network (rounding in training, a default of
@@ -154,6 +155,8 @@ def make_plan(spec: StudySpec) -> Plan:
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:
+        if settings[FLOAT_RECIPE].batch_normalization:
+            _checked(spec, "float_training.batch_normalization", lambda model=model: _refuse_normalizing(model))
         for name in spec.data:
             rounding = _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
             fixed = (model, name, digests[name], settings[FLOAT_RECIPE])
@@ -277,6 +280,14 @@ def _run(
     if recipe != training.recipe:  # a run beside that of the recipe itself
         definition["recipe"] = recipe
     return Run(json_sha256(definition), training, recipe, base, technology, sha256, accelerator)
+
+
+def _refuse_normalizing(model: str) -> None:
+    """Raise ModelError if a model's convolutions cannot be normalized while it trains."""
+    try:
+        refuse_unfit(models.build(model, seed=0))
+    except ModelError as error:
+        raise ModelError(f"model {model!r}: {error}") from None
 
 
 def _try_model(model: str, name: str, dataset: Dataset) -> dict[str, int]:

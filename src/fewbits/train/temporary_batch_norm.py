@@ -26,8 +26,8 @@ def train_normalized(model: nn.Module, plan: Plan) -> TrainRecord:
     Normalization by the statistics of the batch makes training faster and its result better (Ioffe and Szegedy, "Batch
     normalization", ICML 2015). Frozen and folded (see `fold_batch_norm`), it leaves a network of the structure that was
     given: the same weights, sums and hardware. The record's last notice gives the validation accuracy before and after.
-    Raises what `train` raises; ModelError for a network without convolutions, with batch normalization of its own, or
-    with a convolution that has no bias to fold into.
+    Raises what `train` raises, and ModelError before any training for a network without convolutions, with batch
+    normalization of its own, or with a convolution that has no bias to fold into.
     """
     normalized = _normalize(model)
     record = train(normalized, plan)
@@ -41,19 +41,25 @@ def train_normalized(model: nn.Module, plan: Plan) -> TrainRecord:
     return replace(record, best_validation_accuracy_percent=after, notices=(*record.notices, notice))
 
 
-def _normalize(model: nn.Module) -> nn.Module:
-    """A copy whose convolutions hold a normalization each, and apply it to their result."""
+def refuse_unfit(model: nn.Module) -> None:
+    """Raise ModelError for a network that `train_normalized` does not take."""
     if batch_norms(model):
         raise ModelError(
             f"{type(model).__name__} has batch normalization of its own: leave out batch_normalization, the setting"
         )
-    normalized = copy.deepcopy(model)
-    layers = _convolutions(normalized)
+    layers = _convolutions(model)
     if not layers:
         raise ModelError(f"{type(model).__name__} has no convolution whose sums batch_normalization could normalize")
     for name, layer in layers.items():
         if layer.bias is None:
             raise ModelError(f"convolution {name!r} has no bias to fold batch normalization into: give it one")
+
+
+def _normalize(model: nn.Module) -> nn.Module:
+    """A copy whose convolutions hold a normalization each, and apply it to their result."""
+    refuse_unfit(model)
+    normalized = copy.deepcopy(model)
+    for layer in _convolutions(normalized).values():
         norm = nn.BatchNorm1d if isinstance(layer, nn.Conv1d) else nn.BatchNorm2d
         layer.add_module(_NORM, norm(layer.out_channels, device=layer.weight.device))
         layer.register_forward_hook(_apply)
