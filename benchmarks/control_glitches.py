@@ -17,20 +17,20 @@ from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.characterize import CLOCK_SLEW_NS
 from fewbits.hardware.chip_parts import CONTROL
-from fewbits.hardware.clocked_synthesis import synthesize_for_clock
-from fewbits.hardware.compiled_netlist import compiled_netlist_path, read_compiled_netlist
-from fewbits.hardware.control_cost import ATTEMPTS, reference_network
-from fewbits.hardware.control_glitches import ControlGlitches, control_glitches
-from fewbits.hardware.control_run import planned_cycles
+from fewbits.hardware.control.cost import ATTEMPTS, reference_network
+from fewbits.hardware.control.glitches import ControlGlitches, control_glitches
+from fewbits.hardware.control.run import planned_cycles
 from fewbits.hardware.cost import Cost
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.library_check import complete
+from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
+from fewbits.hardware.mapping.timing import Conditions
 from fewbits.hardware.network_power import IMAGES, network_power
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import design
 from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, load_technology
-from fewbits.hardware.timing import Conditions
 
 
 def main() -> None:

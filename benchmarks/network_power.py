@@ -21,15 +21,15 @@ from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.formats import STUDY_PRECISIONS
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.activity import compile_model, count_toggles
-from fewbits.hardware.activity_delays import count_with_delays, delayed_gates
-from fewbits.hardware.activity_program import gates_of_model
-from fewbits.hardware.compiled_netlist import compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.activity.delays import count_with_delays, delayed_gates
+from fewbits.hardware.activity.glitches import sampled
+from fewbits.hardware.activity.operands import layer_operands, layer_stimulus
+from fewbits.hardware.activity.program import gates_of_model
+from fewbits.hardware.activity.toggles import compile_model, count_toggles
 from fewbits.hardware.cost import Cost
-from fewbits.hardware.glitches import sampled
+from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.energy.power import Activity, toggle_costs
 from fewbits.hardware.network_power import IMAGES, network_power
-from fewbits.hardware.operands import layer_operands, layer_stimulus
-from fewbits.hardware.power import Activity, toggle_costs
 from fewbits.hardware.rtl import design
 from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, LOGIC_COMPONENTS
 

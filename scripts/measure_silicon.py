@@ -29,17 +29,17 @@ from amaranth.lib.wiring import Component, In, Out
 from fewbits.formats import FixedPoint, PowerOfTwo
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.characterize import ATTEMPTS, CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, build_neuron, component_costs
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.library_check import complete
-from fewbits.hardware.netlist import Netlist, to_verilog
-from fewbits.hardware.power import estimate, uniform_activity
+from fewbits.hardware.energy.power import estimate, uniform_activity
+from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.netlist import Netlist, to_verilog
+from fewbits.hardware.mapping.synthesis import synthesize, top_module
+from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, launch_overhead_ns
 from fewbits.hardware.rtl import neuron as rtl_neuron
 from fewbits.hardware.rtl.bit_heap import BitHeap, shared
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.multipliers import Multiplier
-from fewbits.hardware.synthesis import synthesize, top_module
-from fewbits.hardware.timing import Conditions, Timing, analyze, launch_overhead_ns
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Debian's package qflow-tech-osu018."""

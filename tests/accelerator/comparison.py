@@ -12,11 +12,11 @@ import fewbits as fb
 from fewbits import models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator
 from fewbits.hardware.schedule import schedule
+from fewbits.hardware.workload.networks import workload_of
 
 TILE = Accelerator()
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.netlist import Netlist
-from fewbits.hardware.synthesis import synthesize, top_module
-from fewbits.hardware.timing import Conditions, Timing, analyze
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.netlist import Netlist
+from fewbits.hardware.mapping.synthesis import synthesize, top_module
+from fewbits.hardware.mapping.timing import Conditions, Timing, analyze
 
 
 @pytest.fixture(scope="session")

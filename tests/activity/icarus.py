@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fewbits.hardware.boolean import truth_table, variables
-from fewbits.hardware.liberty import Cell
-from fewbits.hardware.netlist import Netlist, to_verilog, verilog_name
+from fewbits.hardware.library.boolean import truth_table, variables
+from fewbits.hardware.library.liberty import Cell
+from fewbits.hardware.mapping.netlist import Netlist, to_verilog, verilog_name
 
 PERIOD = 100_000
 """Time steps of a clock cycle: more than any net takes to settle, unbuffered ones of many sinks too."""

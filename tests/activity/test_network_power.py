@@ -17,12 +17,19 @@ from fewbits.errors import DataError, HardwareError
 from fewbits.formats import STUDY_PRECISIONS
 from fewbits.hardware import load_technology, rtl
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.activity import Stimulus, bits_of_words, compile_model, count_toggles
-from fewbits.hardware.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.activity.operands import (
+    LayerOperands,
+    counted_words,
+    layer_operands,
+    stream,
+    stream_bits,
+    stream_words,
+)
+from fewbits.hardware.activity.toggles import Stimulus, bits_of_words, compile_model, count_toggles
+from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.energy.power import Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.layer_power import half_interval
 from fewbits.hardware.network_power import network_power, power_from_operands
-from fewbits.hardware.operands import LayerOperands, counted_words, layer_operands, stream, stream_bits, stream_words
-from fewbits.hardware.power import Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.technology import LOGIC_COMPONENTS
 
 TABLE = "ihp-sg13g2"
@@ -197,7 +204,7 @@ def test_hostile_netlists_are_refused(tmp_path: Path, damage: str) -> None:
 
 
 def test_a_netlist_that_unpacks_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fewbits.hardware.compiled_netlist.MAXIMUM_BYTES", 10_000)
+    monkeypatch.setattr("fewbits.hardware.energy.compiled_netlist.MAXIMUM_BYTES", 10_000)
     with pytest.raises(HardwareError, match="over 10000 bytes"):
         shipped("fixed4")
 

@@ -12,11 +12,11 @@ import pytest
 from opensta_2019 import internal_energy_pj  # pyright: ignore
 
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.netlist import Netlist, to_verilog
-from fewbits.hardware.power import estimate, uniform_activity
-from fewbits.hardware.synthesis import synthesize, top_module
-from fewbits.hardware.timing import Conditions, Timing, analyze
+from fewbits.hardware.energy.power import estimate, uniform_activity
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.mapping.netlist import Netlist, to_verilog
+from fewbits.hardware.mapping.synthesis import synthesize, top_module
+from fewbits.hardware.mapping.timing import Conditions, Timing, analyze
 
 PERIOD_NS = 4.0
 TOGGLES = 0.2

@@ -1,6 +1,6 @@
 """LeNet's workload, written out by hand: what tests compare with."""
 
-from fewbits.hardware.workload import LayerShape, Workload
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 LENET = Workload(
     (

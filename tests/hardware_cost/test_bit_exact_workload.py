@@ -10,8 +10,8 @@ from torch import nn
 
 from fewbits import ModelError
 from fewbits.bitexact import BitExactNetwork, lower
-from fewbits.hardware.module_workload import module_workload
-from fewbits.hardware.networks import workload_of
+from fewbits.hardware.workload.module_workload import module_workload
+from fewbits.hardware.workload.networks import workload_of
 from fewbits.models import build, input_shape
 from fewbits.quantize import calibrate, quantize
 

@@ -11,10 +11,10 @@ from lenet_by_hand import LENET
 from torch import nn
 
 from fewbits import FormatError, HardwareError, ModelError
-from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.chip_parts import PARTS
 from fewbits.hardware.cost import Cost, cost
+from fewbits.hardware.memory import sram
 from fewbits.hardware.technology import (
     LOGIC_COMPONENTS,
     ComponentCost,

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 import fewbits as fb
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.networks import workload_of
 from fewbits.hardware.schedule import Pipeline, schedule
-from fewbits.hardware.workload import LayerShape
+from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.workload import LayerShape
 from fewbits.models import build, input_shape
 
 

@@ -13,8 +13,8 @@ from lenet_by_hand import LENET
 from torch import nn
 
 from fewbits import ModelError
-from fewbits.hardware.module_workload import module_workload
-from fewbits.hardware.workload import Workload
+from fewbits.hardware.workload.module_workload import module_workload
+from fewbits.hardware.workload.workload import Workload
 from fewbits.models import build
 
 

@@ -12,7 +12,7 @@ from lenet_by_hand import LENET
 from fewbits import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths, schedule
-from fewbits.hardware.workload import LayerShape, Workload
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 TILE = Accelerator()
 FOLLOWER = LayerShape("after", "linear", 1, (1, 1), 1, (1, 1))

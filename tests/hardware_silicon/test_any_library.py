@@ -13,13 +13,13 @@ from tiny_library import mappable_liberty  # pyright: ignore
 from fewbits.errors import HardwareError
 from fewbits.hardware.characterize import NO_MACROS, TOGGLES_PER_CYCLE, build_neuron, characterize
 from fewbits.hardware.cost import cost
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.library_check import complete
-from fewbits.hardware.read_path import NO_SELECTION
-from fewbits.hardware.synthesis import synthesize, top_module
+from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.synthesis import synthesize, top_module
+from fewbits.hardware.mapping.timing import Conditions, analyze
+from fewbits.hardware.memory.read_path import NO_SELECTION
 from fewbits.hardware.technology import DatapathCost, load_technology
-from fewbits.hardware.timing import Conditions, analyze
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts it."""

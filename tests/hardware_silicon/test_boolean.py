@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.boolean import boolean_difference, is_true, probability, truth_table, variables
+from fewbits.hardware.library.boolean import boolean_difference, is_true, probability, truth_table, variables
 
 NAMES = ("A", "B", "C")
 

@@ -12,11 +12,11 @@ from tiny_library import json_netlist  # pyright: ignore
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.characterize import component_costs
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.netlist import Netlist, read_netlist, to_verilog
-from fewbits.hardware.power import Activity, estimate, uniform_activity
+from fewbits.hardware.energy.power import Activity, estimate, uniform_activity
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.mapping.netlist import Netlist, read_netlist, to_verilog
+from fewbits.hardware.mapping.timing import Conditions, analyze
 from fewbits.hardware.technology import LOGIC_COMPONENTS
-from fewbits.hardware.timing import Conditions, analyze
 
 
 def nets(netlist: Netlist) -> dict[str, int]:

@@ -10,21 +10,21 @@ import pytest
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
-from fewbits.hardware import control_run
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.activity import Stimulus, compile_model, count_toggles, words_of_bits
-from fewbits.hardware.activity_kernels import BLOCK_CYCLES
-from fewbits.hardware.compiled_netlist import compiled_netlist_path, read_compiled_netlist
-from fewbits.hardware.control_cost import control_cost, reference_network
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.netlist import Netlist
-from fewbits.hardware.operands import counted_words
+from fewbits.hardware.activity.kernels import BLOCK_CYCLES
+from fewbits.hardware.activity.operands import counted_words
+from fewbits.hardware.activity.sequential_simulation import SequentialSimulation
+from fewbits.hardware.activity.toggles import Stimulus, compile_model, count_toggles, words_of_bits
+from fewbits.hardware.control import run as control_run
+from fewbits.hardware.control.cost import control_cost, reference_network
+from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.netlist import Netlist
+from fewbits.hardware.mapping.synthesis import synthesize
+from fewbits.hardware.mapping.timing import Conditions
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import design
-from fewbits.hardware.sequential_simulation import SequentialSimulation
-from fewbits.hardware.synthesis import synthesize
 from fewbits.hardware.technology import load_technology
-from fewbits.hardware.timing import Conditions
 
 SMALL = Accelerator(neurons=2, buffer_rows=8)
 

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, build_neuron
-from fewbits.hardware.liberty import Cell, Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.netlist import Netlist, to_verilog, verilog_name
-from fewbits.hardware.power import estimate, uniform_activity
-from fewbits.hardware.synthesis import synthesize, top_module
-from fewbits.hardware.timing import FALL, RISE, Conditions, Timing, analyze
+from fewbits.hardware.energy.power import estimate, uniform_activity
+from fewbits.hardware.library.liberty import Cell, Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.netlist import Netlist, to_verilog, verilog_name
+from fewbits.hardware.mapping.synthesis import synthesize, top_module
+from fewbits.hardware.mapping.timing import FALL, RISE, Conditions, Timing, analyze
 
 PERIOD_NS = 4.0
 TOGGLES = 0.2

@@ -13,15 +13,15 @@ import pytest
 from fewbits import HardwareError
 from fewbits.formats import STUDY_PRECISIONS
 from fewbits.hardware.characterize import build_neuron, characterize
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.netlist import Netlist, read_netlist, to_verilog
-from fewbits.hardware.power import estimate, uniform_activity
-from fewbits.hardware.sram import compose
-from fewbits.hardware.sram_macros import read_macros
-from fewbits.hardware.synthesis import synthesize, top_module
+from fewbits.hardware.energy.power import estimate, uniform_activity
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.netlist import Netlist, read_netlist, to_verilog
+from fewbits.hardware.mapping.synthesis import synthesize, top_module
+from fewbits.hardware.mapping.timing import Conditions, Timing, analyze
+from fewbits.hardware.memory.sram import compose
+from fewbits.hardware.memory.sram_macros import read_macros
 from fewbits.hardware.technology import LOGIC_COMPONENTS, MacroCost, load_technology
-from fewbits.hardware.timing import Conditions, Timing, analyze
 
 SLEW_NS = 0.1
 REMADE = "fixed4"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.sram_macros import read_macro
+from fewbits.hardware.memory.sram_macros import read_macro
 
 MACRO = """library (ram) {
   time_unit : "1ns"; voltage_unit : "1V"; leakage_power_unit : "1mW"; capacitive_load_unit (1, pF);

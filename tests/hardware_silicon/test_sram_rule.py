@@ -6,7 +6,7 @@ import pytest
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import load_technology
-from fewbits.hardware.sram_rule import describe, leave_one_out, rule_errors
+from fewbits.hardware.memory.sram_rule import describe, leave_one_out, rule_errors
 from fewbits.hardware.technology import MacroCost
 
 

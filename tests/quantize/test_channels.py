@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import fewbits as fb
-from fewbits.hardware import workload
+from fewbits.hardware.workload import workload
 from fewbits.quantize import QuantizedModel, choose_fraction_bits
 from fewbits.quantize.channels import CHANNEL_SHIFT_BITS
 

@@ -2,10 +2,10 @@
 
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.cost import Cost, cost
-from fewbits.hardware.networks import workload_of
 from fewbits.hardware.schedule import Schedule, schedule
 from fewbits.hardware.technology import Technology, load_technology
-from fewbits.hardware.workload import LayerShape, Workload
+from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 __all__ = [
     "Accelerator",

@@ -8,7 +8,7 @@ from fewbits.hardware.chip_parts import CONTROL, PARTS, Part
 from fewbits.hardware.layer_power import CLOCK, NetworkPower
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths
 from fewbits.hardware.technology import LOGIC_COMPONENTS
-from fewbits.hardware.workload import Kind
+from fewbits.hardware.workload.workload import Kind
 
 DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
 """Low and high energy of a bit to or from DRAM: 1.3 to 2.6 nJ for 64 bits. Source: M. Horowitz, "Computing's energy

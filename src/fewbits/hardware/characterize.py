@@ -16,28 +16,29 @@ from numpy.typing import NDArray
 import fewbits
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
-from fewbits.hardware.clocked_synthesis import synthesize_for_clock
-from fewbits.hardware.compiled_netlist import (
+from fewbits.hardware.control.cost import control_cost
+from fewbits.hardware.energy.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
+from fewbits.hardware.energy.compiled_netlist import (
     CompiledNetlist,
     compiled_netlist,
     compiled_netlist_path,
     read_compiled_netlist,
 )
-from fewbits.hardware.control_cost import control_cost
-from fewbits.hardware.energy_model import EnergyModel
-from fewbits.hardware.energy_tables import energy_model
-from fewbits.hardware.liberty import Library
-from fewbits.hardware.liberty_reader import read_library
-from fewbits.hardware.library_check import complete
-from fewbits.hardware.netlist import Netlist
-from fewbits.hardware.power import Power, power_of, uniform_activity
-from fewbits.hardware.read_path import NO_SELECTION, read_path
+from fewbits.hardware.energy.energy_model import EnergyModel
+from fewbits.hardware.energy.energy_tables import energy_model
+from fewbits.hardware.energy.power import Power, power_of, uniform_activity
+from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
+from fewbits.hardware.mapping.netlist import Netlist
+from fewbits.hardware.mapping.synthesis import Progress, top_module
+from fewbits.hardware.mapping.timing import Conditions, Timing, mean_delays_ns
+from fewbits.hardware.memory.read_path import NO_SELECTION, read_path
+from fewbits.hardware.memory.sram_macros import read_macros
+from fewbits.hardware.memory.sram_rule import describe
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.sram_macros import read_macros
-from fewbits.hardware.sram_rule import describe
-from fewbits.hardware.synthesis import Progress, top_module
 from fewbits.hardware.technology import (
     CONTROL_ACTIVITY,
     LOGIC_COMPONENTS,
@@ -47,7 +48,6 @@ from fewbits.hardware.technology import (
     load_technology,
     rounded,
 )
-from fewbits.hardware.timing import Conditions, Timing, mean_delays_ns
 
 TOGGLES_PER_CYCLE = 0.2
 """Assumed toggles of a data net in a cycle. Between the default of static power tools, 0.1 (OpenSTA's

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fewbits.hardware import sram
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.layer_power import CLOCK
+from fewbits.hardware.memory import sram
 from fewbits.hardware.schedule import Widths
 from fewbits.hardware.technology import LOGIC_COMPONENTS, DatapathCost, Technology
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fewbits.hardware.sram import Buffer
+from fewbits.hardware.memory.sram import Buffer
 from fewbits.hardware.technology import DatapathCost, Technology
 
 DATAPATH, CONTROL, BUFFERS = "datapath", "control", "buffers"

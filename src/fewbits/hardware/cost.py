@@ -36,12 +36,12 @@ from fewbits.hardware.clock import Clock, clock_of, logic_mhz
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.interpolation import can_interpolate, interpolate
 from fewbits.hardware.layer_power import NetworkPower
-from fewbits.hardware.networks import workload_of
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
 from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, datapath_name, load_technology
-from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Workload
+from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, Workload
 
 if TYPE_CHECKING:
     from torch import nn

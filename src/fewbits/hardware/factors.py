@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fewbits.hardware.breakdown import LayerCost
     from fewbits.hardware.cost import Cost
     from fewbits.hardware.technology import ComponentCost, Technology
-    from fewbits.hardware.workload import Workload
+    from fewbits.hardware.workload.workload import Workload
 
 _REFERENCE = "fixed16"
 _REFERENCE_MULTIPLIERS = 16

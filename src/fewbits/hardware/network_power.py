@@ -14,13 +14,13 @@ import numpy as np
 
 from fewbits.errors import DataError, HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.activity import ToggleCounts, compile_model, count_toggles
-from fewbits.hardware.activity_delays import DelayedCounts, DelayedGates, count_with_delays, delayed_gates
-from fewbits.hardware.activity_program import gates_of_model
-from fewbits.hardware.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
-from fewbits.hardware.glitches import glitch_factors, sampled
+from fewbits.hardware.activity.delays import DelayedCounts, DelayedGates, count_with_delays, delayed_gates
+from fewbits.hardware.activity.glitches import glitch_factors, sampled
+from fewbits.hardware.activity.program import gates_of_model
+from fewbits.hardware.activity.toggles import ToggleCounts, compile_model, count_toggles
+from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
-from fewbits.hardware.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.technology import LOGIC_COMPONENTS, datapath_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.bitexact.operations import Layer
-    from fewbits.hardware.activity_program import Program
+    from fewbits.hardware.activity.program import Program
     from fewbits.hardware.rtl.design import NeuronDesign
     from fewbits.hardware.technology import Technology
 
@@ -106,7 +106,7 @@ class _Simulation:
         self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
     ) -> LayerPower:
         """Simulate a stretch of one layer for each image and cost it."""
-        from fewbits.hardware.operands import layer_operands, layer_stimulus
+        from fewbits.hardware.activity.operands import layer_operands, layer_stimulus
 
         operands = layer_operands(network, layer, values, self.design)
         ports = self.netlist.model.ports

@@ -44,7 +44,7 @@ from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.workload import CHANNEL_SHIFT_BITS, Kind, LayerShape, Workload
+from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, Kind, LayerShape, Workload
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.mapping.synthesis import run_yosys
 from fewbits.hardware.rtl.accelerator import to_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.synthesis import run_yosys
 
 BUFFER_NAMES = ("bin", "sb", "bout")
 

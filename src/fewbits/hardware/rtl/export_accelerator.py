@@ -15,8 +15,7 @@ from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import DataError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.module_workload import module_workload
-from fewbits.hardware.networks import workload_of
+from fewbits.hardware.mapping.synthesis import run_yosys
 from fewbits.hardware.rtl.accelerator import to_rtlil
 from fewbits.hardware.rtl.compiler import Program, compile_network
 from fewbits.hardware.rtl.design import NeuronDesign
@@ -25,7 +24,8 @@ from fewbits.hardware.rtl.memory_images import encode_images
 from fewbits.hardware.rtl.program import ADDRESS_BITS, WORD_BITS
 from fewbits.hardware.rtl.simulate import hexadecimal
 from fewbits.hardware.schedule import schedule
-from fewbits.hardware.synthesis import run_yosys
+from fewbits.hardware.workload.module_workload import module_workload
+from fewbits.hardware.workload.networks import workload_of
 
 _BENCH = """// Self-checking test bench: runs a network on one digit; sums and cycles must be the golden ones.
 `timescale 1ns/1ps

@@ -13,6 +13,7 @@ from pathlib import Path
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
+from fewbits.hardware.mapping.synthesis import run_yosys
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
 from fewbits.hardware.rtl.adder_tree import AdderTree
 from fewbits.hardware.rtl.bit_heap import delayed, registered
@@ -21,7 +22,6 @@ from fewbits.hardware.rtl.floating import FloatAdder, FloatMultiplier
 from fewbits.hardware.rtl.instances import component_rtlil, instance, unit_rtlil
 from fewbits.hardware.rtl.multipliers import Multiplier
 from fewbits.hardware.rtl.narrow_float import FloatOutputStage, NarrowFloatMultiplier
-from fewbits.hardware.synthesis import run_yosys
 
 
 class Neuron(Component):

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.mapping.synthesis import Progress, run_yosys
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.neuron import to_rtlil
-from fewbits.hardware.synthesis import Progress, run_yosys
 
 Words = NDArray[np.uint32]
 """Ports over time: one row a cycle, 32 bits a word, lowest word first."""

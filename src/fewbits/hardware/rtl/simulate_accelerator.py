@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.rtl.accelerator import to_rtlil
 from fewbits.hardware.rtl.compiler import Program, compile_network
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.memory_images import Words, encode_images
 from fewbits.hardware.rtl.program import WORD_BITS
 from fewbits.hardware.rtl.simulate import compiled_simulator, unpack, words_of
-from fewbits.hardware.synthesis import Progress
 
 ACCESSES = ("bin_writes", "bin_reads", "sb_writes", "sb_reads", "bout_writes", "bout_reads")
 """What is counted, in the order of the port `accesses`."""

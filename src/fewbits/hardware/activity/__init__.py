@@ -1,0 +1,1 @@
+"""How often the nets of a netlist toggle, on real operands."""

@@ -1,0 +1,1 @@
+"""What surrounds the neurons, run and costed gate by gate."""

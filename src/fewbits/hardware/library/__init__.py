@@ -1,0 +1,1 @@
+"""Standard-cell libraries: liberty files, the cells' functions, what a library lacks."""

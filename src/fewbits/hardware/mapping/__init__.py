@@ -1,0 +1,1 @@
+"""From RTL to gates of a library, and how fast they are."""

@@ -1,0 +1,45 @@
+"""Synthesis for a clock: mappings tried in turn until one meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.mapping.netlist import Netlist
+from fewbits.hardware.mapping.synthesis import Progress, synthesize
+from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, launch_overhead_ns
+
+
+def synthesize_for_clock(
+    name: str,
+    rtlil: str,
+    top: str,
+    library: Library,
+    conditions: Conditions,
+    target_mhz: float,
+    attempts: Sequence[tuple[str, float]],
+    say: Progress,
+) -> tuple[Netlist, Timing]:
+    """The first netlist that meets the clock without an overloaded net, or the best of all.
+
+    name: for progress. attempts: mapping (`synthesis.MAPPINGS`) and the fraction of the period that ABC sizes for.
+    Raises HardwareError as `synthesize` does.
+    """
+    usable_ns = 1000.0 / target_mhz - launch_overhead_ns(library, conditions)
+    tried: list[tuple[bool, float, Netlist, Timing]] = []
+    for mapping, fraction in attempts:
+        say(f"{name}: synthesis {mapping}, {usable_ns * fraction:.2f} ns between registers")
+        netlist = synthesize(
+            rtlil, library, delay_target_ns=usable_ns * fraction, top=top, mapping=mapping, progress=say
+        ).netlist
+        timing = analyze(netlist, conditions)
+        overloaded = netlist.overloaded(timing.load_pf)
+        say(
+            f"{name}: longest path {timing.longest_path_ns:.3f} ns, ends at {timing.end}; "
+            f"{overloaded} nets beyond their driver's max_capacitance"
+        )
+        tried.append((overloaded > 0, timing.longest_path_ns, netlist, timing))
+        if timing.highest_clock_mhz >= target_mhz and not overloaded:
+            break
+    _, _, netlist, timing = min(tried, key=lambda attempt: attempt[:2])
+    return netlist, timing

@@ -1,0 +1,1 @@
+"""The buffers' SRAM macros: area, energy, and how fast a read is."""
