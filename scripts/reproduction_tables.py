@@ -78,7 +78,7 @@ def table(group: Group, entries: Sequence[Entry]) -> str:
     published = published_figures(group.model, group.data)
     heads = (
         "precision", "recipe", "seeds", "accuracy [%]", "† [%]", "to float32 [points]", "† [points]",
-        "differing images", "energy an image [µJ]", "saved [%]", "† saved [%]", "epochs", "training [min]",
+        "differing images", "energy an image [µJ]", "saved [%]", "† saved [%]", "epochs", "kept", "training [min]",
     )  # fmt: skip
     lines = [heads, ("---", "---", *["---:"] * (len(heads) - 2))]
     lines += [cells(row, published, [one for one in entries if is_of(one, group, row)]) for row in group.rows]
@@ -114,6 +114,7 @@ def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tupl
         figure(row.energy_saving_percent, "{:.1f}"),
         saved,
         ", ".join(dict.fromkeys(str(entry["epochs"]) for entry in entries)),
+        ", ".join(str(entry["best_epoch"] or "start") for entry in entries),
         f"{statistics.mean(minutes):.1f}",
     )
 

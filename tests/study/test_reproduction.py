@@ -49,6 +49,7 @@ def entry(precision: str, accuracy: float, seed: int = 0, **changed: object) -> 
         "differing_images": 0,
         "test_images": 10_000,
         "epochs": 4,
+        "best_epoch": 3,
         "skipped": [],
         "notices": [],
         "versions": {},
@@ -73,7 +74,7 @@ def test_published_accuracies_are_those_of_the_reference(shared: Path):
 def test_a_line_puts_the_published_figures_beside_ours(tables: ModuleType):
     *_, fixed4 = lines_of(tables, entry("float32", 99.0), entry("fixed4", 98.5))
     assert fixed4[:7] == ["fixed4", "fine-tune", "0", "98.50", "95.76", "-0.50", "-3.44"]
-    assert fixed4[10:] == ["92.9", "4", "1.5"]  # saved as published: 1 - 4.31 / 60.74
+    assert fixed4[10:] == ["92.9", "4", "3", "1.5"]  # saved as published: 1 - 4.31 / 60.74
 
 
 def test_seeds_are_joined_with_their_spread(tables: ModuleType):
@@ -103,6 +104,13 @@ def test_both_recipes_stand_in_a_precisions_lines_and_best_says_what_it_stands_f
         ["binary/fixed16", "best (= distill)", "0, 1, 2", "98.60 ± 0.10"],
     ]
     assert "twelfth: binary/fixed16 by best (= distill) (98.60 %)" in tables.sections(runs, lambda *_: "")["mnist"]
+
+
+def test_a_row_tells_the_epoch_that_was_kept_of_each_seed(tables: ModuleType):
+    kept = {0: 4, 1: 0, 2: 3}
+    runs = [entry("fixed8", 99.0, seed=seed) | {"best_epoch": epoch} for seed, epoch in kept.items()]
+    head, _, *lines = lines_of(tables, entry("float32", 99.0), *runs)
+    assert lines[1][head.index("kept")] == "4, start, 3"
 
 
 def test_a_chart_has_one_point_for_a_network_of_two_recipes(tables: ModuleType):
