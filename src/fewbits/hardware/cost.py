@@ -10,7 +10,7 @@ What is counted:
   buffer costs its read or write energy. The adders that add tensors are not characterized: their energy is not in it.
   Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Control: everything else of the accelerator (controller, address generation, operand and bias registers, pooling,
-  the way out), in all cycles, with energies of `control_cost`. It was characterized for 16 neurons and 64 rows, and
+  the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows, and
   stands for other accelerators unchanged.
 - Leakage: of all neurons, buffers and the control, over all cycles.
 - Factors behind sums, where a recipe leaves them: see `factors`.

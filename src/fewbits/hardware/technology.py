@@ -43,7 +43,7 @@ class ComponentCost:
 
 @dataclass(frozen=True)
 class ControlCost:
-    """All of the accelerator but neurons and buffers, for 16 neurons of 16 synapses and 64 rows (`control_cost`)."""
+    """All of the accelerator but neurons and buffers, for 16 neurons of 16 synapses and 64 rows (`control.cost`)."""
 
     cells: int
     registers: int

@@ -1,7 +1,7 @@
 """What glitches add to the control's energy: drawn cycles of its run simulated with each gate's own delays.
 
 The control's inputs depend on its outputs, so that its run is one step after another (`sequential_simulation`). A drawn
-cycle is simulated as a neuron's (`activity_delays`): registers and ports change to their new values, all gates start
+cycle is simulated as a neuron's (`activity.delays`): registers and ports change to their new values, all gates start
 from the settled values of the cycle before. Ports, those of memory, buffers and tile, change at the clock's edge.
 """
 
