@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--flip", action="store_true", help="mirror half of the training images")
     parser.add_argument("--crop-padding", type=int, default=0)
     parser.add_argument("--equalize", action="store_true", help="start from equalized channels")
+    parser.add_argument("--mixed-precision", action="store_true", help="multiply in bfloat16 while training")
     parser.add_argument("--temperature", type=float, default=RecipeOptions.temperature)
     parser.add_argument("--distillation-weight", type=float, default=RecipeOptions.distillation_weight)
     parser.add_argument("--seed", type=int, default=0)
@@ -79,6 +80,7 @@ def main() -> None:
         random_flip=arguments.flip,
         crop_padding=arguments.crop_padding,
         equalize_channels=arguments.equalize,
+        mixed_precision=arguments.mixed_precision,
     )
     options = RecipeOptions(arguments.temperature, arguments.distillation_weight)
     for point in arguments.points:

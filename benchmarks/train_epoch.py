@@ -88,9 +88,9 @@ class Stopwatch:
         return max(self.done.values()) - min(self.done.values())
 
 
-def float_epoch(network: str, data: Dataset, **augmentation: object) -> Epoch:
+def float_epoch(network: str, data: Dataset, **how: object) -> Epoch:
     """An epoch of fewbits in float."""
-    settings = TrainSettings(epochs=1, batch_size=BATCH, learning_rate=0.001, **augmentation)  # pyright: ignore[reportArgumentType]
+    settings = TrainSettings(epochs=1, batch_size=BATCH, learning_rate=0.001, **how)  # pyright: ignore[reportArgumentType]
     fresh = build(network, seed=0)
 
     def epoch() -> float:
@@ -101,9 +101,9 @@ def float_epoch(network: str, data: Dataset, **augmentation: object) -> Epoch:
     return epoch
 
 
-def recipe_epoch(network: str, data: Dataset, precision: str) -> Epoch:
+def recipe_epoch(network: str, data: Dataset, precision: str, **how: object) -> Epoch:
     """An epoch of fine-tuning at a precision."""
-    settings = TrainSettings(epochs=1, batch_size=BATCH, learning_rate=0.001)
+    settings = TrainSettings(epochs=1, batch_size=BATCH, learning_rate=0.001, **how)  # pyright: ignore[reportArgumentType]
     fresh = build(network, seed=0)
 
     def epoch() -> float:
@@ -143,6 +143,11 @@ def main() -> None:
             "fewbits float": float_epoch(network, data),
             "fewbits float, cropped and flipped": float_epoch(network, data, random_flip=True, crop_padding=2),
             **{f"fewbits {name}": recipe_epoch(network, data, name) for name in arguments.precision},
+            "fewbits float, mixed precision": float_epoch(network, data, mixed_precision=True),
+            **{
+                f"fewbits {name}, mixed precision": recipe_epoch(network, data, name, mixed_precision=True)
+                for name in arguments.precision
+            },
         }
         times = measure(epochs, arguments.rounds)
         found[network] = {
@@ -155,9 +160,9 @@ def main() -> None:
             for name, seconds in times.items()
         }
         print(f"{network}, batch {BATCH}, one thread, {arguments.rounds} rounds; torch {torch.__version__}")
-        print(f"{'':38}{'images/s':>10}{'to plain':>10}")
+        print(f"{'':42}{'images/s':>10}{'to plain':>10}")
         for name, figure in found[network].items():
-            print(f"{name:38}{figure['images_a_second']:10.0f}{figure['speed_to_plain']:10.2f}")
+            print(f"{name:42}{figure['images_a_second']:10.0f}{figure['speed_to_plain']:10.2f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
 

@@ -1,5 +1,7 @@
 """Claims about every recipe of the catalog, on a small problem."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -43,6 +45,16 @@ def test_every_recipe_ends_in_a_network_that_is_lowered_without_a_difference(
     images = quadrants.inputs(quadrants.validation)
     # In float64, since a sum of wide products is not exact in float32.
     assert first_difference(q.double(), lower(q, images[:1]), images.double()) is None
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_trains_in_mixed_precision(quadrants: Dataset, trained: nn.Module, recipe: str):
+    settings = replace(SETTINGS, mixed_precision=True)
+    q, record = run_recipe(recipe, trained, fitting_precision(recipe), quadrants, settings)
+    assert {parameter.dtype for parameter in q.parameters()} == {torch.float32}
+    accuracy = evaluate(q, quadrants, quadrants.validation).accuracy_percent
+    assert accuracy == record.best_validation_accuracy_percent
+    assert (len(record.history) > 0) == (recipe != "post-training")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

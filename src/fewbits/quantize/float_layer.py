@@ -22,13 +22,17 @@ def padding_of(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
 def apply_layer(
     layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None, padding_value: float = 0.0
 ) -> Tensor:
-    """The float layer's operation with other weights, and with another value than zero in a convolution's padding."""
+    """The float layer's operation with other weights, and with another value than zero in a convolution's padding.
+
+    The result is in the dtype of the weights, also where autocast multiplies in a shorter one: what rounds it to a
+    format computes in that.
+    """
     if isinstance(layer, nn.Linear):
-        return F.linear(x, weight, bias)
+        return F.linear(x, weight, bias).to(weight.dtype)
     padding = layer.padding
     if padding_value:
         x = F.pad(x, [width for along in reversed(padding_of(layer)) for width in along], value=padding_value)
         padding = 0
     if isinstance(layer, nn.Conv2d):
-        return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)
-    return F.conv1d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups)
+        return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups).to(weight.dtype)
+    return F.conv1d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups).to(weight.dtype)

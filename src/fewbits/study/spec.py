@@ -60,6 +60,7 @@ class TrainingSection(_Section):
     patience: int | None = None
     random_flip: bool | None = None
     crop_padding: int | None = None
+    mixed_precision: bool | None = None
     clip_shadow_weights: bool | None = None
 
     def given(self) -> dict[str, Any]:

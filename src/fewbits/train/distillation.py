@@ -40,7 +40,7 @@ def distillation_loss(run: RecipeRun) -> Loss:
 
     def loss(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
-            soft = F.softmax(teacher(inputs) / temperature, dim=1)
+            soft = F.softmax(teacher(inputs).to(logits.dtype) / temperature, dim=1)
         taught = F.cross_entropy(logits / temperature, soft) * temperature**2
         return weight * taught + (1 - weight) * F.cross_entropy(logits, labels)
 

@@ -178,8 +178,7 @@ class _Training:
         """One optimizer step; the loss before it."""
         self.optimizer.zero_grad()
         try:
-            inputs = inputs.to(self.plan.device)
-            loss = self.plan.loss(inputs, self.module(inputs), labels.to(self.plan.device))
+            loss = self._loss(inputs.to(self.plan.device), labels.to(self.plan.device))
         except FormatError:  # a NaN on its way through the network
             raise self._diverged(epoch, rate) from None
         value = loss.item()
@@ -189,6 +188,13 @@ class _Training:
         self.optimizer.step()
         self.plan.after_step()
         return value
+
+    def _loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """What the batch is to minimize, in float32 also where the network multiplies in bfloat16."""
+        if not self.plan.settings.mixed_precision:
+            return self.plan.loss(inputs, self.module(inputs), labels)
+        with torch.autocast(torch.device(self.plan.device).type, torch.bfloat16):
+            return self.plan.loss(inputs, self.module(inputs).float(), labels)
 
     def _validate(self, epoch: int) -> Evaluation:
         """Loss and accuracy on the held-out split."""

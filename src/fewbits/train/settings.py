@@ -57,6 +57,12 @@ class TrainSettings:
     """Start a recipe from the float network with the weights of neighboring layers on one scale; see
     `fewbits.equalize_channels`. Float training, and recipes that draw new weights, refuse it."""
 
+    mixed_precision: bool = False
+    """Multiply in bfloat16 in training steps, forward and backward; weights, their updates and all evaluation stay
+    float32 (Kalamkar et al., "A study of bfloat16 for deep learning training", arXiv:1905.12322). Rounded operands of
+    at most eight significant bits are bfloat16 numbers, so that their products stay exact. Faster where the processor
+    has instructions for it, slower elsewhere."""
+
     clip_shadow_weights: bool = True
     """Keep the shadow weights of binary and ternary layers within the quantized range after each step, as in
     Courbariaux et al., "BinaryConnect" (NIPS 2015, section 2.4). Beyond it their gradient is masked, so that they
