@@ -24,7 +24,7 @@ from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
-from fewbits.train.best import trained_recipe
+from fewbits.train.best import BEST, trained_recipe
 from fewbits.train.temporary_batch_norm import refuse_unfit
 
 _TRAINING_FORMAT = 1
@@ -88,17 +88,20 @@ class Run:
     """For float32, the same as `float_training`. Where `best` stands for a recipe of the study, two runs have one."""
 
     recipe: str
-    """As the study names it: that of the training, or `best`."""
+    """As the study names it: that of the training, or `best`; at an operating point, the part of its channels too."""
 
     float_training: Training
     technology: str
     technology_sha256: str
     accelerator: Accelerator
 
+    part: float = 1.0
+    """Of the trained network's inner channels: below 1 at an operating point of a runtime-configurable network."""
+
     @property
     def stands_for(self) -> str:
         """The recipe that trained, where the study's name for it is another; else empty."""
-        return "" if self.recipe == self.training.recipe else self.training.recipe
+        return self.training.recipe if self.recipe == BEST else ""
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class Run:
             "seed": self.training.seed,
             "settings": asdict(self.training.settings),
             **_options_read(self.training.recipe, self.training.options),
+            **({"part": self.part} if self.part < 1 else {}),
             "training": self.training.key,
             "float_training": self.float_training.key,
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
@@ -164,7 +168,11 @@ def make_plan(spec: StudySpec) -> Plan:
             float_trainings += bases
             for precision in precisions:
                 trainings = _trainings(precision.name, trained[precision.name], settings, options, bases, rounding)
-                runs += [_run(recipe, training, base, *cost_basis) for recipe, training, base in trainings]
+                runs += [
+                    _run(tested_as, part, training, base, *cost_basis)
+                    for recipe, training, base in trainings
+                    for tested_as, part in _operating_points(recipe, training)
+                ]
     return Plan(tuple(float_trainings), tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
 
 
@@ -266,10 +274,22 @@ def _options_read(recipe: str, options: RecipeOptions) -> dict[str, Any]:
     return {"options": {name: getattr(options, name) for name in names}} if names else {}
 
 
+def _operating_points(recipe: str, training: Training) -> Iterator[tuple[str, float]]:
+    """What a trained network is tested as, by name, with the part of its channels that compute."""
+    parts = training.options.increments if training.recipe == "runtime-configurable" else (1.0,)
+    yield from ((recipe if part == 1 else f"{recipe} {100 * part:g} %", part) for part in parts)
+
+
 def _run(
-    recipe: str, training: Training, base: Training, technology: str, sha256: str, accelerator: Accelerator
+    recipe: str,
+    part: float,
+    training: Training,
+    base: Training,
+    technology: str,
+    sha256: str,
+    accelerator: Accelerator,
 ) -> Run:
-    definition = {
+    definition: dict[str, Any] = {
         "format": _FORMAT,
         "rounding": _ROUNDING,
         "training": training.key,
@@ -277,9 +297,11 @@ def _run(
         "technology": sha256,
         "accelerator": asdict(accelerator),
     }
-    if recipe != training.recipe:  # a run beside that of the recipe itself
+    if recipe == BEST:  # a run beside that of the recipe itself
         definition["recipe"] = recipe
-    return Run(json_sha256(definition), training, recipe, base, technology, sha256, accelerator)
+    if part < 1:
+        definition["part"] = part
+    return Run(json_sha256(definition), training, recipe, base, technology, sha256, accelerator, part)
 
 
 def _refuse_normalizing(model: str) -> None:

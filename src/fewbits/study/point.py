@@ -23,7 +23,7 @@ from fewbits.study.digest import data_sha256
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
 from fewbits.study.plan import Run, Training, versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult, cost_fields
-from fewbits.train import Progress, TrainRecord, evaluate, prepare_recipe, run_recipe, train_float
+from fewbits.train import Progress, TrainRecord, evaluate, operating_points, prepare_recipe, run_recipe, train_float
 
 CHECKPOINTS = "checkpoints"
 """Folder for networks half trained, in the study's output folder."""
@@ -64,6 +64,8 @@ class Workshop:
             module, outcome = quantize(folded, _BASELINE), float_outcome
         else:
             module, outcome = self._quantized(run.training, base, folded)
+            if run.part < 1:
+                module, outcome = self._operating_point(run, module, outcome)
         module.eval()
         images = dataset.inputs(dataset.test)
         fake = evaluate(module, dataset, dataset.test)
@@ -159,6 +161,16 @@ class Workshop:
             return _fold_trained(module, record, training, self._dataset(training))
 
         return network, self._into(network, training, train)
+
+    def _operating_point(
+        self, run: Run, whole: QuantizedModel, outcome: TrainingOutcome
+    ) -> tuple[QuantizedModel, TrainingOutcome]:
+        """A part of a runtime-configurable network's channels, and how well it does on the validation split."""
+        dataset = self._dataset(run.training)
+        images = dataset.inputs(dataset.train.images[: run.training.settings.calibration_images])
+        (point,) = operating_points(whole, images, (run.part,))
+        accuracy = evaluate(point.model, dataset, dataset.validation).accuracy_percent
+        return point.model, replace(outcome, validation_accuracy_percent=accuracy)
 
     def _into(
         self, network: nn.Module, training: Training, train: Callable[[], tuple[nn.Module, TrainRecord]]

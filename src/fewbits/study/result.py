@@ -23,7 +23,8 @@ class RunResult:
     data: str
     precision: str
     recipe: str
-    """One of `fewbits.train.RECIPES`, or FLOAT_RECIPE for float32."""
+    """One of `fewbits.train.RECIPES`, or FLOAT_RECIPE for float32; at an operating point of a runtime-configurable
+    network with the part of its channels behind it: `runtime-configurable 25 %`."""
 
     seed: int
 
