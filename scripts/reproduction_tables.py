@@ -1,16 +1,20 @@
 """Make docs/reproduction.md and its charts from the results stored in docs/reproduction/.
 
 Usage: python scripts/reproduction_tables.py
-Accuracies, epochs and wall times come from docs/reproduction/STUDY.json (see store_reproduction.py); memory, area,
-power and energy are computed anew from the shipped technology table; published figures come from
-docs/reproduction/published.json and are marked. The words between the tables are docs/reproduction/text.md.
+Accuracies, epochs, wall times and the energies of the networks' own operands come from docs/reproduction/STUDY.json
+(see store_reproduction.py). A network of which any energy was not measured, or on a technology table that has changed
+since, gets all its energies from the shipped table at its assumed activity, says so, and is in no comparison. Published
+figures come from docs/reproduction/published.json and are marked. The words between the tables are
+docs/reproduction/text.md.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -35,7 +39,7 @@ PUBLISHED_AS = {
 }
 """Model and data to the name under which `published.json` has them."""
 
-STUDIES = ("mnist", "cifar10", "cifar10-wide", "cifar10-compact", "svhn")
+STUDIES = ("mnist", "cifar10", "cifar10-wide", "cifar10-widest", "cifar10-compact", "svhn")
 
 Entry = dict[str, Any]
 """A run as store_reproduction.py keeps it."""
@@ -53,8 +57,44 @@ def cost_of(model: str, precision: str) -> Cost:
     return cost(model, precision)
 
 
+def is_measured(entry: Entry) -> bool:
+    """Whether a stored run has an energy from its own operands, on what is the technology table today."""
+    measured = entry.get("measured_energy")
+    return measured is not None and math.isclose(
+        measured["assumed_activity_uj"], cost_of(entry["model"], entry["precision"]).energy_uj, rel_tol=1e-9
+    )
+
+
+def measured_networks(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """Model and data of the networks all of whose runs have such an energy."""
+    assumed = {(entry["model"], entry["data"]) for entry in entries if not is_measured(entry)}
+    return {(entry["model"], entry["data"]) for entry in entries} - assumed
+
+
+def results_of(entries: Sequence[Entry]) -> list[RunResult]:
+    """The stored runs with their costs: a network's energies all measured, or all at the assumed activity."""
+    measured = measured_networks(entries)
+    return [
+        with_measured_energy(result_of(entry), entry["measured_energy"])
+        if (entry["model"], entry["data"]) in measured
+        else result_of(entry)
+        for entry in entries
+    ]
+
+
+def with_measured_energy(result: RunResult, measured: dict[str, Any]) -> RunResult:
+    """A run with the energy of its own operands, and the power that follows."""
+    return replace(
+        result,
+        energy_uj=measured["uj"],
+        power_mw=measured["uj"] * result.clock_mhz / result.cycles * 1000,
+        energy_interval_uj=measured["interval_uj"],
+        activity=measured["activity"],
+    )
+
+
 def result_of(entry: Entry) -> RunResult:
-    """A stored run with its costs."""
+    """A stored run with its costs at the assumed activity."""
     figures, baseline = (cost_of(entry["model"], precision) for precision in (entry["precision"], "float32"))
     names = (
         "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
@@ -186,18 +226,26 @@ def missing(entries: Sequence[Entry]) -> str:
     return "\n".join(lines) or "Nothing."
 
 
+def about(group: Group, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """A network's title, table and sentences, and on what its energies rest where they are not measured."""
+    is_assumed = (group.model, group.data) not in measured_networks(entries)
+    note = (f"Energies of this network rest on {cost_of(group.model, 'float32').activity}",) if is_assumed else ()
+    return (f"**{group.title}**", table(group, entries), *note, *frugal_line(group))
+
+
 def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dict[str, str]:
     """Each data set's tables, sentences and chart, by the data's name."""
-    groups = group_runs([result_of(entry) for entry in entries])
+    groups, measured = group_runs(results_of(entries)), measured_networks(entries)
     found: dict[str, str] = {}
     for data in ("mnist", "cifar10", "svhn"):
         of_data = [group for group in groups if group.data == data]
-        parts = ["\n\n".join((f"**{group.title}**", table(group, entries), *frugal_line(group))) for group in of_data]
-        together = across_networks(of_data)
+        parts = ["\n\n".join(about(group, entries)) for group in of_data]
+        compared = [group for group in of_data if (group.model, data) in measured] or of_data
+        together = across_networks(compared)
         parts += [
             f"{line}" for group in together for line in (*comparison(group), *frugal_line(group), front_line(group))
         ]
-        parts += [draw(data, group) for group in (together or of_data)[:1]]
+        parts += [draw(data, group) for group in (together or compared)[:1]]
         found[data] = "\n\n".join(parts) or "Not trained yet."
     return found
 
@@ -236,11 +284,21 @@ def figure_table(figures: dict[str, dict[str, dict[str, float]]], keys: Iterable
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def activity_line(entries: Sequence[Entry]) -> str:
+    """What the measured energies rest on, and how uncertain the least certain of them is."""
+    energies = [entry["measured_energy"] for entry in entries if is_measured(entry)]
+    if not energies:
+        return "no measurement yet"
+    worst = 100 * max(energy["interval_uj"] / energy["uj"] for energy in energies)
+    basis = " ".join(dict.fromkeys(energy["activity"] for energy in energies))
+    return f"{basis} 95 % interval over images: at most ± {worst:.1f} %."
+
+
 def document(draw: Callable[[str, Group], str]) -> str:
     """The whole text. draw: makes a chart for a data set's name and group, and gives the line that shows it."""
     entries = stored_runs()
     text = Template((STORED / "text.md").read_text())
-    basis = {"mark": MARK, "activity": cost_of("lenet", "float32").activity, "missing": missing(entries)}
+    basis = {"mark": MARK, "activity": activity_line(entries), "missing": missing(entries)}
     return text.substitute(sections(entries, draw) | speed_tables() | basis)
 
 

@@ -3,8 +3,9 @@
 Usage: python scripts/store_reproduction.py docs/reproduction/STUDY.toml FOLDER ...
 Several folders are those of several sittings, such as one a seed; of a point that is in two, the last one counts.
 Writes docs/reproduction/STUDY.json: one entry a finished run, with the key of its trained network, epochs and wall
-time. No costs: the tables compute them anew from the technology table of the day. The data must be where the study
-finds it, since the keys are computed from it.
+time. Of the costs only the measured energy is kept, as it needs the trained network: with it goes what the technology
+table gives at its assumed activity, by which the tables tell whether the measurement still holds. All other costs are
+computed anew from the table of the day. The data must be where the study finds it, since the keys are computed from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fewbits.hardware import cost
 from fewbits.study import RunResult, load_study, read_results
 from fewbits.study.networks import FOLDER, TrainingOutcome, load_network
 from fewbits.study.plan import Run, Training, make_plan
@@ -45,8 +47,24 @@ def entries(runs: tuple[Run, ...], results: dict[Point, RunResult], folder: Path
             "training_wall_time_s": round(outcome.wall_time_s, 3),
             "float_epochs": base.epochs,
             "float_training_wall_time_s": round(base.wall_time_s, 3),
+            **measured_energy(run, results[point]),
         }
     return found
+
+
+def measured_energy(run: Run, result: RunResult) -> dict[str, Any]:
+    """The energy from the network's own operands, in uJ, if the run has that."""
+    if result.energy_interval_uj is None:
+        return {}
+    assumed = cost(result.model, result.precision, technology=run.technology, accelerator=run.accelerator)
+    return {
+        "measured_energy": {
+            "uj": result.energy_uj,
+            "interval_uj": result.energy_interval_uj,
+            "activity": result.activity,
+            "assumed_activity_uj": assumed.energy_uj,
+        }
+    }
 
 
 def point_of(run: Run) -> Point:

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from fewbits.hardware import cost
 from fewbits.report.charts import accuracy_energy_chart
 from fewbits.report.rows import Group
 from fewbits.study import load_study
@@ -131,10 +132,46 @@ def test_what_did_not_converge_as_published_says_so(tables: ModuleType):
     assert "did not converge" in tables.sections([run], lambda *_: "")["cifar10"]
 
 
-def test_energy_is_computed_anew_and_not_stored(tables: ModuleType):
-    found = tables.result_of(entry("fixed8", 99.0))
-    assert found.energy_uj == tables.cost_of("lenet", "fixed8").energy_uj
-    assert not any("energy" in name or "area" in name for name in entry("fixed8", 99.0))
+def measured(precision: str, accuracy: float, uj: float, model: str = "lenet", **changed: object) -> dict[str, object]:
+    """A stored run with the energy of its own operands, on the technology table of today."""
+    assumed = cost(model, precision).energy_uj
+    energy = {"uj": uj, "interval_uj": uj / 50, "activity": "Own operands.", "assumed_activity_uj": assumed}
+    return entry(precision, accuracy, model=model, measured_energy=energy | changed)
+
+
+def energies_of(tables: ModuleType, *entries: dict[str, object]) -> list[tuple[str, str]]:
+    """Energy and what it saves, line by line of the MNIST table."""
+    head, _, *lines = lines_of(tables, *entries)
+    return [(line[head.index("energy an image [µJ]")], line[head.index("saved [%]")]) for line in lines]
+
+
+def test_measured_energies_stand_in_the_table_and_in_what_is_saved(tables: ModuleType):
+    runs = [measured("float32", 99.0, 200.0), measured("fixed8", 98.9, 30.0)]
+    assert energies_of(tables, *runs) == [("200", "0.0"), ("30", "85.0")]
+    assert "rest on" not in tables.sections(runs, lambda *_: "")["mnist"]
+    assert tables.activity_line(runs) == "Own operands. 95 % interval over images: at most ± 2.0 %."
+    (_, fixed8) = tables.results_of(runs)
+    assert fixed8.power_mw == pytest.approx(30.0 / (fixed8.cycles / fixed8.clock_mhz) * 1000)
+
+
+@pytest.mark.parametrize(
+    "other", [entry("fixed8", 98.9), measured("fixed8", 98.9, 30.0, assumed_activity_uj=1.0)], ids=["lacking", "stale"]
+)
+def test_a_network_with_one_energy_not_measured_today_has_all_at_the_assumed_activity(
+    tables: ModuleType, other: dict[str, object]
+):
+    runs = [measured("float32", 99.0, 200.0), other]
+    assumed = [f"{cost('lenet', precision).energy_uj:.4g}" for precision in ("float32", "fixed8")]
+    assert [energy for energy, _ in energies_of(tables, *runs)] == assumed
+    assert "Energies of this network rest on" in tables.sections(runs, lambda *_: "")["mnist"]
+
+
+def test_networks_at_the_assumed_activity_are_in_no_comparison(tables: ModuleType):
+    runs = [measured("float32", 99.0, 200.0), measured("fixed8", 98.9, 30.0)]
+    runs += [measured("float32", 98.0, 90.0, "mlp"), entry("fixed4", 98.0, model="mlp")]
+    section = tables.sections(runs, lambda *_: "")["mnist"]
+    assert "**mlp on mnist**" in section
+    assert "Pareto front over" not in section
 
 
 def test_points_without_a_stored_run_are_named(tables: ModuleType):
