@@ -127,3 +127,45 @@ def test_a_sum_with_a_constant_is_refused() -> None:
 
     with pytest.raises(fb.ModelError, match="adds two tensors of one shape"):
         fb.cost(Plus(), "fixed8", input_shape=(4,))
+
+
+class Averaging(nn.Module):
+    """Averages over space by a function or by modules."""
+
+    def __init__(self, average, dimensions: int = 2) -> None:
+        super().__init__()
+        convolution = nn.Conv1d if dimensions == 1 else nn.Conv2d
+        self.conv, self.average, self.last = convolution(2, 20, 3), average, nn.Linear(20, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.average(F.relu(self.conv(x))))
+
+
+MEANS = {
+    "2d": (lambda x: x.mean((2, 3)), nn.AdaptiveAvgPool2d(1), IMAGES),
+    "2d, kept": (lambda x: torch.mean(x, [-1, -2], True).flatten(1), nn.AdaptiveAvgPool2d(1), IMAGES),
+    "1d": (lambda x: torch.mean(x, -1), nn.AdaptiveAvgPool1d(1), IMAGES[:, :, 0]),
+}
+
+
+@pytest.mark.parametrize("way", MEANS)
+def test_a_global_mean_costs_what_adaptive_pooling_does(way: str) -> None:
+    mean, pool, images = MEANS[way]
+    shape = tuple(images.shape[1:])
+    by_mean = Averaging(mean, images.ndim - 2)
+    by_pool = Averaging(nn.Sequential(pool, nn.Flatten()), images.ndim - 2)
+    expected = unnamed(workload_of(by_pool, shape).layers)
+    assert [layer.kind for layer in expected] == ["convolution", "average-pool", "linear"]
+    assert unnamed(workload_of(by_mean, shape).layers) == expected
+    assert unnamed(workload_of(fb.quantize(by_mean, "fixed8"), shape).layers) == expected
+    assert unnamed(workload_of(lowered(by_mean, images)).layers) == expected
+    costs = [fb.cost(lowered(model, images)) for model in (by_mean, by_pool)]
+    assert costs[0].energy_uj == costs[1].energy_uj
+    assert costs[0].cycles == costs[1].cycles == fb.cost(by_mean, "fixed8", input_shape=shape).cycles
+
+
+@pytest.mark.parametrize("dim", [1, 0, 2, -1, (1, 2), (1, 2, 3), None])
+def test_a_mean_over_other_dimensions_has_no_cost(dim: object) -> None:
+    with pytest.raises(fb.ModelError, match=r"layer 'mean': of means .* all spatial dimensions") as raised:
+        workload_of(Averaging(lambda x: x.mean(dim=dim)), (2, 5, 5))
+    assert "\n" not in str(raised.value)

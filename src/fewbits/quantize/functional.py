@@ -160,6 +160,10 @@ def settings_of(node: fx.Node, parameters: tuple[str, ...]) -> dict[str, Any]:
     return settings
 
 
+MEANS: frozenset[Any] = frozenset((torch.mean, "mean"))
+"""Functions and methods that average; global ones are written as pooling before (`global_average.py`)."""
+
+
 def _relu_in_place() -> nn.ReLU:
     """A ReLU that overwrites its input."""
     return nn.ReLU(inplace=True)
@@ -182,6 +186,11 @@ def _as_module(node: fx.Node) -> nn.Module | Reshape:
     """The module that means the same as a functional call. Raises ModelError if there is none."""
     if node.target in ("view", "reshape") or node.target is torch.reshape:
         return _reshape(node)
+    if node.target in MEANS:
+        raise ModelError(
+            f"{describe(node)} cannot be lowered: only the mean over all spatial dimensions of what a convolution "
+            "makes can, as x.mean((2, 3)); use nn.AdaptiveAvgPool2d or nn.AdaptiveAvgPool1d"
+        )
     if node.target not in _FUNCTIONS:
         raise ModelError(
             f"{describe(node)} cannot be lowered: there is no bit-exact form of this function; "

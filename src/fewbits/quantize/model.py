@@ -85,7 +85,8 @@ def quantize(
     Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
     of itself. Each other module or function that has parameters or computes on numbers is left float and named in
     `.skipped` with a reason; what only chooses, moves, averages, adds or joins values (ReLU, pooling, flatten, dropout,
-    `x + y`, `torch.cat`, containers: see `module_kinds.WITHOUT_ARITHMETIC` and `functional.py`) needs no entry.
+    `x + y`, `torch.cat`, the mean over all spatial dimensions `x.mean((2, 3))`, containers: see
+    `module_kinds.WITHOUT_ARITHMETIC`, `functional.py` and `global_average.py`) needs no entry.
 
     The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
     are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of

@@ -14,6 +14,7 @@ from torch import fx, nn
 
 from fewbits.errors import ModelError
 from fewbits.quantize.functional import Meaning, application, describe, is_size
+from fewbits.quantize.global_average import write_as_pooling
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.tensor_rounding import TensorRounding
 
@@ -60,17 +61,19 @@ def trace(network: nn.Module) -> Trace:
 def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
     """The graph of a network's calls in evaluation or training mode; arguments with a default keep it.
 
-    Raises TraceError if torch.fx cannot trace it.
+    Means over all spatial dimensions are written as pooling. Raises TraceError if torch.fx cannot trace it.
     """
     with _in_mode(network, training):
         try:
-            return _Tracer().trace(network, concrete_args=_defaults(network))
+            graph = _Tracer().trace(network, concrete_args=_defaults(network))
         except Exception as error:  # whatever a user's forward raises when it is given proxies
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise TraceError(
                 f"{type(network).__name__} cannot be traced by torch.fx: {reason}; "
                 "make its forward pass free of decisions on values"
             ) from error
+    write_as_pooling(graph, network)
+    return graph
 
 
 class _Tracer(fx.Tracer):

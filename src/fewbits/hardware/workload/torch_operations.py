@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fewbits.errors import ModelError
 from fewbits.hardware.workload.workload import Kind, LayerShape, Size, addition
+from fewbits.quantize.global_average import MEAN_PARAMETERS, mean_of
 
 ELEMENTWISE = frozenset(
     (
@@ -205,6 +206,18 @@ def _adaptive(kind: Kind, dimensions: int) -> Callable[..., tuple[LayerShape, tu
     return note
 
 
+def _mean(name: str, input: Tensor, *arguments: Any, **settings: Any) -> tuple[LayerShape, tuple[int, ...]]:
+    """Take the arguments of torch.mean, if it averages all spatial dimensions."""
+    mean, dimensions = mean_of(dict(zip(MEAN_PARAMETERS, arguments, strict=False)) | settings), input.ndim - 2
+    if mean is None or dimensions not in (1, 2) or not mean.is_global(dimensions):
+        raise ModelError(
+            f"layer {name!r}: of means the accelerator computes those over all spatial dimensions, as x.mean((2, 3)), "
+            "nothing else"
+        )
+    layer, shape = _adaptive("average-pool", dimensions)(name, input, 1)
+    return layer, shape if mean.keeps_dims else shape[:2]
+
+
 def _addition(
     name: str, input: Tensor, other: Tensor | float, *, alpha: float = 1
 ) -> tuple[LayerShape, tuple[int, ...]]:
@@ -216,6 +229,7 @@ def _addition(
 
 LAYERS: dict[str, Callable[..., tuple[LayerShape, tuple[int, ...]]]] = {
     "linear": _linear,
+    "mean": _mean,
     **dict.fromkeys(("add", "add_", "__add__", "__iadd__", "__radd__"), _addition),
     **{f"conv{n}d": _convolution(n) for n in (1, 2)},
     **{f"max_pool{n}d": _max_pooling(n) for n in (1, 2)},
