@@ -174,6 +174,8 @@ def cost(
     for one in costs:
         basis = "interpolated between characterized precisions" if one.interpolated else "characterized"
         typer.echo(f"{one.precision}: {one.multiplier}; {basis}")
+        for note in one.notes:
+            typer.echo(f"{one.precision}: {note}")
 
 
 @app.command()
@@ -333,6 +335,7 @@ def _cost_fields(one: Cost) -> dict[str, object]:
         "clock_limited_by": one.clock.limited_by,
         "longest_paths_ns": one.clock.paths_ns,
         "clock_notes": one.clock.notes,
+        "own_datapaths": one.own_datapaths,
         "energy_uj_by_part": one.breakdown.energy_uj,
         "leakage_uj": sum(one.breakdown.leakage_uj.values()),
         "off_chip_uj": one.off_chip_uj,

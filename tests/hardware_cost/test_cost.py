@@ -255,14 +255,6 @@ def test_quantized_model_costs_what_its_precision_does(fixed8: Cost):
     assert cost(quantize(build("lenet"), "fixed8"), technology=TABLE, input_shape=(1, 28, 28)) == fixed8
 
 
-def test_layer_left_in_float_is_refused():
-    quantize = pytest.importorskip("fewbits.quantize").quantize
-    model = quantize(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)), "fixed8")
-    model.network.append(nn.Linear(2, 2))
-    with pytest.raises(ModelError, match="layer '2' is left in float"):
-        cost(model, technology=TABLE, input_shape=(4,))
-
-
 def test_shipped_table_costs_every_precision_of_the_study():
     from fewbits.formats import STUDY_PRECISIONS
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fewbits.hardware.chip_parts import CONTROL, PARTS, Part
@@ -93,6 +94,17 @@ def break_down(
         dynamic_uj={name: sum(dynamic[name] for dynamic in dynamic_pj) * 1e-6 for name in PARTS},
         leakage_uj={name: leakage_pj[name] * plan.cycles * 1e-6 for name in PARTS},
         layers=layers,
+    )
+
+
+def joined(breakdowns: Sequence[Breakdown], order: Sequence[str]) -> Breakdown:
+    """The breakdowns of a chip's accelerators as one. order: of all layers, by name."""
+    layers = {layer.name: layer for one in breakdowns for layer in one.layers}
+    return Breakdown(
+        area_mm2={name: sum(one.area_mm2[name] for one in breakdowns) for name in PARTS},
+        dynamic_uj={name: sum(one.dynamic_uj[name] for one in breakdowns) for name in PARTS},
+        leakage_uj={name: sum(one.leakage_uj[name] for one in breakdowns) for name in PARTS},
+        layers=tuple(layers[name] for name in order),
     )
 
 

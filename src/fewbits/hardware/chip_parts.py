@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.layer_power import CLOCK
@@ -72,3 +72,9 @@ def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neur
             write_pj=buffer.write_energy_pj,
         )
     return parts
+
+
+def all_leaking(accelerators: Sequence[dict[str, Part]]) -> list[dict[str, Part]]:
+    """The parts of each accelerator on a chip, with the leakage of all: while one works, the others leak too."""
+    together = {name: sum(parts[name].leakage_uw for parts in accelerators) for name in PARTS}
+    return [{name: replace(parts[name], leakage_uw=together[name]) for name in PARTS} for parts in accelerators]

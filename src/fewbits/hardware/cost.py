@@ -14,6 +14,8 @@ What is counted:
   stands for other accelerators unchanged.
 - Leakage: of all neurons, buffers and the control, over all cycles.
 - Factors behind sums, where a recipe leaves them: see `factors`.
+- Layers that the precision's datapath does not compute, such as those left float: on an accelerator of their own beside
+  it, see `tiles`.
 - Power: energy of an image divided by its time.
 - Clock: the one asked for, or the highest below it that datapath, control and the reads of the buffers keep (`clock`).
 - Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
@@ -23,34 +25,30 @@ What is counted:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.breakdown import Breakdown, break_down, dram_uj
-from fewbits.hardware.chip_parts import buffers, chip_parts
-from fewbits.hardware.clock import Clock, clock_of, logic_mhz
+from fewbits.hardware.breakdown import Breakdown, break_down, dram_uj, joined
+from fewbits.hardware.chip_parts import all_leaking
+from fewbits.hardware.clock import Clock
 from fewbits.hardware.factors import factor_bits, with_factors
-from fewbits.hardware.interpolation import can_interpolate, interpolate
 from fewbits.hardware.layer_power import NetworkPower
-from fewbits.hardware.rtl.design import NeuronDesign, design
-from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
 from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, datapath_name, load_technology
+from fewbits.hardware.tiles import Tile, own_tile, tile_of
 from fewbits.hardware.workload.networks import workload_of
-from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, Workload
+from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, LayerShape, Workload
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.formats import Precision
-
-_CHARACTERIZED_SYNAPSES = 16
-"""Synapses of the neuron that technology tables hold (`DatapathCost`)."""
 
 _CHARACTERIZED_SUM = 16384
 """Most products of one output that its accumulator holds, whatever they are (`rtl.design`'s `maximum_synapses`)."""
@@ -92,6 +90,9 @@ class Cost:
     interpolated: bool = False
     """Whether the datapath's figures lie between characterized ones; else it was characterized itself."""
 
+    own_datapaths: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
+
     @property
     def memory_kib(self) -> float:
         """Parameters and the largest layer's activations."""
@@ -111,6 +112,18 @@ class Cost:
     def power_mw(self) -> float:
         """Mean power while images are computed."""
         return self.energy_uj / self.time_us * 1000
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What an architect must know beside the figures: layers on other datapaths, one line for each of these."""
+        by_datapath: dict[str, list[str]] = {}
+        for layer, datapath in self.own_datapaths.items():
+            by_datapath.setdefault(datapath, []).append(repr(layer))
+        return tuple(
+            f"{', '.join(layers)} at {datapath}, on an accelerator of its own beside that of {self.precision}; what "
+            "converts values between them is in no figure"
+            for datapath, layers in by_datapath.items()
+        )
 
     @property
     def off_chip_uj(self) -> tuple[float, float]:
@@ -147,8 +160,8 @@ def cost(
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
-    the accumulator or the activity is another network's, FormatError for an unknown precision, ModelError for a network
-    that the accelerator does not compute.
+    the accumulator, or the activity is another network's or of one with layers on other datapaths; FormatError for an
+    unknown precision, ModelError for a network that the accelerator does not compute.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
@@ -160,19 +173,24 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    tile = accelerator or Accelerator()
+    accelerator = accelerator or Accelerator()
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    name = datapath_name(parsed.name, multiplier, width)
     if activity is not None:
-        _check_activity(activity, workload, name)
-    made = design(parsed, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=width)
-    datapath, interpolated = _datapath(table, parsed, tile, name)
-    without_factors = replace(_cost(workload, made, datapath, table, tile, activity), interpolated=interpolated)
-    return with_factors(without_factors, factor_bits(network), workload, table, tile)
+        _check_activity(activity, workload, datapath_name(parsed.name, multiplier, width))
+    main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
+    others = {name: own_tile(name, table, accelerator) for name in sorted(set(workload.own_precisions.values()))}
+    return with_factors(
+        _cost(workload, main, {name: tile for name, tile in others.items() if name != parsed.name}, table, activity),
+        *(factor_bits(network), workload, table, accelerator),
+    )
 
 
 def _check_activity(activity: NetworkPower, workload: Workload, datapath: str) -> None:
     """Raise HardwareError unless the activity is of these layers on this datapath."""
+    if own := workload.own_precisions:
+        raise HardwareError(
+            f"the activity is of one datapath, but layer {next(iter(own))!r} needs that of {next(iter(own.values()))}"
+        )
     missing = [layer.name for layer in workload.layers if layer.products and layer.name not in activity.layers]
     if activity.precision != datapath or missing:
         layers = f"; it lacks the layer {missing[0]!r}" if missing else ""
@@ -187,9 +205,56 @@ def _shipped() -> Technology:
     return load_technology()
 
 
-def _check_sums(workload: Workload, precision: Precision) -> None:
+def _cost(
+    workload: Workload, main: Tile, others: Mapping[str, Tile], table: Technology, activity: NetworkPower | None
+) -> Cost:
+    """Join schedules, datapaths and buffers. others: tiles of the layers' own precisions, by name."""
+    tiles = {layer.name: others.get(layer.precision or "", main) for layer in workload.layers}
+    used = [main, *others.values()]
+    _check_sums(workload, tiles)
+    clock = min((tile.clock for tile in used), key=lambda one: one.mhz)
+    plans = [_share(schedule(workload, tile.accelerator, tile.pipeline), tiles, tile) for tile in used]
+    breakdown = joined(
+        [
+            break_down(plan, parts, tile.widths, clock.mhz, activity)
+            for plan, tile, parts in zip(plans, used, all_leaking([tile.parts for tile in used]), strict=True)
+        ],
+        [layer.name for layer in workload.layers],
+    )
+    energy_uj = sum(breakdown.energy_uj.values())
+    cycles = sum(plan.cycles for plan in plans)
+    return Cost(
+        precision=main.precision.name,
+        technology=table.name,
+        parameters_kib=sum(_parameter_bits(layer, tiles[layer.name].widths) for layer in workload.layers)
+        / _BITS_PER_KIB,
+        activations_kib=_activation_bits(workload, tiles) / _BITS_PER_KIB,
+        cycles=cycles,
+        utilization=workload.products / (cycles * main.accelerator.neurons * main.accelerator.synapses),
+        clock=clock,
+        area_mm2=sum(breakdown.area_mm2.values()),
+        energy_uj=energy_uj,
+        traffic_kib=sum(plan.traffic_bits(tile.widths) for plan, tile in zip(plans, used, strict=True)) / _BITS_PER_KIB,
+        breakdown=breakdown,
+        activity=(activity.basis if activity is not None else uniform_basis(main.datapath))
+        + _control_basis(main.datapath),
+        energy_interval_uj=_interval_uj(plans[0], activity),
+        energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], activity),
+        multiplier=main.datapath.multiplier,
+        interpolated=any(tile.is_interpolated for tile in used),
+        own_datapaths={name: tile.precision.name for name, tile in tiles.items() if tile is not main},
+    )
+
+
+def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
+    """The layers of a network's schedule that one tile computes."""
+    return replace(plan, layers=tuple(layer for layer in plan.layers if tiles[layer.name] is tile))
+
+
+def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
     """Raise HardwareError for a layer whose sums could overflow the characterized neuron's accumulator."""
     for layer in workload.layers:
+        precision = tiles[layer.name].precision
         if precision.is_integer and layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
@@ -197,75 +262,21 @@ def _check_sums(workload: Workload, precision: Precision) -> None:
             )
 
 
-def _datapath(
-    table: Technology, precision: Precision, accelerator: Accelerator, name: str
-) -> tuple[DatapathCost, bool]:
-    """The datapath of that name, and whether it is interpolated."""
-    if accelerator.synapses != _CHARACTERIZED_SYNAPSES:
-        raise HardwareError(
-            f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
-        )
-    if name in table.datapaths:
-        return table.datapaths[name], False
-    if name == precision.name and can_interpolate(table, precision):
-        return interpolate(table, precision), True
-    options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
-    raise HardwareError(
-        f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
-        f"add it with 'fewbits characterize --precision {precision.name}{options}'"
+def _activation_bits(workload: Workload, tiles: Mapping[str, Tile]) -> int:
+    """Most bits of values in memory at a time: inputs at a layer's width, outputs at that of the layer behind it, and
+    what waits at the widest.
+    """
+    widths = [tiles[layer.name].widths.inputs for layer in workload.layers]
+    return max(
+        layer.input_values * own + layer.output_values * behind + layer.held_values * max(widths)
+        for layer, own, behind in zip(workload.layers, widths, [*widths[1:], widths[-1]], strict=True)
     )
 
 
-def _options(variant: str) -> list[str]:
-    """Options of `fewbits characterize` for what follows the precision in a datapath's name."""
-    return [
-        f"--product-bits {word.removeprefix('product')}" if word.startswith("product") else f"--multiplier {word}"
-        for word in variant.split()
-    ]
-
-
-def _cost(
-    workload: Workload,
-    made: NeuronDesign,
-    datapath: DatapathCost,
-    table: Technology,
-    accelerator: Accelerator,
-    activity: NetworkPower | None,
-) -> Cost:
-    """Join schedule, datapath and buffers."""
-    precision = made.precision
-    _check_sums(workload, precision)
-    plan = schedule(workload, accelerator, pipeline(made, accelerator))
-    widths = Widths(precision.weights.bits, precision.inputs.bits, datapath.accumulator_bits)
-    composed = buffers(widths, accelerator, table, 1000.0 / logic_mhz(datapath, accelerator.clock_mhz))
-    clock = clock_of(datapath, composed, table, accelerator.clock_mhz)
-    breakdown = break_down(plan, chip_parts(datapath, composed, accelerator.neurons), widths, clock.mhz, activity)
-    energy_uj = sum(breakdown.energy_uj.values())
-    return Cost(
-        precision=precision.name,
-        technology=table.name,
-        parameters_kib=_parameter_bits(workload, widths) / _BITS_PER_KIB,
-        activations_kib=workload.largest_activations * widths.inputs / _BITS_PER_KIB,
-        cycles=plan.cycles,
-        utilization=plan.utilization,
-        clock=clock,
-        area_mm2=sum(breakdown.area_mm2.values()),
-        energy_uj=energy_uj,
-        traffic_kib=plan.traffic_bits(widths) / _BITS_PER_KIB,
-        breakdown=breakdown,
-        activity=(activity.basis if activity is not None else uniform_basis(datapath)) + _control_basis(datapath),
-        energy_interval_uj=_interval_uj(plan, activity),
-        energy_without_glitches_uj=_without_glitches_uj(energy_uj, plan, activity),
-        multiplier=datapath.multiplier,
-    )
-
-
-def _parameter_bits(workload: Workload, widths: Widths) -> int:
+def _parameter_bits(layer: LayerShape, widths: Widths) -> int:
     """Bits of weights, biases and the shifts of outputs."""
     return (
-        workload.weights * widths.weights
-        + workload.biases * widths.accumulator
-        + workload.channel_shifts * CHANNEL_SHIFT_BITS
+        layer.weights * widths.weights + layer.biases * widths.accumulator + layer.channel_shifts * CHANNEL_SHIFT_BITS
     )
 
 

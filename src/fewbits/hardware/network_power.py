@@ -22,6 +22,7 @@ from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_n
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.technology import LOGIC_COMPONENTS, datapath_name
+from fewbits.hardware.workload.networks import workload_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,12 +157,15 @@ def power_from_operands(
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
-    A table scaled to another process node has none either: the netlist's energies are the library's own.
+    There is none of a network whose layers need several datapaths. A table scaled to another process node has none
+    either: the netlist's energies are the library's own.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     precision = network.precision.name
     path = compiled_netlist_path(table, precision)
     if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
+        return None
+    if workload_of(network).own_precisions:
         return None
     netlist = read_compiled_netlist(path)
     expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))

@@ -20,9 +20,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from fewbits.errors import HardwareError, ModelError
+from fewbits.formats import Precision
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
+from fewbits.hardware.workload.own_precision import LEFT_FLOAT, own_precision
 from fewbits.hardware.workload.torch_operations import ELEMENTWISE, LAYERS, REARRANGING
 from fewbits.hardware.workload.workload import LayerShape, Workload
+from fewbits.quantize import QuantizedModel
+from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.module_kinds import reason_to_skip
 
 
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
@@ -30,14 +35,15 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
 
     model: any module of 1- and 2-dimensional convolutions, linear layers, pooling, additions and concatenations; it may
     be quantized, and is left as it was. No weight is read, so a module on the `meta` device does. Batch normalization
-    directly after a layer counts as folded into its weights and bias.
+    directly after a layer counts as folded into its weights and bias. A layer that `quantize` leaves float, or did, has
+    the precision float32 of its own.
     input_shape: channels, height, width (or channels, length; or features).
-    Raises ModelError, naming the layer, for an operation that the tile does not compute, a layer left float in a
-    quantized model, or an input shape that does not fit.
+    Raises ModelError, naming the layer, for an operation that the tile does not compute, batch normalization left float
+    in a quantized model, or an input shape that does not fit.
     """
     shape = tuple(input_shape)
-    precision, network = _float_twin(model)
-    recorder = _Recorder()
+    precision, network, own_precisions = _float_twin(model)
+    recorder = _Recorder(own_precisions)
     image = recorder.note_image(torch.empty((1, *shape), device="meta"))
     try:
         with _evaluating(network), recorder.naming(network), torch.no_grad(), recorder:
@@ -54,34 +60,34 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         raise ModelError(f"{type(model).__name__}: {error}") from None
 
 
-def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module]:
-    """Precision and float network of a quantized model, its layers shared; any other model itself."""
-    layers: object = getattr(model, "layers", None)
-    precision: object = getattr(model, "precision", None)
-    network: object = getattr(model, "network", None)
-    if not (isinstance(layers, Mapping) and isinstance(network, nn.Module) and precision is not None):
-        return None, model
-    quantized: dict[str, nn.Module] = dict(layers)
-    memo: dict[int, Any] = {id(layer): layer.layer for layer in quantized.values()}
-    memo |= {id(rounding): nn.Identity() for rounding in dict(getattr(model, "roundings", {})).values()}
-    for entry in getattr(model, "skipped", ()):
+def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module, dict[str, str | None]]:
+    """Precision and float network of a quantized model, its layers shared; any other model itself. And the layers that
+    are quantized or can be, by name, with their precision if the network's datapath does not compute it.
+    """
+    if not isinstance(model, QuantizedModel):
+        modules: dict[str, nn.Module] = dict(model.named_modules())
+        layers = {name: module for name, module in modules.items() if isinstance(module, FloatLayer)}
+        return None, model, {name: None for name, layer in layers.items() if reason_to_skip(layer) is None}
+    for entry in model.skipped:
         if entry.kind.startswith("BatchNorm"):
             raise ModelError(
                 f"layer {entry.name!r} is left in float: fold it into the layer before by fewbits.fold_batch_norm"
             )
-    inside = {id(layer.layer) for layer in quantized.values()}
-    modules: dict[str, nn.Module] = dict(network.named_modules())
-    for name, module in modules.items():
-        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear) and id(module) not in inside:
-            raise ModelError(f"layer {name!r} is left in float: the tile computes in one precision only")
-    return str(getattr(precision, "name", precision)), copy.deepcopy(network, memo)
+    memo: dict[int, Any] = {id(layer): layer.layer for layer in model.layers.values()}
+    memo |= {id(rounding): nn.Identity() for rounding in model.roundings.values()}
+    own_precisions = {
+        name: own_precision(Precision(layer.weight_format, layer.input_format), model.precision)
+        if layer.scale_bits == 0
+        else None
+        for name, layer in model.layers.items()
+    }
+    return model.precision.name, copy.deepcopy(model.network, memo), own_precisions
 
 
 def _with_channel_shifts(model: nn.Module, shapes: list[LayerShape]) -> list[LayerShape]:
     """The layers, those of a quantized model with per-channel radix points marked."""
-    layers: object = getattr(model, "layers", None)
-    quantized: dict[str, Any] = dict(layers) if isinstance(layers, Mapping) else {}
-    names = {name for name, layer in quantized.items() if getattr(layer, "channel_shifts", None) is not None}
+    quantized = model.layers if isinstance(model, QuantizedModel) else {}
+    names = {name for name, layer in quantized.items() if layer.channel_shifts is not None}
     return [replace(shape, has_channel_shifts=shape.name.split("#")[0] in names) for shape in shapes]
 
 
@@ -101,8 +107,9 @@ def _evaluating(model: nn.Module) -> Generator[None]:
 class _Recorder(TorchFunctionMode):
     """Answers each operation with a result of the right shape, and notes its layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, own_precisions: Mapping[str, str | None]) -> None:
         super().__init__()
+        self._own_precisions = own_precisions
         self.layers: list[LayerShape] = []
         self.reads: list[Tensors] = []
         self._stack: list[str] = []
@@ -166,8 +173,12 @@ class _Recorder(TorchFunctionMode):
         place = self._stack[-1] if self._stack else ""
         make = LAYERS.get(kind)
         stored = self._stored([*args, *(kwargs or {}).values()])
+        if not stored:  # of weights alone: the same for every image
+            return func(*args, **(kwargs or {}))
         if make is not None:
             layer, shape = make(self._unique(place or kind), *args, **(kwargs or {}))
+            if layer.has_weights:
+                layer = replace(layer, precision=self._own_precisions.get(place, LEFT_FLOAT))
             self.layers.append(layer)
             self.reads.append(stored)
             own = frozenset((len(self.layers) - 1,))

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import ModelError
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
+from fewbits.hardware.workload.own_precision import own_precision
 from fewbits.hardware.workload.workload import LayerShape, Size, Workload, addition
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.bitexact.operations import Convolution, Operation, Pooling
+    from fewbits.bitexact.operations import Convolution, Layer, Operation, Pooling
+    from fewbits.formats import Precision
 
 
 def workload_of(
@@ -65,18 +67,16 @@ def _bit_exact_workload(network: BitExactNetwork) -> Workload:
     stored: dict[str, Tensors] = {}
     for operation in network.operations:
         taken = frozenset[int]().union(*(stored.get(name, {IMAGE}) for name in operation.inputs))
-        layer = _layer(operation)
+        layer = _layer(operation, network.precision)
         stored[operation.name] = taken
         if layer is not None:
             stored[operation.name] = frozenset((len(layers),))
             layers.append(layer)
             reads.append(taken)
-    precision = network.precision
-    name = precision if isinstance(precision, str) else precision.name
-    return Workload(with_held_values(layers, reads), name)
+    return Workload(with_held_values(layers, reads), network.precision.name)
 
 
-def _layer(operation: Operation) -> LayerShape | None:
+def _layer(operation: Operation, precision: Precision) -> LayerShape | None:
     """What the tile spends cycles on for an operation; None if a neuron's output stage or an address does it."""
     from fewbits.bitexact.operations import (
         Addition,
@@ -92,7 +92,7 @@ def _layer(operation: Operation) -> LayerShape | None:
 
     match operation:
         case Convolution():
-            return _convolution(operation)
+            return _convolution(operation, precision)
         case Linear():
             inputs, outputs = operation.input_shape[0], operation.output_shape[0]
             has_bias = operation.bias is not None
@@ -100,6 +100,7 @@ def _layer(operation: Operation) -> LayerShape | None:
                 *(operation.name, "linear", inputs, (1, 1), outputs, (1, 1)),
                 has_bias=has_bias,
                 has_channel_shifts=operation.output_shifts is not None,
+                precision=_own_precision(operation, precision),
             )
         case Pooling():
             return _pooling(operation)
@@ -112,7 +113,14 @@ def _layer(operation: Operation) -> LayerShape | None:
             raise ModelError(f"layer {operation.name!r}: the accelerator does not compute {kind}")
 
 
-def _convolution(layer: Convolution) -> LayerShape:
+def _own_precision(layer: Layer, network: Precision) -> str | None:
+    """The layer's precision, if the network's datapath does not compute it; factors behind sums need no other one."""
+    from fewbits.formats import Precision
+
+    return None if layer.scale_bits else own_precision(Precision(layer.weight_format, layer.input_format), network)
+
+
+def _convolution(layer: Convolution, precision: Precision) -> LayerShape:
     """The shape of a bit-exact convolution."""
     return LayerShape(
         name=layer.name,
@@ -127,6 +135,7 @@ def _convolution(layer: Convolution) -> LayerShape:
         groups=layer.groups,
         has_bias=layer.bias is not None,
         has_channel_shifts=layer.output_shifts is not None,
+        precision=_own_precision(layer, precision),
     )
 
 
