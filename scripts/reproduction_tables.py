@@ -74,18 +74,28 @@ def measured_networks(entries: Sequence[Entry]) -> set[tuple[str, str]]:
 def results_of(entries: Sequence[Entry]) -> list[RunResult]:
     """The stored runs with their costs: a network's energies all measured, or all at the assumed activity."""
     measured = measured_networks(entries)
+    baselines = {
+        (entry["model"], entry["data"], entry["seed"]): entry["measured_energy"]["uj"]
+        for entry in entries
+        if entry["precision"] == "float32" and is_measured(entry)
+    }
     return [
-        with_measured_energy(result_of(entry), entry["measured_energy"])
+        with_measured_energy(
+            result_of(entry),
+            entry["measured_energy"],
+            baselines.get((entry["model"], entry["data"], entry["seed"])),
+        )
         if (entry["model"], entry["data"]) in measured
         else result_of(entry)
         for entry in entries
     ]
 
 
-def with_measured_energy(result: RunResult, measured: dict[str, Any]) -> RunResult:
-    """A run with the energy of its own operands, and the power that follows."""
+def with_measured_energy(result: RunResult, measured: dict[str, Any], baseline_uj: float | None) -> RunResult:
+    """A run with the energy of its own operands, and the power that follows. baseline_uj: float32's."""
     return replace(
         result,
+        energy_saving_percent=None if baseline_uj is None else 100 * (1 - measured["uj"] / baseline_uj),
         energy_uj=measured["uj"],
         power_mw=measured["uj"] * result.clock_mhz / result.cycles * 1000,
         energy_interval_uj=measured["interval_uj"],

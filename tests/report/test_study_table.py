@@ -51,6 +51,15 @@ def test_one_recipe_stands_in_the_note_several_in_a_column():
     assert several.means[-1][:2] == ("fixed8", "post-training")
 
 
+def test_energies_of_two_kinds_of_activity_are_told_apart():
+    measured = {"energy_interval_uj": 1.0}
+    runs = [make_run("float32", **measured), make_run("fixed8", **measured), make_run("fixed16")]
+    (group,) = group_runs(runs)
+    assert "Power and energy of fixed16 rest on an assumed activity" in text_table(group).note
+    for alike in (runs[:2], [make_run("float32"), make_run("fixed16")]):
+        assert "assumed" not in text_table(group_runs(alike)[0]).note
+
+
 def test_what_best_stands_for_is_told_with_one_recipe_and_with_several():
     best = [make_run("fixed8", recipe="best", stands_for="fine-tune")]
     assert text_table(group_runs(best)[0]).note == "Recipe: best (= fine-tune). One seed."

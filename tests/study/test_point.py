@@ -189,3 +189,18 @@ def test_batch_normalization_is_folded_in_the_float32_that_savings_count_from(ti
     short = {"float_training": {"epochs": 1}, "fine_tune": {"epochs": 1}}
     (run,) = make_plan(tiny(models=[f"{tmp_path / 'net.py'}:make"], precisions=["fixed8"], **short)).runs
     assert Workshop(tmp_path).run(run).energy_saving_percent is not None
+
+
+def test_a_saving_compares_energies_of_the_same_kind_of_activity(tiny, tmp_path):
+    precisions = ["fixed9", "fixed8"]  # interpolated, so without a netlist to simulate; characterized
+    spec = tiny(technology="ihp-sg13g2", precisions=precisions, recipes=["post-training"])
+    workshop = Workshop(tmp_path)
+    fixed9, fixed8 = (workshop.run(run) for run in make_plan(spec).runs)
+    assert fixed9.energy_interval_uj is None
+    assert fixed8.energy_interval_uj is not None
+    model = models.build(fixed9.model)
+    assumed = [
+        fb.cost(model, precision, input_shape=models.input_shape(fixed9.model)) for precision in ("fixed9", "float32")
+    ]
+    assert fixed9.energy_saving_percent == pytest.approx(100 * (1 - assumed[0].energy_uj / assumed[1].energy_uj))
+    assert len(set(workshop._baselines.values())) == 2

@@ -41,18 +41,14 @@ def _row(runs: Sequence[RunResult], baseline: dict[int, RunResult]) -> Row:
     def by_component(parts: Callable[[RunResult], dict[str, float]]) -> dict[str, float]:
         return {name: Statistic.of([parts(run)[name] for run in runs]).mean for name in parts(runs[0])}
 
-    compared = [
-        (run.accuracy_percent - baseline[run.seed].accuracy_percent, 100 * (1 - run.energy_uj / base.energy_uj))
-        for run in runs
-        if (base := baseline.get(run.seed)) is not None
-    ]
+    compared = [run for run in runs if run.seed in baseline]
     return Row(
         precision=runs[0].precision,
         recipe=runs[0].recipe,
         seeds=tuple(run.seed for run in runs),
         accuracy_percent=over_seeds(lambda run: run.accuracy_percent),
         fake_quantized_accuracy_percent=over_seeds(lambda run: run.fake_quantized_accuracy_percent),
-        difference_points=_statistic(points for points, _ in compared),
+        difference_points=_statistic(run.accuracy_percent - baseline[run.seed].accuracy_percent for run in compared),
         differing_images=over_seeds(lambda run: run.differing_images),
         parameter_kib=over_seeds(lambda run: run.parameters_kib),
         memory_kib=over_seeds(lambda run: run.memory_kib),
@@ -61,7 +57,9 @@ def _row(runs: Sequence[RunResult], baseline: dict[int, RunResult]) -> Row:
         clock_mhz=over_seeds(lambda run: run.clock_mhz),
         cycles=over_seeds(lambda run: run.cycles),
         energy_uj=over_seeds(lambda run: run.energy_uj),
-        energy_saving_percent=_statistic(saving for _, saving in compared),
+        energy_saving_percent=_statistic(
+            run.energy_saving_percent for run in compared if run.energy_saving_percent is not None
+        ),
         area_mm2_by_component=by_component(lambda run: run.area_mm2_by_component),
         power_mw_by_component=by_component(lambda run: run.power_mw_by_component),
         energy_uj_by_component=by_component(lambda run: run.energy_uj_by_component),

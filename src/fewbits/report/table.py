@@ -182,6 +182,19 @@ def _note(group: Group, several_recipes: bool) -> str:
     recipe = "" if several_recipes or not recipes else f"Recipe: {next(iter(recipes))}. "
     counts = sorted({len(row.seeds) for row in group.rows})
     if counts in ([], [1]):
-        return f"{recipe}One seed."
+        return f"{recipe}One seed.{_two_activities(group)}"
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{recipe}Mean of {seeds} seeds; ± is the sample standard deviation, where seeds differ."
+    spread = "± is the sample standard deviation, where seeds differ."
+    return f"{recipe}Mean of {seeds} seeds; {spread}{_two_activities(group)}"
+
+
+def _two_activities(group: Group) -> str:
+    """A warning, where some energies rest on the networks' own operands and others on an assumed activity."""
+    assumed = [row.precision for row in group.rows if any(run.energy_interval_uj is None for run in row.runs)]
+    if len(assumed) in (0, len(group.rows)):
+        return ""
+    return (
+        f" Power and energy of {', '.join(dict.fromkeys(assumed))} rest on an assumed activity, without glitches and "
+        "clock tree, those of the others on the networks' own operands: only what is saved, each time against float32 "
+        "at the same, may be compared."
+    )

@@ -46,8 +46,8 @@ class Workshop:
     folder: Path
     progress: Callable[[Progress], None] = _ignore
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
-    _baselines: dict[str, float] = field(default_factory=dict[str, float])
-    """Energy of an image at float32, uJ, by the key of the float network."""
+    _baselines: dict[tuple[str, bool], float] = field(default_factory=dict[tuple[str, bool], float])
+    """Energy of an image at float32, uJ, by the key of the float network and whether its own operands gave it."""
 
     def train_float(self, training: Training) -> TrainingOutcome:
         """See that a float network is trained and kept, from its last checkpoint if there is one."""
@@ -103,15 +103,20 @@ class Workshop:
     def _saving_percent(
         self, figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
     ) -> float | None:
-        """Energy saved against the same network at float32, costed alike. base: batch normalization folded."""
+        """Energy saved against the same network at float32, costed alike: both from operands, or both at the assumed
+        activity. base: batch normalization folded.
+        """
         if _BASELINE not in technology.datapaths:
             return None
+        from_operands = figures.energy_interval_uj is not None
+        key = (run.float_training.key, from_operands)
         if run.training.precision == _BASELINE:
-            self._baselines[run.float_training.key] = figures.energy_uj
-        if run.float_training.key not in self._baselines:
+            self._baselines[key] = figures.energy_uj
+        if key not in self._baselines:
             network = lower(quantize(base, _BASELINE).eval(), images[:1])
-            self._baselines[run.float_training.key] = _cost(network, images, technology, run).energy_uj
-        return 100 * (1 - figures.energy_uj / self._baselines[run.float_training.key])
+            baseline = _cost(network, images, technology, run, from_operands=from_operands)
+            self._baselines[key] = baseline.energy_uj
+        return 100 * (1 - figures.energy_uj / self._baselines[key])
 
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
@@ -208,9 +213,15 @@ class Workshop:
         return self.folder / CHECKPOINTS / training.stem
 
 
-def _cost(network: BitExactNetwork, images: torch.Tensor, technology: Technology, run: Run) -> Cost:
-    """The cost with the activity of the network's own operands, where the technology has a compiled netlist."""
-    activity = power_from_operands(network, images, technology, run.technology, run.accelerator)
+def _cost(
+    network: BitExactNetwork, images: torch.Tensor, technology: Technology, run: Run, *, from_operands: bool = True
+) -> Cost:
+    """The cost, with the activity of the network's own operands where that is asked for and the technology has a
+    compiled netlist.
+    """
+    activity = (
+        power_from_operands(network, images, technology, run.technology, run.accelerator) if from_operands else None
+    )
     return cost(network, technology=technology, accelerator=run.accelerator, activity=activity)
 
 
