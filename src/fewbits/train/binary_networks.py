@@ -26,8 +26,8 @@ def binary_net(run: RecipeRun) -> TrainRecord:
     the place of ReLU (see `binarize_inputs`). Where the paper normalizes each batch, calibration gives each layer's
     inputs and weights a magnitude (a power of two), again before each epoch for inputs; biases are the thresholds.
 
-    Hardware: an input of 1 or -1 is a `fixed2` number, so `binary/fixed2` is a tile that computes this network, made
-    by `fewbits characterize`; XNOR gates and counters in place of its adders are not characterized.
+    Hardware: the datapath `binary` (XNOR gates and counters) computes all layers but the first, whose 8-bit inputs need
+    an accelerator of their own (see `hardware.tiles`).
     """
     run.calibrate()
     return run.train(before_epoch=lambda: run.calibrate(weights=False), after_step=clipper(run.model))
