@@ -92,9 +92,17 @@ def results_of(entries: Sequence[Entry]) -> list[RunResult]:
 
 
 def with_measured_energy(result: RunResult, measured: dict[str, Any], baseline_uj: float | None) -> RunResult:
-    """A run with the energy of its own operands, and the power that follows. baseline_uj: float32's."""
+    """A run with the energy of its own operands, whose parts are not stored, and the power that follows.
+
+    baseline_uj: float32's.
+    """
     return replace(
         result,
+        energy_uj_by_component={},
+        leakage_uj_by_component={},
+        energy_uj_by_layer={},
+        energy_uj_by_layer_and_component={},
+        leakage_uj_by_layer={},
         energy_saving_percent=None if baseline_uj is None else 100 * (1 - measured["uj"] / baseline_uj),
         energy_uj=measured["uj"],
         power_mw=measured["uj"] * result.clock_mhz / result.cycles * 1000,
@@ -261,9 +269,15 @@ def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dic
 
 
 def write_chart(data: str, group: Group) -> str:
-    """Write a chart's PNG; the line that shows it."""
+    """Write a chart's PNG; the lines that show it."""
     chart = accuracy_energy_chart(group, f"reproduction-{data}")
     (DOCS / "figures" / f"{chart.stem}.png").write_bytes(chart.png())
+    return show_chart(data, group)
+
+
+def show_chart(data: str, group: Group) -> str:
+    """The lines that show a chart."""
+    chart = accuracy_energy_chart(group, f"reproduction-{data}")
     return f"![{chart.description}](figures/{chart.stem}.png)\n\n{chart.caption}"
 
 

@@ -82,6 +82,8 @@ def main() -> None:
     """Read the folders and write the file beside the study."""
     study, folders = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
     plan = make_plan(load_study(study))
+    if any(run.part < 1 for run in plan.runs):
+        sys.exit(f"{study}: operating points are parts of a network, whose costs the tables cannot compute anew")
     found: dict[Point, dict[str, Any]] = {}
     for folder in folders:
         results = {(one.model, one.data, one.precision, one.recipe, one.seed): one for one in read_results(folder)}

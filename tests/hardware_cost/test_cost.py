@@ -105,6 +105,10 @@ def test_cycles_and_clock_are_the_schedules_and_the_datapaths(fixed8: Cost):
     assert (fixed8.cycles, fixed8.clock_mhz) == (LENET_CYCLES, 250)
 
 
+def test_utilization_is_needed_products_over_possible_ones(fixed8: Cost):
+    assert fixed8.utilization == pytest.approx((288_000 + 1_600_000 + 400_000 + 5_000) / (fixed8.cycles * 256))
+
+
 def test_memory_is_parameters_and_the_largest_activations(fixed8: Cost):
     assert fixed8.parameters_kib == pytest.approx((430_500 * 1 + 580 * 4) / 1024)
     assert fixed8.activations_kib == pytest.approx((11_520 + 2_880) / 1024)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -19,8 +20,11 @@ from fewbits.hardware.chip_parts import PARTS
 from fewbits.hardware.network_power import power_from_operands
 from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, load_technology
 from fewbits.hardware.workload.own_precision import computes
+from fewbits.quantize.learned_step import FreeWeightSteps
+from fewbits.quantize.training_method import settle
 
 SHAPE = (3, 16, 16)
+BINARY_FIXED16 = load_technology().datapaths["binary/fixed16"]
 IMAGES = torch.rand((8, *SHAPE), generator=torch.Generator().manual_seed(0))
 
 
@@ -63,11 +67,11 @@ def mixed() -> Cost:
     return cost_of(quantized(chain(), layers={"6": "float32"}))
 
 
-def test_each_layer_takes_the_energy_of_its_own_datapath(mixed: Cost, narrow: Cost, wide: Cost):
-    assert [layer(mixed, name) for name in ("0", "2", "4")] == pytest.approx(
-        [layer(narrow, n) for n in ("0", "2", "4")]
-    )
-    assert layer(mixed, "6") == pytest.approx(layer(wide, "6"))
+def test_each_layer_takes_the_energy_of_its_own_datapath_and_pooling_that_of_what_takes_its_result(
+    mixed: Cost, narrow: Cost, wide: Cost
+):
+    assert [layer(mixed, name) for name in ("0", "2")] == pytest.approx([layer(narrow, name) for name in ("0", "2")])
+    assert [layer(mixed, name) for name in ("4", "6")] == pytest.approx([layer(wide, name) for name in ("4", "6")])
 
 
 def test_the_chip_has_both_accelerators(mixed: Cost, narrow: Cost, wide: Cost):
@@ -103,9 +107,9 @@ def test_the_slowest_accelerator_sets_the_clock(mixed: Cost, narrow: Cost, wide:
 
 
 def test_it_is_told(mixed: Cost, narrow: Cost):
-    assert mixed.own_datapaths == {"6": "float32"}
+    assert mixed.own_datapaths == {"4": "float32", "6": "float32"}
     (note,) = mixed.notes
-    assert note.startswith("'6' at float32, on an accelerator of its own beside that of fixed8")
+    assert note.startswith("'4', '6' at float32, on an accelerator of its own beside that of fixed8")
     assert (narrow.own_datapaths, narrow.notes) == ({}, ())
 
 
@@ -122,20 +126,22 @@ class OwnForward(nn.Module):
 
 
 LEFT_FLOAT = {
-    "mirrored padding": (chain(first=nn.Conv2d(3, 16, 3, padding=1, padding_mode="reflect")), "0"),
-    "weight norm": (chain(last=weight_norm(nn.Linear(256, 10))), "6"),
-    "own parameters": (OwnForward().eval(), "linear"),
+    "mirrored padding": (chain(first=nn.Conv2d(3, 16, 3, padding=1, padding_mode="reflect")), ["0"]),
+    "weight norm": (chain(last=weight_norm(nn.Linear(256, 10))), ["4", "6"]),
+    "own parameters": (OwnForward().eval(), ["adaptive_avg_pool2d", "linear"]),
 }
+"""Networks, and what an accelerator of float32 computes of them: what stays float, and pooling in front of it."""
 
 
-@pytest.mark.parametrize(("model", "name"), LEFT_FLOAT.values(), ids=list(LEFT_FLOAT))
-def test_what_quantize_leaves_float_counts_as_float_before_and_after_it(model: nn.Module, name: str):
+@pytest.mark.parametrize(("model", "names"), LEFT_FLOAT.values(), ids=list(LEFT_FLOAT))
+def test_what_quantize_leaves_float_counts_as_float_before_and_after_it(model: nn.Module, names: list[str]):
     made = quantized(model)
     assert made.skipped
     before, after = cost_of(model, "fixed8"), cost_of(made)
-    assert before.own_datapaths == after.own_datapaths == {name: "float32"}
+    assert before.own_datapaths == after.own_datapaths == dict.fromkeys(names, "float32")
     assert before.energy_uj == pytest.approx(after.energy_uj)
-    assert layer(after, name) == pytest.approx(layer(cost_of(model, "float32"), name))
+    all_float = cost_of(model, "float32")
+    assert [layer(after, name) for name in names] == pytest.approx([layer(all_float, name) for name in names])
 
 
 def test_at_float32_nothing_is_apart():
@@ -158,7 +164,77 @@ def test_a_wider_layer_of_a_bit_exact_network_needs_its_own_datapath():
 def test_a_datapath_that_the_table_lacks_is_that_of_the_smallest_that_computes_it_too():
     model = quantized(chain(), "binary", layers={"0": "binary/fixed8"})
     assert "binary/fixed8" not in load_technology().datapaths
-    assert cost_of(model).own_datapaths == {"0": "binary/fixed16"}
+    assert cost_of(model).own_datapaths == {"0": "ternary/fixed8"}
+
+
+def test_layers_of_two_precisions_share_a_datapath_that_computes_both():
+    model = quantized(chain(), "binary", layers={"0": "binary/fixed10", "2": "binary/fixed12"})
+    found, other = cost_of(model), cost_of(chain(), "binary/fixed16")
+    assert set(found.own_datapaths.values()) == {"binary/fixed16"}
+    assert found.area_mm2 == pytest.approx(cost_of(chain(), "binary").area_mm2 + other.area_mm2)
+    assert len(found.notes) == 1
+
+
+def test_what_the_precision_asked_for_computes_is_not_apart():
+    model = quantized(chain(), layers={"0": "fixed8/fixed16"})
+    assert cost_of(model, "fixed16") == cost_of(chain(), "fixed16")
+    assert cost_of(model, "fixed4").own_datapaths == {"0": "fixed8/fixed16"}
+
+
+def test_an_accelerator_that_computes_nothing_is_not_on_the_chip():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")).eval()
+    assert cost_of(model, "fixed8").area_mm2 == cost_of(model, "float32").area_mm2
+
+
+def test_pooling_in_front_of_a_wider_layer_moves_its_wide_values():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(16, 8, 3, padding=1)).eval()
+    pooled = {"narrow": quantized(model, "fixed4"), "wide": quantized(model, "fixed4", layers={"2": "fixed4/fixed16"})}
+    costs = {name: cost_of(one) for name, one in pooled.items()}
+    assert costs["wide"].own_datapaths == {"1": "fixed4/fixed16", "2": "fixed4/fixed16"}
+    moved = {name: {one.name: one.traffic_bits for one in cost.breakdown.layers} for name, cost in costs.items()}
+    values = 16 * 16 * 16
+    assert moved["wide"]["1"] == 4 * moved["narrow"]["1"]
+    assert moved["wide"]["0"] - moved["narrow"]["0"] == values * (16 - 4)  # what the convolution leaves for it
+    bits = {name: 8 * 1024 * (cost.memory_kib - cost.parameters_kib) for name, cost in costs.items()}
+    assert bits == {"narrow": 4 * (values + values // 4), "wide": 16 * (values + values // 4)}
+    exact = fb.cost(fb.lower(pooled["wide"], IMAGES[:1]))
+    assert exact.energy_uj == pytest.approx(costs["wide"].energy_uj)
+
+
+@pytest.mark.parametrize(
+    ("precision", "layers", "expected"),
+    [
+        ("fixed4", {"0": "fixed8"}, {"0": "fixed8"}),
+        ("ternary/fixed8", {}, {}),
+        ("binary/fixed8", {"0": "binary/fixed16"}, {"0": "binary/fixed16"}),
+    ],
+)
+def test_a_factor_behind_the_sums_leaves_a_layer_its_own_precision(
+    precision: str, layers: dict[str, str], expected: dict[str, str]
+):
+    model = quantized(chain(), precision, layers=layers)
+    for layer in model.layers.values():
+        layer.method = FreeWeightSteps(layer)
+    settle(model)
+    assert all(layer.scale_bits for layer in model.layers.values())
+    table = dataclasses.replace(
+        load_technology(), datapaths={**load_technology().datapaths, "binary/fixed8": BINARY_FIXED16}
+    )
+    assert fb.cost(model, input_shape=SHAPE, technology=table).own_datapaths == expected
+    assert fb.cost(fb.lower(model, IMAGES[:1]), technology=table).own_datapaths == expected
+
+
+def test_a_technology_without_the_datapath_names_the_layer_that_needs_it():
+    table = load_technology()
+    narrow = {name: made for name, made in table.datapaths.items() if name == "fixed8"}
+    with pytest.raises(HardwareError, match="layer '0' is at float32, which fixed8 does not hold: technology"):
+        fb.cost(
+            LEFT_FLOAT["mirrored padding"][0],
+            "fixed8",
+            input_shape=SHAPE,
+            technology=dataclasses.replace(table, datapaths=narrow),
+        )
 
 
 def test_power_from_operands_of_several_datapaths_is_not_simulated():
@@ -183,7 +259,13 @@ def test_power_from_operands_of_several_datapaths_is_not_simulated():
         ("pow2-6/fixed16", "pow2-4/fixed8", True),
         ("pow2-6/fixed16", "fixed4/fixed16", False),
         ("binary", "binary/fixed8", False),
-        ("float32", "bfloat16", False),
+        ("ternary/fixed8", "binary/fixed8", True),
+        ("binary/fixed8", "ternary/fixed8", False),
+        ("pow2-6/fixed16", "ternary/fixed8", True),
+        ("float32", "bfloat16", True),
+        ("float32", "float16", True),
+        ("bfloat16", "float16", False),
+        ("bfloat16", "float32", False),
         ("fixed32", "float32", False),
     ],
 )

@@ -55,7 +55,7 @@ def test_energies_of_two_kinds_of_activity_are_told_apart():
     measured = {"energy_interval_uj": 1.0}
     runs = [make_run("float32", **measured), make_run("fixed8", **measured), make_run("fixed16")]
     (group,) = group_runs(runs)
-    assert "Power and energy of fixed16 rest on an assumed activity" in text_table(group).note
+    assert "Power and energy of fixed16 (fine-tune) rest on an assumed activity" in text_table(group).note
     for alike in (runs[:2], [make_run("float32"), make_run("fixed16")]):
         assert "assumed" not in text_table(group_runs(alike)[0]).note
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fewbits.hardware.chip_parts import CONTROL, PARTS, Part
@@ -67,9 +67,13 @@ def dram_uj(bits: float) -> tuple[float, float]:
 
 
 def break_down(
-    plan: Schedule, parts: dict[str, Part], widths: Widths, clock_mhz: float, activity: NetworkPower | None
+    plan: Schedule,
+    parts: dict[str, Part],
+    widths: Mapping[str, Widths],
+    clock_mhz: float,
+    activity: NetworkPower | None,
 ) -> Breakdown:
-    """Area and energy by part, energy by layer."""
+    """Area and energy by part, energy by layer. widths: by the layer's name."""
     leakage_pj = {name: part.leakage_uw / clock_mhz for name, part in parts.items()}  # of a cycle: uW x us = pJ
     dynamic_pj = [_dynamic_pj(layer, parts, plan, activity) for layer in plan.layers]
     by_part = [
@@ -83,7 +87,7 @@ def break_down(
             cycles=layer.cycles,
             utilization=layer.utilization,
             energy_uj=sum(energies.values()),
-            traffic_bits=layer.traffic_bits(widths),
+            traffic_bits=layer.traffic_bits(widths[layer.name]),
             energy_uj_by_part=energies,
             leakage_uj=layer.cycles * sum(leakage_pj.values()) * 1e-6,
         )

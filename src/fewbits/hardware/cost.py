@@ -39,8 +39,8 @@ from fewbits.hardware.clock import Clock
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.layer_power import NetworkPower
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
-from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, datapath_name, load_technology
-from fewbits.hardware.tiles import Tile, own_tile, tile_of
+from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
+from fewbits.hardware.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, LayerShape, Workload
 
@@ -175,27 +175,24 @@ def cost(
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     accelerator = accelerator or Accelerator()
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    if activity is not None:
-        _check_activity(activity, workload, datapath_name(parsed.name, multiplier, width))
     main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
-    others = {name: own_tile(name, table, accelerator) for name in sorted(set(workload.own_precisions.values()))}
-    return with_factors(
-        _cost(workload, main, {name: tile for name, tile in others.items() if name != parsed.name}, table, activity),
-        *(factor_bits(network), workload, table, accelerator),
-    )
+    tiles = tiles_of(workload, main)
+    if activity is not None:
+        _check_activity(activity, workload, tiles)
+    without_factors = _cost(workload, tiles, activity)
+    return with_factors(without_factors, factor_bits(network), workload, table, accelerator)
 
 
-def _check_activity(activity: NetworkPower, workload: Workload, datapath: str) -> None:
-    """Raise HardwareError unless the activity is of these layers on this datapath."""
-    if own := workload.own_precisions:
-        raise HardwareError(
-            f"the activity is of one datapath, but layer {next(iter(own))!r} needs that of {next(iter(own.values()))}"
-        )
+def _check_activity(activity: NetworkPower, workload: Workload, tiles: Tiles) -> None:
+    """Raise HardwareError unless the activity is of these layers, all of them on one datapath."""
+    for layer in workload.layers:
+        if (tile := tiles.of(layer)) is not tiles.main:
+            raise HardwareError(f"the activity is of one datapath, but layer {layer.name!r} needs that of {tile.name}")
     missing = [layer.name for layer in workload.layers if layer.products and layer.name not in activity.layers]
-    if activity.precision != datapath or missing:
+    if activity.precision != tiles.main.name or missing:
         layers = f"; it lacks the layer {missing[0]!r}" if missing else ""
         raise HardwareError(
-            f"the activity is of a network at {activity.precision!r}, the cost of one at {datapath!r}{layers}"
+            f"the activity is of a network at {activity.precision!r}, the cost of one at {tiles.main.name!r}{layers}"
         )
 
 
@@ -205,19 +202,18 @@ def _shipped() -> Technology:
     return load_technology()
 
 
-def _cost(
-    workload: Workload, main: Tile, others: Mapping[str, Tile], table: Technology, activity: NetworkPower | None
-) -> Cost:
-    """Join schedules, datapaths and buffers. others: tiles of the layers' own precisions, by name."""
-    tiles = {layer.name: others.get(layer.precision or "", main) for layer in workload.layers}
-    used = [main, *others.values()]
-    _check_sums(workload, tiles)
-    clock = min((tile.clock for tile in used), key=lambda one: one.mhz)
-    plans = [_share(schedule(workload, tile.accelerator, tile.pipeline), tiles, tile) for tile in used]
+def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Cost:
+    """Join schedules, datapaths and buffers."""
+    main, tile_of_layer = tiles.main, {layer.name: tiles.of(layer) for layer in workload.layers}
+    _check_sums(workload, tile_of_layer)
+    used = list(dict.fromkeys(tile_of_layer.values()))
+    clock = tiles.clock(used)
+    widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
+    plans = [_share(schedule(workload, tile.accelerator, tile.pipeline), tile_of_layer, tile) for tile in used]
     breakdown = joined(
         [
-            break_down(plan, parts, tile.widths, clock.mhz, activity)
-            for plan, tile, parts in zip(plans, used, all_leaking([tile.parts for tile in used]), strict=True)
+            break_down(plan, parts, widths, clock.mhz, activity)
+            for plan, parts in zip(plans, all_leaking([tile.parts for tile in used]), strict=True)
         ],
         [layer.name for layer in workload.layers],
     )
@@ -225,24 +221,23 @@ def _cost(
     cycles = sum(plan.cycles for plan in plans)
     return Cost(
         precision=main.precision.name,
-        technology=table.name,
-        parameters_kib=sum(_parameter_bits(layer, tiles[layer.name].widths) for layer in workload.layers)
-        / _BITS_PER_KIB,
-        activations_kib=_activation_bits(workload, tiles) / _BITS_PER_KIB,
+        technology=main.technology.name,
+        parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
+        activations_kib=_activation_bits(workload, widths) / _BITS_PER_KIB,
         cycles=cycles,
         utilization=workload.products / (cycles * main.accelerator.neurons * main.accelerator.synapses),
         clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
-        traffic_kib=sum(plan.traffic_bits(tile.widths) for plan, tile in zip(plans, used, strict=True)) / _BITS_PER_KIB,
+        traffic_kib=sum(layer.traffic_bits for layer in breakdown.layers) / _BITS_PER_KIB,
         breakdown=breakdown,
         activity=(activity.basis if activity is not None else uniform_basis(main.datapath))
         + _control_basis(main.datapath),
         energy_interval_uj=_interval_uj(plans[0], activity),
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], activity),
         multiplier=main.datapath.multiplier,
-        interpolated=any(tile.is_interpolated for tile in used),
-        own_datapaths={name: tile.precision.name for name, tile in tiles.items() if tile is not main},
+        interpolated=main.is_interpolated,
+        own_datapaths={name: tile.name for name, tile in tile_of_layer.items() if tile is not main},
     )
 
 
@@ -252,7 +247,7 @@ def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
 
 
 def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
-    """Raise HardwareError for a layer whose sums could overflow the characterized neuron's accumulator."""
+    """Raise HardwareError for a layer whose sums could overflow the accumulator of its tile. tiles: by name."""
     for layer in workload.layers:
         precision = tiles[layer.name].precision
         if precision.is_integer and layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
@@ -262,14 +257,13 @@ def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
             )
 
 
-def _activation_bits(workload: Workload, tiles: Mapping[str, Tile]) -> int:
-    """Most bits of values in memory at a time: inputs at a layer's width, outputs at that of the layer behind it, and
-    what waits at the widest.
-    """
-    widths = [tiles[layer.name].widths.inputs for layer in workload.layers]
+def _activation_bits(workload: Workload, widths: Mapping[str, Widths]) -> int:
+    """Most bits of values in memory at a time; what waits for later layers at the widest."""
+    widest = max(one.inputs for one in widths.values())
     return max(
-        layer.input_values * own + layer.output_values * behind + layer.held_values * max(widths)
-        for layer, own, behind in zip(workload.layers, widths, [*widths[1:], widths[-1]], strict=True)
+        layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + layer.held_values * widest
+        for layer in workload.layers
+        for own in (widths[layer.name],)
     )
 
 

@@ -22,6 +22,7 @@ from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_n
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.technology import LOGIC_COMPONENTS, datapath_name
+from fewbits.hardware.tiles import tile_of, tiles_of
 from fewbits.hardware.workload.networks import workload_of
 
 if TYPE_CHECKING:
@@ -165,7 +166,10 @@ def power_from_operands(
     path = compiled_netlist_path(table, precision)
     if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
         return None
-    if workload_of(network).own_precisions:
+    main = tile_of(network.precision, technology, accelerator or Accelerator())
+    workload = workload_of(network)
+    tiles = tiles_of(workload, main)
+    if any(tiles.of(layer) is not main for layer in workload.layers):
         return None
     netlist = read_compiled_netlist(path)
     expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))

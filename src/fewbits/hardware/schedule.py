@@ -86,6 +86,9 @@ class Widths:
     accumulator: int
     """Also of biases, and of the network's outputs."""
 
+    outputs: int | None = None
+    """Of the values that a layer leaves for others; None for those of inputs."""
+
 
 @dataclass(frozen=True)
 class LayerSchedule:
@@ -132,7 +135,7 @@ class LayerSchedule:
 
     def traffic_bits(self, widths: Widths) -> int:
         """Bits between the chip and its memory."""
-        stored = widths.accumulator if self.stores_accumulators else widths.inputs
+        stored = widths.accumulator if self.stores_accumulators else widths.outputs or widths.inputs
         return (
             self.weights_loaded * widths.weights
             + self.biases_loaded * widths.accumulator
@@ -153,20 +156,6 @@ class Schedule:
     def cycles(self) -> int:
         """Cycles for one image."""
         return sum(layer.cycles for layer in self.layers)
-
-    @property
-    def products(self) -> int:
-        """Multiplications that the network needs."""
-        return sum(layer.products for layer in self.layers)
-
-    @property
-    def utilization(self) -> float:
-        """Needed products as a part of those that the tile could do in all cycles."""
-        return self.products / (self.cycles * self.accelerator.neurons * self.accelerator.synapses)
-
-    def traffic_bits(self, widths: Widths) -> int:
-        """Bits between the chip and its memory for one image."""
-        return sum(layer.traffic_bits(widths) for layer in self.layers)
 
 
 def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -> Schedule:

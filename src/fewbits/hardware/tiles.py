@@ -8,8 +8,8 @@ characterized.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.schedule import Pipeline, Widths
 from fewbits.hardware.technology import DatapathCost, Technology, datapath_name
 from fewbits.hardware.workload.own_precision import computes
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
     from fewbits.formats import Precision
@@ -35,6 +36,9 @@ _CHARACTERIZED_SYNAPSES = 16
 @dataclass(frozen=True, eq=False)
 class Tile:
     """The accelerator of one precision, as a technology makes it."""
+
+    name: str
+    """Of the datapath: its precision's, and the multiplier's variant."""
 
     design: NeuronDesign
     datapath: DatapathCost
@@ -93,9 +97,9 @@ def tile_of(
     made = design(precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits)
     name = datapath_name(precision.name, multiplier, product_bits)
     if name in table.datapaths:
-        return Tile(made, table.datapaths[name], False, accelerator, table)
+        return Tile(name, made, table.datapaths[name], False, accelerator, table)
     if name == precision.name and can_interpolate(table, precision):
-        return Tile(made, interpolate(table, precision), True, accelerator, table)
+        return Tile(name, made, interpolate(table, precision), True, accelerator, table)
     options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
     raise HardwareError(
         f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
@@ -103,20 +107,75 @@ def tile_of(
     )
 
 
-def own_tile(name: str, table: Technology, accelerator: Accelerator) -> Tile:
-    """The tile for layers of a precision of their own: that of the precision, or the smallest that computes it too.
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """The tiles of a network's layers."""
 
-    Raises HardwareError if the table has neither.
+    main: Tile
+    """Of the precision that the network is costed at."""
+
+    own: Mapping[str, Tile]
+    """By the name of a layer's own precision: the main one where that computes it."""
+
+    def of(self, layer: LayerShape) -> Tile:
+        """What computes a layer; pooling and additions belong to the widest of those that take their result."""
+        if layer.has_weights:
+            return self._at(layer.precision)
+        return max(self._takers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
+
+    def widths(self, layer: LayerShape) -> Widths:
+        """Of a layer's weights, inputs and accumulators, and of its outputs, for the widest that takes them."""
+        outputs = max((tile.widths.inputs for tile in self._takers(layer)), default=None)
+        return replace(self.of(layer).widths, outputs=outputs)
+
+    def clock(self, used: Sequence[Tile]) -> Clock:
+        """The clock of all that are used: the slowest's, with what is not known of any."""
+        slowest = min(used, key=lambda tile: tile.clock.mhz)
+        unknown = dict.fromkeys(note for tile in used for note in tile.clock.unknown)
+        reason = slowest.clock.reason
+        if reason and slowest is not self.main:
+            reason = f"{slowest.name}: {reason}"
+        return replace(slowest.clock, reason=reason, unknown=tuple(unknown))
+
+    def _at(self, precision: str | None) -> Tile:
+        return self.main if precision is None else self.own[precision]
+
+    def _takers(self, layer: LayerShape) -> list[Tile]:
+        return [self._at(precision) for precision in layer.taken_at]
+
+
+def tiles_of(workload: Workload, main: Tile) -> Tiles:
+    """The tiles that a network needs beside that of the precision it is costed at.
+
+    Raises HardwareError, naming the layer, if the technology has none for one of them.
+    """
+    own: dict[str, Tile] = {}
+    by_name = {main.name: main}
+    for layer, name in workload.own_precisions.items():
+        if name not in own:
+            try:
+                tile = _own_tile(name, main)
+            except HardwareError as error:
+                raise HardwareError(f"layer {layer!r} is at {name}, which {main.name} does not hold: {error}") from None
+            own[name] = by_name.setdefault(tile.name, tile)
+    return Tiles(main, own)
+
+
+def _own_tile(name: str, main: Tile) -> Tile:
+    """The tile for layers of a precision of their own: the main one if it computes them, else that of the precision, or
+    the smallest that computes it.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
-    precision = parse_precision(name)
+    precision, table = parse_precision(name), main.technology
+    if computes(main.precision, precision):
+        return main
     if name not in table.datapaths and not can_interpolate(table, precision):
         known = [parse_precision(other) for other in table.datapaths if " " not in other]  # no variant of a multiplier
-        tiles = [tile_of(other, table, accelerator) for other in known if computes(other, precision)]
+        tiles = [tile_of(other, table, main.accelerator) for other in known if computes(other, precision)]
         if tiles:
             return min(tiles, key=lambda tile: sum(part.area_um2 for part in tile.parts.values()))
-    return tile_of(precision, table, accelerator)
+    return tile_of(precision, table, main.accelerator)
 
 
 def _options(variant: str) -> list[str]:

@@ -190,11 +190,15 @@ def _note(group: Group, several_recipes: bool) -> str:
 
 def _two_activities(group: Group) -> str:
     """A warning, where some energies rest on the networks' own operands and others on an assumed activity."""
-    assumed = [row.precision for row in group.rows if any(run.energy_interval_uj is None for run in row.runs)]
+    assumed = [
+        f"{row.precision} ({row.recipe_in_words})"
+        for row in group.rows
+        if any(run.energy_interval_uj is None for run in row.runs)
+    ]
     if len(assumed) in (0, len(group.rows)):
         return ""
     return (
-        f" Power and energy of {', '.join(dict.fromkeys(assumed))} rest on an assumed activity, without glitches and "
+        f" Power and energy of {', '.join(assumed)} rest on an assumed activity, without glitches and "
         "clock tree, those of the others on the networks' own operands: only what is saved, each time against float32 "
         "at the same, may be compared."
     )

@@ -31,8 +31,9 @@ _TRAINING_FORMAT = 1
 """Goes up when the same definition would give another trained network (rounding in training, a default of
 `TrainSettings`)."""
 
-_FORMAT = 3
-"""Goes up when the same trained network would give other figures (rounding, cost; 3: glitches by the gates' delays)."""
+_FORMAT = 4
+"""Goes up when the same trained network would give other figures (rounding, cost; 4: layers of a precision of their
+own, and power from operands at every precision of the shipped table)."""
 
 _ROUNDING = 2
 """Goes up when the roundings between layers compute otherwise (2: averages are rounded on both sides). A chain whose

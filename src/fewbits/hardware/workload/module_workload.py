@@ -20,9 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.hooks import RemovableHandle
 
 from fewbits.errors import HardwareError, ModelError
-from fewbits.formats import Precision
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
-from fewbits.hardware.workload.own_precision import LEFT_FLOAT, own_precision
+from fewbits.hardware.workload.own_precision import LEFT_FLOAT, own_precision, with_takers
 from fewbits.hardware.workload.torch_operations import ELEMENTWISE, LAYERS, REARRANGING
 from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.quantize import QuantizedModel
@@ -55,14 +54,14 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         raise ModelError(f"the model cannot be run on an image of shape {shape}: {reason}") from error
     try:
         layers = _with_channel_shifts(model, recorder.layers)
-        return Workload(with_held_values(layers, recorder.reads), precision)
+        return Workload(with_takers(with_held_values(layers, recorder.reads), recorder.reads), precision)
     except HardwareError as error:
         raise ModelError(f"{type(model).__name__}: {error}") from None
 
 
 def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module, dict[str, str | None]]:
     """Precision and float network of a quantized model, its layers shared; any other model itself. And the layers that
-    are quantized or can be, by name, with their precision if the network's datapath does not compute it.
+    are quantized or can be, by name, with their precision if it is another than the network's.
     """
     if not isinstance(model, QuantizedModel):
         modules: dict[str, nn.Module] = dict(model.named_modules())
@@ -76,9 +75,7 @@ def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module, dict[str, str 
     memo: dict[int, Any] = {id(layer): layer.layer for layer in model.layers.values()}
     memo |= {id(rounding): nn.Identity() for rounding in model.roundings.values()}
     own_precisions = {
-        name: own_precision(Precision(layer.weight_format, layer.input_format), model.precision)
-        if layer.scale_bits == 0
-        else None
+        name: own_precision(layer.weight_format, layer.input_format, layer.scale_bits, model.precision)
         for name, layer in model.layers.items()
     }
     return model.precision.name, copy.deepcopy(model.network, memo), own_precisions

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import ModelError
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
-from fewbits.hardware.workload.own_precision import own_precision
+from fewbits.hardware.workload.own_precision import own_precision, with_takers
 from fewbits.hardware.workload.workload import LayerShape, Size, Workload, addition
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _bit_exact_workload(network: BitExactNetwork) -> Workload:
             stored[operation.name] = frozenset((len(layers),))
             layers.append(layer)
             reads.append(taken)
-    return Workload(with_held_values(layers, reads), network.precision.name)
+    return Workload(with_takers(with_held_values(layers, reads), reads), network.precision.name)
 
 
 def _layer(operation: Operation, precision: Precision) -> LayerShape | None:
@@ -114,10 +114,8 @@ def _layer(operation: Operation, precision: Precision) -> LayerShape | None:
 
 
 def _own_precision(layer: Layer, network: Precision) -> str | None:
-    """The layer's precision, if the network's datapath does not compute it; factors behind sums need no other one."""
-    from fewbits.formats import Precision
-
-    return None if layer.scale_bits else own_precision(Precision(layer.weight_format, layer.input_format), network)
+    """Name of the layer's precision, if it is another than the network's."""
+    return own_precision(layer.weight_format, layer.input_format, layer.scale_bits, network)
 
 
 def _convolution(layer: Convolution, precision: Precision) -> LayerShape:

@@ -1,8 +1,13 @@
-"""Which layers a network's datapath does not compute: those left float, and those of formats that it does not hold."""
+"""Layers of a precision of their own: what it is, and whether a datapath computes it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from fewbits.hardware.workload.liveness import Tensors
+from fewbits.hardware.workload.workload import LayerShape
 
 if TYPE_CHECKING:
     from fewbits.formats import Format, Precision
@@ -11,9 +16,20 @@ LEFT_FLOAT = "float32"
 """What a layer that quantization leaves float is counted at."""
 
 
-def own_precision(layer: Precision, network: Precision) -> str | None:
-    """Name of a layer's precision if the network's datapath does not compute it; None if it does."""
-    return None if computes(network, layer) else layer.name
+def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Precision) -> str | None:
+    """Name of a layer's precision, if it is another than the network's; else None.
+
+    scale_bits: of a factor behind its sums. Its weights are then integers times the factor, in a format that is wider
+    by so many bits (`quantize.scaled_weights`); the datapath multiplies by the integers alone.
+    """
+    from fewbits.formats import FixedPoint, Precision, parse_format
+
+    if scale_bits:
+        bits = weights.bits - scale_bits
+        own = parse_format("binary") if bits == 1 else FixedPoint(bits)
+        weights = network.weights if network.weights.bits == bits else own
+    precision = Precision(weights, inputs)
+    return None if precision == network else precision.name
 
 
 def computes(datapath: Precision, layer: Precision) -> bool:
@@ -22,12 +38,36 @@ def computes(datapath: Precision, layer: Precision) -> bool:
     return all(_holds(wide, narrow) for wide, narrow in pairs)
 
 
+_UNITS = ("binary", "ternary", "pow2")
+"""Families of ±1, with 0, and with powers of two: each holds the ones before it."""
+
+
 def _holds(wide: Format, narrow: Format) -> bool:
-    if wide.name == narrow.name:
-        return True
+    from fewbits.formats.floating import FloatFormat
+
+    if isinstance(wide, FloatFormat) and isinstance(narrow, FloatFormat):
+        return wide.exponent_bits >= narrow.exponent_bits and wide.mantissa_bits >= narrow.mantissa_bits
     if "float" in (wide.family, narrow.family):
         return False
     if wide.family == "fixed":
         (low, high), (lowest, largest) = wide.integer_limits, narrow.integer_limits
         return low <= lowest and largest <= high
-    return wide.family == narrow.family and narrow.bits <= wide.bits
+    if wide.family == narrow.family:
+        return narrow.bits <= wide.bits
+    return narrow.family in _UNITS and _UNITS.index(narrow.family) < _UNITS.index(wide.family)
+
+
+def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:
+    """The layers, each with the precisions of those that take its result (`LayerShape.taken_at`), if one has its own.
+
+    reads: for each layer, the stored tensors that it takes. What pooling and additions take, they pass on.
+    """
+    if all(layer.precision is None for layer in layers):
+        return tuple(layers)
+    taken_at: list[frozenset[str | None]] = [frozenset()] * len(layers)
+    for number in reversed(range(len(layers))):
+        takers = [taker for taker in range(number + 1, len(layers)) if number in reads[taker]]
+        taken_at[number] = frozenset[str | None]().union(
+            *({layers[taker].precision} if layers[taker].has_weights else taken_at[taker] for taker in takers)
+        )
+    return tuple(replace(layer, taken_at=takers) for layer, takers in zip(layers, taken_at, strict=True))

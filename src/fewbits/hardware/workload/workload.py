@@ -45,7 +45,11 @@ class LayerShape:
     """Values of other tensors that wait in memory for a later layer: none in a chain."""
 
     precision: str | None = None
-    """The name of its own precision, if the network's datapath does not compute the layer; else None."""
+    """The name of its precision, if that is another than the network's; else None."""
+
+    taken_at: frozenset[str | None] = frozenset()
+    """Where any layer has a precision of its own: the precisions of the layers that take the result, None for the
+    network's; empty for the last layer."""
 
     def __post_init__(self) -> None:
         geometry = (*self.input_size, *self.output_size, *self.kernel, *self.stride, *self.dilation)
@@ -117,11 +121,6 @@ class LayerShape:
         """Values that the layer makes."""
         return self.neurons * self.positions
 
-    @property
-    def activations(self) -> int:
-        """Values in memory while the layer is computed."""
-        return self.input_values + self.output_values + self.held_values
-
 
 def addition(name: str, shape: Sequence[int]) -> LayerShape:
     """The sum of two tensors of one shape: channels, then none, one or two dimensions."""
@@ -166,9 +165,9 @@ class Workload:
     @property
     def largest_activations(self) -> int:
         """The most values that are held at a time: a layer's inputs and outputs, and what waits for later layers."""
-        return max(layer.activations for layer in self.layers)
+        return max(layer.input_values + layer.output_values + layer.held_values for layer in self.layers)
 
     @property
     def own_precisions(self) -> dict[str, str]:
-        """The precisions of the layers that the network's datapath does not compute, by the layer's name."""
+        """The precisions of the layers that have another than the network's, by the layer's name."""
         return {layer.name: layer.precision for layer in self.layers if layer.precision is not None}
