@@ -85,3 +85,29 @@ def test_saturation_on_both_sides_is_no_difference() -> None:
     model.layers["2"].input_fraction_bits = 2
     found = fb.first_difference(model, fb.lower(model, images), images)
     assert found is None  # both saturate
+
+
+class Shared(nn.Module):
+    """Uses one layer twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.relu(self.b(torch.relu(self.a(x)))))
+
+
+def test_both_uses_of_a_layer_are_compared() -> None:
+    torch.manual_seed(0)
+    images = torch.randn(8, 6)
+    model = fb.quantize(Shared(), "fixed8")
+    fb.calibrate(model, images)
+    network = fb.lower(model, images[:1])
+    assert fb.first_difference(model, network, images) is None
+    first, second = (layer.name for layer in network.layers if layer.name.startswith("b"))
+    assert first == "b"
+    model.layers["b"].layer.bias.data += 1.0
+    found = fb.first_difference(model, network, images)
+    assert isinstance(found, Difference)
+    assert (found.layer, found.place) == (second, "input")

@@ -106,7 +106,7 @@ def test_a_network_that_ends_with_an_addition_hands_out_sums_at_full_width() -> 
 
 def test_a_quantized_network_with_normalization_left_float_is_refused() -> None:
     model = fb.quantize(nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)), "fixed8")
-    with pytest.raises(fb.ModelError, match="layer '1' is left in float: fold it"):
+    with pytest.raises(fb.ModelError, match=r"layer '1' is left in float: call fewbits\.fold_batch_norm before"):
         fb.cost(model, input_shape=(2, 5, 5))
 
 

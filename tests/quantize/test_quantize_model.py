@@ -232,3 +232,16 @@ def test_the_layers_are_quantized_layers_with_their_radix_points():
 def test_a_traced_network_is_the_users_own():
     q = quantize(torch.fx.symbolic_trace(nn.Sequential(nn.Linear(3, 2), nn.ReLU())), "float32")
     assert list(q.layers) == ["0"]
+
+
+@pytest.mark.parametrize("precision", [8, None, ("fixed8", "fixed8")])
+def test_a_precision_that_is_no_name_is_refused(precision: object):
+    with pytest.raises(FormatError, match="a precision is a name such as 'fixed8'"):
+        quantize(nn.Linear(2, 2), precision)
+    with pytest.raises(FormatError, match="a precision is a name such as 'fixed8'"):
+        quantize(nn.Linear(2, 2), "fixed8", layers={"layer": precision})
+
+
+def test_layers_without_precisions_are_refused():
+    with pytest.raises(ModelError, match=r"layers takes precisions by a layer's name.*not \['layer'\]"):
+        quantize(nn.Linear(2, 2), "fixed8", layers=["layer"])

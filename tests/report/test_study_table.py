@@ -120,6 +120,16 @@ def test_the_terminal_shows_every_figure_in_full(width: int, runs: tuple):
         assert all(word in out for label in means[: len(table.labels)] for word in label.split(" ", 1))
 
 
+def test_a_long_recipes_name_takes_no_figures_room():
+    runs = (*make_runs(0, 1), make_run("binary/fixed16", recipe="binary-connect-stochastic"))
+    runs += (make_run("fixed8", recipe="runtime-configurable 25 %"),)
+    out = printed(runs, 80)
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "…" not in out
+    assert "runtime-" in out
+    assert any(line.startswith("configurable 25 %"[:12]) for line in out.splitlines())
+
+
 def test_a_wide_terminal_puts_the_spread_on_the_same_line():
     assert "97.25 ± 0.35" in printed(make_runs(0, 1), 200)
     assert "97.25 ± 0.35" not in printed(make_runs(0, 1), 80)

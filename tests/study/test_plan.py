@@ -174,3 +174,14 @@ def test_batch_normalization_without_a_convolution_is_refused_before_training(ti
     )
     with pytest.raises(StudyError, match=r"key 'float_training\.batch_normalization': model .*has no convolution"):
         make_plan(tiny(models=[f"{tmp_path / 'mlp.py'}:make"], float_training={"batch_normalization": True}))
+
+
+def test_channels_that_cannot_be_divided_are_refused_before_any_training(tiny, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef make():\n    layers = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4)\n"
+        "    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 4))\n"
+    )
+    model = f"{tmp_path / 'net.py'}:make"
+    with pytest.raises(StudyError, match=r"'recipes': 'runtime-configurable': model .*layer '1' does not take"):
+        make_plan(tiny(models=[model], recipes=["runtime-configurable"]))
+    assert make_plan(tiny(models=[model], recipes=["fine-tune"])).runs

@@ -15,6 +15,7 @@ from torch import Tensor
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.errors import ModelError
 from fewbits.quantize import QuantizedLayer, QuantizedModel
+from fewbits.quantize.tracing import trace
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,17 @@ def first_difference(module: QuantizedModel, network: BitExactNetwork, images: T
 def _observe(module: QuantizedModel, images: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """Rounded input and result of every layer, by the name that lowering gives it; in evaluation mode."""
     observed: dict[str, tuple[Tensor, Tensor]] = {}
-    names = {layer: name for name, layer in module.layers.items()}
+    uses: dict[QuantizedLayer, list[str]] = {}
+    for call in trace(module.network).calls:
+        if isinstance(call.module, QuantizedLayer):
+            uses.setdefault(call.module, []).append(call.name)
 
     def note(layer: QuantizedLayer, arguments: tuple[Tensor, ...], result: Tensor) -> None:
         rounded = layer.input_format.quantize(arguments[0], layer.input_fraction_bits)
-        observed.setdefault(names[layer], (rounded, result))
+        observed[uses[layer].pop(0)] = (rounded, result)
 
     with _evaluating(module), torch.no_grad():
-        handles = [layer.register_forward_hook(note) for layer in names]
+        handles = [layer.register_forward_hook(note) for layer in uses]
         try:
             module(images)
         finally:

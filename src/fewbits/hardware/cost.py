@@ -93,6 +93,9 @@ class Cost:
     own_datapaths: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
 
+    narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Layers of narrower formats that the precision's datapath computes, by name, with theirs; they cost no less."""
+
     @property
     def memory_kib(self) -> float:
         """Parameters and the largest layer's activations."""
@@ -115,14 +118,12 @@ class Cost:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What an architect must know beside the figures: layers on other datapaths, one line for each of these."""
-        by_datapath: dict[str, list[str]] = {}
-        for layer, datapath in self.own_datapaths.items():
-            by_datapath.setdefault(datapath, []).append(repr(layer))
-        return tuple(
-            f"{', '.join(layers)} at {datapath}, on an accelerator of its own beside that of {self.precision}; what "
-            "converts values between them is in no figure"
-            for datapath, layers in by_datapath.items()
+        """What an architect must know beside the figures: layers of other precisions, one line for each of these."""
+        apart = "on an accelerator of its own beside that of {}; what converts values between them is in no figure"
+        wider = "on the datapath of {}, which computes them too: they cost what it does, memory included"
+        return (
+            *(f"{layers} at {name}, {apart.format(self.precision)}" for name, layers in _by(self.own_datapaths)),
+            *(f"{layers} at {name}, {wider.format(self.precision)}" for name, layers in _by(self.narrower_layers)),
         )
 
     @property
@@ -238,7 +239,20 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
         own_datapaths={name: tile.name for name, tile in tile_of_layer.items() if tile is not main},
+        narrower_layers={
+            name: precision
+            for name, precision in workload.own_precisions.items()
+            if tile_of_layer[name] is main and precision != main.precision.name
+        },
     )
+
+
+def _by(named: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each value of a dictionary, and its keys in a line."""
+    keys: dict[str, list[str]] = {}
+    for key, value in named.items():
+        keys.setdefault(value, []).append(repr(key))
+    return [(value, ", ".join(each)) for value, each in keys.items()]
 
 
 def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:

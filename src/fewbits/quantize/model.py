@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewbits.errors import ModelError
+from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.layer import QuantizedLayer
@@ -103,6 +103,8 @@ def quantize(
     that share an input are given different input formats.
     """
     precision = _parsed(precision)
+    if layers is not None and not isinstance(layers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"layers takes precisions by a layer's name, such as {{'fc': 'fixed16'}}, not {layers!r}")
     choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
     network = _copy(model)
     if isinstance(network, FloatLayer):
@@ -140,7 +142,11 @@ class _Choice:
 
 
 def _parsed(precision: str | Precision) -> Precision:
-    return parse_precision(precision) if isinstance(precision, str) else precision
+    if isinstance(precision, Precision):
+        return precision
+    if not isinstance(precision, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise FormatError(f"a precision is a name such as 'fixed8' or 'pow2-6/fixed16', not {precision!r}")
+    return parse_precision(precision)
 
 
 def _float_calls(calls: tuple[FloatCall, ...], skipped: list[Skipped]) -> list[Skipped]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 _NARROW = {"multipliers": "multi-\npliers", "adder_tree": "adder\ntrees", "registers": "regis-\nters"}
 """Headings of parts over two lines; others stand in one."""
+
+
+_LABEL_WIDTH = len("pow2-6/fixed16")
+"""Of a row's label in 80 columns: the longest name of the study's precisions stays in one line."""
 
 
 def print_study(groups: Sequence[Group], console: Console | None = None) -> None:
@@ -61,8 +66,8 @@ def _print_parts(group: Group, console: Console) -> None:
     table.add_column("\nprecision", no_wrap=True)
     for part in parts:
         table.add_column(_NARROW.get(part, f"\n{part}"), justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    for label, *figures in rows:
+        table.add_row(_stacked(label), *figures)
     console.print(table)
     console.print(f"{OFF_CHIP}\n", markup=False, highlight=False)
 
@@ -79,7 +84,7 @@ def _study_table(group: Group, width: int) -> Table:
     """Means and spreads side by side where the terminal is wide enough, else one under the other.
 
     The second form also puts the recipe, where there are several, under the precision, and what it stands for under
-    that: it fits into 80 columns.
+    that: it fits into 80 columns, a long recipe's name over several lines.
     """
     text = text_table(group)
     side_by_side = _filled(text.labels, text.cells(), padding=1)
@@ -87,10 +92,15 @@ def _study_table(group: Group, width: int) -> Table:
         return side_by_side
     labels = len(text.labels)
     stacked = [
-        ("\n".join(row[:labels]).replace(" (= ", "\n(= "), *row[labels:])
+        (_stacked("\n".join(row[:labels]).replace(" (= ", "\n(= ")), *row[labels:])
         for row in text.cells(between="\n", after_sign="")
     ]
     return _filled(text.labels[:1], stacked, padding=0)
+
+
+def _stacked(label: str) -> str:
+    """A label in lines that fit, broken at spaces and hyphens."""
+    return "\n".join(part for line in label.split("\n") for part in textwrap.wrap(line, _LABEL_WIDTH))
 
 
 def _filled(labels: Sequence[str], rows: Sequence[Sequence[str]], padding: int) -> Table:

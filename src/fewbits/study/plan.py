@@ -25,6 +25,7 @@ from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.best import BEST, trained_recipe
+from fewbits.train.operating_point import kept
 from fewbits.train.temporary_batch_norm import refuse_unfit
 
 _TRAINING_FORMAT = 1
@@ -162,6 +163,8 @@ def make_plan(spec: StudySpec) -> Plan:
     for model in spec.networks:
         if settings[FLOAT_RECIPE].batch_normalization:
             _checked(spec, "float_training.batch_normalization", lambda model=model: _refuse_normalizing(model))
+        if "runtime-configurable" in spec.recipes:
+            _checked(spec, "recipes", lambda model=model: _refuse_undivided(model, precisions[0], options))
         for name in spec.data:
             rounding = _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
             fixed = (model, name, digests[name], settings[FLOAT_RECIPE])
@@ -311,6 +314,14 @@ def _refuse_normalizing(model: str) -> None:
         refuse_unfit(models.build(model, seed=0))
     except ModelError as error:
         raise ModelError(f"model {model!r}: {error}") from None
+
+
+def _refuse_undivided(model: str, precision: Precision, options: RecipeOptions) -> None:
+    """Raise ModelError if a model's channels cannot be divided into increments."""
+    try:
+        kept(quantize(fold_batch_norm(models.build(model, seed=0).eval()), precision), options.increments[0])
+    except ModelError as error:
+        raise ModelError(f"'runtime-configurable': model {model!r}: {error}") from None
 
 
 def _try_model(model: str, name: str, dataset: Dataset) -> dict[str, int]:

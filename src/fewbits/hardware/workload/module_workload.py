@@ -70,7 +70,8 @@ def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module, dict[str, str 
     for entry in model.skipped:
         if entry.kind.startswith("BatchNorm"):
             raise ModelError(
-                f"layer {entry.name!r} is left in float: fold it into the layer before by fewbits.fold_batch_norm"
+                f"layer {entry.name!r} is left in float: call fewbits.fold_batch_norm before quantize; what follows no "
+                "convolution or linear layer directly cannot be folded, and the accelerator does not compute it"
             )
     memo: dict[int, Any] = {id(layer): layer.layer for layer in model.layers.values()}
     memo |= {id(rounding): nn.Identity() for rounding in model.roundings.values()}
