@@ -113,7 +113,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image[row : row + 4, column : column + 4] += 20
     parts = {"x_train": images[:1000], "y_train": labels[:1000], "x_test": images[1000:], "y_test": labels[1000:]}
     np.savez(folder / "quadrants.npz", **parts)
-    round_technology(("float32", "fixed8", "binary/fixed16")).save(folder / "round.json")
+    round_technology(("float32", "fixed8", "binary/fixed16", "binary")).save(folder / "round.json")
     return folder
 
 

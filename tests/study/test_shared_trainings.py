@@ -37,8 +37,9 @@ def run_of(plan, precision, recipe):
     return next(run for run in plan.runs if (run.training.precision, run.recipe) == (precision, recipe))
 
 
-@pytest.mark.parametrize(("precision", "recipe"), [("fixed8", "fine-tune"), ("binary/fixed16", "distill")])
-def test_best_is_planned_with_the_training_of_the_recipe_that_it_stands_for(plan, precision, recipe):
+@pytest.mark.parametrize(("precision", "recipe"), [("fixed8", "fine-tune"), ("binary", "binary-net")])
+def test_best_is_planned_with_the_training_of_the_recipe_that_it_stands_for(tiny, precision, recipe):
+    plan = make_plan(tiny(recipes=[recipe, "best"], precisions=[precision]))
     best, other = run_of(plan, precision, "best"), run_of(plan, precision, recipe)
     assert best.training == other.training
     assert best.key != other.key
@@ -53,19 +54,11 @@ def test_best_beside_it_changes_no_key_of_a_recipe(tiny, plan):
     ]
 
 
-def test_an_option_counts_where_the_recipe_that_best_stands_for_reads_it(tiny):
-    def trainings(temperature):
-        plan = make_plan(tiny(recipes=["best"], methods={"temperature": temperature}))
-        return [run.training.key for run in plan.runs]
-
-    same = [one == other for one, other in zip(trainings(1.0), trainings(2.0), strict=True)]
-    assert same == [True, True, False]  # float32, fixed8, binary/fixed16
-
-
 @pytest.fixture
 def schedule(tiny):
     """A schedule whose float network is trained: two runs of one network, then another's."""
-    schedule = _Schedule(make_plan(tiny(recipes=BOTH, precisions=["fixed8", "binary/fixed16"])), frozenset())
+    spec = tiny(recipes=BOTH, precisions=["fixed8", "binary"], from_scratch={"epochs": 12})
+    schedule = _Schedule(make_plan(spec), frozenset())
     training = schedule.startable()
     schedule.begin(training)
     schedule.end(training)
@@ -79,13 +72,13 @@ def test_a_run_waits_for_the_one_that_trains_its_network_while_others_start(sche
         started.append(run)
         schedule.begin(run)
     named = [(run.training.precision, run.recipe) for run in started]
-    assert named == [("fixed8", "fine-tune"), ("binary/fixed16", "fine-tune"), ("binary/fixed16", "best")]
+    assert named == [("fixed8", "fine-tune"), ("binary", "fine-tune"), ("binary", "best")]
     schedule.end(started[0])
     assert schedule.startable().recipe == "best"
 
 
 def test_epochs_of_a_shared_network_are_counted_once(schedule):
-    assert schedule.epochs == 12 + 3 * 12  # float, fixed8, binary/fixed16 by two recipes
+    assert schedule.epochs == 12 + 3 * 12  # float, fixed8, binary by two recipes
     assert [schedule.epochs_of(run) for run in schedule.ready] == [12, 0, 12, 12]
 
 

@@ -90,7 +90,7 @@ def test_every_recipe_takes_a_network_with_an_average(quadrants: Dataset, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("precision", "recipe", "other"), [("fixed4", "fine-tune", "distill"), ("binary/fixed16", "distill", "fine-tune")]
+    ("precision", "recipe", "other"), [("fixed4", "fine-tune", "distill"), ("binary", "binary-net", "fine-tune")]
 )
 def test_best_trains_the_very_network_of_the_recipe_that_it_stands_for(
     quadrants: Dataset, trained: nn.Module, precision: str, recipe: str, other: str

@@ -62,9 +62,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "from-scratch": Recipe("the same from freshly initialized weights", "scratch"),
     "best": Recipe(
-        "the recipe that was measured best for the precision on its own hardware (docs/training.md)",
-        "float",
-        options=_DISTILLATION,
+        "the recipe that was measured best for the precision on its own hardware (docs/training.md)", "float"
     ),
     "nearest-update": Recipe(
         "no float shadow: weights are rounded to nearest after each step (Gupta et al., arXiv:1502.02551)",
