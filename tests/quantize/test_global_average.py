@@ -190,3 +190,18 @@ def test_a_module_called_mean_is_that_module() -> None:
 
     model = calibrated(Named(), IMAGES)
     assert fb.lower(model, IMAGES).run(IMAGES).shape == (64, 3)
+
+
+def test_lowering_names_the_activation_in_front_of_a_mean_and_not_the_mean():
+    class Clipped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.act, self.last = nn.Conv2d(2, 6, 3), nn.ReLU6(), nn.Linear(6, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.act(self.conv(x)).mean((2, 3)))
+
+    quantized = calibrated(Clipped().eval(), IMAGES)
+    assert [one.name for one in quantized.skipped] == ["act"]
+    with pytest.raises(fb.ModelError, match="layer 'act' \\(ReLU6\\) cannot be lowered"):
+        fb.lower(quantized, IMAGES[:1])

@@ -285,10 +285,9 @@ def _check_kinds(model: QuantizedModel, traced: Trace) -> None:
     for call in traced.calls:
         if type(call.module) not in known:
             reason = reasons.get(call.name, "it has no bit-exact form")
-            raise ModelError(
-                f"layer {call.name!r} ({type(call.module).__name__}) cannot be lowered: {reason}; "
-                "remove it, or fold it into the layer before it"
-            )
+            kind = type(call.module).__name__
+            mend = "fold it by fewbits.fold_batch_norm" if kind.startswith("BatchNorm") else "take another in its place"
+            raise ModelError(f"layer {call.name!r} ({kind}) cannot be lowered: {reason}; remove it, or {mend}")
 
 
 def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:

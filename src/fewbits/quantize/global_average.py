@@ -80,9 +80,19 @@ def _constant_mean(node: fx.Node) -> Mean | None:
         return None
 
 
+_CURVES: frozenset[type[object]] = frozenset(
+    {
+        *(nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Mish),
+        *(nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.Softplus),
+    }
+)
+"""Activations that stay float: it is they whom lowering names, not the mean behind them."""
+
 _KEEPING_RANK: frozenset[type[object]] = (
-    WITHOUT_ARITHMETIC - {nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Flatten, nn.Unflatten}
-) | {TensorRounding, Addition, Concatenation, nn.BatchNorm1d, nn.BatchNorm2d}
+    (WITHOUT_ARITHMETIC - {nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Flatten, nn.Unflatten})
+    | {TensorRounding, Addition, Concatenation, nn.BatchNorm1d, nn.BatchNorm2d}
+    | _CURVES
+)
 
 
 def _spatial_dims(value: Any, network: nn.Module) -> int | None:
