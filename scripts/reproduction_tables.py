@@ -39,7 +39,7 @@ PUBLISHED_AS = {
 }
 """Model and data to the name under which `published.json` has them."""
 
-STUDIES = ("mnist", "cifar10", "cifar10-wide", "cifar10-widest", "cifar10-compact", "svhn")
+STUDIES = ("mnist", "cifar10", "cifar10-binary", "cifar10-wide", "cifar10-widest", "cifar10-compact", "svhn")
 
 Entry = dict[str, Any]
 """A run as store_reproduction.py keeps it."""
@@ -247,7 +247,7 @@ def missing(entries: Sequence[Entry]) -> str:
 def about(group: Group, entries: Sequence[Entry]) -> tuple[str, ...]:
     """A network's title, table and sentences, and on what its energies rest where they are not measured."""
     is_assumed = (group.model, group.data) not in measured_networks(entries)
-    note = (f"Energies of this network rest on {cost_of(group.model, 'float32').activity}",) if is_assumed else ()
+    note = (f"Energies of this network rest on {cost_of(group.model, 'float32').activity}.",) if is_assumed else ()
     return (f"**{group.title}**", table(group, entries), *note, *frugal_line(group))
 
 
@@ -314,8 +314,8 @@ def activity_line(entries: Sequence[Entry]) -> str:
     if not energies:
         return "no measurement yet"
     worst = 100 * max(energy["interval_uj"] / energy["uj"] for energy in energies)
-    basis = " ".join(dict.fromkeys(energy["activity"] for energy in energies))
-    return f"{basis} 95 % interval over images: at most ± {worst:.1f} %."
+    basis = "; ".join(dict.fromkeys(energy["activity"] for energy in energies))
+    return f"{basis}. 95 % interval over images: at most ± {worst:.1f} %."
 
 
 def document(draw: Callable[[str, Group], str]) -> str:

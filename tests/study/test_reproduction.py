@@ -135,7 +135,7 @@ def test_what_did_not_converge_as_published_says_so(tables: ModuleType):
 def measured(precision: str, accuracy: float, uj: float, model: str = "lenet", **changed: object) -> dict[str, object]:
     """A stored run with the energy of its own operands, on the technology table of today."""
     assumed = cost(model, precision).energy_uj
-    energy = {"uj": uj, "interval_uj": uj / 50, "activity": "Own operands.", "assumed_activity_uj": assumed}
+    energy = {"uj": uj, "interval_uj": uj / 50, "activity": "Own operands", "assumed_activity_uj": assumed}
     return entry(precision, accuracy, model=model, measured_energy=energy | changed)
 
 
