@@ -244,6 +244,12 @@ def missing(entries: Sequence[Entry]) -> str:
     return "\n".join(lines) or "Nothing."
 
 
+def said_of_all(group: Group) -> list[str]:
+    """What several networks show: against the published one's float32 row, which is the first, and the narrowest's."""
+    lines = (*comparison(group, group.baseline), *comparison(group), *frugal_line(group), front_line(group))
+    return list(dict.fromkeys(lines))
+
+
 def about(group: Group, entries: Sequence[Entry]) -> tuple[str, ...]:
     """A network's title, table and sentences, and on what its energies rest where they are not measured."""
     is_assumed = (group.model, group.data) not in measured_networks(entries)
@@ -260,9 +266,7 @@ def sections(entries: Sequence[Entry], draw: Callable[[str, Group], str]) -> dic
         parts = ["\n\n".join(about(group, entries)) for group in of_data]
         compared = [group for group in of_data if (group.model, data) in measured] or of_data
         together = across_networks(compared)
-        parts += [
-            f"{line}" for group in together for line in (*comparison(group), *frugal_line(group), front_line(group))
-        ]
+        parts += [line for group in together for line in said_of_all(group)]
         parts += [draw(data, group) for group in (together or compared)[:1]]
         found[data] = "\n\n".join(parts) or "Not trained yet."
     return found

@@ -41,14 +41,15 @@ def point_name(row: Row, rows: Sequence[Row]) -> str:
     return f"{name} ({row.recipe})" if several else name
 
 
-def comparison(group: Group) -> tuple[str, ...]:
+def comparison(group: Group, measure: Row | None = None) -> tuple[str, ...]:
     """What a group of several networks shows, in sentences computed from its rows.
 
-    The measure is the float32 network of least energy, the narrowest. First what takes least energy among all that is
-    no less accurate, then, if it is another, what is most accurate among all that takes no more energy. Empty without
-    a float32 row or another one to compare with it.
+    measure: a float32 row; None for that of least energy, the narrowest network. First what takes least energy among
+    all that is no less accurate, then, if it is another, what is most accurate among all that takes no more energy.
+    Empty without a float32 row or another one to compare with it.
     """
-    measure = min((row for row in group.rows if row.precision == BASELINE), key=_energy, default=None)
+    if measure is None:
+        measure = min((row for row in group.rows if row.precision == BASELINE), key=_energy, default=None)
     others = [row for row in group.rows if row is not measure]
     if measure is None or not others:
         return ()
