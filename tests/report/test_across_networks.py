@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from typing import Any
 
 from rich.console import Console
 from round_runs import WriteStudy, make_run
 
 from fewbits.report.basis import basis_of
-from fewbits.report.charts import study_charts
+from fewbits.report.charts import accuracy_energy_chart, study_charts
 from fewbits.report.grouping import group_runs
 from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.report.page import network_headlines
@@ -121,3 +122,27 @@ def test_one_chart_holds_the_points_of_all_networks():
     chart = charts["accuracy-energy-all-networks-on-cifar10"]
     assert "Dashed: the Pareto front (alex pow2-6/fixed16, alex+ pow2-6/fixed16, alex+ float32)" in chart.caption
     assert {"accuracy-energy-alex-on-cifar10", "accuracy-energy-alexplus-on-cifar10"} <= set(charts)
+
+
+def test_a_chart_of_several_networks_tells_them_apart_by_colour_and_labels_precisions():
+    chart = accuracy_energy_chart(together(*NARROW, *WIDE), "chart")
+    spec = json.dumps(chart.spec)
+    assert '"color": {"field": "network"' in spec
+    assert '"text": {"field": "label"' in spec
+    (values,) = (one for one in values_of(chart.spec) if "network" in one[0])
+    assert [(one["network"], one["label"], one["name"]) for one in values][:2] == [
+        ("alex", "float32", "alex float32"),
+        ("alex", "pow2-6/fixed16", "alex pow2-6/fixed16"),
+    ]
+    (alone,) = group_runs(NARROW)
+    assert '"color": {"field": "weights"' in json.dumps(accuracy_energy_chart(alone, "chart").spec)
+
+
+def values_of(spec: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Every distinct list of records in a specification."""
+    found: list[list[dict[str, Any]]] = list(spec.get("datasets", {}).values())
+    for layer in (spec, *spec.get("layer", ())):
+        values = layer.get("data", {}).get("values")
+        if values and values not in found:
+            found.append(values)
+    return found

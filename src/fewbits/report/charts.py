@@ -49,6 +49,9 @@ FAMILIES = {
 }
 """Colour and shape for each family of weights. Colours: Okabe and Ito, "Color Universal Design", 2008."""
 
+NETWORKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Colours of networks, where a chart has several; from the same set."""
+
 COMPONENTS = {
     "multipliers": "#0072B2",
     "adder_tree": "#56B4E9",
@@ -222,6 +225,7 @@ def _file_words(title: str) -> str:
 def _marks(points: alt.Data, x: alt.X, y: alt.Y, rows: Sequence[Row]) -> alt.Chart:
     families = [family for family in FAMILIES if any(_family(row) == family for row in rows)]
     colours, shapes = zip(*(FAMILIES[family] for family in families), strict=True)
+    networks = list(dict.fromkeys(network_of(row) for row in rows))
     tooltip = [
         alt.Tooltip("name:N", title="precision"),
         alt.Tooltip("accuracy:Q", title="accuracy, bit-exact, %", format=".2f"),
@@ -234,16 +238,23 @@ def _marks(points: alt.Data, x: alt.X, y: alt.Y, rows: Sequence[Row]) -> alt.Cha
     return marks.encode(
         x=x,
         y=y,
-        color=alt.Color("weights:N", title="weights", scale=alt.Scale(domain=families, range=colours)),
-        shape=alt.Shape("weights:N", title="weights", scale=alt.Scale(domain=families, range=shapes)),
+        color=alt.Color("network:N", title="network", scale=alt.Scale(domain=networks, range=list(NETWORKS)))
+        if len(networks) > 1
+        else alt.Color("weights:N", title="weights", scale=alt.Scale(domain=families, range=colours)),
+        shape=alt.Shape(
+            "weights:N",
+            title="weights",
+            scale=alt.Scale(domain=families, range=shapes),
+            legend=alt.Legend(symbolFillColor=FAINT) if len(networks) > 1 else alt.Undefined,
+        ),
         tooltip=tooltip,
     )
 
 
 def _names(points: alt.Data, x: alt.X, y: alt.Y) -> Any:
-    """The points' names at the places found for them, over a halo that keeps lines from crossing them."""
+    """The points' labels at the places found for them, over a halo that keeps lines from crossing them."""
     place = {"dx": alt.expr("datum.dx"), "dy": alt.expr("datum.dy"), "align": alt.expr("datum.align")}
-    text = alt.Chart(points).encode(x=x, y=y, text="name:N")
+    text = alt.Chart(points).encode(x=x, y=y, text="label:N")
     halo = text.mark_text(fontSize=12, baseline="middle", stroke="white", strokeWidth=4, **cast("Any", place))
     return halo.properties(name=HALO) + text.mark_text(fontSize=12, baseline="middle", color=INK, **cast("Any", place))
 
@@ -259,10 +270,12 @@ def _points(
         )
         for row in rows
     ]
-    names = [_point_label(row, rows) for row in rows]
+    labels = [_label(row, _of_its_network(row, rows)) for row in rows]
     return [
         {
-            "name": name,
+            "name": _point_label(row, rows),
+            "label": label,
+            "network": network_of(row),
             "weights": _family(row),
             "energy_uj": row.energy_uj.mean,
             "accuracy": row.accuracy_percent.mean,
@@ -273,11 +286,11 @@ def _points(
             if row.energy_saving_percent is None
             else f"{row.energy_saving_percent.mean:.1f} %",
             "pareto": "yes" if row in front else "no",
-            "dx": label.dx,
-            "dy": label.dy,
-            "align": label.align,
+            "dx": place.dx,
+            "dy": place.dy,
+            "align": place.align,
         }
-        for row, name, label in zip(rows, names, place_labels(names, pixels, NARROW, HEIGHT), strict=True)
+        for row, label, place in zip(rows, labels, place_labels(labels, pixels, NARROW, HEIGHT), strict=True)
     ]
 
 
@@ -363,9 +376,13 @@ def _label(row: Row, rows: Sequence[Row]) -> str:
 
 def _point_label(row: Row, rows: Sequence[Row]) -> str:
     """The label, with the network in front where the rows are of several."""
-    same = [other for other in rows if network_of(other) == network_of(row)]
+    same = _of_its_network(row, rows)
     label = _label(row, same)
     return label if len(same) == len(rows) else f"{network_of(row)} {label}"
+
+
+def _of_its_network(row: Row, rows: Sequence[Row]) -> list[Row]:
+    return [other for other in rows if network_of(other) == network_of(row)]
 
 
 def _family(row: Row) -> str:
