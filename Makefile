@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh Linux machine: `make study` and `make test`. Needs Python >= 3.11 and g++.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two workers of one thread each: two of two on two cores wait for one another, up to tenfold.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?')
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -11,10 +13,10 @@ study: setup
 	$(BIN)/fewbits report fewbits-default
 
 test: setup lint
-	$(BIN)/python -m pytest -n 2 -m "not slow and not nightly" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow and not nightly" --cov --cov-report=term:skip-covered
 
 test-slow: setup
-	$(BIN)/python -m pytest -n 2 -m "slow and not nightly"
+	$(PYTEST) -m "slow and not nightly"
 
 lint: setup
 	$(BIN)/ruff check .
