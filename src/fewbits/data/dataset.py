@@ -162,6 +162,10 @@ def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
     limit = int(arrays.train_labels.max()) + 1 if classes is None else classes
     if low < 0 or high >= limit:
         raise DataError(f"data {name!r}: labels must be 0 to {limit - 1}, but they reach from {low} to {high}")
+    if low > 0 and classes is None:
+        raise DataError(
+            f"data {name!r}: labels reach from {low} to {high}, but classes are counted from 0: store y - {low}"
+        )
     if limit > len(arrays.train_labels):
         raise DataError(f"data {name!r}: {len(arrays.train_labels)} training images cannot show {limit} classes")
     return limit
