@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
 
+_LONGEST_WORD = 400
+"""Characters of a word of an error that is printed whole; the longest paths of most systems have more."""
+
 PIPE_CLOSED = 141
 """Exit status when the reader of standard output went away, as a shell reports it (128 + SIGPIPE)."""
 
@@ -274,8 +277,9 @@ def _drop_output() -> None:
 
 
 def _complain(message: str) -> int:
-    """One line on standard error."""
-    print("fewbits:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    """One line on standard error; words that nobody would read to the end are cut short."""
+    words = (word if len(word) <= _LONGEST_WORD else f"{word[:80]}...{word[-20:]}" for word in message.split())
+    print("fewbits:", " ".join(words), file=sys.stderr)  # noqa: T201
     return BAD_REQUEST
 
 
@@ -311,7 +315,11 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts) or len(parts) not in (1, 2, 3):
+    if not all(part.isdecimal() and len(part) < 6 and 0 < int(part) < 65536 for part in parts) or len(parts) not in (
+        1,
+        2,
+        3,
+    ):
         raise ModelError(f"--input takes a shape such as 3x32x32, each size up to 65535, not {text!r}")
     return tuple(int(part) for part in parts)
 

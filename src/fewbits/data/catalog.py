@@ -45,7 +45,7 @@ def load(name_or_path: str | Path, *, validation_fraction: float = 0.1) -> Datas
         known, arrays = _by_name(name_or_path)
         return _dataset(name_or_path, arrays, known, validation_fraction)
     path = Path(name_or_path)
-    if not path.exists():
+    if not _is_there(path):
         raise DataError(_unknown(str(name_or_path)))
     arrays = _read(path)
     if arrays is None:
@@ -54,6 +54,14 @@ def load(name_or_path: str | Path, *, validation_fraction: float = 0.1) -> Datas
             "train_32x32.mat and test_32x32.mat, or cifar10_train_1.npz to _5.npz and cifar10_test.npz"
         )
     return _dataset(path.name or path.resolve().name, arrays, identify(arrays), validation_fraction)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a path leads to something; no text is refused by the file system instead."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, a zero byte, a folder that may not be looked into
+        return False
 
 
 def _dataset(name: str, arrays: Arrays, known: KnownSet | None, validation_fraction: float) -> Dataset:

@@ -14,6 +14,10 @@ _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _Weighted = _Convolution | nn.Linear
 
 
+_MOST_CHANNELS = 1 << 24
+"""Of a layer: what the accelerator's addresses reach."""
+
+
 def widen(model: nn.Module, factor: float) -> nn.Module:
     """A freshly initialized copy of a chain with its inner channels times `factor`, rounded, at least 1.
 
@@ -105,7 +109,10 @@ def _scaled_outputs(layer: _Weighted, inputs: int, factor: float, following: _We
     if isinstance(layer, _Convolution) and _is_depthwise(layer):
         return outputs // layer.in_channels * inputs
     multiple = math.lcm(_groups(layer), _groups(following))
-    return max(1, round(outputs * factor / multiple)) * multiple
+    wanted = outputs * factor / multiple
+    if wanted > _MOST_CHANNELS:
+        raise ModelError(f"a layer would get {wanted:.3g} channels: choose a smaller factor than {factor:g}")
+    return max(1, round(wanted)) * multiple
 
 
 def _rebuild(name: str, layer: _Weighted, inputs: int, outputs: int) -> nn.Module:

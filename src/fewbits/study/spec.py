@@ -22,8 +22,16 @@ PRESETS: tuple[str, ...] = tuple(
 )
 """Names of the studies that come with the package."""
 
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it takes letters, digits and signs, no control characters")
+    return text
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -138,7 +146,7 @@ class StudySpec(_Section):
 
     recipes: Annotated[tuple[RecipeName, ...], Field(min_length=1)] = ("fine-tune",)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
-    technology: str = "ihp-sg13g2"
+    technology: Text = "ihp-sg13g2"
     """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
     the table scaled to another node."""
 
@@ -189,7 +197,7 @@ def load_study(name_or_path: str | Path) -> StudySpec:
         return parse_toml((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"), f"preset {name!r}")
     path = Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
     except FileNotFoundError:
         raise StudyError(_no_such_study(name)) from None
     except OSError as error:
@@ -205,6 +213,8 @@ def parse_toml(text: str, source: str) -> StudySpec:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{source}: malformed TOML: {error}; see https://toml.io") from None
+    except ValueError:  # of Python's limit on the digits of an integer, or of a date that does not exist
+        raise StudyError(f"{source}: a number or date is out of range: integers have at most 19 digits") from None
     except RecursionError:
         raise StudyError(f"{source}: malformed TOML: nested too deep") from None
     return parse_study(values, source)
