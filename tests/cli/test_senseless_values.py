@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from refusal import Command, refused  # pyright: ignore
 
-from fewbits import models
-from fewbits.errors import FewbitsError, ModelError
+from fewbits import data, models
+from fewbits.errors import FewbitsError, HardwareError, ModelError
+from fewbits.hardware import Accelerator
+from fewbits.hardware.rtl import design
 from fewbits.study import load_study
 from fewbits.study.plan import make_plan
 from fewbits.study.spec import StudySpec
+from fewbits.train import RecipeOptions, TrainSettings
 
 DIGITS = "1" + "0" * 5000
 """An integer that Python refuses to read."""
@@ -99,3 +104,40 @@ def test_a_name_without_end_is_cut_short_in_the_refusal(fewbits: Command, comman
 @pytest.mark.parametrize("node", [0.0, -1.0, math.nan, math.inf, 5e-324, 1e308])
 def test_a_senseless_node_is_refused(fewbits: Command, node: float):
     refused(fewbits("cost", "lenet", "fixed8", "--node", str(node)), "nm")
+
+
+NUMBERS = (True, False, math.nan, math.inf, -math.inf, 10**400, -(10**400), 10**5000, -1, "", "1", None, b"1", 1j, [1])
+"""None of them is a size, a rate or a part; 10**5000 cannot even be printed."""
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(TrainSettings) if one.type in ("int", "float")])
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: type(value).__name__)
+def test_training_takes_no_senseless_number(name: str, value: object):
+    with pytest.raises(ModelError):
+        TrainSettings(**{name: value})  # pyright: ignore
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(RecipeOptions)])
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: type(value).__name__)
+def test_a_recipe_takes_no_senseless_number(name: str, value: object):
+    with pytest.raises(ModelError):
+        RecipeOptions(**{name: value})  # pyright: ignore
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Accelerator)])
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: type(value).__name__)
+def test_an_accelerator_takes_no_senseless_number(name: str, value: object):
+    with pytest.raises(HardwareError):
+        Accelerator(**{name: value})  # pyright: ignore
+
+
+@pytest.mark.parametrize("value", [value for value in NUMBERS if value is not None], ids=lambda v: type(v).__name__)
+def test_the_library_takes_no_senseless_number(value: Any):
+    for call in (
+        lambda: models.widen(models.build("mlp"), value),
+        lambda: models.build("mlp", value),
+        lambda: data.load("digits", validation_fraction=value),
+        lambda: design("fixed8", product_bits=value),
+    ):
+        with pytest.raises(FewbitsError):
+            call()

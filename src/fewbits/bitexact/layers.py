@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
 from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
 from fewbits.bitexact.geometry import convolution_length
@@ -168,9 +169,9 @@ def _dropped_bits(name: str, quantized: QuantizedLayer, product_bits: int) -> in
             f"layer {name!r}: products of {weights.name} and {inputs.name} have {whole} bits, at most "
             f"{LARGEST_PRODUCT_BITS} can be cut; leave product_bits out"
         )
-    if isinstance(product_bits, bool) or not 2 <= product_bits <= whole:
+    if not is_integer(product_bits, 2, whole):
         raise ModelError(
-            f"layer {name!r}: product_bits must be from 2 to {whole}, the whole product, not {product_bits!r}"
+            f"layer {name!r}: product_bits must be from 2 to {whole}, the whole product, not {shown(product_bits)}"
         )
     return whole - product_bits
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import HardwareError
 
 LARGEST = 1 << 24
@@ -39,9 +39,9 @@ class Accelerator:
     def __post_init__(self) -> None:
         for name in ("neurons", "synapses", "buffer_rows", "memory_latency"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise HardwareError(f"{name} must be an integer of at least 1, not {value!r}")
+            if not is_integer(value):
+                raise HardwareError(f"{name} must be an integer of at least 1, not {shown(value)}")
             if value > LARGEST:
                 raise HardwareError(f"{name} is too large: up to {LARGEST} are allowed")
-        if not 0 < self.clock_mhz < math.inf:
-            raise HardwareError(f"clock_mhz must be a positive number, not {self.clock_mhz!r}")
+        if not is_real(self.clock_mhz, 0, open_low=True):
+            raise HardwareError(f"clock_mhz must be a positive number, not {shown(self.clock_mhz)}")

@@ -14,12 +14,16 @@ from types import ModuleType
 import torch
 from torch import nn
 
+from fewbits.arguments import is_integer, shown
 from fewbits.errors import ModelError
 from fewbits.models.networks import NETWORKS
 from fewbits.models.widen import widen
 
 MODEL_NAMES: tuple[str, ...] = tuple(NETWORKS)
 """Names of the built-in models."""
+
+_LARGEST_SEED = 2**63 - 1
+"""What torch's generators take."""
 
 
 def build(name: str, seed: int | None = None) -> nn.Module:
@@ -33,6 +37,8 @@ def build(name: str, seed: int | None = None) -> nn.Module:
     Raises ModelError if there is no such model, the user's function fails or returns something else, or a widened one
     does not fit into memory.
     """
+    if seed is not None and not is_integer(seed, 0, _LARGEST_SEED):
+        raise ModelError(f"a seed is an integer from 0 to {_LARGEST_SEED}, not {shown(seed)}")
     base, factor = _split_factor(name)
     make = NETWORKS[base][0] if base in NETWORKS else _user_function(base)
     with _seeded(seed):

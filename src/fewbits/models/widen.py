@@ -8,6 +8,7 @@ import math
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]  # the one base of 1d, 2d, 3d
 
+from fewbits.arguments import is_real, shown
 from fewbits.errors import ModelError
 
 _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -31,8 +32,8 @@ def widen(model: nn.Module, factor: float) -> nn.Module:
     model: Conv1d/2d/3d, Linear and BatchNorm1d/2d/3d beside modules without parameters; left unchanged.
     Raises ModelError if the factor is not a positive number or a layer cannot be widened (names the layer).
     """
-    if not (math.isfinite(factor) and factor > 0):
-        raise ModelError(f"a model is widened by a positive number, not {factor!r}")
+    if not is_real(factor, 0, open_low=True):
+        raise ModelError(f"a model is widened by a positive number, not {shown(factor)}")
     layers = _parametrized(model)
     weighted = {name: layer for name, layer in layers.items() if isinstance(layer, _Weighted)}
     if not weighted:

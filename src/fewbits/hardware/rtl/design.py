@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, FloatFormat, Format, PowerOfTwo, Precision, parse_precision
 from fewbits.hardware.technology import datapath_name
@@ -272,10 +273,10 @@ def _checked_product_bits(made: NeuronDesign, product_bits: int) -> int | None:
     """The width to cut to; None if it is the whole product's."""
     if made.is_float or made.is_popcount:
         raise HardwareError(f"products of {made.precision.name} cannot be cut: leave product_bits out")
-    if isinstance(product_bits, bool) or not 2 <= product_bits <= made.full_product_bits:
+    if not is_integer(product_bits, 2, made.full_product_bits):
         raise HardwareError(
             f"product_bits must be from 2 to {made.full_product_bits}, the whole product of {made.precision.name}, "
-            f"not {product_bits!r}"
+            f"not {shown(product_bits)}"
         )
     return product_bits if product_bits < made.full_product_bits else None
 
