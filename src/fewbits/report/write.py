@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from fewbits.errors import StudyError
@@ -17,9 +16,11 @@ from fewbits.report.table import csv_text, markdown
 def write_report(folder: str | Path) -> tuple[Path, ...]:
     """Write `report.html`, the charts, `results.csv` and `results.md` into the study's folder; return their paths.
 
-    Raises StudyError if the folder holds no study or no finished run, or cannot be written to.
+    Raises StudyError if the folder holds no study or no finished run, cannot be written to, or has a file of one of
+    these names that fewbits did not write.
     """
     from fewbits.study import read_failures, read_results, read_study
+    from fewbits.study.folder import study_folder
 
     out = Path(folder)
     record, results = read_study(out), read_results(out)
@@ -34,17 +35,4 @@ def write_report(folder: str | Path) -> tuple[Path, ...]:
         "energy.csv": energy_csv(groups).encode(),
         "results.md": markdown(groups).encode(),
     }
-    return tuple(_write(out / name, content) for name, content in contents.items())
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Under another name first, so that a file is whole or not there."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise StudyError(f"cannot write {str(path)!r}: {error.strerror}; free or unlock the folder") from error
-    return path
+    return study_folder(out).write(contents)
