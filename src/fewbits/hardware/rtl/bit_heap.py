@@ -153,16 +153,25 @@ def shared(m: Module, value: Value, name: str = "shared") -> Signal:
 
 
 def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """The value some cycles later."""
+    """The value some cycles later: data, which reset leaves as they are."""
+    return _delayed(m, value, cycles, name, reset_less=True)
+
+
+def delayed_flag(m: Module, flag: Value, cycles: int, name: str) -> Value:
+    """The same for what starts or stores something: reset clears all that is on its way."""
+    return _delayed(m, flag, cycles, name, reset_less=False)
+
+
+def _delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool) -> Value:
     for cycle in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=True)
+        register = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=reset_less)
         m.d.sync += register.eq(value)
         value = register
     return value
 
 
 def registered(m: Module, value: Value, name: str) -> Signal:
-    """The value one cycle later."""
+    """The value one cycle later: data, which reset leaves as they are."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register

@@ -29,8 +29,8 @@ class Neuron(Component):
 
     Each cycle takes a chunk of `synapses` weights and inputs (codes, side by side, synapse 0 lowest). `first` and
     `last` mark the first and last chunk of an output; `bias` is read `bias_delay` cycles after a first chunk, `shift`
-    and `relu` hold for a layer. `valid` marks `output`; `total` is the accumulator. There is no reset: what was begun
-    without a first chunk means nothing.
+    and `relu` hold for a layer. `valid` marks `output`; `total` is the accumulator. `rst` clears what is on its way to
+    `valid`, and no data: what was begun without a first chunk means nothing.
     """
 
     def __init__(self, design: NeuronDesign) -> None:
@@ -44,6 +44,7 @@ class Neuron(Component):
             {
                 "weights": In(design.precision.weights.bits * design.synapses),
                 "inputs": In(design.precision.inputs.bits * design.synapses),
+                "rst": In(1),
                 "first": In(1),
                 "last": In(1),
                 "bias": In(design.accumulator_bits),
@@ -59,8 +60,10 @@ class Neuron(Component):
         """The pipeline, and `first` and `last` delayed along it."""
         m = Module()
         first = delayed(m, self.first, self.design.bias_delay, "first")
-        last = delayed(m, self.last, self.design.pipeline_stages, "last")
-        m.d.comb += self.valid.eq(last)
+        valid = self.last
+        for stage in range(self.design.pipeline_stages):
+            valid = registered(m, valid & ~self.rst, f"last_{stage + 1}")
+        m.d.comb += self.valid.eq(valid)
         if self.design.is_float:
             self._float(m, first)
         else:

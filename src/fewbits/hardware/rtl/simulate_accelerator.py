@@ -63,6 +63,11 @@ extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t l
   const size_t total = program_words + weight_words + bias_words + load_words;
   std::vector<uint32_t> answers(latency * total);
   int64_t result = 0, cycles = 0;
+  top.p_rst.data[0] = 1;
+  while (top.eval(), top.commit()) {}
+  top.p_clk.data[0] = 1;
+  while (top.eval(), top.commit()) {}
+  top.p_rst.data[0] = 0;
   top.p_start.data[0] = 1;
   for (int64_t cycle = 0;; cycle++) {
     uint32_t *answer = &answers[cycle % latency * total];
@@ -163,7 +168,7 @@ class AcceleratorSimulator:
     def run(
         self, network: BitExactNetwork, images: torch.Tensor, *, cycle_limit: int = 10**9, threads: int = 1
     ) -> list[Run]:
-        """Compute images one after another, each from power-on.
+        """Compute images one after another, each after one cycle of reset.
 
         images: as for `network.run`. Raises HardwareError if the network does not fit, or if the circuit misbehaves.
         """

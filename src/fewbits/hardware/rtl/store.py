@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.bit_heap import delayed
+from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import RESULT_STAGES, STORE_STAGES, pooling_lanes
 from fewbits.hardware.rtl.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
@@ -61,20 +61,25 @@ class OutputStore(Component):
             m.d.sync += row.eq(Mux(row == self.accelerator.buffer_rows - 1, 0, row + 1))
         m.d.comb += [
             self.bout_row.eq(row),
-            self.bout_read.eq(delayed(m, self.row_valid, 1, "written")),
+            self.bout_read.eq(delayed_flag(m, self.row_valid, 1, "written")),
             self.bout_read_row.eq(delayed(m, row, 1, "written_row")),
-            self.store_valid.eq(delayed(m, self.row_valid, STORE_STAGES, "stored")),
-            self.result_valid.eq(delayed(m, self.totals_valid, RESULT_STAGES, "result")),
+            self.store_valid.eq(delayed_flag(m, self.row_valid, STORE_STAGES, "stored")),
+            self.result_valid.eq(delayed_flag(m, self.totals_valid, RESULT_STAGES, "result")),
         ]
+        result = Signal(len(self.totals), reset_less=True)
         with m.If(self.totals_valid):
-            m.d.sync += self.result_data.eq(self.totals)
+            m.d.sync += result.eq(self.totals)
+        m.d.comb += self.result_data.eq(result)
         leaves = self.store_valid | self.result_valid
         self._addresses(m, s, leaves)
         return m
 
     def _addresses(self, m: Module, s: dict[str, object], leaves: object) -> None:
         """Step through positions and groups as rows leave."""
-        left, address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)  # positions of this plane still to come
+        left, address = (
+            Signal(ADDRESS_BITS, reset_less=True),
+            Signal(ADDRESS_BITS, reset_less=True),
+        )  # positions of this plane still to come
         group, convolution = Signal(GROUP_BITS), Signal(GROUP_BITS)
         last_group, plane_end = Signal(), Signal()
         m.d.comb += [last_group.eq(group == s["neuron_groups"]), plane_end.eq(left == 1)]
