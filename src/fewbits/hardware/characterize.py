@@ -35,8 +35,9 @@ from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, mean_delays_ns
 from fewbits.hardware.memory import flip_flops
+from fewbits.hardware.memory.plausibility import questions
 from fewbits.hardware.memory.read_path import NO_SELECTION, read_path
-from fewbits.hardware.memory.sram_macros import read_macros
+from fewbits.hardware.memory.sram_macros import macro_files, read_macros
 from fewbits.hardware.memory.sram_rule import describe
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
@@ -106,8 +107,9 @@ def characterize(
 
     What the library lacks and what was assumed instead goes into the provenance, under `notes`.
 
-    liberty: standard cells. sram: folder of SRAM liberty files, None for none. Where none has two ports, buffers are
-    register files of the library's flip-flops (`memory.flip_flops`). precisions: names.
+    liberty: standard cells. sram: a macro table (TOML), or a folder of SRAM liberty files and macro tables; None for
+    none. Where no macro has two ports, buffers are register files of flip-flops (`memory.flip_flops`). Macros of absurd
+    figures are noted (`memory.plausibility`). precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
     they are part of the datapath's name in the table.
@@ -120,14 +122,15 @@ def characterize(
     _check_place(out)
     completed = complete(read_library(liberty))
     library = completed.library
-    macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     behind_macros = read_path(library, conditions)
     target_mhz = Accelerator().clock_mhz
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
     earlier = _earlier(out, provenance)
-    macros, of_macros = flip_flops.with_register_files(macros, earlier, library, conditions, target_mhz, say)
-    notes = [*completed.notes, flip_flops.describe(macros) if of_macros else describe(macros)]
+    macros, of_macros = flip_flops.with_register_files(given, earlier, library, conditions, target_mhz, say)
+    notes = [*completed.notes, *questions(given, library, conditions)]
+    notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
     for note in notes:
         say(f"{library.name}: {note}")
@@ -360,7 +363,7 @@ def _provenance(
     library: Library, sram: Path | None, conditions: Conditions, toggles_per_cycle: float
 ) -> dict[str, str]:
     wire = conditions.wire
-    files = sorted(sram.glob("*.lib")) if sram is not None else []
+    files = macro_files(sram) if sram is not None else ()
     sources = hashlib.sha256()
     for path in files:
         sources.update(path.name.encode() + b"\0" + path.read_bytes())
