@@ -205,7 +205,9 @@ def rtl(
 def characterize(
     liberty: Annotated[Path, typer.Option(help="Liberty file of the standard cells.")],
     out: Annotated[Path, typer.Option(help="The technology table to write.")],
-    sram: Annotated[Path | None, typer.Option(help="Folder of SRAM macros' liberty files.")] = None,
+    sram: Annotated[
+        Path | None, typer.Option(help="SRAM macros: a folder of liberty files and macro tables, or a table.")
+    ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Repeat for several; the study's seven if none.")] = None,
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")

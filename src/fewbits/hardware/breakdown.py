@@ -134,5 +134,6 @@ def _dynamic_pj(
         "bout": (layer.bout_reads, layer.bout_writes),
     }
     for name, (reads, writes) in accesses.items():
-        energy[name] = reads * parts[name].read_pj + writes * parts[name].write_pj
+        accessed = reads * parts[name].read_pj + writes * parts[name].write_pj
+        energy[name] = accessed + layer.cycles * parts[name].cycle_pj
     return energy

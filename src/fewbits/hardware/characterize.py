@@ -34,8 +34,10 @@ from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, mean_delays_ns
+from fewbits.hardware.memory import flip_flops
+from fewbits.hardware.memory.plausibility import questions
 from fewbits.hardware.memory.read_path import NO_SELECTION, read_path
-from fewbits.hardware.memory.sram_macros import read_macros
+from fewbits.hardware.memory.sram_macros import macro_files, read_macros
 from fewbits.hardware.memory.sram_rule import describe
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
@@ -59,8 +61,6 @@ CLOCK_SLEW_NS = 0.1
 ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("buffered", 0.3))
 """(mapping, fraction of the clock period that ABC sizes for), in turn until one meets the target clock. ABC sizes
 each module by itself and knows no wires: its delays come out shorter than the netlist's."""
-
-NO_MACROS = "no SRAM macros: the table holds datapaths alone, the cost of a whole network needs macros for its buffers"
 
 DELAYS = "ps until a fall and a rise of each net: mean over the driver's arcs, transitions propagated, wire-load model"
 
@@ -107,7 +107,9 @@ def characterize(
 
     What the library lacks and what was assumed instead goes into the provenance, under `notes`.
 
-    liberty: standard cells. sram: folder of SRAM liberty files, None for a table without macros. precisions: names.
+    liberty: standard cells. sram: a macro table (TOML), or a folder of SRAM liberty files and macro tables; None for
+    none. Where no macro has two ports, buffers are register files of flip-flops (`memory.flip_flops`). Macros of absurd
+    figures are noted (`memory.plausibility`). precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
     they are part of the datapath's name in the table.
@@ -120,15 +122,18 @@ def characterize(
     _check_place(out)
     completed = complete(read_library(liberty))
     library = completed.library
-    macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     behind_macros = read_path(library, conditions)
-    notes = [*completed.notes, describe(macros) if macros else NO_MACROS]
+    target_mhz = Accelerator().clock_mhz
+    provenance = _provenance(library, sram, conditions, toggles_per_cycle)
+    earlier = _earlier(out, provenance)
+    macros, of_macros = flip_flops.with_register_files(given, earlier, library, conditions, target_mhz, say)
+    notes = [*completed.notes, *questions(given, library, conditions)]
+    notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
     for note in notes:
         say(f"{library.name}: {note}")
-    target_mhz = Accelerator().clock_mhz
-    provenance = _provenance(library, sram, conditions, toggles_per_cycle)
     table = Technology(
         name=out.stem,
         process=library.name,
@@ -137,12 +142,11 @@ def characterize(
         target_clock_mhz=target_mhz,
         datapaths={},
         macros=macros,
-        provenance=provenance,
+        provenance=provenance | of_macros,
         read_path=behind_macros,
     )
-    earlier = _earlier(out, provenance)
     if earlier is not None:
-        table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance)
+        table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance | of_macros)
     for neuron in neurons:
         table = _with_neuron(table, neuron, out, library, conditions, toggles_per_cycle, say)
         table.save(out)
@@ -359,7 +363,7 @@ def _provenance(
     library: Library, sram: Path | None, conditions: Conditions, toggles_per_cycle: float
 ) -> dict[str, str]:
     wire = conditions.wire
-    files = sorted(sram.glob("*.lib")) if sram is not None else []
+    files = macro_files(sram) if sram is not None else ()
     sources = hashlib.sha256()
     for path in files:
         sources.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -28,7 +28,7 @@ class Part:
     area_um2: float
     leakage_uw: float
     cycle_pj: float = 0.0
-    """Energy of a cycle in which it works."""
+    """Energy of a cycle in which it works; of a buffer, of every cycle."""
 
     pooling_pj: float = 0.0
     """The same of a pooling layer, where it differs."""
@@ -68,6 +68,7 @@ def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neur
         parts[name] = Part(
             buffer.area_um2,
             buffer.leakage_uw,
+            cycle_pj=buffer.cycle_energy_pj,
             read_pj=buffer.read_energy_pj,
             write_pj=buffer.write_energy_pj,
         )

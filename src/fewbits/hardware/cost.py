@@ -25,7 +25,7 @@ What is counted:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.breakdown import Breakdown, break_down, dram_uj, joined
-from fewbits.hardware.chip_parts import all_leaking
+from fewbits.hardware.chip_parts import BUFFERS, all_leaking
 from fewbits.hardware.clock import Clock
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.layer_power import NetworkPower
@@ -96,6 +96,9 @@ class Cost:
     narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers of narrower formats that the precision's datapath computes, by name, with theirs; they cost no less."""
 
+    buffer_notes: tuple[str, ...] = ()
+    """What must be known of the buffers."""
+
     @property
     def memory_kib(self) -> float:
         """Parameters and the largest layer's activations."""
@@ -118,12 +121,13 @@ class Cost:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What an architect must know beside the figures: layers of other precisions, one line for each of these."""
+        """What an architect must know beside the figures: layers of other precisions, a line for each; the buffers."""
         apart = "on an accelerator of its own beside that of {}; what converts values between them is in no figure"
         wider = "on the datapath of {}, which computes them too: they cost what it does, memory included"
         return (
             *(f"{layers} at {name}, {apart.format(self.precision)}" for name, layers in _by(self.own_datapaths)),
             *(f"{layers} at {name}, {wider.format(self.precision)}" for name, layers in _by(self.narrower_layers)),
+            *self.buffer_notes,
         )
 
     @property
@@ -244,6 +248,20 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
             for name, precision in workload.own_precisions.items()
             if tile_of_layer[name] is main and precision != main.precision.name
         },
+        buffer_notes=_buffer_notes(used, breakdown),
+    )
+
+
+def _buffer_notes(tiles: Sequence[Tile], breakdown: Breakdown) -> tuple[str, ...]:
+    """That buffers are flip-flops, where they are, and what that makes of area and energy."""
+    sources = {buffer.macro.source for tile in tiles for buffer in tile.buffers.values() if buffer.macro.is_flip_flops}
+    shares = ", ".join(
+        f"{100 * sum(amounts[name] for name in BUFFERS) / sum(amounts.values()):.0f} % of the {what}"
+        for what, amounts in (("area", breakdown.area_mm2), ("energy", breakdown.energy_uj))
+    )
+    return tuple(
+        f"buffers are {source}, since the technology has no SRAM macro of two ports: {shares}; no clock is gated"
+        for source in sorted(sources)
     )
 
 

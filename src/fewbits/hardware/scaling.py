@@ -212,6 +212,7 @@ def _scaled_macro(macro: MacroCost, factors: NodeScaling) -> MacroCost:
         area_um2=macro.area_um2 * factors.area.value,
         read_energy_pj=macro.read_energy_pj * factors.energy.value,
         write_energy_pj=macro.write_energy_pj * factors.energy.value,
+        cycle_energy_pj=macro.cycle_energy_pj * factors.energy.value,
         access_ns=macro.access_ns * factors.delay.value,
     )
 

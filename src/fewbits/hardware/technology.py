@@ -24,6 +24,9 @@ LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
 """What the energies of a `ControlCost` rest on."""
 
+FLIP_FLOPS = "flip-flops"
+"""What the names and the sources of register files begin with."""
+
 _DIGITS = 7
 
 
@@ -117,6 +120,17 @@ class MacroCost:
     leakage_uw: float
     access_ns: float
     """From the clock's edge to the data of a read; 0 where it is not known."""
+
+    cycle_energy_pj: float = 0.0
+    """Of every cycle, accessed or not, to which an access adds its own; 0 for an SRAM, which spends nothing then."""
+
+    source: str = ""
+    """Where its figures are from, beside the table's SRAM files: a datasheet, or flip-flops of a library."""
+
+    @property
+    def is_flip_flops(self) -> bool:
+        """Whether it is a register file, synthesized of a library's flip-flops."""
+        return self.source.startswith(FLIP_FLOPS)
 
 
 @dataclass(frozen=True)
@@ -261,7 +275,9 @@ def _fields(kind: type, raw: object) -> dict[str, Any]:
     if unknown := [name for name in given if name not in wanted]:
         raise ValueError(f"{kind.__name__} has an unknown field {unknown[0]!r}")
     for name, type_name in wanted.items():
-        value = given.get(name)
+        if name not in given:
+            continue
+        value = given[name]
         allowed = _PLAIN_TYPES.get(type_name)
         if allowed is not None and (
             not isinstance(value, allowed) or (type_name != "bool" and isinstance(value, bool))
