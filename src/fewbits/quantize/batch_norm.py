@@ -56,6 +56,11 @@ def fold_batch_norm(model: Network) -> Network:
     return folded
 
 
+def foldable(graph: fx.Graph, network: nn.Module) -> dict[str, str]:
+    """The normalizations that `fold_batch_norm` folds, by name, each with the name of the layer before it."""
+    return {norm: layer for layer, norm in _pairs(graph, network)}
+
+
 def _pairs(graph: fx.Graph, network: nn.Module) -> list[tuple[str, str]]:
     """Names of each layer and the normalization that alone takes its result, both used once."""
     calls: dict[int, int] = {}

@@ -15,26 +15,13 @@ from torch import nn
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.functional import Skipped
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
-from fewbits.quantize.placement import FloatCall, place_roundings
+from fewbits.quantize.placement import place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import TraceError
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A module, or a call of a function, that was left float."""
-
-    name: str
-    """Where it is in the network, such as `features.bn1`; empty for the network itself; torch.fx's name of a call."""
-
-    kind: str
-    """Its class; the function's name."""
-
-    reason: str
-    """Why it was left."""
 
 
 class QuantizedModel(nn.Module):
@@ -49,7 +36,7 @@ class QuantizedModel(nn.Module):
         self.network = network
         self.precision = precision
         self.skipped = skipped
-        """Every module that computes and was left float."""
+        """All that is executed and has no bit-exact form, in the order of execution; `lower` names the first."""
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
@@ -83,10 +70,10 @@ def quantize(
     """A copy of a network that computes at a precision; the network itself stays as it is.
 
     Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
-    of itself. Each other module or function that has parameters or computes on numbers is left float and named in
-    `.skipped` with a reason; what only chooses, moves, averages, adds or joins values (ReLU, pooling, flatten, dropout,
-    `x + y`, `torch.cat`, the mean over all spatial dimensions `x.mean((2, 3))`, containers: see
-    `module_kinds.WITHOUT_ARITHMETIC`, `functional.py` and `global_average.py`) needs no entry.
+    of itself. Whatever else is executed and has no bit-exact form is left float and named in `.skipped` with the reason
+    for which `lower` refuses it. ReLU, pooling, flatten, dropout, `x + y`, `torch.cat`, the mean over all spatial
+    dimensions `x.mean((2, 3))` and their like have one: see `module_kinds.BIT_EXACT`, `functional.py` and
+    `global_average.py`.
 
     The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
     are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of
@@ -121,12 +108,10 @@ def quantize(
     if unknown := sorted(choice.layers.keys() - names):
         raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
     try:
-        network, calls = place_roundings(network, precision.inputs)
+        network, executed = place_roundings(network, precision.inputs)
     except TraceError as error:
-        skipped.append(Skipped("", type(model).__name__, f"what its functions compute stays float: {error}"))
-    else:
-        skipped += _float_calls(calls, skipped)
-    return QuantizedModel(network, precision, tuple(skipped)).train(model.training)
+        executed = (error.skipped, *(entry for entry in skipped if entry.name))  # what is called is not known
+    return QuantizedModel(network, precision, executed).train(model.training)
 
 
 @dataclass(frozen=True)
@@ -147,16 +132,6 @@ def _parsed(precision: str | Precision) -> Precision:
     if not isinstance(precision, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise FormatError(f"a precision is a name such as 'fixed8' or 'pow2-6/fixed16', not {precision!r}")
     return parse_precision(precision)
-
-
-def _float_calls(calls: tuple[FloatCall, ...], skipped: list[Skipped]) -> list[Skipped]:
-    """An entry for each float call outside the modules that are named already."""
-    named = {entry.name for entry in skipped}
-    return [
-        Skipped(call.name, call.function, "a function without a low-precision form: its arithmetic stays float")
-        for call in calls
-        if not named.intersection(call.modules)
-    ]
 
 
 def _copy(model: nn.Module) -> nn.Module:
