@@ -19,7 +19,7 @@ _BENCH = """// Self-checking test bench: feeds golden vectors to the neuron and 
 `timescale 1ns/1ps
 module neuron_bench;
   localparam CHUNKS = {chunks}, CYCLES = {cycles};
-  reg clk = 0;
+  reg clk = 0, rst = 1;
   reg [{weights} - 1:0] weights_at [0:CYCLES - 1];
   reg [{inputs} - 1:0] inputs_at [0:CYCLES - 1];
   reg [{total} - 1:0] bias_at [0:CYCLES - 1];
@@ -34,7 +34,7 @@ module neuron_bench;
   wire [{total} - 1:0] total;
   wire valid;
   integer cycle, errors = 0, checked = 0;
-  neuron dut(.clk(clk), .weights(weights), .inputs(inputs), .first(first), .last(last), .bias(bias),
+  neuron dut(.clk(clk), .rst(rst), .weights(weights), .inputs(inputs), .first(first), .last(last), .bias(bias),
              .shift({shift_bits}'d{shift}), .relu(1'd{relu}), .\\output (\\output ), .valid(valid), .total(total));
   initial begin
     $readmemh("weights.hex", weights_at);
@@ -43,6 +43,9 @@ module neuron_bench;
     $readmemh("control.hex", control_at);
     $readmemh("total.hex", total_at);
     $readmemh("output.hex", output_at);
+    #1 clk = 1;
+    #2 clk = 0;
+    rst = 0;
     for (cycle = 0; cycle < CYCLES; cycle = cycle + 1) begin
       weights = weights_at[cycle];
       inputs = inputs_at[cycle];
