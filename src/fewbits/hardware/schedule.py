@@ -42,12 +42,16 @@ Memory (off chip): a layer's inputs come from there and its outputs go there.
 - A weight is loaded as often as its row of SB is written, an input as often as it is part of a row of Bin that is
   written (places in the padding count, though nothing is read there). An output is stored once. A partial sum is
   stored and loaded once between two pieces.
-Transfers overlap with computation and never stall it: the figures say what bandwidth that takes.
+Transfers overlap with computation and never stall it; `with_bandwidth` says what they do to it where the memory gives
+less than that takes. While a row is used, others are loaded and stored (double buffering at the grain of a row), so
+that a layer takes as long as its cycles or as its transfers, whichever is longer; layers do not overlap. That is a
+lower bound: a layer whose weights come in bursts, faster than its mean, may wait more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
@@ -146,10 +150,14 @@ class LayerSchedule:
     partial_sums: int = 0
     """Accumulators that are stored at full width at the end of a piece; as many are loaded for the next."""
 
+    transfer_stall_cycles: int = 0
+    """Cycles in which nothing is computed because the memory is slower than the schedule."""
+
     @property
     def cycles(self) -> int:
         """All cycles of the layer."""
-        return self.setup_cycles + self.busy_cycles + self.stall_cycles + self.fill_cycles
+        computing = self.setup_cycles + self.busy_cycles + self.stall_cycles + self.fill_cycles
+        return computing + self.transfer_stall_cycles
 
     def traffic_bits(self, widths: Widths) -> int:
         """Bits between the chip and its memory."""
@@ -191,6 +199,24 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
         ),
         accelerator,
     )
+
+
+def with_bandwidth(plan: Schedule, widths: Mapping[str, Widths], clock_mhz: float) -> Schedule:
+    """The schedule with the cycles that wait for the accelerator's memory; itself if that has any bandwidth.
+
+    widths: by the layer's name.
+    """
+    if plan.accelerator.bandwidth is None:
+        return plan
+    bits_per_cycle = plan.accelerator.bandwidth * 8000 / clock_mhz  # GB/s are 8,000 bits/us
+    return replace(plan, layers=tuple(_stalled(layer, widths[layer.name], bits_per_cycle) for layer in plan.layers))
+
+
+def _stalled(layer: LayerSchedule, widths: Widths, bits_per_cycle: float) -> LayerSchedule:
+    """A layer that takes as long as its transfers at least."""
+    stalls = max(0, math.ceil(layer.traffic_bits(widths) / bits_per_cycle) - layer.cycles)
+    utilization = layer.utilization * layer.cycles / (layer.cycles + stalls)
+    return replace(layer, transfer_stall_cycles=stalls, utilization=utilization)
 
 
 def _tiling(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> Tiling:

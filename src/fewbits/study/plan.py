@@ -120,7 +120,7 @@ class Run:
             "training": self.training.key,
             "float_training": self.float_training.key,
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
-            "accelerator": asdict(self.accelerator),
+            "accelerator": self.accelerator.definition(),
         }
 
 
@@ -299,7 +299,7 @@ def _run(
         "training": training.key,
         "float": base.key,
         "technology": sha256,
-        "accelerator": asdict(accelerator),
+        "accelerator": accelerator.definition(),
     }
     if recipe == BEST:  # a run beside that of the recipe itself
         definition["recipe"] = recipe
