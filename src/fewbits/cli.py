@@ -141,20 +141,31 @@ def cost(
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
+    bandwidth: Annotated[
+        float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
+    from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
-    from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.scaling import scale
     from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
+    accelerator = Accelerator(bandwidth=bandwidth)
     workload = workload_of(model, _shape(image))
     costs = [
-        cost_of(workload, precision, technology=table, multiplier=multiplier, product_bits=product_bits)
+        cost_of(
+            workload,
+            precision,
+            technology=table,
+            accelerator=accelerator,
+            multiplier=multiplier,
+            product_bits=product_bits,
+        )
         for precision in precisions
     ]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
@@ -168,10 +179,8 @@ def cost(
     for one in costs:
         figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
         typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
-    for one in costs:
-        typer.echo(f"{one.precision} clock: {one.clock}")
-    for one in costs:
-        typer.echo(_shares(one, off_chip))
+    clocks = [f"{one.precision} clock: {one.clock}" for one in costs]
+    typer.echo("\n".join([*clocks, *(_shares(one, off_chip) for one in costs), *(_bandwidth(one) for one in costs)]))
     for activity in dict.fromkeys(one.activity for one in costs):
         typer.echo(f"Power and energy: {activity}.")
     for one in costs:
@@ -350,12 +359,27 @@ def _cost_fields(one: Cost) -> dict[str, object]:
         "leakage_uj": sum(one.breakdown.leakage_uj.values()),
         "off_chip_uj": one.off_chip_uj,
         "energy_with_off_chip_uj": one.energy_with_off_chip_uj,
-        "layers": [_layer_fields(layer) for layer in one.breakdown.layers],
+        "bandwidth_gb_s": one.bandwidth_gb_s,
+        "needed_bandwidth_gb_s": max(one.needed_bandwidth_gb_s.values()),
+        "transfer_stall_cycles": one.transfer_stall_cycles,
+        "layers": [
+            _layer_fields(layer) | {"needed_bandwidth_gb_s": one.needed_bandwidth_gb_s[layer.name]}
+            for layer in one.breakdown.layers
+        ],
     }
 
 
 def _layer_fields(layer: LayerCost) -> dict[str, object]:
-    names = ("name", "kind", "cycles", "energy_uj", "energy_uj_by_part", "leakage_uj", "off_chip_uj")
+    names = (
+        "name",
+        "kind",
+        "cycles",
+        "energy_uj",
+        "energy_uj_by_part",
+        "leakage_uj",
+        "off_chip_uj",
+        "transfer_stall_cycles",
+    )
     return {name: getattr(layer, name) for name in names}
 
 
@@ -369,6 +393,24 @@ def _shares(one: Cost, off_chip: bool) -> str:
 
         line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
     return line
+
+
+def _bandwidth(one: Cost) -> str:
+    """What the memory must give, and whether it does, in a line."""
+    from fewbits.hardware.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
+
+    needed = one.needed_bandwidth_gb_s
+    most = max(needed, key=needed.__getitem__)
+    line = f"{one.precision} memory: layer {most!r} needs most, {needed[most]:.3g} GB/s without a stall"
+    if one.bandwidth_gb_s is not None:
+        return f"{line}; at {one.bandwidth_gb_s:g} GB/s {one.transfer_stall_cycles:,} of the cycles wait for transfers"
+    short = sum(each > ASSUMED_BANDWIDTH for each in needed.values())
+    if not short:
+        return f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}: enough"
+    return (
+        f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}, too little for {short} of {len(needed)} layers: with "
+        f"--bandwidth {ASSUMED_BANDWIDTH:g} they wait, and cycles, power and energy say so"
+    )
 
 
 def entry_point() -> None:

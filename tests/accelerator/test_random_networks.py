@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 import torch
-from comparison import TILE, assert_equal, lowered
+from comparison import TILE, assert_equal, lowered, schedule_of
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from random_chains import Chain, chains
+from random_chains import Chain, chains, deep_chains
 from torch import nn
 
 from fewbits.bitexact import Rounding
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating 
 SMALL = Accelerator(buffer_rows=9)
 NARROW = Accelerator(neurons=3, synapses=4, buffer_rows=12, memory_latency=2)
 WIDE = Accelerator(neurons=20, synapses=8, buffer_rows=33)
+
+SHALLOW = Accelerator(neurons=2, buffer_rows=6, memory_latency=2)
+"""Its SB does not hold what an output of `deep_chains` sums; six rows are the fewest that floats take."""
 
 WITH_AVERAGES = (
     *STUDY_PRECISIONS,
@@ -41,8 +44,8 @@ def random_networks(examples: int) -> settings:
     )
 
 
-def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int) -> None:
-    """Random weights and images, two of them."""
+def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int, *, in_pieces: bool = False) -> None:
+    """Random weights and images, two of them. in_pieces: the schedule must have partial sums."""
     torch.manual_seed(seed)
     for parameter in chain.model.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -50,6 +53,8 @@ def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int) -> 
     network = lowered(chain.model, precision, images)
     if parse_precision(precision).inputs.family == "fixed":
         assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
+    if in_pieces:
+        assert any(layer.partial_sums for layer in schedule_of(network, accelerator).layers)
     assert_equal(network, images, accelerator)
 
 
@@ -57,6 +62,20 @@ def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int) -> 
 @given(chains(), SEEDS)
 def test_random_network_on_the_accelerator(chain: Chain, seed: int):
     check(chain, "fixed4", TILE, seed)
+
+
+@random_networks(10)
+@given(deep_chains(), SEEDS)
+def test_random_network_whose_weights_do_not_fit_the_buffer(chain: Chain, seed: int):
+    check(chain, "fixed4", SHALLOW, seed, in_pieces=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [*WITH_AVERAGES, *WITHOUT_AVERAGES])
+@random_networks(10)
+@given(deep_chains(), SEEDS)
+def test_random_network_of_any_precision_whose_weights_do_not_fit_the_buffer(precision: str, chain: Chain, seed: int):
+    check(chain, precision, SHALLOW, seed, in_pieces=True)
 
 
 @pytest.mark.slow

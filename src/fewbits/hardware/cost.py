@@ -13,6 +13,8 @@ What is counted:
   the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows, and
   stands for other accelerators unchanged.
 - Leakage: of all neurons, buffers and the control, over all cycles.
+- Bandwidth: what each layer needs so that its transfers never stall it (`Cost.needed_bandwidth_gb_s`). Where the
+  accelerator is given a bandwidth, layers that need more wait for it, at the energy of cycles that stall.
 - Factors behind sums, where a recipe leaves them: see `factors`.
 - Layers that the precision's datapath does not compute, such as those left float: on an accelerator of their own beside
   it, see `tiles`.
@@ -38,7 +40,7 @@ from fewbits.hardware.chip_parts import BUFFERS, all_leaking
 from fewbits.hardware.clock import Clock
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.layer_power import NetworkPower
-from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
+from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule, with_bandwidth
 from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.workload.networks import workload_of
@@ -98,6 +100,22 @@ class Cost:
 
     buffer_notes: tuple[str, ...] = ()
     """What must be known of the buffers."""
+
+    bandwidth_gb_s: float | None = None
+    """Of the memory; None for as much as the layers need."""
+
+    @property
+    def needed_bandwidth_gb_s(self) -> dict[str, float]:
+        """By layer: GB/s at which its transfers take as long as its computation, at the cost's clock."""
+        return {
+            layer.name: layer.traffic_bits / 8000 * self.clock_mhz / (layer.cycles - layer.transfer_stall_cycles)
+            for layer in self.breakdown.layers
+        }
+
+    @property
+    def transfer_stall_cycles(self) -> int:
+        """Of all cycles, those that wait for the memory."""
+        return sum(layer.transfer_stall_cycles for layer in self.breakdown.layers)
 
     @property
     def memory_kib(self) -> float:
@@ -160,7 +178,8 @@ def cost(
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
-    accelerator: 16 x 16 with 64 rows at 250 MHz by default; a number of synapses other than 16 is not characterized.
+    accelerator: 16 x 16 with 64 rows at 250 MHz and any bandwidth by default; a number of synapses other than 16 is
+    not characterized.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
@@ -214,7 +233,12 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     used = list(dict.fromkeys(tile_of_layer.values()))
     clock = tiles.clock(used)
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    plans = [_share(schedule(workload, tile.accelerator, tile.pipeline), tile_of_layer, tile) for tile in used]
+    plans = [
+        with_bandwidth(
+            _share(schedule(workload, tile.accelerator, tile.pipeline), tile_of_layer, tile), widths, clock.mhz
+        )
+        for tile in used
+    ]
     breakdown = joined(
         [
             break_down(plan, parts, widths, clock.mhz, activity)
@@ -242,6 +266,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], activity),
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
+        bandwidth_gb_s=main.accelerator.bandwidth,
         own_datapaths={name: tile.name for name, tile in tile_of_layer.items() if tile is not main},
         narrower_layers={
             name: precision

@@ -131,7 +131,7 @@ class Run:
             "data_sha256": self.training.data_sha256,
             **({"computes": self.training.computes} if self.training.computes else {}),
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
-            "accelerator": asdict(self.accelerator),
+            "accelerator": self.accelerator.definition(),
         }
 
 
@@ -331,7 +331,7 @@ def _run(
         "training": training.key,
         "float": base.key,
         "technology": sha256,
-        "accelerator": asdict(accelerator),
+        "accelerator": accelerator.definition(),
     }
     if training.computes:  # two rows of one network
         definition["model"] = training.model

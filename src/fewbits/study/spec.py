@@ -121,6 +121,7 @@ class AcceleratorSection(_Section):
     buffer_rows: int | None = None
     clock_mhz: float | None = None
     memory_latency: int | None = None
+    bandwidth: float | None = None
 
     def given(self) -> dict[str, Any]:
         """The keys that the study gives."""

@@ -108,7 +108,8 @@ class AcceleratorCore(Component):
                 "bias_request": Out(1), "bias_address": Out(ADDRESS_BITS), "bias_data": In(self.bias_bits),
                 "store_valid": Out(1), "store_address": Out(ADDRESS_BITS), "store_stride": Out(ADDRESS_BITS),
                 "store_mask": Out(neurons), "store_data": Out(self.row_bits),
-                "result_valid": Out(1), "result_mask": Out(neurons), "result_data": Out(self.bias_bits),
+                "result_valid": Out(1), "partial_valid": Out(1),  # the last layer's sums; partial ones, a row of biases
+                "result_mask": Out(neurons), "result_data": Out(self.bias_bits),
                 "accesses": Out(6),  # of this cycle: Bin written and read, SB likewise, Bout likewise
             }
         )  # fmt: skip
@@ -143,12 +144,14 @@ class AcceleratorCore(Component):
         outputs, valid, totals = self._neurons(m, s, bin_data, sb_data, token, sums)
         ends = delayed_flag(m, token["last"] & sums, design.accumulator_delay, "ends")
         row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)
+        hands_out_sums = s["is_last"] | s["spills"]
         m.d.comb += [
-            store.row_valid.eq(Mux(weighted, valid & ~s["is_last"], row_valid)),
+            store.row_valid.eq(Mux(weighted, valid & ~hands_out_sums, row_valid)),
             store.totals.eq(totals),
-            store.totals_valid.eq(ends & weighted & s["is_last"]),
+            store.totals_valid.eq(ends & weighted & hands_out_sums),
         ]
-        _wire(m, self, store, [name for name in store.signature.members if name.startswith(("store_", "result_"))])
+        leaving = ("store_", "result_", "partial_")
+        _wire(m, self, store, [name for name in store.signature.members if name.startswith(leaving)])
         m.submodules.bout = bout = Buffer(accelerator.buffer_rows, self.row_bits)
         m.d.comb += [
             bout.write.eq(store.row_valid),

@@ -42,7 +42,7 @@ module accelerator_bench;
   reg [{weights} - 1:0] weight_answer [0:LATENCY];
   reg [NEURONS * TOTAL - 1:0] bias_answer [0:LATENCY];
   reg [LANES * CODE - 1:0] load_answer [0:LATENCY];
-  wire done, program_request, weight_request, bias_request, store_valid, result_valid;
+  wire done, program_request, weight_request, bias_request, store_valid, result_valid, partial_valid;
   wire [{address} - 1:0] program_address, weight_address, bias_address, store_address, store_stride;
   wire [LANES - 1:0] load_request;
   wire [32 * LANES - 1:0] load_address;
@@ -58,8 +58,8 @@ module accelerator_bench;
     .weight_request(weight_request), .weight_address(weight_address), .weight_data(weight_answer[LATENCY]),
     .bias_request(bias_request), .bias_address(bias_address), .bias_data(bias_answer[LATENCY]),
     .store_valid(store_valid), .store_address(store_address), .store_stride(store_stride), .store_mask(store_mask),
-    .store_data(store_data), .result_valid(result_valid), .result_mask(result_mask), .result_data(result_data),
-    .accesses(accesses));
+    .store_data(store_data), .result_valid(result_valid), .partial_valid(partial_valid), .result_mask(result_mask),
+    .result_data(result_data), .accesses(accesses));
   task check_result;
     for (lane = 0; lane < NEURONS; lane = lane + 1)
       if (result_mask[lane] && result_data[lane * TOTAL +: TOTAL] !== results[given][lane * TOTAL +: TOTAL])
@@ -96,6 +96,7 @@ module accelerator_bench;
       if (store_valid)
         for (lane = 0; lane < NEURONS; lane = lane + 1)
           if (store_mask[lane]) values[store_address + lane * store_stride] = store_data[lane * CODE +: CODE];
+      if (partial_valid) biases[store_address] = result_data;
       if (result_valid) begin
         check_result;
         given = given + 1;

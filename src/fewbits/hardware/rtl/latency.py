@@ -5,7 +5,7 @@ from __future__ import annotations
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.program import COUNT_BITS, layout
-from fewbits.hardware.schedule import Pipeline
+from fewbits.hardware.schedule import Pipeline, Widths
 
 REQUEST_STAGES = 3
 """From a slot to its requests on the memory ports: loops, place in the kernel, address."""
@@ -68,4 +68,5 @@ def pipeline(design: NeuronDesign, accelerator: Accelerator) -> Pipeline:
         maximum_fill_cycles=operands + MAXIMUM_STAGES + STORE_STAGES,
         average_fill_cycles=operands + average_stages(design, accelerator) + STORE_STAGES,
         neurons_average=design.is_float,
+        widths=Widths(design.precision.weights.bits, design.precision.inputs.bits, design.accumulator_bits),
     )

@@ -304,7 +304,9 @@ class Sequencer(Component):
             self.sb_read.eq(slot & self._weighted),
             self.sb_row.eq(self._wrapped(m, sb_chunk, late["group_in_block"], "sb_slot")),
             self.weight_address.eq(weight),
-            self.bias_request.eq(slot & self._weighted & late["first_chunk"] & no_position & first_block),
+            self.bias_request.eq(
+                slot & self._weighted & late["first_chunk"] & (s["resumes"] | (no_position & first_block))
+            ),
         ]
         return loads_inputs
 
