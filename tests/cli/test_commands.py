@@ -17,6 +17,7 @@ COST_FIELDS = {
     *("multiplier", "interpolated", "energy_uj_by_part", "leakage_uj", "layers", "off_chip_uj"),
     *("energy_with_off_chip_uj", "clock_limited_by", "longest_paths_ns", "clock_notes", "own_datapaths"),
     *("bandwidth_gb_s", "needed_bandwidth_gb_s", "transfer_stall_cycles"),
+    *("narrower_layers", "notes"),
 }
 RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",

@@ -39,6 +39,7 @@ from fewbits.hardware.memory.plausibility import questions
 from fewbits.hardware.memory.read_path import NO_SELECTION, read_path
 from fewbits.hardware.memory.sram_macros import macro_files, read_macros
 from fewbits.hardware.memory.sram_rule import describe
+from fewbits.hardware.packing import characterize_packing
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.technology import (
@@ -134,6 +135,8 @@ def characterize(
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
     for note in notes:
         say(f"{library.name}: {note}")
+    say(f"{library.name}: what unpacks and packs narrower formats")
+    packing = characterize_packing(library, conditions, target_mhz, toggles_per_cycle)
     table = Technology(
         name=out.stem,
         process=library.name,
@@ -144,6 +147,7 @@ def characterize(
         macros=macros,
         provenance=provenance | of_macros,
         read_path=behind_macros,
+        packing=packing,
     )
     if earlier is not None:
         table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance | of_macros)
@@ -196,7 +200,7 @@ def _with_control(
     sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
     key = f"control_sha256 {name}"
     datapath = table.datapaths[name]
-    if table.provenance.get(key) == sha256 and datapath.control is not None:
+    if table.provenance.get(key) == sha256 and datapath.control is not None and datapath.control.each_neuron:
         say(f"{name}: control kept, nothing has changed")
         return table
     cost = control_cost(
