@@ -127,8 +127,9 @@ def test_a_recipe_takes_no_senseless_number(name: str, value: object):
 @pytest.mark.parametrize("name", [one.name for one in fields(Accelerator)])
 @pytest.mark.parametrize("value", NUMBERS, ids=lambda value: type(value).__name__)
 def test_an_accelerator_takes_no_senseless_number(name: str, value: object):
-    with pytest.raises(HardwareError):
-        Accelerator(**{name: value})  # pyright: ignore
+    if (name, value) != ("bandwidth", None):  # as much as the layers need
+        with pytest.raises(HardwareError):
+            Accelerator(**{name: value})  # pyright: ignore
 
 
 @pytest.mark.parametrize("value", [value for value in NUMBERS if value is not None], ids=lambda v: type(v).__name__)

@@ -152,6 +152,8 @@ def _widened(model: nn.Module, factor: float, name: str) -> nn.Module:
     """`widen`, or what its layers' sizes were too much for: torch's address space or the memory."""
     try:
         return widen(model, factor)
+    except ModelError as error:
+        raise ModelError(f"model {name!r}: {error}") from None
     except (RuntimeError, TypeError, MemoryError) as error:
         raise ModelError(f"model {name!r} is too large: {_one_line(error)[:120]}; choose a smaller factor") from error
 

@@ -112,7 +112,7 @@ def _scaled_outputs(layer: _Weighted, inputs: int, factor: float, following: _We
     multiple = math.lcm(_groups(layer), _groups(following))
     wanted = outputs * factor / multiple
     if wanted > _MOST_CHANNELS:
-        raise ModelError(f"a layer would get {wanted:.3g} channels: choose a smaller factor than {factor:g}")
+        raise ModelError(f"too large, a layer would get {wanted:.3g} channels: choose a smaller factor than {factor:g}")
     return max(1, round(wanted)) * multiple
 
 
