@@ -140,12 +140,16 @@ def cost(
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
+    synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
+    rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
+    clock: Annotated[float, typer.Option(metavar="MHZ", help="The clock aimed at.")] = 250.0,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
+    from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
-    from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.scaling import scale
     from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
 
@@ -154,7 +158,14 @@ def cost(
         table = scale(table, node)
     workload = workload_of(model, _shape(image))
     costs = [
-        cost_of(workload, precision, technology=table, multiplier=multiplier, product_bits=product_bits)
+        cost_of(
+            workload,
+            precision,
+            technology=table,
+            accelerator=Accelerator(neurons, synapses, rows, clock),
+            multiplier=multiplier,
+            product_bits=product_bits,
+        )
         for precision in precisions
     ]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
@@ -176,9 +187,8 @@ def cost(
         typer.echo(f"Power and energy: {activity}.")
     for one in costs:
         basis = "interpolated between characterized precisions" if one.interpolated else "characterized"
-        typer.echo(f"{one.precision}: {one.multiplier}; {basis}")
-        for note in one.notes:
-            typer.echo(f"{one.precision}: {note}")
+        lines = (f"{one.multiplier}; {basis}", *one.notes)
+        typer.echo("\n".join(f"{one.precision}: {line}" for line in lines if line not in one.clock.notes))
 
 
 @app.command()
@@ -344,6 +354,8 @@ def _cost_fields(one: Cost) -> dict[str, object]:
         "longest_paths_ns": one.clock.paths_ns,
         "clock_notes": one.clock.notes,
         "own_datapaths": one.own_datapaths,
+        "narrower_layers": one.narrower_layers,
+        "notes": one.notes,
         "energy_uj_by_part": one.breakdown.energy_uj,
         "leakage_uj": sum(one.breakdown.leakage_uj.values()),
         "off_chip_uj": one.off_chip_uj,

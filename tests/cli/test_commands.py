@@ -16,6 +16,7 @@ COST_FIELDS = {
     *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity"),
     *("multiplier", "interpolated", "energy_uj_by_part", "leakage_uj", "layers", "off_chip_uj"),
     *("energy_with_off_chip_uj", "clock_limited_by", "longest_paths_ns", "clock_notes", "own_datapaths"),
+    *("narrower_layers", "notes"),
 }
 RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",

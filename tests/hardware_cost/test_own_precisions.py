@@ -151,11 +151,10 @@ def test_at_float32_nothing_is_apart():
 def test_narrower_layers_run_on_the_networks_own_datapath(narrow: Cost):
     model = quantized(chain(), layers={"2": "fixed4"})
     found = cost_of(model)
-    assert dataclasses.replace(found, narrower_layers={}) == narrow
-    assert found.notes == (
-        "'2' at fixed4, on the datapath of fixed8, which computes them too: they cost what it does, memory included",
-    )
-    assert fb.cost(fb.lower(model, IMAGES[:1])).energy_uj == pytest.approx(narrow.energy_uj)
+    assert (found.own_datapaths, found.narrower_layers) == ({}, {"2": "fixed4"})
+    assert found.cycles == narrow.cycles
+    assert found.memory_kib < narrow.memory_kib
+    assert fb.cost(fb.lower(model, IMAGES[:1])).energy_uj == pytest.approx(found.energy_uj)
 
 
 def test_a_wider_layer_of_a_bit_exact_network_needs_its_own_datapath():
@@ -175,13 +174,16 @@ def test_layers_of_two_precisions_share_a_datapath_that_computes_both():
     model = quantized(chain(), "binary", layers={"0": "binary/fixed10", "2": "binary/fixed12"})
     found, other = cost_of(model), cost_of(chain(), "binary/fixed16")
     assert set(found.own_datapaths.values()) == {"binary/fixed16"}
-    assert found.area_mm2 == pytest.approx(cost_of(chain(), "binary").area_mm2 + other.area_mm2)
-    assert len(found.notes) == 1
+    assert found.area_mm2 == pytest.approx(cost_of(chain(), "binary").area_mm2 + other.area_mm2, rel=0.01)  # unpackers
+    assert sum("on an accelerator of its own" in note for note in found.notes) == 1
 
 
 def test_what_the_precision_asked_for_computes_is_not_apart():
     model = quantized(chain(), layers={"0": "fixed8/fixed16"})
-    assert dataclasses.replace(cost_of(model, "fixed16"), narrower_layers={}) == cost_of(chain(), "fixed16")
+    assert (cost_of(model, "fixed16").own_datapaths, cost_of(model, "fixed16").cycles) == (
+        {},
+        cost_of(chain(), "fixed16").cycles,
+    )
     assert cost_of(model, "fixed4").own_datapaths == {"0": "fixed8/fixed16"}
 
 

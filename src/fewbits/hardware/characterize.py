@@ -37,6 +37,7 @@ from fewbits.hardware.mapping.timing import Conditions, Timing, mean_delays_ns
 from fewbits.hardware.memory.read_path import NO_SELECTION, read_path
 from fewbits.hardware.memory.sram_macros import read_macros
 from fewbits.hardware.memory.sram_rule import describe
+from fewbits.hardware.packing import characterize_packing
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.technology import (
@@ -128,6 +129,8 @@ def characterize(
     for note in notes:
         say(f"{library.name}: {note}")
     target_mhz = Accelerator().clock_mhz
+    say(f"{library.name}: what unpacks and packs narrower formats")
+    packing = characterize_packing(library, conditions, target_mhz, toggles_per_cycle)
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
     table = Technology(
         name=out.stem,
@@ -139,6 +142,7 @@ def characterize(
         macros=macros,
         provenance=provenance,
         read_path=behind_macros,
+        packing=packing,
     )
     earlier = _earlier(out, provenance)
     if earlier is not None:
@@ -192,7 +196,7 @@ def _with_control(
     sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
     key = f"control_sha256 {name}"
     datapath = table.datapaths[name]
-    if table.provenance.get(key) == sha256 and datapath.control is not None:
+    if table.provenance.get(key) == sha256 and datapath.control is not None and datapath.control.each_neuron:
         say(f"{name}: control kept, nothing has changed")
         return table
     cost = control_cost(

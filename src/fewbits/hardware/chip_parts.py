@@ -37,21 +37,25 @@ class Part:
     write_pj: float = 0.0
 
 
+def row_bits(widths: Widths, accelerator: Accelerator) -> dict[str, int]:
+    """Bits of a row of each of BUFFERS. widths: of the datapath."""
+    return {
+        "bin": accelerator.synapses * widths.inputs,
+        "sb": accelerator.neurons * accelerator.synapses * widths.weights,
+        "bout": accelerator.neurons * widths.inputs,
+    }
+
+
 def buffers(widths: Widths, accelerator: Accelerator, table: Technology, period_ns: float) -> dict[str, sram.Buffer]:
     """Bin, SB and Bout, composed of the table's macros so that a read fits the period where any composition does.
 
     Raises HardwareError if no macro of the table has two ports.
     """
-    row_bits = {
-        "bin": accelerator.synapses * widths.inputs,
-        "sb": accelerator.neurons * accelerator.synapses * widths.weights,
-        "bout": accelerator.neurons * widths.inputs,
-    }
     return {
         name: sram.compose(
             accelerator.buffer_rows, bits, table.macros, _BUFFER_PORTS, period_ns=period_ns, read_path=table.read_path
         )
-        for name, bits in row_bits.items()
+        for name, bits in row_bits(widths, accelerator).items()
     }
 
 

@@ -10,17 +10,21 @@ What is counted:
   buffer costs its read or write energy. The adders that add tensors are not characterized: their energy is not in it.
   Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Control: everything else of the accelerator (controller, address generation, operand and bias registers, pooling,
-  the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows, and
-  stands for other accelerators unchanged.
+  the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows; for
+  other numbers of neurons it is estimated (`control.sizes`), other rows and latencies change nothing.
 - Leakage: of all neurons, buffers and the control, over all cycles.
 - Factors behind sums, where a recipe leaves them: see `factors`.
 - Layers that the precision's datapath does not compute, such as those left float: on an accelerator of their own beside
   it, see `tiles`.
+- Layers of narrower formats than the datapath that computes them: memory and transfers at their own width, and what
+  unpacks them, see `packing`.
+- Whatever of this is not as asked for, or left out of this network's figures: in the cost's `notes`.
 - Power: energy of an image divided by its time.
 - Clock: the one asked for, or the highest below it that datapath, control and the reads of the buffers keep (`clock`).
 - Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
   its own shift, whose small adder is not characterized), and the inputs and outputs of the layer that has most of them
-  together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
+  together, in a graph with what waits in memory for a later layer meanwhile: each in the format of the layers that take
+  it.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ from fewbits.hardware.chip_parts import all_leaking
 from fewbits.hardware.clock import Clock
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.layer_power import NetworkPower
+from fewbits.hardware.notes import narrower_layers, notes_of, own_datapaths
 from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
 from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.tiles import Tile, Tiles, tile_of, tiles_of
@@ -94,7 +99,11 @@ class Cost:
     """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
 
     narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Layers of narrower formats that the precision's datapath computes, by name, with theirs; they cost no less."""
+    """Layers of narrower formats than the datapath that computes them, by name, with theirs; memory and traffic are of
+    these, see `packing`."""
+
+    notes: tuple[str, ...] = ()
+    """What an architect must know beside the figures: where they are of something else than was asked for."""
 
     @property
     def memory_kib(self) -> float:
@@ -115,16 +124,6 @@ class Cost:
     def power_mw(self) -> float:
         """Mean power while images are computed."""
         return self.energy_uj / self.time_us * 1000
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What an architect must know beside the figures: layers of other precisions, one line for each of these."""
-        apart = "on an accelerator of its own beside that of {}; what converts values between them is in no figure"
-        wider = "on the datapath of {}, which computes them too: they cost what it does, memory included"
-        return (
-            *(f"{layers} at {name}, {apart.format(self.precision)}" for name, layers in _by(self.own_datapaths)),
-            *(f"{layers} at {name}, {wider.format(self.precision)}" for name, layers in _by(self.narrower_layers)),
-        )
 
     @property
     def off_chip_uj(self) -> tuple[float, float]:
@@ -214,7 +213,9 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     breakdown = joined(
         [
             break_down(plan, parts, widths, clock.mhz, activity)
-            for plan, parts in zip(plans, all_leaking([tile.parts for tile in used]), strict=True)
+            for plan, parts in zip(
+                plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
+            )
         ],
         [layer.name for layer in workload.layers],
     )
@@ -224,7 +225,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         precision=main.precision.name,
         technology=main.technology.name,
         parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
-        activations_kib=_activation_bits(workload, widths) / _BITS_PER_KIB,
+        activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
         utilization=workload.products / (cycles * main.accelerator.neurons * main.accelerator.synapses),
         clock=clock,
@@ -238,21 +239,10 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], activity),
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
-        own_datapaths={name: tile.name for name, tile in tile_of_layer.items() if tile is not main},
-        narrower_layers={
-            name: precision
-            for name, precision in workload.own_precisions.items()
-            if tile_of_layer[name] is main and precision != main.precision.name
-        },
+        own_datapaths=own_datapaths(workload, tiles),
+        narrower_layers=narrower_layers(workload, tiles),
+        notes=notes_of(workload, tiles, clock),
     )
-
-
-def _by(named: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each value of a dictionary, and its keys in a line."""
-    keys: dict[str, list[str]] = {}
-    for key, value in named.items():
-        keys.setdefault(value, []).append(repr(key))
-    return [(value, ", ".join(each)) for value, each in keys.items()]
 
 
 def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
@@ -271,11 +261,10 @@ def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
             )
 
 
-def _activation_bits(workload: Workload, widths: Mapping[str, Widths]) -> int:
-    """Most bits of values in memory at a time; what waits for later layers at the widest."""
-    widest = max(one.inputs for one in widths.values())
+def _activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Tiles) -> int:
+    """Most bits of values in memory at a time."""
     return max(
-        layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + layer.held_values * widest
+        layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + tiles.held_bits(layer)
         for layer in workload.layers
         for own in (widths[layer.name],)
     )

@@ -15,7 +15,14 @@ from dataclasses import dataclass, fields, replace
 
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision, parse_precision
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, ControlCost, DatapathCost, Technology
+from fewbits.hardware.technology import (
+    LOGIC_COMPONENTS,
+    ComponentCost,
+    ControlCost,
+    DatapathCost,
+    NeuronShare,
+    Technology,
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,8 @@ def interpolation_errors(table: Technology) -> tuple[InterpolationError, ...]:
     return tuple(errors)
 
 
+_Figures = ComponentCost | ControlCost | NeuronShare
+
 _FIGURES = ("area_um2", "leakage_uw", "energy_pj")
 
 
@@ -131,7 +140,10 @@ def _control(known: dict[int, DatapathCost], width: float) -> ControlCost | None
     values = _between(ends[0], ends[1], place)
     values["longest_path_ns"] = max(end.longest_path_ns for end in ends if end is not None)
     values["clock_mhz"] = min(end.clock_mhz for end in ends if end is not None)
-    return ControlCost(**values)  # pyright: ignore[reportArgumentType]
+    shares = ends[0].each_neuron, ends[1].each_neuron
+    share = _between(shares[0], shares[1], place) if shares[0] is not None and shares[1] is not None else None
+    each = NeuronShare(**share) if share is not None else None  # pyright: ignore[reportArgumentType]
+    return ControlCost(**values, each_neuron=each)  # pyright: ignore[reportArgumentType]
 
 
 def _component(known: dict[int, DatapathCost], name: str, width: float) -> ComponentCost:
@@ -141,10 +153,12 @@ def _component(known: dict[int, DatapathCost], name: str, width: float) -> Compo
     return ComponentCost(**values)  # pyright: ignore[reportArgumentType]
 
 
-def _between(low: ComponentCost | ControlCost, high: ComponentCost | ControlCost, place: float) -> dict[str, float]:
+def _between(low: _Figures, high: _Figures, place: float) -> dict[str, float]:
     """Every figure of two costs of a kind, `place` of the way between their logarithms; 0 where one of them is 0."""
     values: dict[str, float] = {}
     for field in fields(low):
+        if field.type not in ("int", "float"):
+            continue
         first, second = (float(getattr(end, field.name)) for end in (low, high))
         value = first ** (1 - place) * second**place if first > 0 and second > 0 else 0.0
         values[field.name] = round(value) if field.type == "int" else value

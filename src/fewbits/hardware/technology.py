@@ -42,6 +42,18 @@ class ComponentCost:
 
 
 @dataclass(frozen=True)
+class NeuronShare:
+    """What each neuron adds to the control: registers of its weights, bias and result (`control.sizes`)."""
+
+    cells: int
+    registers: int
+    area_um2: float
+    leakage_uw: float
+    computing_pj: float
+    pooling_pj: float
+
+
+@dataclass(frozen=True)
 class ControlCost:
     """All of the accelerator but neurons and buffers, for 16 neurons of 16 synapses and 64 rows (`control.cost`)."""
 
@@ -63,6 +75,9 @@ class ControlCost:
 
     clock_tree_pj: float
     """Of a cycle: the estimated tree over its registers, in neither of the two."""
+
+    each_neuron: NeuronShare | None = None
+    """The part of it that goes with the neurons; None in tables that were made before it was measured."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,18 @@ class ReadPath:
 
 
 @dataclass(frozen=True)
+class PackingCost:
+    """What unpacks values of a narrower format, of one bit of the datapath's row, or packs them, of one bit as stored
+    (`packing`).
+    """
+
+    area_um2: float
+    leakage_uw: float
+    energy_pj: float
+    """Dynamic energy of it as a row passes."""
+
+
+@dataclass(frozen=True)
 class Technology:
     """Everything that a cost rests on: datapaths by precision, SRAM macros, and where both come from."""
 
@@ -146,6 +173,9 @@ class Technology:
 
     read_path: ReadPath | None = None
     """None in tables that were made before it was measured."""
+
+    packing: dict[str, PackingCost] | None = None
+    """`unpacker` and `packer`; None in tables that were made before they were measured."""
 
     def datapath(self, precision: str) -> DatapathCost:
         """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
@@ -229,6 +259,12 @@ def _technology(raw: object) -> Technology:
     table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
     if table.get("read_path") is not None:
         table["read_path"] = ReadPath(**_fields(ReadPath, table["read_path"]))
+    if table.get("packing") is not None:
+        table["packing"] = {
+            name: PackingCost(**_fields(PackingCost, cost)) for name, cost in _entries(table["packing"])
+        }
+        if set(table["packing"]) != {"unpacker", "packer"}:
+            raise ValueError("packing needs an unpacker and a packer")
     return Technology(**table)
 
 
@@ -242,7 +278,10 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     if set(entry["components"]) != set(LOGIC_COMPONENTS):
         raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
     if entry.get("control") is not None:
-        entry["control"] = ControlCost(**_fields(ControlCost, entry["control"]))
+        control = _fields(ControlCost, entry["control"])
+        if control.get("each_neuron") is not None:
+            control["each_neuron"] = NeuronShare(**_fields(NeuronShare, control["each_neuron"]))
+        entry["control"] = ControlCost(**control)
     return DatapathCost(**entry)
 
 
