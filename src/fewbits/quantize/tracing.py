@@ -109,7 +109,7 @@ def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
     with _in_mode(network, training):
         try:
             graph = _Tracer().trace(network, concrete_args=_defaults(network))
-        except Exception as error:  # whatever a user's forward raises when it is given proxies
+        except (Exception, SystemExit) as error:  # whatever a user's forward raises when it is given proxies
             raise TraceError(network, f"it cannot be traced by torch.fx: {_cause(error)}") from error
     write_as_pooling(graph, network)
     return graph
@@ -148,7 +148,7 @@ class _Tracer(fx.Tracer):
 _LIBRARIES = {Path(torch.__file__).parent, Path(__file__).parents[1]}
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     """Why a forward pass cannot be traced, and where in the user's code."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.line and not _LIBRARIES & set(Path(frame.filename).parents)]
