@@ -29,7 +29,7 @@ DATA_NAMES: tuple[str, ...] = ("digits", *_PLACES)
 """Names that `load` knows."""
 
 
-def load(name_or_path: str | Path, *, validation_fraction: float = 0.1) -> Dataset:
+def load(name_or_path: str | Path, *, validation_fraction: float = 0.1, folder: Path = Path()) -> Dataset:
     """Load a data set whole into memory; nothing is cached.
 
     name_or_path: `digits` (embedded); `mnist`, `svhn`, `cifar10` or `fashion-mnist`, looked for in each folder of the
@@ -38,15 +38,15 @@ def load(name_or_path: str | Path, *, validation_fraction: float = 0.1) -> Datas
     (keys x_train, y_train, x_test, y_test) or of a folder with the original files of MNIST (IDX), CIFAR-10 (binary or
     pickled batches) or SVHN (train_32x32.mat, test_32x32.mat), or CIFAR-10's parts as cifar10_train_1..5.npz and
     cifar10_test.npz.
-    validation_fraction: part of the training images that is held out.
+    validation_fraction: part of the training images that is held out. folder: where a relative path begins.
     Raises DataError if nothing is found, a file is damaged or of another kind, or what a name finds is another set.
     """
     if isinstance(name_or_path, str) and name_or_path in DATA_NAMES:
         known, arrays = _by_name(name_or_path)
         return _dataset(name_or_path, arrays, known, validation_fraction)
-    path = Path(name_or_path)
+    path = folder / name_or_path
     if not _is_there(path):
-        raise DataError(_unknown(str(name_or_path)))
+        raise DataError(_unknown(str(path)))
     arrays = _read(path)
     if arrays is None:
         raise DataError(

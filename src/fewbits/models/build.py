@@ -101,7 +101,7 @@ def _user_function(name: str, source: ModelSource) -> Callable[[], object]:
             f"'package.module:function'{hint}"
         )
     try:
-        module = import_file(Path(place), source) if place.endswith(".py") else _import_module(place, source)
+        module = import_file(source.folder / place, source) if place.endswith(".py") else _import_module(place, source)
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
@@ -113,8 +113,8 @@ def _user_function(name: str, source: ModelSource) -> Callable[[], object]:
 
 
 def _import_module(name: str, source: ModelSource) -> ModuleType:
-    """Import a module by its dotted name, from the current folder too."""
-    with _on_import_path(Path.cwd()):
+    """Import a module by its dotted name, from the source's folder too."""
+    with _on_import_path(source.folder.resolve()):
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -139,7 +139,7 @@ def _call(make: Callable[[], object], name: str, source: ModelSource) -> nn.Modu
     """Call a constructor and check what it returns; what it imports is found as when its file was read."""
     place, _, _ = name.rpartition(":")
     try:
-        with neighbours(Path(place), source) if place.endswith(".py") else nullcontext():
+        with neighbours(source.folder / place, source) if place.endswith(".py") else nullcontext():
             model = make()
     except (Exception, SystemExit) as error:
         raise ModelError(f"model {name!r} raised {_one_line(error)}") from error

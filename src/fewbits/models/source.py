@@ -24,7 +24,9 @@ class ModelSource:
     belong to the installation and are not looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = Path()) -> None:
+        """folder: where relative paths, and packages that are not installed, are looked for; the current one."""
+        self.folder = folder
         self._contents: dict[str, bytes] = {}
         """Of files, by path."""
 

@@ -21,6 +21,7 @@ from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
 from fewbits.hardware.interpolation import can_interpolate
+from fewbits.hardware.technology import shipped_technologies
 from fewbits.models import ModelSource
 from fewbits.quantize import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
@@ -153,7 +154,8 @@ def make_plan(spec: StudySpec) -> Plan:
     Each model is tried on one image of each data set and lowered, so that what cannot work shows before any training.
     Raises StudyError in one line: where the study came from, the key, what was given, what is allowed.
     """
-    technology = _checked(spec, "technology", lambda: load_technology(spec.technology))
+    table = _located_table(spec)
+    technology = _checked(spec, "technology", lambda: load_technology(table))
     accelerator = _checked(spec, "accelerator", lambda: Accelerator(**spec.accelerator.given()))
     precisions = [
         _checked(spec, "precisions", lambda text=text: _precision(text, technology)) for text in spec.precisions
@@ -166,13 +168,13 @@ def make_plan(spec: StudySpec) -> Plan:
     names = {name for by_recipe in trained.values() for name in by_recipe.values()}
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
-    datasets = {name: _checked(spec, "data", lambda name=name: data.load(name)) for name in spec.data}
+    datasets = {name: _checked(spec, "data", partial(data.load, name, folder=spec.folder)) for name in spec.data}
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
-    cost_basis = (spec.technology, json_sha256(asdict(technology)), accelerator)
+    cost_basis = (table, json_sha256(asdict(technology)), accelerator)
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:
-        source = ModelSource()
+        source = ModelSource(spec.folder)
         if settings[FLOAT_RECIPE].batch_normalization:
             _checked(spec, "float_training.batch_normalization", partial(_refuse_normalizing, model, source))
         if "runtime-configurable" in spec.recipes:
@@ -192,6 +194,12 @@ def make_plan(spec: StudySpec) -> Plan:
     first = {training.key: training for training in reversed(float_trainings)}  # two files may hold one network
     distinct = tuple(training for training in float_trainings if first[training.key] is training)
     return Plan(distinct, tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
+
+
+def _located_table(spec: StudySpec) -> str:
+    """The technology table: a shipped one's name, or a path that begins at the study's folder."""
+    is_shipped = spec.technology.partition("@")[0] in shipped_technologies()
+    return spec.technology if is_shipped else str(spec.folder / spec.technology)
 
 
 def versions() -> dict[str, str]:

@@ -125,7 +125,7 @@ class Workshop:
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
         if training.data not in self._datasets:
-            dataset = data.load(training.data)
+            dataset = data.load(training.data, folder=training.source.folder)
             if data_sha256(dataset) != training.data_sha256:
                 raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
             self._datasets[training.data] = dataset

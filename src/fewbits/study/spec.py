@@ -133,13 +133,13 @@ class StudySpec(_Section):
 
     name: Name
     models: Names
-    """As `fewbits.models.build` takes them; files are looked for from the current folder."""
+    """As `fewbits.models.build` takes them; files are looked for from `folder`."""
 
     widen: Annotated[tuple[Width, ...], Field(min_length=1)] = (1.0,)
     """Each model is taken at each of these widths: its inner channels times the factor, as `model*factor`."""
 
     data: Names
-    """As `fewbits.data.load` takes them; files are looked for from the current folder."""
+    """As `fewbits.data.load` takes them; files are looked for from `folder`."""
 
     precisions: Names
     """Such as `fixed8` or `pow2-6/fixed16`. `float32` stands for the float network that the others start from: one
@@ -163,11 +163,17 @@ class StudySpec(_Section):
     accelerator: AcceleratorSection = AcceleratorSection()
 
     _source: str = PrivateAttr(default="")
+    _folder: Path = PrivateAttr(default=Path())
 
     @property
     def source(self) -> str:
         """Where the study came from, for messages: its file, or its name."""
         return self._source or f"study {self.name!r}"
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin: the folder of the study's file, or the current one."""
+        return self._folder
 
     @field_validator("models", "widen", "data", "precisions", "recipes", "seeds")
     @classmethod
@@ -205,7 +211,9 @@ def load_study(name_or_path: str | Path) -> StudySpec:
         raise StudyError(f"cannot read the study {name!r}: {error.strerror}; give a TOML file") from None
     except UnicodeDecodeError:
         raise StudyError(f"{name}: not a TOML file, since it is not UTF-8 text; give a TOML file") from None
-    return parse_toml(text, name)
+    spec = parse_toml(text, name)
+    spec._folder = path.parent  # pyright: ignore[reportPrivateUsage]
+    return spec
 
 
 def parse_toml(text: str, source: str) -> StudySpec:
