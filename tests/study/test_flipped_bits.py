@@ -261,6 +261,20 @@ def test_odd_values_in_a_studys_own_row_are_one_line(whole: Path, tmp_path: Path
         read_study(folder)
 
 
+@pytest.mark.parametrize("odd", [*ODD, "[", "", "[[[["], ids=lambda odd: odd[:9])
+@pytest.mark.parametrize("whole_text", [True, False], ids=["definition", "model"])
+def test_odd_values_in_a_runs_definition_stop_no_study(
+    spec: StudySpec, whole: Path, tmp_path: Path, figures: Figures, whole_text: bool, odd: str
+):
+    right = figures(read_results(whole))
+    folder = Path(shutil.copytree(whole, tmp_path / "out"))
+    with sqlite3.connect(folder / "study.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 2")
+        connection.execute("UPDATE runs SET definition = ?", (odd if whole_text else f'{{"model": {odd}}}',))
+    connection.close()
+    assert figures(run_study(spec, folder).results) == right
+
+
 def test_a_failed_run_of_odd_values_is_one_line(whole: Path, tmp_path: Path):
     folder = Path(shutil.copytree(whole, tmp_path / "out"))
     with sqlite3.connect(folder / "study.sqlite") as connection:
