@@ -12,6 +12,8 @@ from fewbits.report.grouping import group_runs
 from fewbits.report.page import html_page
 from fewbits.report.table import csv_text, markdown
 
+_TABLES = ("report.html", "results.csv", "energy.csv", "results.md")
+
 
 def write_report(folder: str | Path) -> tuple[Path, ...]:
     """Write `report.html`, the charts, `results.csv` and `results.md` into the study's folder; return their paths.
@@ -27,12 +29,17 @@ def write_report(folder: str | Path) -> tuple[Path, ...]:
     if not results:
         raise StudyError(f"no run of the study in {str(out)!r} has finished: give its command again first")
     groups = group_runs(results, read_failures(out))
-    charts = [(chart, chart.png()) for chart in study_charts([group for group in groups if group.rows])]
-    contents: dict[str, bytes] = {
-        "report.html": html_page(record, groups, charts, basis_of(record, groups)).encode(),
-        **{f"{chart.stem}.png": image for chart, image in charts},
-        "results.csv": csv_text(groups).encode(),
-        "energy.csv": energy_csv(groups).encode(),
-        "results.md": markdown(groups).encode(),
-    }
-    return study_folder(out).write(contents)
+    drawn = study_charts([group for group in groups if group.rows])
+    own = study_folder(out)
+    own.check((*_TABLES, *(f"{chart.stem}.png" for chart in drawn)))  # before the work that would be lost
+    charts = [(chart, chart.png()) for chart in drawn]
+    pages = (
+        html_page(record, groups, charts, basis_of(record, groups)),
+        csv_text(groups),
+        energy_csv(groups),
+        markdown(groups),
+    )
+    tables = {name: text.encode() for name, text in zip(_TABLES, pages, strict=True)}
+    return own.write(
+        {_TABLES[0]: tables[_TABLES[0]], **{f"{chart.stem}.png": image for chart, image in charts}, **tables}
+    )

@@ -130,7 +130,7 @@ class Store:
     def _remove_damaged(self) -> int:
         """Remove the rows that are not what was written, and count those of runs."""
         damaged = {table: set(_damaged_rows(self._connection, table)) for table in _ROWS}
-        damaged["runs"].update(_unreadable_results(self._connection, self.path))
+        damaged["runs"].update(_senseless_rows(self._connection, self.path))
         for table, numbers in damaged.items():
             self._connection.executemany(_DELETE[table], [(number,) for number in numbers])
         return len(damaged["runs"])
@@ -295,10 +295,14 @@ def _outdated(
     rows = connection.execute("SELECT key, position, definition FROM runs WHERE state = 'finished'").fetchall()
     finished = {key for key, _, _ in rows}
     former = [_load(text, path) for _, position, text in rows if position is not None]
-    by_point = {tuple(run.get(name) for name in _POINT): run for run in former}
+    by_point = {_point(run): run for run in former}
     new = [run for key, run in runs if key not in finished]
-    points = [(run, tuple(run[name] for name in _POINT)) for run in new]
-    return tuple((by_point[point], run) for run, point in points if point in by_point)
+    return tuple((by_point[_point(run)], run) for run in new if _point(run) in by_point)
+
+
+def _point(run: Mapping[str, Any]) -> str:
+    """What of a run's definition names it, as one text."""
+    return json.dumps([run.get(name) for name in _POINT])
 
 
 def _valid(kind: TypeAdapter[_T], text: object, path: Path) -> _T:
@@ -314,12 +318,14 @@ def _damaged_rows(connection: sqlite3.Connection, table: str) -> list[int]:
     return [number for number, digest, *row in connection.execute(_ROWS[table]) if digest != _digest(row)]
 
 
-def _unreadable_results(connection: sqlite3.Connection, path: Path) -> list[int]:
-    """Row numbers of finished runs whose figures make no sense: only files without digests can hold such."""
+def _senseless_rows(connection: sqlite3.Connection, path: Path) -> list[int]:
+    """Row numbers of runs whose definition or figures make no sense: only files without digests can hold such."""
     numbers: list[int] = []
-    for number, text in connection.execute("SELECT rowid, result FROM runs WHERE state = 'finished'"):
+    for number, definition, state, result in connection.execute("SELECT rowid, definition, state, result FROM runs"):
         try:
-            _valid(_RESULT, text, path)
+            _load(definition, path)
+            if state == "finished":
+                _valid(_RESULT, result, path)
         except StudyError:
             numbers.append(number)
     return numbers

@@ -7,7 +7,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -319,6 +319,9 @@ class _Resumed:
         start = checkpoint.values.get("start")
         self.start = _Validated(*map(float, start)) if start else None
         self.history = [EpochRecord(**epoch) for epoch in checkpoint.values["history"]]
+        figures = [figure for epoch in self.history for figure in astuple(epoch)]
+        if not all(type(figure) in (int, float) and abs(figure) < math.inf for figure in figures):
+            raise ValueError("a figure of an epoch is no finite number")
         self.best_epoch: int = checkpoint.values["best_epoch"]
         if not self.history or type(self.best_epoch) is not int or not 0 <= self.best_epoch <= len(self.history):
             raise ValueError(f"best epoch {self.best_epoch!r} of {len(self.history)}")
