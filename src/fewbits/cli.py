@@ -10,13 +10,13 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.exceptions
 
 from fewbits import __version__
-from fewbits.errors import FewbitsError, ModelError
+from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
@@ -201,14 +201,35 @@ def rtl(
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="What the test bench runs, such as lenet or file.py:function; a small one if none."),
+        typer.Option(help="What the test bench runs, untrained, such as lenet or file.py:function; with --study, its."),
     ] = None,
-    data: Annotated[str, typer.Option(help="The data set that the test bench's image is from.")] = "digits",
+    data: Annotated[
+        str | None, typer.Option(help="The data set of the test bench's image; digits, or the study's.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of fewbits run: the bench runs a network trained there.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Of the study's network, where there are several.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same.")] = None,
 ) -> None:
     """Write a precision's datapath and test bench in Verilog."""
     from fewbits.hardware.rtl import export_verilog
 
-    files = export_verilog(precision, out, multiplier=multiplier, product_bits=product_bits, model=model, dataset=data)
+    options: dict[str, Any] = {"multiplier": multiplier, "product_bits": product_bits, "progress": _progress_line}
+    if study is None:
+        if recipe is not None or seed is not None:
+            raise StudyError("--recipe and --seed choose one of a study's networks: give its folder with --study")
+        options |= {"model": model, "dataset": "digits" if data is None else data}
+    else:
+        from fewbits.study import stored_network
+
+        stored = stored_network(study, precision, model=model, data=data, recipe=recipe, seed=seed)
+        options |= {"network": stored.network, "images": stored.image, "origin": stored.about}
+        options["accelerator"] = stored.accelerator
+    try:
+        files = export_verilog(precision, out, **options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted: {out} is as it was") from None
     for path in files:
         typer.echo(str(path))
 

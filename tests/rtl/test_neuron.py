@@ -197,7 +197,7 @@ def test_exported_accelerator_runs_a_network_in_icarus(tmp_path: Path):
     if shutil.which("iverilog") is None:
         pytest.skip("needs Icarus Verilog (Debian package iverilog)")
     export_verilog("fixed4", tmp_path)
-    circuit = ["accelerator_bench.v", "accelerator.v", "tile.v", "neuron.v"]
+    circuit = ["accelerator_bench.v", "accelerator.v", "buffers.v", "tile.v", "neuron.v"]
     subprocess.run(["iverilog", "-g2012", "-o", "bench", *circuit], cwd=tmp_path, check=True)
     said = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert said.startswith("PASS")

@@ -64,13 +64,7 @@ class Workshop:
         base, float_outcome = self._float(run.float_training)
         assert float_outcome.test_accuracy_percent is not None
         folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset)
-        if run.training.recipe == FLOAT_RECIPE:
-            module, outcome = quantize(folded, _BASELINE), float_outcome
-        else:
-            module, outcome = self._quantized(run.training, base, folded)
-            if run.part < 1:
-                module, outcome = self._operating_point(run, module, outcome)
-        module.eval()
+        module, outcome = self._module(run, base, folded, float_outcome)
         images = dataset.inputs(dataset.test)
         fake = evaluate(module, dataset, dataset.test)
         network = lower(module, images[:1])
@@ -103,6 +97,26 @@ class Workshop:
             versions=versions(),
             **cost_fields(figures),
         )
+
+    def lowered(self, run: Run) -> tuple[BitExactNetwork, torch.Tensor]:
+        """A run's bit-exact network, trained unless that is done, and the first test image."""
+        base, float_outcome = self._float(run.float_training)
+        folded = fold_batch_norm(base) if batch_norms(base) else base
+        module, _ = self._module(run, base, folded, float_outcome)
+        dataset = self._dataset(run.training)
+        image = dataset.inputs(dataset.test.images[:1])
+        return lower(module, image), image
+
+    def _module(
+        self, run: Run, base: nn.Module, folded: nn.Module, float_outcome: TrainingOutcome
+    ) -> tuple[QuantizedModel, TrainingOutcome]:
+        """The network that a run tests, in evaluation mode."""
+        if run.training.recipe == FLOAT_RECIPE:
+            return quantize(folded, _BASELINE).eval(), float_outcome
+        module, outcome = self._quantized(run.training, base, folded)
+        if run.part < 1:
+            module, outcome = self._operating_point(run, module, outcome)
+        return module.eval(), outcome
 
     def _saving_percent(
         self, figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run

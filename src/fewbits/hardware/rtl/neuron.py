@@ -7,13 +7,9 @@
 # pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.mapping.synthesis import run_yosys
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
 from fewbits.hardware.rtl.adder_tree import AdderTree
 from fewbits.hardware.rtl.bit_heap import delayed, registered
@@ -131,14 +127,3 @@ def to_rtlil(design: NeuronDesign) -> str:
     neuron = Neuron(design)
     units = [unit_rtlil(unit, name) for name, unit in neuron.units.items()]
     return "".join([component_rtlil(neuron, "neuron"), *units])
-
-
-def to_verilog(design: NeuronDesign) -> str:
-    """The neuron as Verilog; its top module is `neuron`. Raises HardwareError if yosys fails."""
-    with tempfile.TemporaryDirectory(prefix="fewbits-verilog-") as name:
-        folder = Path(name)
-        (folder / "neuron.il").write_text(to_rtlil(design), encoding="utf-8")
-        script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_verilog -noattr neuron.v\n"
-        (folder / "verilog.ys").write_text(script, encoding="utf-8")
-        run_yosys(folder, "verilog.ys")
-        return (folder / "neuron.v").read_text(encoding="utf-8")
