@@ -229,7 +229,7 @@ def rtl(
     try:
         files = export_verilog(precision, out, **options)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted: {out} is as it was") from None
+        raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:
         typer.echo(str(path))
 

@@ -88,7 +88,7 @@ def test_an_export_may_be_written_anew(fewbits: Command, tmp_path: Path, monkeyp
 
 def test_a_file_in_place_of_the_rtl_folder_is_refused(fewbits: Command, tmp_path: Path):
     (tmp_path / "file").write_text("mine")
-    refused(fewbits("rtl", "fixed4", "--out", "file"), "cannot write to file")
+    refused(fewbits("rtl", "fixed4", "--out", "file"), "file", "is a file: give a folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 

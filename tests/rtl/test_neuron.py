@@ -217,7 +217,7 @@ def test_bench_fails_on_a_wrong_vector(tmp_path: Path):
 
 def test_export_to_a_file_is_refused(tmp_path: Path):
     (tmp_path / "taken").write_text("x")
-    with pytest.raises(HardwareError, match="cannot write"):
+    with pytest.raises(HardwareError, match="is a file: give a folder"):
         export_verilog("fixed4", tmp_path / "taken")
 
 

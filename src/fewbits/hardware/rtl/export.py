@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.rtl.benches import NEURON_BENCH
 from fewbits.hardware.rtl.constraints import Constraints, constraints
 from fewbits.hardware.rtl.design import NeuronDesign, design
-from fewbits.hardware.rtl.export_folder import ExportFolder
 from fewbits.hardware.rtl.headers import FLOAT32_LIMITS, neuron_headers
 from fewbits.hardware.rtl.neuron import to_rtlil
 from fewbits.hardware.rtl.simulate import hexadecimal
 from fewbits.hardware.rtl.vectors import Vectors, make_vectors
 from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, verilog_file
 from fewbits.hardware.rtl.verilog import to_verilog as modules_of
+from fewbits.output_folder import OutputFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +72,7 @@ def export_verilog(
     (untrained, unless the user's function trains it), on an image of the data set `dataset`; None is a small one of its
     own. network: instead, a trained one, whose sums on the first of `images` (N, then its input shape; normalized) the
     bench expects; origin: where it is from, for the README. accelerator: the default one if None. progress: is told
-    each step, from the first on that can no longer be refused. The folder is as it was until all files are made.
+    each step, from the first on that can no longer be refused. Nothing is written until all files are made.
     Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used,
     if files of these names in it are not as an earlier export wrote them, or if the network is of another precision or
     does not fit the accelerator, ModelError or DataError for a network or data that cannot be used.
@@ -82,7 +84,9 @@ def export_verilog(
     chosen = accelerator or Accelerator()
     product_bits = network.product_bits if network is not None and product_bits is None else product_bits
     made = design(precision, chosen.synapses, multiplier=multiplier, product_bits=product_bits)
-    folder = ExportFolder(out)  # refuses before the work that would be lost
+    folder = OutputFolder(out, HardwareError)
+    folder.check(("README.md", "neuron.v"))  # before the work that would be lost
+    _check_place(out)
     if network is not None or images is not None:
         bench = given_network(made, network, images, origin)
     else:
@@ -93,13 +97,23 @@ def export_verilog(
     texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made, neuron))}
     texts = {**accelerator_texts, **texts, "README.md": texts["README.md"] + accelerator_texts["README.md"]}
     say(f"writing {len(texts)} files")
-    return folder.write(texts)
+    return folder.write({name: text.encode() for name, text in texts.items()})
 
 
 def to_verilog(design: NeuronDesign) -> str:
     """The neuron as Verilog; its top module is `PRECISION_neuron`. Raises HardwareError if yosys fails."""
     headers = neuron_headers(design)
     return verilog_file(*modules_of(to_rtlil(design), headers, module_prefix(design.name)).values())
+
+
+def _check_place(out: Path) -> None:
+    """Raise HardwareError if the folder, or what is to hold it, cannot be written."""
+    try:
+        nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+        with tempfile.TemporaryDirectory(prefix=".fewbits-rtl-", dir=nearest):
+            pass
+    except OSError as error:
+        raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
 
 
 def _say_nothing(_: str) -> None:
