@@ -27,6 +27,14 @@ def net():
     return nn.Sequential(nn.Conv2d(1, 18, 7, stride=4), nn.BatchNorm2d(18), nn.ReLU(), nn.Conv2d(18, 20, 3, stride=2))
 """
 
+DEEP_NETWORK = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(1, 65, 7, stride=4), nn.ReLU(), nn.Conv2d(65, 18, 4))
+"""
+"""Its second layer sums 1,040 products at 9 positions: 65 rows of an SB of 64."""
+
 
 def said_by_icarus(folder: Path, bench: str, *sources: str) -> str:
     """What a bench prints."""
@@ -185,6 +193,17 @@ def test_bench_of_the_users_own_network_passes(tmp_path: Path):
     export_verilog("fixed4", tmp_path / "rtl", model=f"{tmp_path / 'own.py'}:net")
     assert_benches_pass(tmp_path / "rtl")
     assert "untrained weights" in (tmp_path / "rtl" / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fixed4", "fp8-e4m3"])
+def test_bench_of_a_network_in_pieces_passes(precision: str, tmp_path: Path):
+    (tmp_path / "deep.py").write_text(DEEP_NETWORK)
+    folder = tmp_path / "rtl"
+    export_verilog(precision, folder, model=f"{tmp_path / 'deep.py'}:net")
+    biases = (folder / "biases.hex").read_text().splitlines()
+    assert len(biases) > 2 * 9  # a row for each position of both groups of neurons, behind the biases
+    assert said_by_icarus(folder, "accelerator_bench.v", *CIRCUIT).startswith("PASS")
 
 
 @pytest.mark.slow

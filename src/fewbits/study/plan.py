@@ -37,9 +37,9 @@ _TRAINING_FORMAT = 1
 """Goes up when the same definition would give another trained network (rounding in training, a default of
 `TrainSettings`)."""
 
-_FORMAT = 4
+_FORMAT = 5
 """Goes up when the same trained network would give other figures (rounding, cost; 4: layers of a precision of their
-own, and power from operands at every precision of the shipped table)."""
+own, and power from operands at every precision of the shipped table; 5: layers in pieces)."""
 
 _ROUNDING = 2
 """Goes up when the roundings between layers compute otherwise (2: averages are rounded on both sides). A chain whose
