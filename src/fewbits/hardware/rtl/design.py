@@ -20,11 +20,12 @@ class NeuronDesign:
     """A neuron: `synapses` products, summed by a tree, accumulated, rounded to the output's format.
 
     The pipeline of an integer neuron, one register each: product (or its two carry-save rows), compressed tree, tree
-    sum, accumulator, two steps of the output's shifter, output; other `pipelining` has more or fewer. A wide sum is added in `segments`, the upper ones a
-    cycle later each, in the tree and in the accumulator alike, so that they only meet at the output. That of a float
-    neuron: three for the product, five for each level of the tree and for the accumulator, one for the output. One of
-    narrow floats, whose products are exact in float32, takes two for the product and three for the rounded output. A
-    product that is cut takes one more where its two rows are not added in the first.
+    sum, accumulator, two steps of the output's shifter, output. Other `pipelining` has more or fewer. A wide sum is
+    added in `segments`, the upper ones a cycle later each, in the tree and in the accumulator alike, so that they only
+    meet at the output. The pipeline of a float neuron: three for the product, five for each level of the tree and for
+    the accumulator, one for the output. One of narrow floats, whose products are exact in float32, takes two for the
+    product and three for the rounded output. A product that is cut takes one more where its two rows are not added in
+    the first.
     """
 
     precision: Precision
@@ -97,7 +98,7 @@ class NeuronDesign:
 
     @property
     def segments(self) -> tuple[tuple[int, int], ...]:
-        """Bit ranges (from, to) of the accumulator that are added in turn, one a cycle, each with the carry before it."""
+        """Bit ranges (from, to) of the accumulator that are added in turn, a cycle each, with the carry before it."""
         count = -(-self.accumulator_bits // self.pipelining.segment_bits)
         width = -(-self.accumulator_bits // count)
         return tuple((i * width, min((i + 1) * width, self.accumulator_bits)) for i in range(count))
