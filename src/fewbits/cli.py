@@ -143,7 +143,9 @@ def cost(
     neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
     synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
     rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
-    clock: Annotated[float, typer.Option(metavar="MHZ", help="The clock aimed at.")] = 250.0,
+    clock: Annotated[
+        float | None, typer.Option(metavar="MHZ", help="The clock aimed at; that of the technology's table if none.")
+    ] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
@@ -159,7 +161,8 @@ def cost(
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
-    accelerator = Accelerator(neurons, synapses, rows, clock, bandwidth=bandwidth)
+    mhz = table.target_clock_mhz if clock is None else clock
+    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth)
     workload = workload_of(model, _shape(image))
     costs = [
         cost_of(
@@ -247,6 +250,10 @@ def characterize(
     ] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    clock: Annotated[
+        float | None,
+        typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
+    ] = None,
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
@@ -261,6 +268,7 @@ def characterize(
         node_nm=node,
         multiplier=multiplier,
         product_bits=product_bits,
+        clock_mhz=clock,
     )
     typer.echo(str(out))
 

@@ -11,7 +11,7 @@ from sta import SLEW_NS, longest_path_ns  # pyright: ignore
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.characterize import TOGGLES_PER_CYCLE, build_neuron, characterize
+from fewbits.hardware.characterize import TOGGLES_PER_CYCLE, characterize
 from fewbits.hardware.cost import cost
 from fewbits.hardware.library.check import complete
 from fewbits.hardware.library.liberty import Library
@@ -19,6 +19,7 @@ from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, analyze
 from fewbits.hardware.memory.read_path import NO_SELECTION
+from fewbits.hardware.neuron_options import build_neuron
 from fewbits.hardware.technology import DatapathCost, load_technology
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")

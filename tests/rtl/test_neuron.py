@@ -101,6 +101,39 @@ def test_rtl_cuts_products_to_their_top_bits(precision: str, product_bits: int):
     assert_equals_vectors(Simulator(design(precision, product_bits=product_bits)))
 
 
+STAGED = (
+    *(pytest.param("fixed4", stages) for stages in ("short", "long", "longest")),
+    *(
+        pytest.param(precision, stages, marks=pytest.mark.slow)
+        for precision in ("fixed2", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "binary/fixed16", "binary")
+        for stages in ("short", "long", "longest")
+    ),
+)
+
+
+@pytest.mark.parametrize(("precision", "stages"), STAGED)
+def test_rtl_of_any_pipelining_equals_exact_arithmetic(precision: str, stages: str):
+    assert_equals_vectors(Simulator(design(precision, stages=stages)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "longest"])
+def test_rtl_of_any_pipelining_cuts_products(stages: str):
+    assert_equals_vectors(Simulator(design("fixed8", product_bits=9, multiplier="array", stages=stages)))
+
+
+def test_a_longer_pipelining_has_more_stages():
+    stages = [design("fixed16", stages=stages).pipeline_stages for stages in ("short", "standard", "long", "longest")]
+    assert stages == sorted(set(stages))
+
+
+def test_an_unknown_pipelining_is_refused():
+    with pytest.raises(HardwareError, match="no pipelining 'none': use short, standard, long, longest"):
+        design("fixed8", stages="none")
+    with pytest.raises(HardwareError, match="float32 has one pipeline"):
+        design("float32", stages="long")
+
+
 def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
     """One row of codes, filled up with zero codes, as words of chunks."""
     filled = torch.nn.functional.pad(codes, (0, -len(codes) % synapses)).reshape(-1, synapses)

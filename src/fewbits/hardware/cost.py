@@ -192,7 +192,7 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    accelerator = accelerator or Accelerator()
+    accelerator = accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
     tiles = tiles_of(workload, main)

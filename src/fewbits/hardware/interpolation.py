@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields, replace
 
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision, parse_precision
+from fewbits.hardware.rtl.design import NeuronDesign, design
+from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.technology import (
     LOGIC_COMPONENTS,
     ComponentCost,
@@ -39,11 +41,22 @@ class InterpolationError:
 
 def can_interpolate(table: Technology, precision: Precision) -> bool:
     """Whether both formats are fixed point and the table has two fixedN datapaths of the same architecture."""
-    from fewbits.hardware.rtl import design
-
     if not isinstance(precision.weights, FixedPoint) or not isinstance(precision.inputs, FixedPoint):
         return False
-    return len(_same_architecture(table, design(precision).multiplier)) >= 2
+    return _design(table, precision) is not None
+
+
+def _design(table: Technology, precision: Precision) -> NeuronDesign | None:
+    """The neuron of a precision with the pipelining of two fixedN datapaths of its architecture; None without two such.
+
+    The standard pipelining comes first.
+    """
+    held = {datapath.pipelining for datapath in table.datapaths.values()}
+    for stages in sorted(held, key=lambda name: (name != DEFAULT, name)):
+        made = design(precision, stages=stages)
+        if len(_same_architecture(table, made)) >= 2:
+            return made
+    return None
 
 
 def interpolate(table: Technology, precision: Precision) -> DatapathCost:
@@ -52,15 +65,13 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
     `cell_counts` is empty; the longest path and the clock are the worse of the neighbours'.
     Raises HardwareError where it cannot (`can_interpolate`).
     """
-    from fewbits.hardware.rtl import design
-
-    if not can_interpolate(table, precision):
+    made = _design(table, precision) if can_interpolate(table, precision) else None
+    if made is None:
         raise HardwareError(
             f"{precision.name} cannot be interpolated in technology {table.name!r}, which lacks fixedN datapaths of "
             f"its architecture: add it with 'fewbits characterize --precision {precision.name}'"
         )
-    made = design(precision)
-    known = _same_architecture(table, made.multiplier)
+    known = _same_architecture(table, made)
     weights, inputs = precision.weights.bits, precision.inputs.bits
     mean, product_mean = (weights + inputs) / 2, math.sqrt(weights * inputs)
     below, above, _ = _neighbours(known, mean)
@@ -79,6 +90,7 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
         accumulate_cycles=made.accumulate_cycles,
         multiplier=made.multiplier,
         activity=ends[0].activity,
+        pipelining=made.pipelining.name,
         control=_control(known, mean),
     )
 
@@ -117,10 +129,15 @@ def _equal_widths(datapath: DatapathCost) -> int | None:
     return int(digits) if digits.isdecimal() else None
 
 
-def _same_architecture(table: Technology, multiplier: str) -> dict[int, DatapathCost]:
-    """The fixedN datapaths with that multiplier, by N."""
+def _same_architecture(table: Technology, made: NeuronDesign) -> dict[int, DatapathCost]:
+    """The fixedN datapaths with a design's multiplier and pipelining, by N."""
+    wanted = made.multiplier, made.pipelining.name
     found = {_equal_widths(datapath): datapath for datapath in table.datapaths.values()}
-    return {bits: found[bits] for bits in sorted(filter(None, found)) if found[bits].multiplier == multiplier}
+    return {
+        bits: found[bits]
+        for bits in sorted(filter(None, found))
+        if (found[bits].multiplier, found[bits].pipelining) == wanted
+    }
 
 
 def _neighbours(known: dict[int, DatapathCost], width: float) -> tuple[int, int, float]:

@@ -117,6 +117,12 @@ class DatapathCost:
     activity: float
     """Mean toggles of a data net per cycle behind `energy_pj`."""
 
+    pipelining: str = "standard"
+    """Where it has registers: one of `rtl.pipelining.PIPELININGS`, chosen for the target clock."""
+
+    path_end: str = ""
+    """The part that its longest path ends in, such as `accumulator`; empty in tables made before it was kept."""
+
     control: ControlCost | None = None
     """What surrounds such neurons; None where it was not characterized, and is not counted."""
 

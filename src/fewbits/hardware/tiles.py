@@ -23,6 +23,7 @@ from fewbits.hardware.memory.sram import Buffer
 from fewbits.hardware.packing import Narrow, with_packing
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.schedule import Pipeline, Widths
 from fewbits.hardware.technology import DatapathCost, Technology, datapath_name
 from fewbits.hardware.workload.own_precision import computes, holds
@@ -96,12 +97,16 @@ def tile_of(
         raise HardwareError(
             f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
         )
-    made = design(precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits)
     name = datapath_name(precision.name, multiplier, product_bits)
-    if name in table.datapaths:
-        return Tile(name, made, _sized(table.datapaths[name], made, accelerator), False, accelerator, table)
-    if name == precision.name and can_interpolate(table, precision):
-        return Tile(name, made, _sized(interpolate(table, precision), made, accelerator), True, accelerator, table)
+    datapath, is_interpolated = table.datapaths.get(name), False
+    if datapath is None and name == precision.name and can_interpolate(table, precision):
+        datapath, is_interpolated = interpolate(table, precision), True
+    made = design(
+        precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
+        stages=DEFAULT if datapath is None else datapath.pipelining,
+    )  # fmt: skip
+    if datapath is not None:
+        return Tile(name, made, _sized(datapath, made, accelerator), is_interpolated, accelerator, table)
     options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
     raise HardwareError(
         f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
