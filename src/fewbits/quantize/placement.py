@@ -198,7 +198,7 @@ def _format_of(group: _Group, input_format: Format) -> Format:
         if layer.input_format != first.input_format:
             raise ModelError(
                 f"layers {first.name!r} and {layer.name!r} share an input but want it as {first.input_format.name} "
-                f"and {layer.input_format.name}: give both the same"
+                f"and {layer.input_format.name}: give both the same format of inputs in `layers`"
             )
     return group.quantized[0].input_format if group.quantized else input_format
 
