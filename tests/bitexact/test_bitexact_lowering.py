@@ -192,7 +192,7 @@ def test_a_layer_used_twice_is_two_operations() -> None:
         ((nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Conv2d(2, 1, 1)), "layer '0' (Conv2d)"),
         ((nn.ZeroPad2d(1), nn.Conv2d(1, 2, 3)), "layer '0' (ZeroPad2d)"),
         ((nn.Conv2d(1, 2, 3), nn.Flatten(0)), "layer '1' (Flatten) cannot be lowered: it flattens"),
-        ((nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(3)), "layer '1' adapts"),
+        ((nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(3)), "layer '1' (AdaptiveAvgPool2d) cannot be lowered: it adapts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

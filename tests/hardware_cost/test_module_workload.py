@@ -161,7 +161,11 @@ class Gate(nn.Module):
         (nn.Sequential(nn.Conv2d(3, 2, 1)), (1, 4, 4), "layer '0' takes 3 channels of 2 dimensions, its input has"),
         (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), (1, 4, 4), "layer '1' takes 9 features, its input has"),
         (nn.Linear(6, 3), (5, 6), "layer 'layer' takes 6 features, its input has"),
-        (nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Conv2d(1, 1, 1)), (1, 4, 4), "layer '0' adapts .* different sizes"),
+        (
+            nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Conv2d(1, 1, 1)),
+            (1, 4, 4),
+            r"layer '0' \(AdaptiveAvgPool2d\) .* adapts .* different sizes",
+        ),
         (nn.Sequential(nn.Flatten(), nn.ReLU()), (1, 4, 4), "does not pass through a convolution or linear layer"),
         (nn.Sequential(nn.Unflatten(1, (3, 3)), nn.Linear(3, 2)), (4,), "call '0' views 4 values of an image as"),
     ],

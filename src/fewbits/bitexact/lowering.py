@@ -249,9 +249,15 @@ class _Builder:
         for other in wants[1:]:
             first = wants[0]
             if other.codes != first.codes:
+                same_format = first.codes.number_format == other.codes.number_format
                 raise ModelError(
                     f"layers {first.layer!r} and {other.layer!r} share an input but want it as {first.codes} and "
-                    f"{other.codes}: give both the same"
+                    f"{other.codes}: "
+                    + (
+                        "calibrate the network anew, which gives both one radix point, or set both to the same"
+                        if same_format
+                        else "give both the same format of inputs, by quantize(..., layers=...)"
+                    )
                 )
         return wants[0] if wants else None
 

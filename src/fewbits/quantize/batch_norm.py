@@ -58,7 +58,11 @@ def fold_batch_norm(model: Network) -> Network:
 
 def foldable(graph: fx.Graph, network: nn.Module) -> dict[str, str]:
     """The normalizations that `fold_batch_norm` folds, by name, each with the name of the layer before it."""
-    return {norm: layer for layer, norm in _pairs(graph, network)}
+    return {norm: layer for layer, norm in _pairs(graph, network) if _has_statistics(network.get_submodule(norm))}
+
+
+def _has_statistics(norm: nn.Module) -> bool:
+    return getattr(norm, "running_mean", None) is not None
 
 
 def _pairs(graph: fx.Graph, network: nn.Module) -> list[tuple[str, str]]:

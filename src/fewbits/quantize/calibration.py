@@ -71,6 +71,7 @@ def calibrate(
         if calibrator.has_late_choices:
             calibrator.roundings_are_chosen = True
             model(on_device)
+    model.name_misfit(tuple(inputs.shape[1:]))
     return tuple(calibrator.chosen.values())
 
 

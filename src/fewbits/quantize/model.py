@@ -20,8 +20,9 @@ from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph
+from fewbits.quantize.size_search import misfit_of
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import TraceError
+from fewbits.quantize.tracing import TraceError, trace
 
 
 class QuantizedModel(nn.Module):
@@ -36,7 +37,11 @@ class QuantizedModel(nn.Module):
         self.network = network
         self.precision = precision
         self.skipped = skipped
-        """All that is executed and has no bit-exact form, in the order of execution; `lower` names the first."""
+        """All that is executed and has no bit-exact form, in the order of execution; `lower` names the first.
+
+        Where a network cannot be traced, all that its modules leave float. What depends on the images' size is known
+        after `calibrate`.
+        """
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
@@ -47,6 +52,14 @@ class QuantizedModel(nn.Module):
     def roundings(self) -> dict[str, TensorRounding]:
         """The roundings between layers by their name in `network`; empty for a chain without averages."""
         return {name: module for name, module in self.network.named_modules() if isinstance(module, TensorRounding)}
+
+    def name_misfit(self, image_shape: tuple[int, ...]) -> None:
+        """Name in `skipped` what has no bit-exact form on images of a shape that the network takes.
+
+        Such as adaptive pooling to a size that does not divide the image's, or a linear layer over several positions.
+        """
+        if not self.skipped and (found := misfit_of(trace(self.network), image_shape)) is not None:
+            self.skipped = (found,)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the network returns. Raises ModelError before calibration."""
@@ -147,6 +160,9 @@ def _copy(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model)
     except Exception as error:
+        for name, module in modules.items():
+            if isinstance(module, FloatLayer) and (reason := reason_to_skip(module)) is not None:
+                raise ModelError(f"layer {name!r} cannot be copied: {reason}") from error
         raise ModelError(f"{type(model).__name__} cannot be copied: {type(error).__name__}: {error}") from error
 
 

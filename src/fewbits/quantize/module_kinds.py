@@ -142,11 +142,13 @@ def reason_left_float(module: nn.Module) -> str | None:
     if _is_torchs_own(module):
         return without_form(type(module).__name__)
     base = _torchs_base(module)
-    if base is not None and base not in WITHOUT_ARITHMETIC:
+    if base in (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm):
         return (
             f"a kind derived from {base.__name__}, whose forward pass may differ: its arithmetic stays float; use "
             f"nn.{base.__name__} itself, and modules of their own for what is added to it"
         )
+    if base is not None and base not in WITHOUT_ARITHMETIC:
+        return f"a kind derived from {base.__name__}: {without_form(base.__name__)}"
     if next(module.parameters(recurse=False), None) is not None:
         return (
             "parameters that its own forward pass uses stay float; make them the weight or bias of a convolution or "

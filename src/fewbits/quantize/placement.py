@@ -14,7 +14,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from torch import fx, nn
 
@@ -36,7 +36,7 @@ from fewbits.quantize.module_kinds import AVERAGES, VANISHING, WITHOUT_ARITHMETI
 from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.size_search import misfit
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import TraceError, calls_of, graph_of, is_shared, refusals_of
+from fewbits.quantize.tracing import TraceError, calls_of, graph_of, is_shared, kind_of, place_of, refusals_of
 
 _Kind = Literal["layer", "keeps", "averages", "joins", "adds", "result", "other"]
 
@@ -84,15 +84,18 @@ def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module
     """The network with roundings where it needs them (a graph module then, the same one else), and what stays float.
 
     network: with quantized layers in place. input_format: of values that only additions take.
-    Raises TraceError if torch.fx cannot trace the network or if its forward pass does other things in training than in
-    evaluation (dropout aside); ModelError if layers that share an input have different input formats.
+    A network whose forward pass does other things in training than in evaluation (dropout aside) stays as it is.
+    Raises TraceError if torch.fx cannot trace it; ModelError if layers that share an input have other input formats.
     """
     graph = graph_of(network)
     groups = [group for group in _groups(graph, network) if group.needs_rounding]
     floats = refusals_of(network, graph) or _misfits(network, graph)
     if not groups:
         return network, floats
-    dropouts = _dropouts(network, graph)
+    try:
+        dropouts = _dropouts(network, graph)
+    except TraceError as error:
+        return network, floats or (error.skipped,)
     result = RoundedGraph(network, graph, class_name=type(network).__name__)
     for node, module in dropouts:
         _replace_by_module(result, node, module)
@@ -114,8 +117,7 @@ def check_modes(network: nn.Module, graph: fx.Graph) -> None:
 
 def _misfits(network: nn.Module, graph: fx.Graph) -> tuple[Skipped, ...]:
     """A sum or concatenation that fits no image."""
-    shape: Any = getattr(network, "input_shape", None)
-    found = misfit(calls_of(network, graph), shape if isinstance(shape, tuple) else None)
+    found = misfit(calls_of(network, graph))
     return () if found is None else (found,)
 
 
@@ -196,7 +198,7 @@ def _format_of(group: _Group, input_format: Format) -> Format:
         if layer.input_format != first.input_format:
             raise ModelError(
                 f"layers {first.name!r} and {layer.name!r} share an input but want it as {first.input_format.name} "
-                f"and {layer.input_format.name}: give both the same"
+                f"and {layer.input_format.name}: give both the same format of inputs in `layers`"
             )
     return group.quantized[0].input_format if group.quantized else input_format
 
@@ -245,28 +247,31 @@ def _dropouts(network: nn.Module, graph: fx.Graph) -> list[tuple[fx.Node, nn.Mod
     """
     others = list(graph_of(network, training=True).nodes)
     replaced: list[tuple[fx.Node, nn.Module]] = []
-    if len(others) == len(graph.nodes):
-        for node, other in zip(graph.nodes, others, strict=True):
-            if _text(node.args, node.kwargs) != _text(other.args, other.kwargs) and node.target in DROPOUTS:
-                settings = settings_of(other, ("p", "training", "inplace"))
-                if settings.pop("training", True):
-                    replaced.append((node, DROPOUTS[node.target](**settings)))
-                    continue
-            if _text(node.op, node.target, node.args, node.kwargs) != _text(
-                other.op, other.target, other.args, other.kwargs
-            ):
-                break
-        else:
-            return replaced
-    raise TraceError(
+    for node, other in zip(graph.nodes, others, strict=False):
+        if repr((node.args, node.kwargs)) != repr((other.args, other.kwargs)) and node.target in DROPOUTS:
+            settings = settings_of(other, ("p", "training", "inplace"))
+            if settings.pop("training", True):
+                replaced.append((node, DROPOUTS[node.target](**settings)))
+                continue
+        if _text(node) != _text(other):
+            raise _other_in_training(network, place_of(other))
+    if len(others) != len(graph.nodes):
+        raise _other_in_training(network, "")
+    return replaced
+
+
+def _other_in_training(network: nn.Module, place: str) -> TraceError:
+    """The error for a difference between the modes, first in the module of this name."""
+    where = f", first in {place!r} ({kind_of(network.get_submodule(place))})" if place else ""
+    return TraceError(
         network,
-        "its forward pass does other things in training than in evaluation; let modules such as nn.Dropout make the "
-        "difference",
+        f"its forward pass does other things in training than in evaluation{where}; let modules such as nn.Dropout "
+        "make the difference, or leave it out",
     )
 
 
-def _text(*parts: Any) -> str:
-    return repr(parts)
+def _text(node: fx.Node) -> str:
+    return repr((node.op, node.target, node.args, node.kwargs))
 
 
 def _replace_by_module(network: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:

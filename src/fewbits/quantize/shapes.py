@@ -84,8 +84,6 @@ def pooling_windows(name: str, module: Any, shape: Shape) -> Windows:
     dimensions = 2 if type(module).__name__.endswith("2d") else 1
     if len(shape) != dimensions + 1:
         raise DataError(f"layer {name!r} pools over {dimensions} dimensions, its input has shape {shape}")
-    if getattr(module, "return_indices", False):
-        raise ModelError(f"layer {name!r} returns indices, which cannot be lowered: set return_indices=False")
     if isinstance(module, _ADAPTIVE):
         return _adapted(name, module, shape)
     kernel, stride = _each(module.kernel_size, dimensions), _each(module.stride, dimensions)
@@ -96,7 +94,8 @@ def pooling_windows(name: str, module: Any, shape: Shape) -> Windows:
         raise DataError(f"layer {name!r}: window {kernel} does not fit into an input of shape {shape}")
     windows = Windows(kernel, stride, tuple((width, width) for width in padding), dilation, positions)
     if isinstance(module, (nn.MaxPool1d, nn.MaxPool2d)) and _any_holds_padding_alone(windows, shape[1:]):
-        raise ModelError(f"layer {name!r}: a window holds padding alone, whose maximum is no number; pad less")
+        reason = "a window holds padding alone, whose maximum is no number; pad less"
+        raise UnsupportedError(Skipped(name, type(module).__name__, reason))
     return windows
 
 
@@ -117,10 +116,11 @@ def _adapted(name: str, module: Any, shape: Shape) -> Windows:
     sizes = _each(module.output_size, dimensions)
     targets = tuple(length if size is None else size for size, length in zip(sizes, shape[1:], strict=True))
     if any(length % target for length, target in zip(shape[1:], targets, strict=True)):
-        raise ModelError(
-            f"layer {name!r} adapts {shape[1:]} to {targets}, which gives windows of different sizes: "
-            "choose a size that divides the input's"
+        reason = (
+            f"it adapts {shape[1:]} to {targets}, which gives windows of different sizes; choose a size that divides "
+            "the input's"
         )
+        raise UnsupportedError(Skipped(name, type(module).__name__, reason))
     kernel = tuple(length // target for length, target in zip(shape[1:], targets, strict=True))
     return Windows(kernel, kernel, ((0, 0),) * dimensions, (1,) * dimensions, targets)
 

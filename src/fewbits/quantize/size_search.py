@@ -13,7 +13,7 @@ from fewbits.errors import DataError, ModelError
 from fewbits.quantize.functional import Addition, Concatenation, Skipped, UnsupportedError
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.shapes import Shape, result_shape
-from fewbits.quantize.tracing import IMAGES, Trace
+from fewbits.quantize.tracing import IMAGES, Trace, kind_of
 
 _SIZES = (32, 28, 224, 64, 96, 128, 256, 227, 299, 16, 24, 40, 48, 80, 112, 160, 192, 320, 384, 512)
 """Heights and widths that are in use, the usual ones first: of MNIST, CIFAR-10, ImageNet and between them. An estimate
@@ -22,20 +22,33 @@ of what images are: where all of these fail, another might do."""
 _LENGTHS = (*_SIZES, 100, 1000, 1024, 8000, 16000, 48000)
 
 
-def misfit(traced: Trace, input_shape: Shape | None = None) -> Skipped | None:
-    """The first sum or concatenation whose operands never fit; None if at some size all does, or it is not known.
+def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
+    """The first call that does not fit images of a shape that the network computes; None if all do."""
+    call = traced.calls[0]
+    shapes = {IMAGES: shape}
+    try:
+        for call in traced.calls:
+            shapes[call.name] = result_shape(call.name, call.module, [shapes[source] for source in call.sources])
+    except UnsupportedError as error:
+        return error.skipped
+    except (DataError, ModelError) as error:
+        kind = kind_of(call.module) if isinstance(call.module, nn.Module) else "call"
+        reason = str(error).replace(f"layer {call.name!r} takes", "it takes")
+        return Skipped(call.name, kind, reason)
+    return None
 
-    input_shape: of images, where the network tells it; then only this is tried.
-    """
+
+def misfit(traced: Trace) -> Skipped | None:
+    """The first sum or concatenation whose operands never fit; None if at some size all does, or it is not known."""
     if not any(isinstance(call.module, (Addition, Concatenation)) for call in traced.calls):
         return None
     found: dict[str, Skipped] = {}
-    for shape in [input_shape] if input_shape is not None else _candidates(traced):
+    for shape in _candidates(traced):
         try:
             _follow(traced, shape)
         except UnsupportedError as error:
             found.setdefault(error.skipped.name, error.skipped)
-        except (DataError, ModelError):
+        except (DataError, ModelError):  # of another size
             continue
         else:
             return None

@@ -40,7 +40,7 @@ class TraceError(UnsupportedError):
     """A network that torch.fx cannot trace as a whole."""
 
     def __init__(self, network: nn.Module, reason: str) -> None:
-        super().__init__(Skipped("", _kind(network), reason))
+        super().__init__(Skipped("", kind_of(network), reason))
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +265,9 @@ class _Reader:
             what = "it returns several results" if several else reason.replace("it takes", "it returns")
             self._refuse_network(f"{what}: return the tensor of one layer" if several else what)
         elif node.op == "call_module":
-            self._refuse(node, Skipped(str(node.target), _kind(self._network.get_submodule(str(node.target))), reason))
+            self._refuse(
+                node, Skipped(str(node.target), kind_of(self._network.get_submodule(str(node.target))), reason)
+            )
         else:
             self._refuse(node, unsupported(node, reason).skipped)
         return IMAGES
@@ -277,11 +279,13 @@ class _Reader:
             module = self._network.get_submodule(name)
             reason = reason_to_skip(module) if isinstance(module, FloatLayer) else reason_left_float(module)
             if reason is not None:
-                refusal = Skipped(name, _kind(module), reason)
+                is_leaf = next(module.children(), None) is None and next(module.parameters(), None) is None
+                cause = f"its forward pass calls {refusal.kind!r}: {refusal.reason}"
+                refusal = Skipped(name, kind_of(module), cause if is_leaf else reason)
         self._refusals.setdefault(refusal.name, refusal)
 
     def _refuse_network(self, reason: str) -> None:
-        self._refusals.setdefault("", Skipped("", _kind(self._network), reason))
+        self._refusals.setdefault("", Skipped("", kind_of(self._network), reason))
 
 
 def place_of(node: fx.Node) -> str:
@@ -290,7 +294,7 @@ def place_of(node: fx.Node) -> str:
     return str(list(stack.values())[-1][0]) if stack else ""
 
 
-def _kind(module: nn.Module) -> str:
+def kind_of(module: nn.Module) -> str:
     """A module's class; that of the float layer in a quantized one."""
     return type(module.layer if isinstance(module, QuantizedLayer) else module).__name__
 

@@ -45,7 +45,11 @@ _BY_ADVICE: dict[str, tuple[str, ...]] = {
     "the order of values stays as the layers make it: leave it out, or train with the layers in another order": (
         *("permute", "transpose", "movedim", "swapaxes", "t", "ChannelShuffle", "native_channel_shuffle", "flip"),
         *("roll", "PixelShuffle", "getitem", "chunk", "split", "unbind", "narrow", "index_select", "select", "stack"),
-        *("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate", "repeat", "expand", "Fold"),
+        "Fold",
+    ),
+    "values are not repeated: leave it out": (
+        *("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate", "repeat", "expand", "expand_as"),
+        *("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "tile"),
     ),
     "make it an nn.Linear, nn.Conv1d or nn.Conv2d, whose weights are quantized": (
         *("linear", "conv1d", "conv2d", "bilinear"),

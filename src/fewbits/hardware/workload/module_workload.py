@@ -41,9 +41,9 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     else:
         network = nn.Sequential(OrderedDict(layer=model)) if isinstance(model, FloatLayer) else model
         graph = graph_of(network)
-        check_modes(network, graph)
         folded = foldable(graph, network) if batch_norms(network) else {}
         traced, biased = calls_of(network, graph, folded), frozenset(folded.values())
+        check_modes(network, graph)
     precision = model.precision if isinstance(model, QuantizedModel) else None
     shapes = _Shapes(traced, tuple(input_shape), biased)
     try:
