@@ -239,7 +239,10 @@ def rtl(
 
 @app.command()
 def characterize(
-    liberty: Annotated[Path, typer.Option(help="Liberty file of the standard cells.")],
+    liberty: Annotated[
+        list[Path],
+        typer.Option(help="Liberty file of the standard cells (.lib or .lib.gz); again for each file of one library."),
+    ],
     out: Annotated[Path, typer.Option(help="The technology table to write.")],
     sram: Annotated[
         Path | None, typer.Option(help="SRAM macros: a folder of liberty files and macro tables, or a table.")

