@@ -96,8 +96,8 @@ def characterize(
     What the library lacks and what was assumed instead goes into the provenance, under `notes`.
 
     liberty: standard cells, one file or those of one library at one corner. sram: a macro table (TOML), or a folder of
-    SRAM liberty files and macro tables; None for none. Where no macro has two ports, buffers are register files of flip-flops (`memory.flip_flops`). Macros of absurd
-    figures are noted (`memory.plausibility`). precisions: names.
+    SRAM liberty files and macro tables; None for none. Where no macro has two ports, buffers are register files of
+    flip-flops (`memory.flip_flops`). Macros of absurd figures are noted (`memory.plausibility`). precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
     they are part of the datapath's name in the table. clock_mhz: that all parts aim at; integer neurons get the first
