@@ -3,7 +3,8 @@
 The accelerator's control for several numbers of neurons and rows, each synthesized and run with LeNet as `fewbits
 characterize` does it for one size; and unpackers and packers of several widths. docs/control_sizes.json, the default
 OUT.json, keeps all of it, a test compares the estimates with it, and what is printed stands in docs/results.md. It goes
-on where it was stopped: what OUT.json holds is not measured again. About ten minutes on one quiet core.
+on where it was stopped: what OUT.json holds is not measured again, so move it away once the RTL has changed. About ten
+minutes on one quiet core.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from fewbits.hardware.library.check import complete
 from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.packing import BITS, LANES, STORED, packing_cost
+from fewbits.hardware.packing import BITS, LANES, STORED, of_a_bit, packing_cost, row_cost
 from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import design
-from fewbits.hardware.technology import ControlCost, NeuronShare
+from fewbits.hardware.technology import ControlCost, NeuronShare, PackingCost
 
 OUT = Path(__file__).parent.parent / "docs" / "control_sizes.json"
 
@@ -38,10 +39,12 @@ CONTROLS = (
 )
 """Precision, neurons, rows. Those of 16x64 are what the estimates start from."""
 
+PACKING_UNITS = ("unpacker", "packer")
+CHARACTERIZED_ROW = f"{LANES}x{BITS}:{STORED}"
 PACKINGS = tuple(
     f"{name} {size}"
-    for name in ("unpacker", "packer")
-    for size in (f"{LANES}x{BITS}:{STORED}", "16x16:4", "16x8:4", "16x8:2", "16x4:2", "16x32:8", "256x8:4", "256x16:8")
+    for name in PACKING_UNITS
+    for size in (CHARACTERIZED_ROW, "16x16:4", "16x8:4", "16x8:2", "16x4:2", "16x32:8", "256x8:4", "256x16:8")
 )
 """Words, bits of each on the datapath and in memory. The first of each is what the estimates start from."""
 
@@ -85,10 +88,15 @@ def _sized(name: str) -> tuple[Any, Accelerator]:
 
 
 def _packing(name: str, library: Library, conditions: Conditions) -> dict[str, Any]:
-    unit, size = name.split()
-    lanes, bits, stored = (int(number) for number in size.replace(":", "x").split("x"))
+    unit, lanes, bits, stored = _row(name)
     mhz = CHARACTERIZED.clock_mhz
     return asdict(packing_cost(unit, lanes, bits, stored, library, conditions, mhz, TOGGLES_PER_CYCLE))
+
+
+def _row(name: str) -> tuple[str, int, int, int]:
+    unit, size = name.split()
+    lanes, bits, stored = (int(number) for number in size.replace(":", "x").split("x"))
+    return unit, lanes, bits, stored
 
 
 def tables(found: dict[str, Any]) -> Iterator[str]:
@@ -102,11 +110,13 @@ def tables(found: dict[str, Any]) -> Iterator[str]:
         errors = [100 * (getattr(estimate, figure) / measured[figure] - 1) for figure in FIGURES]
         path = measured["longest_path_ns"]
         yield f"| {name} | {measured['area_um2']:.0f} | {path:.2f} | " + " | ".join(f"{e:+.1f}" for e in errors) + " |"
-    yield "| row | measured area a bit | area % | leakage % | energy % |"
+    yield "| row | measured area | area % | leakage % | energy % |"
+    bits = of_a_bit(*(PackingCost(**found["packings"][f"{name} {CHARACTERIZED_ROW}"]) for name in PACKING_UNITS))
     for name, measured in found["packings"].items():
-        start = found["packings"][next(other for other in PACKINGS if other.split()[0] == name.split()[0])]
-        errors = [100 * (start[figure] / measured[figure] - 1) for figure in measured]
-        yield f"| {name} | {measured['area_um2']:.1f} | " + " | ".join(f"{e:+.0f}" for e in errors) + " |"
+        unit, lanes, wide, stored = _row(name)
+        estimate = row_cost(bits, lanes * wide, lanes * stored, packs=unit == "packer")
+        errors = [100 * (getattr(estimate, figure) / measured[figure] - 1) for figure in measured]
+        yield f"| {name} | {measured['area_um2']:.0f} | " + " | ".join(f"{e:+.0f}" for e in errors) + " |"
 
 
 def _say(line: str) -> None:

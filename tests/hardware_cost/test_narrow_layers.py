@@ -22,7 +22,7 @@ from fewbits.hardware.technology import PackingCost
 
 SHAPE = (3, 16, 16)
 IMAGES = torch.rand((8, *SHAPE), generator=torch.Generator().manual_seed(0))
-PACKING = {"unpacker": PackingCost(20.0, 0.001, 0.004), "packer": PackingCost(30.0, 0.002, 0.005)}
+PACKING = {"selection": PackingCost(20.0, 0.001, 0.004), "saturation": PackingCost(10.0, 0.002, 0.005)}
 WEIGHTS = {"0": 16 * 3 * 9, "2": 16 * 16 * 9, "6": 10 * 256}
 INPUTS = {"0": 3 * 16 * 16, "2": 16 * 16 * 16, "6": 256}
 BIASES = 16 + 16 + 10
@@ -98,9 +98,16 @@ def test_buffers_and_neurons_stay_those_of_the_datapath(plain: Cost):
 def test_unpackers_and_packers_are_on_the_chip(table: Technology, plain: Cost):
     made = cost_of(_2="fixed4", table=table)
     added = {name: made.breakdown.area_mm2[name] - plain.breakdown.area_mm2[name] for name in plain.breakdown.area_mm2}
-    expected = {"bin": 16 * 8 * 20.0, "sb": 256 * 8 * 20.0, "bout": 16 * 4 * 30.0}
+    expected = {"bin": 16 * 8 * 20.0, "sb": 256 * 8 * 20.0, "bout": 16 * (4 * 20.0 + 8 * 10.0)}
     for name, area in added.items():
         assert area * 1e6 == pytest.approx(expected.get(name, 0.0), abs=1e-3)
+
+
+def test_what_a_row_of_outputs_passes_takes_energy(table: Technology, plain: Cost):
+    made = cost_of(_6="fixed8/fixed4", table=table)  # what the pooling in front of it stores, and the convolution
+    added = made.breakdown.dynamic_uj["bout"] - plain.breakdown.dynamic_uj["bout"]
+    rows = 256 + 256 + 16  # of the three layers that store anything
+    assert added * 1e6 == pytest.approx(rows * 16 * (4 * 0.004 + 8 * 0.005))
 
 
 def test_each_row_that_passes_takes_energy(table: Technology, plain: Cost):
@@ -132,7 +139,7 @@ def test_notes_say_what_is_narrow_and_what_is_not(table: Technology):
     )
     assert second.startswith(
         "what unpacks and packs outputs fixed8 to fixed4, weights fixed4 to fixed8, inputs fixed4 to fixed8 is counted "
-        "with the buffers: 0.045 mm2"
+        "with the buffers: 0.046 mm2"
     )
 
 
@@ -249,8 +256,8 @@ def test_a_scaled_table_scales_unpackers_too(table: Technology):
 
     scaled = scale(table, 65.0)
     assert scaled.packing is not None
-    assert 0 < scaled.packing["unpacker"].area_um2 < PACKING["unpacker"].area_um2
-    assert scaled.packing["unpacker"].leakage_uw == PACKING["unpacker"].leakage_uw
+    assert 0 < scaled.packing["selection"].area_um2 < PACKING["selection"].area_um2
+    assert scaled.packing["selection"].leakage_uw == PACKING["selection"].leakage_uw
 
 
 def test_a_table_keeps_its_unpackers_in_a_file(table: Technology, tmp_path):

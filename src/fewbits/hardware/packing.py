@@ -5,16 +5,16 @@ and SB stands an unpacker for each narrower format, and behind Bout a packer (`r
 words of the datapath's width. Area, leakage and the energy of a row count with the buffer that they belong to; each row
 that is written (or, of Bout, read) passes all of them, also in layers that are not narrow.
 
-One of each is characterized for a library, and others are taken in proportion: an unpacker to the bits of the
-datapath's row, for each of which it has a selection, a packer to the bits that are stored. Of formats of one family,
-and of those whose codes are two's complement, an unpacker only moves bits (a binary code is the sign over constants).
-What needs a decoder is named in the cost's notes, and not counted.
+Both are made of two circuits, whose cost a bit is characterized for a library: a selection between the wide and the
+narrow place of a bit, one for each bit that leaves, and before a packer's a saturation, one for each bit that comes.
+Of formats of one family, and of those whose codes are two's complement, only bits move (a binary code is the sign over
+constants). What needs a decoder is named in the cost's notes, and not counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fewbits.hardware.library.liberty import Library
     from fewbits.hardware.mapping.netlist import Netlist
     from fewbits.hardware.mapping.timing import Conditions
+
+SELECTION, SATURATION = "selection", "saturation"
 
 LANES, BITS, STORED = 16, 16, 8
 """What is characterized: a row of Bin of fixed16 that holds fixed8. docs/results.md has the error on others."""
@@ -88,30 +90,55 @@ def with_packing(
     for one in narrow:
         if not is_packed(one):
             continue
-        each = table.packing["packer" if one.buffer == "bout" else "unpacker"]
-        part, bits, energy = found[one.buffer], row_bits[one.buffer], "write_pj"
-        if one.buffer == "bout":
-            bits, energy = bits // one.datapath.bits * one.stored.bits, "read_pj"
+        part, wide_bits = found[one.buffer], row_bits[one.buffer]
+        stored_bits = wide_bits // one.datapath.bits * one.stored.bits
+        packs = one.buffer == "bout"
+        added = row_cost(table.packing, wide_bits, stored_bits, packs=packs)
+        energy = "read_pj" if packs else "write_pj"
         found[one.buffer] = replace(
             part,
-            area_um2=part.area_um2 + bits * each.area_um2,
-            leakage_uw=part.leakage_uw + bits * each.leakage_uw,
-            **{energy: getattr(part, energy) + bits * each.energy_pj},
+            area_um2=part.area_um2 + added.area_um2,
+            leakage_uw=part.leakage_uw + added.leakage_uw,
+            **{energy: getattr(part, energy) + added.energy_pj},
         )
     return found
+
+
+def row_cost(packing: Mapping[str, PackingCost], wide_bits: int, stored_bits: int, *, packs: bool) -> PackingCost:
+    """A row's unpacker, or with `packs` its packer. wide_bits, stored_bits: of a row on the datapath and in memory."""
+    selected, saturated = (stored_bits, wide_bits) if packs else (wide_bits, 0)
+
+    def total(figure: str) -> float:
+        selection, saturation = (getattr(packing[name], figure) for name in (SELECTION, SATURATION))
+        return selected * selection + saturated * saturation
+
+    return PackingCost(total("area_um2"), total("leakage_uw"), total("energy_pj"))
 
 
 def characterize_packing(
     library: Library, conditions: Conditions, target_mhz: float, toggles_per_cycle: float
 ) -> dict[str, PackingCost]:
-    """Synthesize an unpacker and a packer, by these names; figures of a bit (`PackingCost`).
+    """Synthesize an unpacker and a packer: the cost of a selection and of a saturation, a bit, by their names.
 
     toggles_per_cycle: of the data in a row; which format it has, changes with the layer and does not count.
     Raises HardwareError if yosys fails.
     """
-    return {
-        name: packing_cost(name, LANES, BITS, STORED, library, conditions, target_mhz, toggles_per_cycle)
+    unpacker, packer = (
+        packing_cost(name, LANES, BITS, STORED, library, conditions, target_mhz, toggles_per_cycle)
         for name in ("unpacker", "packer")
+    )
+    return of_a_bit(unpacker, packer)
+
+
+def of_a_bit(unpacker: PackingCost, packer: PackingCost) -> dict[str, PackingCost]:
+    """The cost of a selection and of a saturation, a bit, from an unpacker and a packer of LANES, BITS, STORED."""
+    wide_bits, stored_bits = LANES * BITS, LANES * STORED
+    figures = [field.name for field in fields(PackingCost)]
+    selection = {name: getattr(unpacker, name) / wide_bits for name in figures}
+    saturation = {name: (getattr(packer, name) - stored_bits * selection[name]) / wide_bits for name in figures}
+    return {
+        name: PackingCost(**{figure: max(0.0, rounded(value)) for figure, value in values.items()})
+        for name, values in ((SELECTION, selection), (SATURATION, saturation))
     }
 
 
@@ -144,11 +171,10 @@ def packing_cost(
     toggles = np.where(_fixed_nets(netlist, netlist.ports["narrow"].nets), 0.0, uniform.toggles)
     power = power_of(model, Activity(toggles, uniform.duty))
     area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
-    counted = lanes * (stored if name == "packer" else bits)
     return PackingCost(
-        area_um2=rounded(area / counted),
-        leakage_uw=rounded(float(power.leakage_uw.sum()) / counted),
-        energy_pj=rounded(float(power.dynamic_pj.sum() + power.input_switching_pj.sum()) / counted),
+        area_um2=rounded(area),
+        leakage_uw=rounded(float(power.leakage_uw.sum())),
+        energy_pj=rounded(float(power.dynamic_pj.sum() + power.input_switching_pj.sum())),
     )
 
 

@@ -167,14 +167,12 @@ class ReadPath:
 
 @dataclass(frozen=True)
 class PackingCost:
-    """What unpacks values of a narrower format, of one bit of the datapath's row, or packs them, of one bit as stored
-    (`packing`).
-    """
+    """A circuit between values of a narrower format in memory and the datapath's words (`packing`)."""
 
     area_um2: float
     leakage_uw: float
     energy_pj: float
-    """Dynamic energy of it as a row passes."""
+    """Dynamic energy as a row passes."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ class Technology:
     """None in tables that were made before it was measured."""
 
     packing: dict[str, PackingCost] | None = None
-    """`unpacker` and `packer`; None in tables that were made before they were measured."""
+    """Of a bit: `selection` and `saturation`; None in tables that were made before they were measured."""
 
     def datapath(self, precision: str) -> DatapathCost:
         """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
@@ -283,8 +281,8 @@ def _technology(raw: object) -> Technology:
         table["packing"] = {
             name: PackingCost(**_fields(PackingCost, cost)) for name, cost in _entries(table["packing"])
         }
-        if set(table["packing"]) != {"unpacker", "packer"}:
-            raise ValueError("packing needs an unpacker and a packer")
+        if set(table["packing"]) != {"selection", "saturation"}:
+            raise ValueError("packing needs a selection and a saturation")
     return Technology(**table)
 
 
