@@ -95,15 +95,15 @@ def _packing(tile: Tile, tiles: Tiles, workload: Workload) -> Iterator[str]:
     packed = [one for one in narrow if is_packed(one)]
     if packed and tile.technology.packing is None:
         yield (
-            "unpacker not in this technology table: not counted; what unpacks "
-            f"{_conversions(packed)} comes with fewbits characterize"
+            f"unpacker not in this technology table: not counted; for what unpacks and packs {_conversions(packed)}, "
+            "make it anew with fewbits characterize"
         )
     elif packed:
         parts = (tiles.parts(tile, workload.layers), tile.parts)
         with_packing, without = (sum(part.area_um2 for part in each.values()) for each in parts)
         yield (
             f"what unpacks and packs {_conversions(packed)} is counted with the buffers: "
-            f"{(with_packing - without) * 1e-6:.2g} mm2, estimated from one row's"
+            f"{(with_packing - without) * 1e-6:.2g} mm2, estimated from one row's at uniform activity"
         )
     if decoded := [one for one in narrow if not one.is_priced]:
         yield f"what decodes {_conversions(decoded)} is in no figure"
