@@ -235,3 +235,53 @@ def test_the_commands_cost_and_rtl_refuse_a_model_by_name_in_one_line(tmp_path, 
     (line,) = lines
     assert line.startswith("fewbits: layer '1' (Hardtanh) cannot be lowered: ")
     assert "use nn.ReLU" in line
+
+
+class Joined(nn.Module):
+    """Two branches, concatenated, and what ends the network."""
+
+    def __init__(self, end: nn.Module) -> None:
+        super().__init__()
+        self.left, self.right, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.Conv2d(8, 4, 1)
+        self.end = end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.last(torch.cat([self.left(x), self.right(x)], 1)))
+
+
+@pytest.mark.parametrize(
+    ("model", "refused", "noted"),
+    [
+        (
+            Joined(nn.Identity()),
+            "(Concatenation) is not in the accelerator's circuit",
+            "'cat' is counted as addressing",
+        ),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), "ends the network with a ReLU", "'1' behind the last sums"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2)), "is not rounded", "'1' behind the last sums"),
+    ],
+)
+def test_what_has_a_cost_but_no_circuit_yet_is_named_in_the_notes(model: nn.Module, refused: str, noted: str):
+    quantized = fb.quantize(model.eval(), "fixed8")
+    fb.calibrate(quantized, IMAGES)
+    network = fb.lower(quantized, IMAGES)
+    assert refused in (answer(lambda: compile_network(network, DESIGN, Accelerator())) or "")
+    for cost in (
+        fb.cost(model, "fixed8", input_shape=SHAPE),
+        fb.cost(quantized, input_shape=SHAPE),
+        fb.cost(network),
+    ):
+        (note,) = (note for note in cost.notes if "fewbits rtl" in note)
+        assert "is not in the circuit that fewbits rtl writes" in note
+        assert noted in note
+
+
+def test_a_network_that_the_circuit_computes_has_no_such_note():
+    model = Net(nn.ReLU()).eval()
+    assert not [note for note in fb.cost(model, "fixed8", input_shape=SHAPE).notes if "fewbits rtl" in note]
+
+
+@pytest.mark.parametrize("precision", ["binary", "fp8-e4m3"])
+def test_averages_that_the_circuit_lacks_are_noted(precision: str):
+    notes = fb.cost(Net(nn.ReLU()).eval(), precision, input_shape=SHAPE).notes
+    assert any(note.startswith(f"an average of {precision} is not in the circuit") for note in notes)

@@ -16,7 +16,7 @@ What is counted:
 - Bandwidth: what each layer needs so that its transfers never stall it (`Cost.needed_bandwidth_gb_s`). Where the
   accelerator is given a bandwidth, layers that need more wait for it, at the energy of cycles that stall.
 - Factors behind sums, where a recipe leaves them: see `factors`.
-- Layers that the precision's datapath does not compute, such as those left float: on an accelerator of their own beside
+- Layers that the precision's datapath does not compute, such as wider ones: on an accelerator of their own beside
   it, see `tiles`.
 - Layers of narrower formats than the datapath that computes them: memory and transfers at their own width, and what
   unpacks them, see `packing`.

@@ -31,6 +31,7 @@ def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdow
         *(note for tile in used for note in _control(tile)),
         *_flip_flop_buffers(used, breakdown),
         *_left_out(workload, tiles),
+        *_not_in_circuit(workload, tiles),
     )
 
 
@@ -167,6 +168,23 @@ def _left_out(workload: Workload, tiles: Tiles) -> Iterator[str]:
     shifted = [layer for layer in workload.layers if layer.has_channel_shifts]
     if shifted:
         yield f"the adder of each output's own shift in {_named(shifted)} is in no figure"
+
+
+def _not_in_circuit(workload: Workload, tiles: Tiles) -> Iterator[str]:
+    """What is priced, but refused by `rtl.compiler.compile_network`."""
+    lacks = "is not in the circuit that fewbits rtl writes"
+    if workload.concatenations:
+        names = ", ".join(map(repr, dict.fromkeys(workload.concatenations)))
+        yield f"a concatenation {lacks}; {names} is counted as addressing, without a cycle"
+    if workload.end is not None:
+        yield f"{workload.end!r} behind the last sums {lacks}, which ends with the sums of a layer or an addition"
+    inputs = tiles.main.precision.inputs
+    averages = [layer for layer in workload.layers if layer.kind == "average-pool" and layer.name != workload.end]
+    if averages and (inputs.family == "binary" or (inputs.family == "float" and inputs.name != "float32")):
+        yield f"an average of {inputs.name} {lacks}: {_named(averages)}"
+    additions = [layer for layer in workload.layers if layer.kind == "addition"]
+    if additions and tiles.main.precision.weights.family == "binary":
+        yield f"an addition by binary weights {lacks}: {_named(additions)}"
 
 
 def _named(layers: Sequence[LayerShape]) -> str:

@@ -19,10 +19,11 @@ from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload,
 from fewbits.quantize import QuantizedLayer, QuantizedModel
 from fewbits.quantize.batch_norm import batch_norms, foldable
 from fewbits.quantize.float_layer import FloatLayer
-from fewbits.quantize.functional import Addition, Meaning
-from fewbits.quantize.module_kinds import POOLING
+from fewbits.quantize.functional import Addition, Concatenation, Meaning
+from fewbits.quantize.module_kinds import POOLING, VANISHING
 from fewbits.quantize.placement import check_modes
-from fewbits.quantize.shapes import Shape, layer_windows, pooling_windows, result_shape
+from fewbits.quantize.shapes import Shape, is_rearranging, layer_windows, pooling_windows, result_shape
+from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import IMAGES, Call, Trace, calls_of, graph_of
 
 
@@ -51,11 +52,27 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
             shapes.add(call)
         layers = [_at_own_precision(layer, call, model) for layer, call in shapes.layers]
         held = with_held_values(layers, shapes.reads)
-        return Workload(with_takers(held, shapes.reads), None if precision is None else precision.name)
+        return Workload(
+            with_takers(held, shapes.reads),
+            None if precision is None else precision.name,
+            tuple(call.place for call in traced.calls if isinstance(call.module, Concatenation)),
+            _end(traced),
+        )
     except DataError as error:
         raise ModelError(f"images of shape {tuple(input_shape)}: {error}") from None
     except HardwareError as error:
         raise ModelError(f"{type(model).__name__}: {error}") from None
+
+
+def _end(traced: Trace) -> str | None:
+    """What comes last, reshaping apart; None if that is a layer or an addition."""
+    calls = {call.name: call for call in traced.calls}
+    call = calls.get(traced.output)
+    while call is not None and (is_rearranging(call.module) or isinstance(call.module, (*VANISHING, TensorRounding))):
+        call = calls.get(call.sources[0])
+    if call is None or isinstance(call.module, (FloatLayer, QuantizedLayer, Addition)):
+        return None
+    return call.place
 
 
 def _at_own_precision(layer: LayerShape, call: Call, model: nn.Module) -> LayerShape:

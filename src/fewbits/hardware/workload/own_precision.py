@@ -12,9 +12,6 @@ from fewbits.hardware.workload.workload import LayerShape
 if TYPE_CHECKING:
     from fewbits.formats import Format, Precision
 
-LEFT_FLOAT = "float32"
-"""What a layer that quantization leaves float is counted at."""
-
 
 def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Precision) -> str | None:
     """Name of a layer's precision, if it is another than the network's; else None.

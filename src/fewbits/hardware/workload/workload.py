@@ -141,6 +141,12 @@ class Workload:
     precision: str | None = None
     """The precision's name, if the network has one."""
 
+    concatenations: tuple[str, ...] = ()
+    """Where tensors are joined, which takes no layer: names of the modules or functions."""
+
+    end: str | None = None
+    """Name of what ends the network behind its last layer or addition, if anything but reshaping does."""
+
     def __post_init__(self) -> None:
         if not any(layer.products for layer in self.layers):
             raise HardwareError("a workload needs at least one convolution or linear layer")
