@@ -93,6 +93,8 @@ def reason_to_skip(module: nn.Module) -> str | None:
     assert isinstance(module, FloatLayer)
     kind = type(module)
     base = _base_name(module)
+    if not is_initialized(module):
+        return "it is not initialized; run the model once on an image first"
     if not isinstance(module.weight, nn.Parameter):
         return (
             "its weight is computed (a parametrization or weight norm), not a parameter; after training make it one by "
