@@ -15,6 +15,7 @@ from torch import nn
 from fewbits.bitexact import Rounding
 from fewbits.formats import STUDY_PRECISIONS, parse_precision
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.rtl import design
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
 
@@ -44,8 +45,16 @@ def random_networks(examples: int) -> settings:
     )
 
 
-def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int, *, in_pieces: bool = False) -> None:
-    """Random weights and images, two of them. in_pieces: the schedule must have partial sums."""
+def check(
+    chain: Chain,
+    precision: str,
+    accelerator: Accelerator,
+    seed: int,
+    *,
+    in_pieces: bool = False,
+    stages: str | None = None,
+) -> None:
+    """Random weights and images, two of them. in_pieces: the schedule must have partial sums. stages: a pipelining."""
     torch.manual_seed(seed)
     for parameter in chain.model.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -55,13 +64,30 @@ def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int, *, 
         assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
     if in_pieces:
         assert any(layer.partial_sums for layer in schedule_of(network, accelerator).layers)
-    assert_equal(network, images, accelerator)
+    made = None if stages is None else design(network.precision, accelerator.synapses, stages=stages)
+    assert_equal(network, images, accelerator, made)
 
 
 @random_networks(10)
 @given(chains(), SEEDS)
 def test_random_network_on_the_accelerator(chain: Chain, seed: int):
     check(chain, "fixed4", TILE, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "long", "longest"])
+@random_networks(5)
+@given(chains(), SEEDS)
+def test_random_network_with_any_pipelining(stages: str, chain: Chain, seed: int):
+    check(chain, "fixed4", TILE, seed, stages=stages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "longest"])
+@random_networks(5)
+@given(deep_chains(), SEEDS)
+def test_random_network_in_pieces_with_any_pipelining(stages: str, chain: Chain, seed: int):
+    check(chain, "fixed4", SHALLOW, seed, in_pieces=True, stages=stages)
 
 
 @random_networks(10)
