@@ -20,7 +20,8 @@ ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("
 each module by itself and knows no wires: its delays come out shorter than the netlist's."""
 
 _HOPELESS = 1.3
-"""An option whose first netlist takes so many periods is left for the next: an estimate of what other attempts gain."""
+"""An option whose first netlist takes so many periods is left for the next: on IHP's cells at 400 MHz the best other
+attempt made fixed4's path 18 % shorter, 2.68 ns of 3.26."""
 
 _LARGE_SLACK = 0.5
 """A note suggests another clock where every longest path takes less than this part of the period."""

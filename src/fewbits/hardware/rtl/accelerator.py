@@ -30,7 +30,7 @@ from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.instances import unit_rtlil
 from fewbits.hardware.rtl.lane import Lane
-from fewbits.hardware.rtl.latency import READ_STAGES
+from fewbits.hardware.rtl.latency import READ_STAGES, SETTLED_STAGES
 from fewbits.hardware.rtl.pooling import PoolingStage
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
 from fewbits.hardware.rtl.sequencer import LANE_WORD_BITS, Sequencer, settings_of
@@ -145,8 +145,11 @@ class AcceleratorCore(Component):
         ends = delayed_flag(m, token["last"] & sums, design.accumulator_delay, "ends")
         row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)
         hands_out_sums = s["is_last"] | s["spills"]
+        written = valid & ~hands_out_sums
+        if design.output_stages > SETTLED_STAGES:
+            written = delayed_flag(m, ends & weighted & ~hands_out_sums, design.output_stages, "written")
         m.d.comb += [
-            store.row_valid.eq(Mux(weighted, valid & ~hands_out_sums, row_valid)),
+            store.row_valid.eq(Mux(weighted, written, row_valid)),
             store.totals.eq(totals),
             store.totals_valid.eq(ends & weighted & hands_out_sums),
         ]

@@ -20,6 +20,10 @@ STORE_STAGES = 2
 RESULT_STAGES = 1
 """From the last layer's accumulators to their leaving."""
 
+SETTLED_STAGES = 3
+"""From a layer's last sum for as long at least its settings stay: it leaves, the next descriptor is asked for, and its
+first word takes a cycle or more to come."""
+
 MAXIMUM_STAGES = 1
 """From a window's last value to its maximum."""
 

@@ -39,7 +39,7 @@ DEFAULT = "standard"
 _OPTIONS = (
     Pipelining("short", adds_products_below=64, compress_cycles=0, shift_cycles=1),
     Pipelining(DEFAULT),
-    Pipelining("long", adds_products_below=0, compress_cycles=2, segment_bits=24, shift_cycles=3),
+    Pipelining("long", adds_products_below=0, compress_cycles=2, segment_bits=16, shift_cycles=3),
     Pipelining("longest", adds_products_below=0, multiply_cycles=2, compress_cycles=4, segment_bits=12, shift_cycles=5),
 )
 
