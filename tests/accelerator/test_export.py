@@ -192,7 +192,7 @@ def test_bench_of_the_users_own_network_passes(tmp_path: Path):
     (tmp_path / "own.py").write_text(OWN_NETWORK)
     export_verilog("fixed4", tmp_path / "rtl", model=f"{tmp_path / 'own.py'}:net")
     assert_benches_pass(tmp_path / "rtl")
-    assert "untrained weights" in (tmp_path / "rtl" / "README.md").read_text()
+    assert "the weights that its code gives it" in (tmp_path / "rtl" / "README.md").read_text()
 
 
 @pytest.mark.slow
@@ -243,8 +243,10 @@ def test_readme_states_design_and_command(tmp_path: Path):
     assert "`fewbits rtl fixed4 --multiplier array --product-bits 6`" in readme
 
 
-def test_readme_tells_of_the_reset_and_of_infinities(fixed4: Path):
-    assert "one cycle of it is enough" in (fixed4 / "README.md").read_text()
+def test_readme_tells_of_the_reset_and_of_untrained_weights(fixed4: Path):
+    readme = (fixed4 / "README.md").read_text()
+    assert "one cycle of it is enough" in readme
+    assert "with untrained weights on an image of `digits`" in readme
 
 
 def test_a_network_for_other_images_is_refused(tmp_path: Path):

@@ -57,6 +57,17 @@ def test_a_network_that_is_gone_is_not_trained_anew(trained, tmp_path):
         stored_network(folder, "fixed8", recipe="fine-tune", seed=1)
 
 
+@pytest.mark.slow
+def test_a_study_of_relative_paths_is_read_where_its_file_lies(tiny, workplace, tmp_path, monkeypatch):
+    monkeypatch.chdir(workplace)
+    spec = tiny(models=["tiny.py:make"], precisions=["float32"])
+    (result,) = run_study(spec, tmp_path / "out", 1).results
+    assert stored_network(tmp_path / "out", "float32", model=result.model).network.input_shape == (1, 8, 8)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match="begin in the current folder: give the command where the study's file lies"):
+        stored_network(tmp_path / "out", "float32")
+
+
 def test_a_folder_without_study_is_refused(tmp_path, capfd):
     assert main(["rtl", "fixed8", "--out", str(tmp_path / "rtl"), "--study", str(tmp_path)]) == 2
     assert "holds no study" in capfd.readouterr().err

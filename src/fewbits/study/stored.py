@@ -47,7 +47,8 @@ def stored_network(
 ) -> StoredNetwork:
     """The network that a study trained for one of its runs; whatever is None may be left out where one run is left.
 
-    folder: of `fewbits run`. Raises FormatError for an unknown precision, StudyError if the folder holds no study, no
+    folder: of `fewbits run`. Relative paths in the study begin in the current folder: the store does not hold where its
+    file was. Raises FormatError for an unknown precision, StudyError if the folder holds no study, no
     such run or several, or if what the run trained is not there.
     """
     folder = Path(folder)
@@ -59,7 +60,13 @@ def stored_network(
         "recipe": recipe,
         "seed": seed,
     }
-    runs = make_plan(parse_study(record.definition, f"the study in {folder}")).runs
+    try:
+        runs = make_plan(parse_study(record.definition, f"the study in {folder}")).runs
+    except StudyError as error:
+        raise StudyError(
+            f"{error} (relative paths of a stored study begin in the current folder: give the command where the "
+            "study's file lies)"
+        ) from None
     found = [run for run in runs if all(value in (None, _fields(run)[name]) for name, value in wanted.items())]
     given = ", ".join(f"{name} {value}" for name, value in wanted.items() if value is not None)
     if not found:

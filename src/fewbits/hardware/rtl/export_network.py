@@ -64,7 +64,10 @@ def fresh_network(design: NeuronDesign, model: str | None = None, dataset: str =
     fb.calibrate(quantized, images)
     lowered = fb.lower(quantized, images[:1], product_bits=design.kept_product_bits)
     what = f"the network `{model}`" if model is not None else _SMALL
-    return BenchNetwork(lowered, images[:1], f"{what} with untrained weights on an image of `{dataset}`")
+    weights = (
+        "untrained weights" if model is None or models.is_built_in(model) else "the weights that its code gives it"
+    )
+    return BenchNetwork(lowered, images[:1], f"{what} with {weights} on an image of `{dataset}`")
 
 
 def _small_network(design: NeuronDesign) -> nn.Module:
