@@ -20,6 +20,9 @@ from fewbits.hardware.rtl import design, export_verilog
 
 CIRCUIT = ("accelerator.v", "buffers.v", "tile.v", "neuron.v")
 
+WIDE = ("fixed32", "float32")
+"""Icarus takes minutes for their accelerators."""
+
 OWN_NETWORK = """
 from torch import nn
 
@@ -103,8 +106,8 @@ def test_two_precisions_fit_on_one_chip(tmp_path: Path):
     modules = [name for file in sources for name in re.findall(r"(?m)^module (\w+)", (tmp_path / file).read_text())]
     assert len(modules) == len(set(modules))
     assert {name.split("_")[0] for name in modules} == {"fixed8", "float32"}
-    shutil.copytree(tmp_path / "float32", tmp_path, dirs_exist_ok=True)
-    assert said_by_icarus(tmp_path, "float32/accelerator_bench.v", *sources).startswith("PASS")
+    shutil.copytree(tmp_path / "fixed8", tmp_path, dirs_exist_ok=True)  # the bench reads its memories where it runs
+    assert said_by_icarus(tmp_path, "fixed8/accelerator_bench.v", *sources).startswith("PASS")
 
 
 def test_names_need_no_escapes_and_registers_have_no_initial_values(fixed4: Path):
@@ -149,8 +152,14 @@ def test_benches_pass_from_undefined_registers(fixed4: Path, tmp_path: Path):
     assert_benches_pass(copied(fixed4, tmp_path))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", [one for one in STUDY_PRECISIONS if one not in ("fixed4", "fixed32")])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param(one, marks=pytest.mark.nightly if one in WIDE else pytest.mark.slow)
+        for one in STUDY_PRECISIONS
+        if one != "fixed4"
+    ],
+)
 def test_benches_pass_from_undefined_registers_at_every_precision(precision: str, tmp_path: Path):
     export_verilog(precision, tmp_path)
     assert_benches_pass(tmp_path)
