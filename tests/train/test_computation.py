@@ -141,6 +141,15 @@ def test_code_inside_a_module_that_tracing_does_not_enter_is_in_the_hash():
     assert computation_sha256(parametrized(Doubled())) != computation_sha256(parametrized(Tripled()))
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+def test_the_code_of_a_scripted_module_is_in_the_hash():
+    def scripted(slope: float) -> nn.Module:
+        return torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU(slope)))
+
+    assert computation_sha256(scripted(0.1)) == computation_sha256(scripted(0.1))
+    assert computation_sha256(scripted(0.1)) != computation_sha256(scripted(0.2))
+
+
 BUILT_IN = ("lenet", "convnet", "alex", "mlp", "compact", "resnet20", "mobilenet-small", "lenet*2")
 
 

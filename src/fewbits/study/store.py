@@ -6,7 +6,6 @@ and refused by whoever reads it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sqlite3
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fewbits.errors import StudyError
 from fewbits.study.result import FailedRun, RunResult, StudyRecord
+from fewbits.study.sealed_rows import TABLES, add_digests, damaged_rows, remove_rows, seal
 
 FILE_NAME = "study.sqlite"
 
@@ -50,22 +50,6 @@ CREATE TABLE runs (
     digest TEXT                -- SHA-256 of the columns before it
 ) STRICT;
 """
-
-_ROWS = {
-    "study": "SELECT rowid, digest, id, name, definition, rests_on FROM study",
-    "runs": "SELECT rowid, digest, key, position, definition, state, result, error FROM runs",
-}
-"""Of each table: the number, the digest, and all that the digest is of."""
-
-_SEAL = {
-    "study": "UPDATE study SET digest = ? WHERE rowid = ?",
-    "runs": "UPDATE runs SET digest = ? WHERE rowid = ?",
-}
-_ADD_DIGEST = {
-    "study": "ALTER TABLE study ADD COLUMN digest TEXT",
-    "runs": "ALTER TABLE runs ADD COLUMN digest TEXT",
-}
-_DELETE = {"study": "DELETE FROM study WHERE rowid = ?", "runs": "DELETE FROM runs WHERE rowid = ?"}
 
 _RESULT = TypeAdapter(RunResult)
 _FAILURE = TypeAdapter(FailedRun)
@@ -107,7 +91,8 @@ class Store:
                 self._connection.execute("PRAGMA synchronous = FULL")
                 with self._transaction():  # a file that cannot be written shows now, not after hours
                     if version == _WITHOUT_DIGESTS:
-                        self._add_digests()
+                        add_digests(self._connection)
+                        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
                     self.damaged_rows = self._remove_damaged()
                     self._update("UPDATE runs SET state = 'planned' WHERE state = 'running'")
             except BaseException:
@@ -120,30 +105,13 @@ class Store:
             f"{_SCHEMA} COMMIT;"
         )
 
-    def _add_digests(self) -> None:
-        for table, statement in _ADD_DIGEST.items():
-            if "digest" not in [name for _, name, *_ in self._connection.execute(f"PRAGMA table_info({table})")]:
-                self._connection.execute(statement)
-            self._seal(table)
-        self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
     def _remove_damaged(self) -> int:
         """Remove the rows that are not what was written, and count those of runs."""
-        damaged = {table: set(_damaged_rows(self._connection, table)) for table in _ROWS}
+        damaged = {table: set(damaged_rows(self._connection, table)) for table in TABLES}
         damaged["runs"].update(_senseless_rows(self._connection, self.path))
         for table, numbers in damaged.items():
-            self._connection.executemany(_DELETE[table], [(number,) for number in numbers])
+            remove_rows(self._connection, table, numbers)
         return len(damaged["runs"])
-
-    def _seal(self, table: str, numbers: Iterable[int] | None = None) -> None:
-        """Give rows the digest of what they say now; None is all of them."""
-        execute = self._connection.execute
-        rows = (
-            execute(_ROWS[table]).fetchall()
-            if numbers is None
-            else [execute(f"{_ROWS[table]} WHERE rowid = ?", (number,)).fetchone() for number in numbers]
-        )
-        self._connection.executemany(_SEAL[table], [(_digest(row), number) for number, _, *row in rows])
 
     def __enter__(self) -> Self:
         return self
@@ -185,8 +153,8 @@ class Store:
                 "ON CONFLICT (key) DO UPDATE SET position = excluded.position, definition = excluded.definition",
                 [(key, position, _dump(run)) for position, (key, run) in enumerate(runs)],
             )
-            for table in _ROWS:
-                self._seal(table)
+            for table in TABLES:
+                seal(connection, table)
         return outdated
 
     def finished_keys(self) -> frozenset[str]:
@@ -232,7 +200,7 @@ class Store:
     def _update(self, statement: str, *values: str) -> None:
         """Change runs, and seal those that changed."""
         changed = self._connection.execute(f"{statement} RETURNING rowid", values).fetchall()
-        self._seal("runs", [number for (number,) in changed])
+        seal(self._connection, "runs", [number for (number,) in changed])
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -313,11 +281,6 @@ def _valid(kind: TypeAdapter[_T], text: object, path: Path) -> _T:
         raise _damaged_rows_in(path, 1) from None
 
 
-def _damaged_rows(connection: sqlite3.Connection, table: str) -> list[int]:
-    """Row numbers of the rows that are not what was written."""
-    return [number for number, digest, *row in connection.execute(_ROWS[table]) if digest != _digest(row)]
-
-
 def _senseless_rows(connection: sqlite3.Connection, path: Path) -> list[int]:
     """Row numbers of runs whose definition or figures make no sense: only files without digests can hold such."""
     numbers: list[int] = []
@@ -329,10 +292,6 @@ def _senseless_rows(connection: sqlite3.Connection, path: Path) -> list[int]:
         except StudyError:
             numbers.append(number)
     return numbers
-
-
-def _digest(row: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(row).encode()).hexdigest()
 
 
 @contextmanager
@@ -363,8 +322,8 @@ def _read_mode(path: Path) -> str:
 
 def _refuse_damaged(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a file with a row that is not what was written."""
-    for table in _ROWS:
-        if count := len(_damaged_rows(connection, table)):
+    for table in TABLES:
+        if count := len(damaged_rows(connection, table)):
             raise _damaged_rows_in(path, count)
 
 

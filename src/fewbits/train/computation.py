@@ -237,7 +237,9 @@ class _Text:
 
 
 def _settings(module: nn.Module) -> dict[str, object]:
-    """What a module holds but children, parameters, buffers and its mode."""
+    """What a module holds but children, parameters, buffers and its mode; a scripted one's code."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return {"code": module.code}
     return {name: value for name, value in vars(module).items() if name[0] != "_" and name != "training"}
 
 
