@@ -70,7 +70,7 @@ def test_other_things_in_the_folder_stay(study: StudySpec, tmp_path: Path):
         (tmp_path / name).write_bytes(content)
     for _ in range(2):  # the second finds what the first left
         run_study(study, tmp_path)
-        write_report(tmp_path)
+    write_report(tmp_path)
     now = contents(tmp_path)
     assert {name: now[name] for name in mine} == mine
 
