@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from fewbits.hardware.characterize import TOGGLES_PER_CYCLE, characterize
 from fewbits.hardware.cost import cost
 from fewbits.hardware.library.check import complete
 from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.library.liberty_reader import read_libraries, read_library
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, analyze
 from fewbits.hardware.memory.read_path import NO_SELECTION
@@ -214,6 +215,59 @@ def test_longest_path_on_ihps_library_is_that_of_opensta(tmp_path: Path, pdk: Pa
 @pytest.mark.slow
 def test_longest_path_on_the_written_library_is_that_of_opensta(tmp_path: Path) -> None:
     within_ten_percent(tmp_path, read_library(written(tmp_path)), PRECISION)
+
+
+@pytest.fixture
+def sky130() -> Library:
+    """SkyWater's high-density library, 428 cells."""
+    return read_libraries(shared_files("sky130hd", 1))
+
+
+@pytest.fixture
+def asap7() -> Library:
+    """ASAP7, a predictive 7 nm library in five files."""
+    return read_libraries(shared_files("asap7", 5))
+
+
+def shared_files(folder: str, count: int) -> list[Path]:
+    found = sorted((Path(__file__).parents[3] / "shared" / "pdk" / folder).glob("*.lib.gz"))
+    if len(found) != count:
+        pytest.skip(f"needs the shared process data, ../shared/pdk/{folder} beside the checkout")
+    return found
+
+
+def test_skywaters_library_is_read_in_time() -> None:
+    start = time.process_time()
+    read_libraries(shared_files("sky130hd", 1))
+    assert time.process_time() - start < 15  # it takes about two seconds
+
+
+def test_skywaters_flip_flops_with_enable_are_set_aside(sky130: Library) -> None:
+    completed = complete(sky130)
+    names = "sky130_fd_sc_hd__edfxbp_1, sky130_fd_sc_hd__edfxtp_1"
+    assert completed.notes == (f"flip-flop with enable or several data pins in 2 cells ({names}): not used",)
+    assert completed.cells.startswith("321 of 428 mapped to; not: 24 scan flip-flop, 17 latch, ")
+
+
+@pytest.mark.slow
+def test_energy_and_leakage_on_asap7_are_the_sum_of_both_supplies(asap7: Library) -> None:
+    cell = asap7.cells["NAND2xp5_ASAP7_75t_R"]
+    power = next(p for p in cell.powers if p.related_pin == "A" and p.rise is not None)
+    assert power.rise is not None
+    assert power.rise.at(0.005, 0.00036) == pytest.approx((0.139613 - 0.0341296) / 1000)  # VDD's and VSS's, in fJ
+    states = {when: uw * 1e6 for when, uw in cell.leakage_states}  # in pW
+    assert states["(A * B * !Y)"] == pytest.approx(66.3488 + 0)
+    assert (cell.leakage_uw or 0) * 1e6 == pytest.approx(49.6344)
+
+
+@pytest.mark.slow
+def test_longest_path_on_skywaters_library_is_that_of_opensta(tmp_path: Path, sky130: Library) -> None:
+    within_ten_percent(tmp_path, sky130, PRECISION)
+
+
+@pytest.mark.slow
+def test_longest_path_on_asap7_is_that_of_opensta(tmp_path: Path, asap7: Library) -> None:
+    within_ten_percent(tmp_path, asap7, PRECISION)
 
 
 def within_ten_percent(folder: Path, library: Library, precision: str) -> None:
