@@ -96,6 +96,11 @@ def test_random_network_whose_weights_do_not_fit_the_buffer(chain: Chain, seed: 
     check(chain, "fixed4", SHALLOW, seed, in_pieces=True)
 
 
+def test_linear_layers_in_pieces():
+    chain = Chain(nn.Sequential(nn.Linear(300, 130), nn.ReLU(), nn.Linear(130, 3)), (300,))
+    check(chain, "fixed4", SHALLOW, seed=0, in_pieces=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [*WITH_AVERAGES, *WITHOUT_AVERAGES])
 @random_networks(10)

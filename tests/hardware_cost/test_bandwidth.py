@@ -23,13 +23,20 @@ DEEP = Workload(
     )
 )
 
+LONG = Workload(
+    (
+        LayerShape("long", "linear", 4096, (1, 1), 4096, (1, 1)),
+        LayerShape("last", "linear", 4096, (1, 1), 10, (1, 1)),
+    )
+)
+
 
 def lenet(bandwidth: float | None = None) -> Cost:
     return cost("lenet", "fixed8", accelerator=Accelerator(bandwidth=bandwidth))
 
 
 @pytest.mark.parametrize(("integer", "floating"), PAIRS)
-@pytest.mark.parametrize("network", ["vgg", "alex++", DEEP], ids=["vgg", "alex++", "deep"])
+@pytest.mark.parametrize("network", ["vgg", "alex++", DEEP, LONG], ids=["vgg", "alex++", "deep", "long"])
 def test_integers_cost_less_than_floats_of_their_width_with_dram(integer: str, floating: str, network: Workload | str):
     ours, theirs = (cost(network, precision).energy_with_off_chip_uj for precision in (integer, floating))
     assert ours[0] < theirs[0]

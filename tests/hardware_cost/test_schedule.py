@@ -121,10 +121,17 @@ def test_pieces_write_each_position_to_bout_once():
     assert alone(WIDE).bout_writes == 4 * 256
 
 
-def test_weights_that_fit_or_have_one_position_stay_whole():
-    assert alone(LayerShape("long", "linear", 4096, (1, 1), 64, (1, 1))).pieces == 1
+def test_weights_that_fit_stay_whole():
     assert alone(WIDE, accelerator=Accelerator(buffer_rows=100)).pieces == 1
-    assert alone(WIDE, interleaved=256).pieces == 1
+
+
+def test_one_position_is_cut_so_that_its_inputs_are_loaded_once():
+    plan = alone(LayerShape("long", "linear", 4096, (1, 1), 64, (1, 1)))
+    assert (plan.pieces, plan.inputs_loaded, plan.partial_sums) == (4, 4096, 3 * 64)
+
+
+def test_one_group_of_neurons_at_one_position_stays_whole():
+    assert alone(LayerShape("long", "linear", 4096, (1, 1), 16, (1, 1))).pieces == 1
 
 
 def test_few_positions_are_cut_so_that_their_inputs_stay_in_bin():

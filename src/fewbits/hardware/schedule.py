@@ -5,7 +5,8 @@ position, for each chunk of `synapses` inputs, one cycle. The chunks of an outpu
 (input channel, kernel row, kernel column), the last one filled with zeros; each group of a grouped convolution is tiled
 by itself.
 
-Where a group's chunks do not fit into SB, its weights would be loaded anew for each position. Such a layer falls into
+Where a group's chunks do not fit into SB, its weights would be loaded anew for each position; where a position's do not
+fit into Bin, its inputs anew for each group. Such a layer falls into
 *pieces* of its chunks that fit (`tiling`): the loops above run over one piece, then over the next. A sum that is not
 complete leaves as the last layer's sums do, at full width, and the next piece starts from it where the first one starts
 from the bias. So each weight is loaded once, and each sum's additions keep their order. Of the ways to cut (not at all,

@@ -98,10 +98,10 @@ class Tiling:
     def pieces(self, accelerator: Accelerator, widths: Widths) -> tuple[Tiling, ...]:
         """The layer as pieces of its chunks, one computed after another over all positions; itself if it stays whole.
 
-        A layer whose weights would be loaded more than once is cut to pieces whose rows fit SB, or Bin for all
-        positions, where that moves fewer bits: sums that are not complete go to memory and come back at full width.
+        A layer whose weights do not fit SB is cut to pieces whose rows do, or fit Bin for all positions, where that
+        moves fewer bits: sums that are not complete go to memory and come back at full width.
         """
-        if self.weight_passes == 1:
+        if self.keeps_weights:
             return (self,)
         sizes = [self.chunks, self.buffer_rows, max(1, self.buffer_rows // self.positions)]
         cuts = [self._cut(size) for size in sizes]
