@@ -195,6 +195,17 @@ def test_what_looked_like_a_relu_costs_what_lower_computes(kind: str, computed: 
     assert (refusals == {None}) == computed == (not quantized.skipped)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Flatten(2), nn.Conv1d(3, 4, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(124, 2)),
+        nn.Sequential(nn.Unflatten(1, (1, 3)), nn.Flatten(1), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 2)),
+    ],
+)
+def test_images_may_be_reshaped_before_the_first_layer(model: nn.Module):
+    assert set(answers(model.eval()).values()) == {None}
+
+
 def test_a_gate_is_refused_by_all_at_its_first_function(networks_that_went_wrong):
     gate = networks_that_went_wrong.Gate().eval()
     (sentence,) = set(answers(gate).values())

@@ -197,6 +197,24 @@ def test_a_layer_whose_weight_is_read_by_the_forward_pass_is_one_clear_line():
     assert "\n" not in str(caught.value)
 
 
+def test_an_input_that_is_given_by_name_is_refused_in_one_sentence():
+    class Named(Block):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.conv(input=x).mean((2, 3)))
+
+    quantized = fb.quantize(Named(nn.Identity()), "float32")
+    sentences: set[str] = set()
+    for refused in (
+        lambda: fb.lower(quantized, IMAGES),
+        lambda: fb.cost(quantized, input_shape=(3, 8, 8)),
+        lambda: fb.cost(Named(nn.Identity()), "float32", input_shape=(3, 8, 8)),
+    ):
+        with pytest.raises(fb.ModelError, match=r"layer 'conv' \(Conv2d\) .* its input by name") as caught:
+            refused()
+        sentences.add(str(caught.value))
+    assert sentences == {str(quantized.skipped[0])}
+
+
 def test_a_quantized_layer_has_the_sizes_of_its_float_layer_and_not_its_weight():
     layer = fb.quantize(nn.Conv2d(3, 4, 3), "fixed8").layers["layer"]
     assert (layer.in_channels, layer.kernel_size) == (3, (3, 3))

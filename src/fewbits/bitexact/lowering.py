@@ -19,6 +19,7 @@ from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Addition, Concatenation, UnsupportedError
 from fewbits.quantize.module_kinds import POOLING, VANISHING
 from fewbits.quantize.shapes import added, is_rearranging, joined, rearranged
+from fewbits.quantize.size_search import misfit_of
 from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
 
 
@@ -283,6 +284,9 @@ def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
         raise DataError(f"an example is a tensor of one image or a batch of images, not {type(example).__name__}")
     kind = _first_shaped(traced)
     shape = tuple(example.shape)
+    fitting = [reading for reading in (shape[1:], shape) if reading and misfit_of(traced, reading) is None]
+    if len(fitting) == 1:
+        return fitting[0]
     if isinstance(kind, nn.Linear):  # perhaps behind a flatten: the image is what has as many values as it has inputs
         readings = (shape, shape[1:]) if len(shape) == 3 else (shape[1:], shape)  # three dimensions: one image
         candidates = [reading for reading in readings if reading and math.prod(reading) == kind.in_features]

@@ -114,7 +114,11 @@ def application(node: fx.Node, network: nn.Module) -> Application:
     Raises UnsupportedError if fewbits knows no module of this meaning, or its settings depend on values.
     """
     if node.op == "call_module":
-        return Application(network.get_submodule(str(node.target)), node.args[:1] or tuple(node.kwargs.values())[:1])
+        module = network.get_submodule(str(node.target))
+        if not node.args:
+            reason = "it is given its input by name, or none; give it as the first argument, as self.layer(x)"
+            raise UnsupportedError(Skipped(str(node.target), type(module).__name__, reason))
+        return Application(module, node.args[:1])
     if node.op == "get_attr":
         raise unsupported(node, f"{OWN_TENSOR.format(node.target)}")
     if node.target in _ADDING:

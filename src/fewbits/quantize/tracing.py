@@ -9,7 +9,7 @@ import inspect
 import traceback
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +282,8 @@ class _Reader:
                 is_leaf = next(module.children(), None) is None and next(module.parameters(), None) is None
                 cause = f"its forward pass calls {refusal.kind!r}: {refusal.reason}"
                 refusal = Skipped(name, kind_of(module), cause if is_leaf else reason)
+        elif refusal.name and not refusal.is_call:
+            refusal = replace(refusal, kind=kind_of(self._network.get_submodule(refusal.name)))
         self._refusals.setdefault(refusal.name, refusal)
 
     def _refuse_network(self, reason: str) -> None:
