@@ -339,11 +339,12 @@ def test_a_spelling_is_read_as_the_plain_one(tmp_path: Path, old: str, new: str)
         assert delays[0] == pytest.approx(delays[1])
 
 
-def test_names_that_begin_with_a_digit_or_are_escaped_are_names(tmp_path: Path) -> None:
+def test_a_pin_whose_name_begins_with_a_digit_is_read_and_its_cell_set_aside(tmp_path: Path) -> None:
     text = with_cell("odd", "nand", ("pin (A)", "pin (1A)"), ('related_pin : "A"', 'related_pin : "1A"'),
                      ('"!(A&B)"', '"!(1A B)"'), ('"!A&!B"', '"!1A !B"'), ('"!A&B"', '"!1A&B"'),
                      ('"A&!B"', '"1A&!B"'), ('"A&B"', '"1A&B"'))  # fmt: skip
-    assert "odd" in usable(tmp_path, text).library.cells
+    completed = usable(tmp_path, text)
+    assert completed.notes == ("a name with other than letters, digits and _ in 1 cells (odd): not used",)
 
 
 def test_a_file_may_include_another_of_its_folder(tmp_path: Path) -> None:
