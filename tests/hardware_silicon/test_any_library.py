@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sta import SLEW_NS, longest_path_ns  # pyright: ignore
+from sta import SLEW_NS, gates_leakage_uw, longest_path_ns  # pyright: ignore
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, characterize, datapath_cost
 from fewbits.hardware.cost import cost
 from fewbits.hardware.energy.energy_tables import energy_model
+from fewbits.hardware.energy.power import estimate, uniform_activity
 from fewbits.hardware.library.check import complete
 from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.library.liberty_reader import read_libraries, read_library
@@ -264,6 +265,16 @@ def test_energy_and_leakage_on_asap7_are_the_sum_of_both_supplies(asap7: Library
 @pytest.mark.slow
 def test_longest_path_on_skywaters_library_is_that_of_opensta(tmp_path: Path, sky130: Library) -> None:
     within_ten_percent(tmp_path, sky130, PRECISION)
+
+
+@pytest.mark.slow
+def test_leakage_on_skywaters_library_is_that_of_opensta(tmp_path: Path, sky130: Library) -> None:
+    rtlil = build_neuron(PRECISION).rtlil
+    netlist = synthesize(rtlil, sky130, delay_target_ns=3.0, top=top_module(rtlil), mapping="fast").netlist
+    timing = analyze(netlist, Conditions(SLEW_NS, SLEW_NS, wire=sky130.wire_load))
+    power = estimate(netlist, uniform_activity(netlist, TOGGLES_PER_CYCLE), timing.slew_ns, timing.load_pf)
+    ours = float(power.leakage_uw[~netlist.sequential].sum())
+    assert ours == pytest.approx(gates_leakage_uw(tmp_path, sky130, netlist), rel=0.001)
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.library.check import CompleteLibrary, complete
 from fewbits.hardware.library.liberty import Cell
 from fewbits.hardware.library.liberty_reader import read_libraries, read_library
+from fewbits.hardware.library.liberty_syntax import parse_groups
 from fewbits.hardware.library.passed_over import HARMLESS, READ
 from fewbits.hardware.mapping.timing import Conditions
 from fewbits.hardware.neuron_options import build_neuron, synthesize_first
@@ -337,6 +338,39 @@ def test_a_spelling_is_read_as_the_plain_one(tmp_path: Path, old: str, new: str)
             for each in (read, cell)
         ]
         assert delays[0] == pytest.approx(delays[1])
+
+
+SHAPES = """/* what yosys' own tests of its reader hold */
+library ("shapes") { type ( IO ) { base_type : array ; downto : true ; }
+  define_cell_area (bond_pads,pad_slots)
+  input_voltage (cmos) { vil : 0.3 * VDD ; vimin : -0.5 ; vimax : VDD + 0.5 ; }
+  cell (x) {
+    area : 8
+    pin (A) {
+      direction : input
+    }
+    pin (Y) { function : !A[0] ; original_pin : A[0] ; }
+    ff ("IQ", "IQN") { next_state : (D&EN) | (IQ&!EN); clocked_on : !CLK; preset : !SETN ; }
+    propagating_ccb (x:a, x:y);
+    input_ccb (x:a) { is_needed : true ; }
+    bus (I1) { pin (I1[3:0]) { timing () { rise_constraint (scalar) { values ("0.05"); } } } }
+  };
+};
+"""
+
+
+def test_statements_of_all_shapes_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "shapes.lib").write_text(SHAPES)
+    library = parse_groups(tmp_path / "shapes.lib")
+    cell = library.named("cell")[0]
+    ff = cell.named("ff")[0].attributes
+    assert (library.arguments, library.list("define_cell_area")) == (("shapes",), ("bond_pads", "pad_slots"))
+    assert library.named("input_voltage")[0].attributes["vimax"] == "VDD + 0.5"
+    assert (cell.attributes, cell.list("propagating_ccb")) == ({"area": "8"}, ("x:a", "x:y"))
+    assert cell.named("pin")[0].attributes == {"direction": "input"}
+    assert cell.named("pin")[1].attributes == {"function": "!A[0]", "original_pin": "A[0]"}
+    assert ff == {"next_state": "(D&EN) | (IQ&!EN)", "clocked_on": "!CLK", "preset": "!SETN"}
+    assert [group.name for group in cell.groups] == ["pin", "pin", "ff", "input_ccb", "bus"]
 
 
 def test_a_pin_whose_name_begins_with_a_digit_is_read_and_its_cell_set_aside(tmp_path: Path) -> None:
