@@ -44,3 +44,22 @@ def longest_path_ns(folder: Path, library: Library, netlist: Netlist) -> float:
     found = re.search(r"(-?[\d.]+)\s+slack", done.stdout)
     assert found is not None, done.stdout
     return PERIOD_NS - float(found[1])
+
+
+def gates_leakage_uw(folder: Path, library: Library, netlist: Netlist) -> float:
+    """Leakage of the gates, each input at one half of the time; skips where OpenSTA is not at hand."""
+    if shutil.which("sta") is None:
+        pytest.skip("needs OpenSTA (Debian's package opensta)")
+    read = [f"read_liberty {name}" for name in unpacked(folder, library)]
+    (folder / "net.v").write_text(to_verilog(netlist))
+    (folder / "run.tcl").write_text(
+        "\n".join(read) + f"\nread_verilog net.v\nlink_design {netlist.name}\n"
+        "create_clock -name clk -period 4 [get_ports clk]\nset_power_activity -global -activity 0.2 -duty 0.5\n"
+        "report_power -digits 8\n"
+    )
+    done = subprocess.run(
+        ["sta", "-exit", "-no_splash", "run.tcl"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    found = re.search(r"^Combinational\s+\S+\s+\S+\s+(\S+)", done.stdout, re.MULTILINE)
+    assert found is not None, done.stdout
+    return float(found[1]) * 1e6

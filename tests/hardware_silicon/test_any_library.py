@@ -8,19 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sta import SLEW_NS, longest_path_ns  # pyright: ignore
+from sta import SLEW_NS, gates_leakage_uw, longest_path_ns  # pyright: ignore
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.characterize import TOGGLES_PER_CYCLE, characterize
+from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, characterize, datapath_cost
 from fewbits.hardware.cost import cost
+from fewbits.hardware.energy.energy_tables import energy_model
+from fewbits.hardware.energy.power import estimate, uniform_activity
 from fewbits.hardware.library.check import complete
 from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.library.liberty_reader import read_libraries, read_library
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, analyze
 from fewbits.hardware.memory.read_path import NO_SELECTION
-from fewbits.hardware.neuron_options import build_neuron
+from fewbits.hardware.neuron_options import build_neuron, synthesize_first
 from fewbits.hardware.technology import DatapathCost, load_technology
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
@@ -266,8 +268,55 @@ def test_longest_path_on_skywaters_library_is_that_of_opensta(tmp_path: Path, sk
 
 
 @pytest.mark.slow
+def test_leakage_on_skywaters_library_is_that_of_opensta(tmp_path: Path, sky130: Library) -> None:
+    rtlil = build_neuron(PRECISION).rtlil
+    netlist = synthesize(rtlil, sky130, delay_target_ns=3.0, top=top_module(rtlil), mapping="fast").netlist
+    timing = analyze(netlist, Conditions(SLEW_NS, SLEW_NS, wire=sky130.wire_load))
+    power = estimate(netlist, uniform_activity(netlist, TOGGLES_PER_CYCLE), timing.slew_ns, timing.load_pf)
+    ours = float(power.leakage_uw[~netlist.sequential].sum())
+    assert ours == pytest.approx(gates_leakage_uw(tmp_path, sky130, netlist), rel=0.001)
+
+
+@pytest.mark.slow
 def test_longest_path_on_asap7_is_that_of_opensta(tmp_path: Path, asap7: Library) -> None:
     within_ten_percent(tmp_path, asap7, PRECISION)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sky130", "asap7"])
+def test_ratios_between_precisions_are_those_on_ihps_library(name: str, request: pytest.FixtureRequest) -> None:
+    library = complete(request.getfixturevalue(name)).library
+    ours = {precision: figures(library, precision) for precision in ("fixed4", "fixed8", "binary/fixed16")}
+    ihp = {precision: total(load_technology().datapaths[precision]) for precision in ours}
+    for precision in ("fixed8", "binary/fixed16"):
+        for here, there in zip(
+            (a / b for a, b in zip(ours[precision], ours["fixed4"], strict=True)),
+            (a / b for a, b in zip(ihp[precision], ihp["fixed4"], strict=True)),
+            strict=True,
+        ):
+            assert here == pytest.approx(there, rel=0.15)
+
+
+def figures(library: Library, precision: str) -> tuple[float, float]:
+    """Area and energy a cycle of a neuron for the accelerator's clock."""
+    conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
+    neuron, netlist, timing = synthesize_first([build_neuron(precision)], library, conditions, 250.0, str)
+    model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
+    return total(datapath_cost(neuron, netlist, timing, model, 250.0))
+
+
+def total(datapath: DatapathCost) -> tuple[float, float]:
+    parts = datapath.components.values()
+    return sum(part.area_um2 for part in parts), sum(part.energy_pj for part in parts)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("name", "files"), [("sky130hd", 1), ("asap7", 5)])
+def test_a_whole_open_library_characterizes_and_lenet_costs_on_it(tmp_path: Path, name: str, files: int) -> None:
+    table = characterize(shared_files(name, files), None, ["fixed4"], tmp_path / "table.json")
+    assert table.datapaths["fixed4"].meets_target
+    assert table.datapaths["fixed4"].control is not None
+    assert cost("lenet", "fixed4", technology=tmp_path / "table.json").energy_uj > 0
 
 
 def within_ten_percent(folder: Path, library: Library, precision: str) -> None:

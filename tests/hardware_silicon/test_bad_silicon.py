@@ -87,3 +87,23 @@ def test_a_file_of_macros_without_a_clock_is_refused(tmp_path: Path, capsys: pyt
     (macros / "cells.lib").write_text(mappable_liberty())
     arguments = ["characterize", "--liberty", str(library), "--sram", str(macros), "--out", str(tmp_path / "t.json")]
     refused(capsys, [*arguments, "--precision", "binary/fixed2"], "an SRAM file has one")
+
+
+def test_two_corners_of_one_library_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [tmp_path / "slow.lib", tmp_path / "fast.lib"]
+    for file, volts in zip(files, ("1.8", "2.2"), strict=True):
+        file.write_text(mappable_liberty().replace("nom_voltage : 2.0", f"nom_voltage : {volts}"))
+    options = [word for file in files for word in ("--liberty", str(file))]
+    refused(capsys, ["characterize", *options, "--out", str(tmp_path / "t.json")], "1.8 V", "2.2 V", "one corner")
+    assert not (tmp_path / "t.json").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x1f\x8b", b"\x1f\x8b\x08" + bytes(40), b"PK\x03\x04\0", b"library () {}", b"{" * 9]
+)
+def test_what_is_no_library_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    path = tmp_path / "odd.lib.gz"
+    path.write_bytes(content)
+    refused(capsys, ["characterize", "--liberty", str(path), "--out", str(tmp_path / "t.json")], "odd.lib.gz")

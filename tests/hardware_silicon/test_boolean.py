@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.boolean import boolean_difference, is_true, probability, truth_table, variables
+from fewbits.hardware.library.boolean import (
+    boolean_difference,
+    explicit,
+    is_ambiguous,
+    is_true,
+    probability,
+    single_variable,
+    support,
+    truth_table,
+    unateness,
+    variables,
+)
 
 NAMES = ("A", "B", "C")
 
@@ -92,3 +103,39 @@ def test_unknown_names_are_named() -> None:
 def test_too_many_inputs_are_refused() -> None:
     with pytest.raises(HardwareError, match="13 variables"):
         truth_table("a0", tuple(f"a{k}" for k in range(13)))
+
+
+@pytest.mark.parametrize("expression", ["A' B + C", "!(A B)", "(A+B)'", "A ^ 1", "A^B", "(A&B)|!C", "A B C", "!A'"])
+def test_the_explicit_spelling_is_the_same_function_without_hidden_operators(expression: str) -> None:
+    spelled = explicit(expression)
+    assert truth_table(spelled, NAMES).tolist() == truth_table(expression, NAMES).tolist()
+    assert not set("'01") & set(spelled)
+    assert explicit(spelled) == spelled
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [("A ^ B & C", True), ("A & B ^ C", True), ("A B ^ C", True), ("A ^ (B & C)", False), ("A^B|A&C", False)],
+)
+def test_xor_beside_and_is_ambiguous(expression: str, *, expected: bool) -> None:
+    assert is_ambiguous(expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [("(A)", ("A", False)), ("A'", ("A", True)), ("A & (B | !B)", ("A", False)), ("A & B", None), ("1", None)],
+)
+def test_an_expression_of_one_variable_is_told(expression: str, expected: tuple[str, bool] | None) -> None:
+    assert single_variable(expression) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [("!(A & B)", "negative_unate"), ("A | B", "positive_unate"), ("A ^ B", "non_unate"), ("B", "non_unate")],
+)
+def test_how_a_function_follows_a_pin(expression: str, expected: str) -> None:
+    assert unateness(expression, "A") == expected
+
+
+def test_the_support_leaves_out_what_cancels() -> None:
+    assert support("A & B | A & !B") == ("A",)

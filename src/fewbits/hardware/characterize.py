@@ -112,7 +112,9 @@ def characterize(
         neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
     ]
     _check_place(out)
-    completed = complete(read_libraries([liberty] if isinstance(liberty, Path) else liberty))
+    files = [liberty] if isinstance(liberty, Path) else list(liberty)
+    say(f"reading {', '.join(path.name for path in files)}")
+    completed = complete(read_libraries(files))
     library = completed.library
     given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
@@ -123,10 +125,10 @@ def characterize(
     notes = [*completed.notes, *questions(given, library, conditions)]
     notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
-    say(f"{library.name}: {completed.cells}")
+    say(f"cells of {library.name}: {completed.cells}")
     for note in notes:
         say(f"{library.name}: {note}")
-    say(f"{library.name}: what unpacks and packs narrower formats")
+    say(f"what unpacks and packs narrower formats, on {library.name}")
     packing = characterize_packing(library, conditions, target_mhz, toggles_per_cycle)
     table = Technology(
         name=out.stem,

@@ -82,7 +82,7 @@ def is_ambiguous(expression: str) -> bool:
     seen: list[set[str]] = [set()]
     before = ""
     for symbol in _tokens(expression):
-        if symbol in "&*" or (_ends_operand(before) and (_is_name(symbol) or symbol in "01(!")):
+        if symbol in "&*" or _is_juxtaposed(before, symbol):
             seen[-1].add("&")
         if symbol == "(":
             seen.append(set())
@@ -98,8 +98,24 @@ def is_ambiguous(expression: str) -> bool:
     return False
 
 
-def _ends_operand(symbol: str) -> bool:
-    return bool(symbol) and (_is_name(symbol) or symbol in "01)'")
+def _is_juxtaposed(before: str, symbol: str) -> bool:
+    """Whether an AND stands between two tokens that follow each other."""
+    ends = bool(before) and (_is_name(before) or before in "01)'")
+    return ends and (_is_name(symbol) or symbol in "01(!")
+
+
+def explicit(expression: str) -> str:
+    """The same function by `!`, `&`, `*`, `|`, `+` and `^` alone, which every tool reads alike.
+
+    An expression with `A'`, `A B` or constants becomes the sum of its products.
+    """
+    tokens = _tokens(expression)
+    if not {"'", "0", "1"} & set(tokens) and not any(map(_is_juxtaposed, tokens, tokens[1:])):
+        return expression
+    names = variables(expression)
+    rows = np.flatnonzero(truth_table(expression, names)).tolist()
+    products = ["&".join(name if row >> k & 1 else f"!{name}" for k, name in enumerate(names)) for row in rows]
+    return "|".join(f"({product})" for product in products)
 
 
 def single_variable(expression: str) -> tuple[str, bool] | None:

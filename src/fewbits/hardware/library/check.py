@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,9 @@ _CLOCK_EDGES = ("rising_edge", "falling_edge")
 
 _UNREAD = "cannot be read"
 _NO_DELAYS = "no delay tables"
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*(\[\d+\])?", re.ASCII)
+"""What yosys, ABC and netlists take unescaped."""
 
 _CAUSES = 2
 """Cells that a refusal names."""
@@ -119,6 +123,8 @@ def _unusual(cell: Cell) -> str:
     """A kind that might have been meant for mapping, and is not mapped to."""
     if cell.purpose:
         return cell.purpose
+    if not all(_PLAIN_NAME.fullmatch(name) for name in (cell.name, *cell.pins)):
+        return "a name with other than letters, digits and _"
     for name in cell.outputs if cell.flip_flop is None else ():
         names = variables(cell.pins[name].function or "")
         if unknown := set(names) - set(cell.pins):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbits.hardware.library.boolean import explicit
 from fewbits.hardware.library.liberty import Cell, FlipFlop, Library, Pin, Table, TimingArc, WireModels
 
 _HEADER = """library (cells) {{
@@ -100,7 +101,7 @@ def _pin(cell: Cell, pin: Pin) -> Iterator[str]:
             yield "      clock : true;"
     else:
         if pin.function:
-            yield f'      function : "{pin.function}";'
+            yield f'      function : "{explicit(pin.function)}";'
         if np.isfinite(pin.max_load_pf):
             yield f"      max_capacitance : {_number(pin.max_load_pf)};"
         for arc in cell.arcs:
