@@ -212,9 +212,7 @@ def test_a_damaged_row_is_named_and_computed_anew(spec: StudySpec, whole: Path, 
         write_report(folder)
     events: list[object] = []
     results = run_study(spec, folder, observer=events.append).results
-    assert [event.text for event in events if isinstance(event, Notice)] == [
-        "1 finished run in the store, damaged: computed anew"
-    ]
+    assert [event.text for event in events if isinstance(event, Notice)] == ["1 row of the store damaged: made anew"]
     assert figures(results) == figures(read_results(whole))
     assert not [event for event in events if isinstance(event, TaskProgress)]
 

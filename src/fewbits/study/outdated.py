@@ -15,7 +15,7 @@ _IN_WORDS = {"data_sha256": "its data", "computes": "what the model computes"}
 def damaged_rows(count: int) -> Iterator[str]:
     """A line on rows of the store that were not what was written; none for none."""
     if count:
-        yield f"{_runs(count)} in the store, damaged: computed anew"
+        yield f"{count} row{'s' * (count > 1)} of the store damaged: made anew"
 
 
 def outdated_runs(pairs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Iterator[str]:

@@ -75,7 +75,7 @@ class Store:
     """A study's file, open for writing. One process at a time (see `lock`)."""
 
     damaged_rows: int
-    """Runs that were not what was written, and are planned anew."""
+    """How many rows were not what was written, and are made anew."""
 
     def __init__(self, folder: Path) -> None:
         """Open or make the file. Raises StudyError if it is damaged, another program's, or cannot be written."""
@@ -106,12 +106,12 @@ class Store:
         )
 
     def _remove_damaged(self) -> int:
-        """Remove the rows that are not what was written, and count those of runs."""
+        """Remove the rows that are not what was written, and count them."""
         damaged = {table: set(damaged_rows(self._connection, table)) for table in TABLES}
         damaged["runs"].update(_senseless_rows(self._connection, self.path))
         for table, numbers in damaged.items():
             remove_rows(self._connection, table, numbers)
-        return len(damaged["runs"])
+        return sum(map(len, damaged.values()))
 
     def __enter__(self) -> Self:
         return self
