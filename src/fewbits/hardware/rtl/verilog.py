@@ -32,6 +32,9 @@ _WRITE = """read_rtlil plain.il
 MANY_TOPS = "/* verilator lint_off MULTITOP */  // may stand beside other designs and benches\n"
 """In each file: several of them may be linted together."""
 
+_WORDS = "/* verilator lint_off UNOPTFLAT */  // bits of a word may depend on others of it; there is no loop\n"
+"""Words of an array multiplier's carry-save adders do; yosys' `check` would find a loop of bits."""
+
 _EXTENDED = ("add", "sub", "and", "or", "xor", "xnor", "mul", "not", "neg", "pos")
 """Cells whose result's bits depend on no higher bits of the operands: these take the result's width."""
 
@@ -49,7 +52,7 @@ def module_prefix(design_name: str) -> str:
 
 def verilog_file(*modules: str) -> str:
     """A file of modules that `to_verilog` made."""
-    return f"// Made by fewbits {__version__} with Amaranth and Yosys.\n{MANY_TOPS}\n" + "\n".join(modules)
+    return f"// Made by fewbits {__version__} with Amaranth and Yosys.\n{MANY_TOPS}{_WORDS}\n" + "\n".join(modules)
 
 
 def to_verilog(
