@@ -319,7 +319,14 @@ def activity_line(entries: Sequence[Entry]) -> str:
         return "no measurement yet"
     worst = 100 * max(energy["interval_uj"] / energy["uj"] for energy in energies)
     basis = "; ".join(dict.fromkeys(energy["activity"] for energy in energies))
-    return f"{basis}. 95 % interval over images: at most ± {worst:.1f} %."
+    changes = [abs(energy.get("neuron_change_percent", 0.0)) for energy in energies]
+    restated = (
+        f" Stored before the neurons' circuits changed: their part is restated by what they take more or less at the "
+        f"assumed activity, an estimate, at most {max(changes):.2f} %."
+        if any(changes)
+        else ""
+    )
+    return f"{basis}. 95 % interval over images: at most ± {worst:.1f} %.{restated}"
 
 
 def document(draw: Callable[[str, Group], str]) -> str:
