@@ -17,9 +17,11 @@ from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer, QuantizedModel, TensorRounding
 from fewbits.quantize.functional import Addition, Concatenation, Reshape
+from fewbits.quantize.module_kinds import FoldedNorm
 from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
 
 _VANISHING = (
+    FoldedNorm,
     nn.Identity,
     nn.Dropout,
     nn.Dropout1d,

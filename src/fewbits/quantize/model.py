@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
+from fewbits.quantize.equivalence import prove, sample
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
@@ -21,6 +22,7 @@ from fewbits.quantize.placement import FloatCall, place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import TraceError
+from fewbits.quantize.wrappers import copied, unwrapped
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,9 @@ class QuantizedModel(nn.Module):
         self.precision = precision
         self.skipped = skipped
         """Every module that computes and was left float."""
+        self.notices: tuple[str, ...] = ()
+        """What the formats change beyond rounding, a sentence each: zeros of a format that has none."""
+        self._unproved: tuple[nn.Module, ...] = ()  # in a tuple: it is no part of this module
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
@@ -67,6 +72,22 @@ class QuantizedModel(nn.Module):
         if isinstance(network, RoundedGraph) and network.training and torch.is_grad_enabled():
             return network.forward_in_training(*args, **kwargs)
         return network(*args, **kwargs)
+
+    def prove(self, images: Tensor | None = None) -> None:
+        """Compare the network, roundings off, with the one that `quantize` was given, unless that was done.
+
+        `quantize` does it where it finds what the network takes; else `calibrate` and `lower` do it with their images.
+        images: some that the network takes; without them they are drawn. Raises ModelError where results differ.
+        """
+        for given in self._unproved:
+            self.prove_against(given, images)
+
+    def prove_against(self, given: nn.Module, images: Tensor | None = None) -> None:
+        """See `prove`; what cannot be compared for want of images is kept for a later time."""
+        found = sample(given, images)
+        self._unproved = (_with_parameters_of(self, given),) if found is None else ()
+        if found is not None:
+            prove(given, self, found, f"quantizing {type(given).__name__}")
 
     def extra_repr(self) -> str:
         """The precision, for printing."""
@@ -106,7 +127,15 @@ def quantize(
     if layers is not None and not isinstance(layers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"layers takes precisions by a layer's name, such as {{'fc': 'fixed16'}}, not {layers!r}")
     choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
-    network = _copy(model)
+    given = unwrapped(model)
+    network = _copy(given)
+    quantized = _quantized(network, type(given).__name__, choice).train(given.training)
+    quantized.prove_against(given)
+    return quantized
+
+
+def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel:
+    """A network, taken over, at a precision. kind: its class."""
     if isinstance(network, FloatLayer):
         network = nn.Sequential(OrderedDict(layer=network))
     skipped: list[Skipped] = []
@@ -115,18 +144,31 @@ def quantize(
     names = {name for name, module in modules.items() if isinstance(module, QuantizedLayer)}
     if not names:
         raise ModelError(
-            f"{type(model).__name__} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
+            f"{kind} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
             + "".join(f"; {entry.name or entry.kind}: {entry.reason}" for entry in skipped)
         )
     if unknown := sorted(choice.layers.keys() - names):
         raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
     try:
-        network, calls = place_roundings(network, precision.inputs)
+        network, calls = place_roundings(network, choice.usual.inputs)
     except TraceError as error:
-        skipped.append(Skipped("", type(model).__name__, f"what its functions compute stays float: {error}"))
+        skipped.append(Skipped("", kind, f"what its functions compute stays float: {error}"))
     else:
         skipped += _float_calls(calls, skipped)
-    return QuantizedModel(network, precision, tuple(skipped)).train(model.training)
+    return QuantizedModel(network, choice.usual, tuple(skipped))
+
+
+def _with_parameters_of(model: QuantizedModel, given: nn.Module) -> nn.Module:
+    """A copy of the float network with the quantized one's parameters and buffers, so that it follows their changes."""
+    own = dict(_tensors(model.network))
+    for name, layer in model.layers.items():
+        own |= {f"{name}.{part}": tensor for part, tensor in layer.layer.named_parameters()}
+    memo = {id(tensor): own[name] for name, tensor in _tensors(given) if name in own}
+    return copy.deepcopy(given, memo)
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
 
 
 @dataclass(frozen=True)
@@ -161,18 +203,13 @@ def _float_calls(calls: tuple[FloatCall, ...], skipped: list[Skipped]) -> list[S
 
 def _copy(model: nn.Module) -> nn.Module:
     """A deep copy, after the checks that need no look inside."""
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ModelError(f"quantize takes a torch.nn.Module, not {type(model).__name__}")
     if any(isinstance(module, (QuantizedModel, QuantizedLayer)) for module in model.modules()):
         raise ModelError("the model is quantized already: give the float model")
     modules: dict[str, nn.Module] = dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]
     for name, module in modules.items():
         if not is_initialized(module):
             raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:
-        raise ModelError(f"{type(model).__name__} cannot be copied: {type(error).__name__}: {error}") from error
+    return copied(model)
 
 
 def _replace_children(

@@ -1,11 +1,14 @@
 """Which modules of a network are quantized, which compute nothing that needs a format, which are left float."""
-# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections import Counter
 
+import torch
+from torch import Tensor, nn
+
+from fewbits.errors import ModelError
 from fewbits.quantize.float_layer import FloatLayer
 
 AVERAGES: frozenset[type[nn.Module]] = frozenset(
@@ -20,6 +23,20 @@ AVERAGES: frozenset[type[nn.Module]] = frozenset(
 )
 """Modules that average values, which are rounded before and after it."""
 
+
+class FoldedNorm(nn.Identity):
+    """Where the normalization of a linear layer's results was, folded for one vector an image: passes vectors alone."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input. Raises ModelError for more dimensions, whose normalization was over another than the layer's."""
+        if input.ndim != 2:
+            raise ModelError(
+                f"a normalization was folded into the linear layer before it, which holds for vectors (N, features), "
+                f"not for a tensor of {input.ndim} dimensions: fold it after giving the linear layer vectors"
+            )
+        return input
+
+
 WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = AVERAGES | frozenset(
     {
         # containers
@@ -28,6 +45,7 @@ WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = AVERAGES | frozenset(
         nn.ModuleDict,
         # the same values, all of them or some, or zeros
         nn.Identity,
+        FoldedNorm,
         nn.Flatten,
         nn.Unflatten,
         nn.ReLU,
@@ -73,16 +91,42 @@ _PARAMETERLESS_REASON = "its arithmetic stays float: no low-precision form"
 def reason_to_skip(module: nn.Module) -> str | None:
     """Why a Conv1d, Conv2d or Linear is left float; None if it can be quantized."""
     assert isinstance(module, FloatLayer)
-    kind = type(module)
-    if kind not in (nn.Conv1d, nn.Conv2d, nn.Linear):
-        return f"a kind derived from {_base_name(module)}, whose forward pass may differ"
-    if not isinstance(module.weight, nn.Parameter):
-        return "its weight is computed (a parametrization or weight norm), not a parameter"
+    if (reason := reason_to_leave(module)) is not None:
+        return reason
     if not isinstance(module, nn.Linear) and module.padding_mode != "zeros":
         return f"padding_mode {module.padding_mode!r}: only 'zeros' is quantized"
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+    return None
+
+
+def reason_to_leave(module: nn.Module) -> str | None:
+    """Why the weights of a Conv1d, Conv2d or Linear are not to be changed or used by others; None if they may be."""
+    assert isinstance(module, FloatLayer)
+    if type(module) not in (nn.Conv1d, nn.Conv2d, nn.Linear):
+        return f"a kind derived from {_base_name(module)}, whose forward pass may differ"
+    if "forward" in module.__dict__:
+        return "this instance has a forward pass of its own, which a quantized layer would not call"
+    for kind, values in (("weight", module.weight), ("bias", module.bias)):
+        if not isinstance(values, nn.Parameter) and (kind == "weight" or values is not None):
+            return f"its {kind} is computed (a parametrization, weight norm or a pruning mask), not a parameter"
+    if has_hooks(module):
         return "it has hooks, which a quantized layer would not call"
     return None
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a module calls functions of the user's around its forward or backward pass."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
+def shared_parameters(network: nn.Module) -> set[int]:
+    """Identities of the parameters that a network has in several places: tied weights."""
+    counts = Counter(
+        id(parameter)
+        for module in network.modules()
+        for parameter in module._parameters.values()
+        if parameter is not None
+    )
+    return {parameter for parameter, count in counts.items() if count > 1}
 
 
 def is_opaque(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 # Arguments of traced calls may be anything.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import inspect
@@ -15,7 +16,9 @@ from torch import fx, nn
 from fewbits.errors import ModelError
 from fewbits.quantize.functional import Meaning, application, describe, is_size
 from fewbits.quantize.global_average import write_as_pooling
+from fewbits.quantize.in_place import AUGMENTED, write_as_values
 from fewbits.quantize.layer import QuantizedLayer
+from fewbits.quantize.module_kinds import FoldedNorm
 from fewbits.quantize.tensor_rounding import TensorRounding
 
 
@@ -61,7 +64,8 @@ def trace(network: nn.Module) -> Trace:
 def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
     """The graph of a network's calls in evaluation or training mode; arguments with a default keep it.
 
-    Means over all spatial dimensions are written as pooling. Raises TraceError if torch.fx cannot trace it.
+    Means over all spatial dimensions are written as pooling, in-place calls as calls whose result all later ones take.
+    Raises TraceError if torch.fx cannot trace it, or if it overwrites a part of a tensor whose rest is used again.
     """
     with _in_mode(network, training):
         try:
@@ -72,15 +76,65 @@ def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
                 f"{type(network).__name__} cannot be traced by torch.fx: {reason}; "
                 "make its forward pass free of decisions on values"
             ) from error
+    try:
+        write_as_values(graph, network)
+    except ModelError as error:
+        raise TraceError(f"{type(network).__name__} cannot be traced as values: {error}") from error
     write_as_pooling(graph, network)
     return graph
 
 
 class _Tracer(fx.Tracer):
-    """Stops at quantized layers, roundings and torch's own modules."""
+    """Stops at quantized layers, roundings and torch's own modules; calls the network's own hooks, sees `y += x`."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (QuantizedLayer, TensorRounding)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Value(node, self)
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
+        """torch.fx traces the forward pass alone, without the hooks around it; those of parts it calls."""
+        forward, arguments = super().create_args_for_root(*args, **kwargs)
+
+        def with_hooks(network: nn.Module, *values: Any) -> Any:
+            return _with_hooks(network, forward, values)
+
+        return with_hooks, arguments
+
+
+class _Value(fx.Proxy):
+    """A traced value that records augmented assignments, which overwrite tensors, as what they are."""
+
+
+def _augmented(function: Any) -> Any:
+    def record(self: _Value, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return record
+
+
+for _name, _function in AUGMENTED.items():
+    setattr(_Value, _name, _augmented(_function))
+
+
+def _with_hooks(network: nn.Module, forward: Any, values: tuple[Any, ...]) -> Any:
+    """A forward pass with the hooks that calling the network would call."""
+    named: dict[str, Any] = {}
+    for number, hook in network._forward_pre_hooks.items():
+        takes_named = number in network._forward_pre_hooks_with_kwargs
+        given = hook(network, values, named) if takes_named else hook(network, values)
+        if given is not None:
+            given = given[0] if takes_named else given
+            values = given if isinstance(given, tuple) else (given,)
+    result = forward(network, *values)
+    for number, hook in network._forward_hooks.items():
+        takes_named = number in network._forward_hooks_with_kwargs
+        changed = hook(network, values, named, result) if takes_named else hook(network, values, result)
+        result = result if changed is None else changed
+    return result
 
 
 def _defaults(network: nn.Module) -> dict[str, Any] | None:
@@ -138,11 +192,6 @@ class _Reader:
         is_first_use = node.op == "call_module" and node.target not in self._names.values()
         name = str(node.target) if is_first_use else node.name
         sources = tuple(self._source(node, source) for source in applied.sources)
-        if getattr(applied.meaning, "inplace", False) and is_shared(applied.sources[0]):
-            raise ModelError(
-                f"{describe(node)} overwrites a value that other calls use too: give it inplace=False to say which "
-                "of them takes what"
-            )
         return Call(name, sources, applied.meaning)
 
     def _source(self, node: fx.Node, argument: Any) -> str:

@@ -1,0 +1,319 @@
+"""Rewrites prove themselves: what they make computes what they were given, or they say which module differs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
+
+import fewbits as fb
+from fewbits.quantize import batch_norms
+from fewbits.quantize.equivalence import results_of
+from fewbits.quantize.tracing import TraceError, graph_of
+
+IMAGES = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
+
+
+def _same(one: nn.Module, other: nn.Module, images: Tensor = IMAGES) -> bool:
+    (expected,), (found,) = results_of(one, images), results_of(other, images)
+    return expected.shape == found.shape and torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    """A normalization that changes much."""
+    norm = nn.BatchNorm2d(channels)
+    norm.running_mean.fill_(0.5)
+    norm.weight.data.fill_(3.0)
+    return norm
+
+
+def _pruned() -> nn.Conv2d:
+    conv = nn.Conv2d(3, 4, 3)
+    prune.random_unstructured(conv, "bias", 0.5)
+    return conv
+
+
+def _hooked() -> nn.Conv2d:
+    conv = nn.Conv2d(3, 4, 3)
+    conv.register_forward_hook(lambda module, inputs, output: output * 0.25)
+    return conv
+
+
+def _patched() -> nn.Conv2d:
+    conv = nn.Conv2d(3, 4, 3)
+    conv.forward = lambda x: 2 * F.conv2d(x, conv.weight, conv.bias)
+    return conv
+
+
+class Doubled(nn.Conv2d):
+    """A kind with a forward pass of its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) ** 2
+
+
+NOT_ITS_OWN = {
+    "weight norm": lambda: parametrizations.weight_norm(nn.Conv2d(3, 4, 3)),
+    "old weight norm": lambda: weight_norm(nn.Conv2d(3, 4, 3)),
+    "spectral norm": lambda: spectral_norm(nn.Conv2d(3, 4, 3)).eval(),
+    "orthogonal": lambda: parametrizations.orthogonal(nn.Conv2d(3, 4, 3)),
+    "pruned bias": _pruned,
+    "hook": _hooked,
+    "patched": _patched,
+    "derived": lambda: Doubled(3, 4, 3),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_ITS_OWN)
+def test_a_layer_whose_weights_are_not_its_own_is_left_by_folding_and_equalizing(kind: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(NOT_ITS_OWN[kind](), _norm(4)).eval()
+    folded = fb.fold_batch_norm(model)
+    assert batch_norms(folded) == ("1",)
+    assert _same(model, folded)
+    pair = nn.Sequential(NOT_ITS_OWN[kind](), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    try:
+        equalized = fb.equalize_channels(pair)
+    except fb.ModelError:
+        assert kind == "derived"  # torch.fx traces its forward pass, which uses the weight
+    else:
+        assert _same(pair, equalized)
+
+
+@pytest.mark.parametrize("rewrite", [fb.fold_batch_norm, fb.equalize_channels])
+def test_tied_weights_stay_as_they_are(rewrite: Callable[[nn.Module], nn.Module]) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), _norm(3), nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 3, 1)).eval()
+    model[2].weight = model[0].weight
+    if rewrite is fb.equalize_channels:
+        model[1] = nn.ReLU()
+    made = rewrite(model)
+    assert _same(model, made)
+    assert made[2].weight is made[0].weight
+
+
+class ReadsWeight(nn.Module):
+    """Uses a layer's weight behind its back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 1), _norm(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(self.norm(self.conv(x)), self.conv.weight)
+
+
+def test_a_fold_that_computes_something_else_is_named() -> None:
+    with pytest.raises(
+        fb.ModelError, match=r"'norm' folded into 'conv' differs, by up to .* where values reach"
+    ) as caught:
+        fb.fold_batch_norm(ReadsWeight().eval())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_norm_over_another_axis_than_the_layers_is_not_folded() -> None:
+    model = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5)).eval()
+    model[1].running_mean.copy_(torch.arange(5.0))
+    folded = fb.fold_batch_norm(model)
+    assert _same(model, folded, torch.randn(4, 3))
+    with pytest.raises(fb.ModelError, match=r"holds for vectors \(N, features\)"):
+        folded(torch.randn(2, 5, 3))
+    with pytest.raises(fb.ModelError, match="fails where the model does not"):
+        fb.fold_batch_norm(model, torch.randn(2, 5, 3))
+
+
+def test_vectors_that_the_graph_tells_are_folded_to_an_identity() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(108, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2)).eval()
+    assert type(fb.fold_batch_norm(model)[2]) is nn.Identity
+
+
+def test_a_rewrite_that_cannot_be_compared_asks_for_images() -> None:
+    class Pair(nn.Module):
+        """Takes two images."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 1), _norm(4)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.norm(self.conv(x + y))
+
+    with pytest.raises(fb.ModelError, match=r"give some, fold_batch_norm\(model, images\)"):
+        fb.fold_batch_norm(Pair().eval())
+
+
+IN_PLACE: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {}
+
+
+def _way(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    IN_PLACE[function.__name__] = function
+    return function
+
+
+class Net(nn.Module):
+    """Two layers and a function."""
+
+    def __init__(self, way: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.relu, self.elu, self.same = nn.ReLU(inplace=True), nn.ELU(inplace=True), nn.Identity()
+        self.way = way
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.way(self, x)
+
+
+@_way
+def dropped_relu(net, x):
+    y = net.a(x)
+    y.relu_()
+    return net.b(y)
+
+
+@_way
+def dropped_function(net, x):
+    y = net.a(x)
+    F.relu(y, True)
+    return net.b(y)
+
+
+@_way
+def dropped_module(net, x):
+    y = net.a(x)
+    net.relu(y)
+    return net.b(y) + y
+
+
+@_way
+def alias_of_a_sum(net, x):
+    y = z = net.a(x)
+    y += x
+    return net.b(z)
+
+
+@_way
+def alias_of_an_identity(net, x):
+    y = net.a(x)
+    net.relu(net.same(y))
+    return net.b(y)
+
+
+@_way
+def view_of_what_is_overwritten(net, x):
+    y = net.a(x)
+    z = y.flatten(1)
+    net.elu(y)
+    return net.b(y).flatten(1) + z
+
+
+@_way
+def whole_through_a_view(net, x):
+    y = net.a(x)
+    net.elu(y.view(-1, 3, 36))
+    return net.b(y)
+
+
+@_way
+def out(net, x):
+    y = net.a(x)
+    z = net.b(y)
+    torch.add(y, x, out=z)
+    return net.b(z)
+
+
+@_way
+def result_overwritten(net, x):
+    y = net.b(net.a(x))
+    y.relu_()
+    return y
+
+
+@_way
+def images_overwritten(net, x):
+    x.relu_()
+    return net.b(net.a(x)) + x
+
+
+@_way
+def several(net, x):
+    y = net.a(x)
+    y *= 2
+    y.add_(1).clamp_(max=1.5)
+    torch.relu_(y)
+    return net.b(y)
+
+
+@pytest.mark.parametrize("way", IN_PLACE)
+def test_the_traced_graph_computes_what_in_place_calls_do(way: str) -> None:
+    torch.manual_seed(0)
+    net = Net(IN_PLACE[way]).eval()
+    traced = torch.fx.GraphModule(net, graph_of(net))
+    with torch.no_grad():
+        assert torch.equal(net(IMAGES.clone()), traced(IMAGES.clone()))
+
+
+REFUSED = {
+    "view_of_what_is_overwritten": "'elu' \\(ELU\\) cannot be lowered",
+    "whole_through_a_view": "'elu' \\(ELU\\) cannot be lowered",
+    "several": "\\(mul\\) cannot be lowered",
+}
+"""What has no bit-exact form."""
+
+
+@pytest.mark.parametrize("way", IN_PLACE)
+def test_in_place_calls_are_lowered_to_what_they_do_or_refused(way: str) -> None:
+    torch.manual_seed(0)
+    model = fb.quantize(Net(IN_PLACE[way]).eval(), "fixed8")
+    fb.calibrate(model, IMAGES)
+    if way in REFUSED:
+        with pytest.raises(fb.ModelError, match=REFUSED[way]):
+            fb.lower(model, IMAGES)
+        return
+    network = fb.lower(model, IMAGES)
+    with torch.no_grad():
+        assert torch.equal(copy.deepcopy(model).double()(IMAGES.double()), network.run(IMAGES.double()))
+
+
+def test_a_write_into_a_part_is_not_traced() -> None:
+    def way(net: nn.Module, x: Tensor) -> Tensor:
+        y = net.a(x)
+        y[:, 0].relu_()
+        return net.b(y)
+
+    net = Net(way).eval()
+    with pytest.raises(TraceError, match="writes into a part or another view of a tensor that is used again"):
+        graph_of(net)
+    assert "writes into a part" in fb.quantize(net, "fixed8").skipped[-1].reason
+
+
+def test_hooks_of_the_network_itself_are_traced() -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    net.register_forward_hook(lambda module, inputs, output: F.relu(output - 0.5))
+    net.register_forward_pre_hook(lambda module, inputs: (inputs[0] * 2,))
+    traced = torch.fx.GraphModule(net, graph_of(net))
+    x = torch.randn(3, 4)
+    assert torch.equal(net(x), traced(x))
+
+
+def test_parallel_and_compiled_networks_are_unwrapped_and_scripted_ones_refused() -> None:
+    inner = nn.Sequential(nn.Conv2d(3, 4, 3), _norm(4)).eval()
+    for wrapped in (nn.DataParallel(inner), torch.compile(inner), torch.compile(nn.DataParallel(inner))):
+        assert batch_norms(fb.fold_batch_norm(wrapped)) == ()
+        assert list(fb.quantize(wrapped, "fixed8").layers) == ["0"]
+    nested = nn.Sequential(nn.DataParallel(inner), nn.ReLU()).eval()
+    assert list(fb.quantize(nested, "fixed8").layers) == ["0.0"]
+    assert isinstance(nested[0], nn.DataParallel)
+    with pytest.raises(fb.ModelError, match="is scripted by"):
+        fb.quantize(torch.jit.script(inner), "fixed8")
+
+
+def test_calibration_refuses_images_of_another_type_or_size() -> None:
+    model = fb.quantize(nn.Conv2d(3, 4, 3), "fixed8")
+    with pytest.raises(fb.DataError, match="does not take calibration images of shape"):
+        fb.calibrate(model, torch.randn(2, 1, 6, 6))
+    with pytest.raises(fb.DataError, match=r"float64, the model computes in torch.float32: give images.to"):
+        fb.calibrate(model, IMAGES.double())
