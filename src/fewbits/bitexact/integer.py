@@ -251,7 +251,7 @@ def _round(source: Value, operation: Rounding) -> Tensor:
 
 def _pool(source: Tensor | ObjectArray, operation: MaxPool | AveragePool) -> Tensor | ObjectArray:
     if isinstance(operation, MaxPool):
-        return _maximum(source, operation) if isinstance(source, Tensor) else _windowed(source, operation, np.max)
+        return maximum(source, operation) if isinstance(source, Tensor) else _windowed(source, operation, np.max)
     if isinstance(source, Tensor) and operation.number_format is not None:
         return _average(source, operation)
     is_tensor = isinstance(source, Tensor)
@@ -261,7 +261,7 @@ def _pool(source: Tensor | ObjectArray, operation: MaxPool | AveragePool) -> Ten
     return torch.from_numpy(averages.astype(np.float64)) if is_tensor else averages
 
 
-def _maximum(source: Tensor, operation: MaxPool) -> Tensor:
+def maximum(source: Tensor, operation: MaxPool) -> Tensor:
     """The largest of each window; infinity below zero stands for padding."""
     settings = (operation.kernel, operation.stride, operation.padding, operation.dilation)
     pool = F.max_pool2d if len(operation.kernel) == 2 else F.max_pool1d
@@ -278,7 +278,7 @@ def _average(source: Tensor, operation: AveragePool) -> Tensor:
     largest = magnitude(operation.number_format.integer_limits) * math.prod(operation.kernel)
     if largest >= 2**51:
         return _average_of_fractions(source, operation, operation.number_format)
-    sums = _window_sums(source, operation)
+    sums = window_sums(source, operation)
     divisors = torch.from_numpy(operation.divisors).to(sums.device, torch.float64)
     return nearest_integers(sums / divisors, operation.number_format)
 
@@ -291,7 +291,7 @@ def _average_of_fractions(source: Tensor, operation: AveragePool, number_format:
     return torch.from_numpy(nearest.reshape(quotients.shape)).to(source.device)
 
 
-def _window_sums(source: Tensor, operation: AveragePool) -> Tensor:
+def window_sums(source: Tensor, operation: AveragePool) -> Tensor:
     """Sums of windows in float64; a divisor of 1 makes torch's average a sum."""
     if len(operation.kernel) == 2:
         kernel, stride, padding, values = operation.kernel, operation.stride, operation.padding, source

@@ -12,6 +12,7 @@ from fewbits.bitexact.layers import lower_layer, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding
 from fewbits.bitexact.pooling import POOLING, lower_pooling
+from fewbits.bitexact.proof import prove_lowering
 from fewbits.bitexact.shapes import flattened, joined
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
@@ -39,18 +40,24 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
     The result is rounded to the next layer's input format directly after a layer or an addition and the ReLU that
     follows it, before any pooling; what comes after the last of them works on its accumulators or sums. The network
     itself stays as it is.
-    example: one image (channels, height, width) or a batch of them; only its shape counts.
+    Both networks are run on the example's first image and on a drawn one, their values not rounded, to see that they
+    compute the same.
+    example: one image (channels, height, width) or a batch of them; its shape counts.
     product_bits: cut every product to its top bits, as a neuron made by `hardware.rtl.design` with the same setting
     does (docs/architecture.md, "Arithmetic"); None keeps products whole. The quantized network keeps them whole.
     Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, was left float or has no bit-exact
-    form, or if layers that share an input want it in different formats; DataError if the example does not fit.
+    form, has a hook that changes values, computes something else than what it was lowered to, or if layers that share
+    an input want it in different formats; DataError if the example does not fit.
     """
     if not isinstance(module, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
     traced = trace(module.network)
     _check_kinds(module, traced)
     shape = _image_shape(traced, example)
-    operations = operations_of(traced, shape, product_bits)
+    operations = operations_of(traced, shape)
+    prove_lowering(module, traced, operations, example, shape)
+    if product_bits is not None:
+        operations = operations_of(traced, shape, product_bits)
     is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
     return BitExactNetwork(operations, module.precision, shape, product_bits if is_cut else None)
 

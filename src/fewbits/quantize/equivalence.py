@@ -47,19 +47,19 @@ class DiffersError(ModelError):
     """A rewrite that computes something else."""
 
 
-def sample(network: nn.Module, images: Tensor | None = None) -> Sample | None:
+def sample(network: nn.Module, images: Tensor | None = None, *, weights: bool = False) -> Sample | None:
     """Images that a network takes and its results on them; None if none are given and none are found.
 
     images: some to take it from; without them they are drawn, in the shape that the network's attribute
-    `input_shape` says, or in one that it takes.
+    `input_shape` says, or in one that it takes. weights: see `results_of`.
     """
     if images is not None:
         chosen = images[:IMAGES].detach()
-        return Sample(chosen, results_of(network, chosen))
+        return Sample(chosen, results_of(network, chosen, weights=weights))
     for shape in shapes(network):
         drawn = drawn_images(network, shape)
         try:
-            return Sample(drawn, results_of(network, drawn))
+            return Sample(drawn, results_of(network, drawn, weights=weights))
         except Exception as error:  # whatever a network says to images that are not of its size
             if isinstance(error, FewbitsError):
                 raise
@@ -93,16 +93,17 @@ def prove(
     *,
     remake: Callable[[nn.Module], nn.Module] | None = None,
     blame: Callable[[nn.Module, Tensor], str | None] | None = None,
+    weights: bool = False,
 ) -> None:
     """Raise DiffersError, naming the first module, unless a rewritten network gives the sample's results.
 
     What differs by more than float32's noise is compared in float64, where a rewrite is exact to many more places.
     given, made: the network before and after. action: what was done, as a sentence's subject. remake: the rewrite,
     made anew of a float64 copy of the network, where it computes weights. blame: the module to name, given a float64
-    copy of the network and images for it; the first one whose result differs if None.
+    copy of the network and images for it; the first one whose result differs if None. weights: see `results_of`.
     """
     try:
-        results = results_of(made, found.images)
+        results = results_of(made, found.images, weights=weights)
     except Exception as error:
         raise DiffersError(f"{action} fails where the model does not: {_one_line(error)}; {_MEND}") from error
     if _agree(found.results, results, _FLOAT32_NOISE):
@@ -111,7 +112,7 @@ def prove(
         exact = copied(given).double()
         images = found.images.double()
         remade = copied(made).double() if remake is None else remake(exact)
-        expected, results = results_of(exact, images), results_of(remade, images)
+        expected, results = (results_of(network, images, weights=weights) for network in (exact, remade))
         if _agree(expected, results, _FLOAT64_NOISE):
             return
         named = _first_module(exact, remade, images) if blame is None else blame(exact, images)
@@ -130,9 +131,17 @@ def agrees(expected: Tensor, found: Tensor) -> bool:
     return _agree([expected], [found], _FLOAT64_NOISE)
 
 
-def results_of(network: nn.Module, images: Tensor) -> list[Any]:
-    """What a network returns, in evaluation mode, roundings off, without gradients: its tensors and other values."""
-    with evaluating(network), without_roundings(network), torch.no_grad(), torch.random.fork_rng(devices=[]):
+def results_of(network: nn.Module, images: Tensor, *, weights: bool = False) -> list[Any]:
+    """What a network returns, in evaluation mode, roundings off, without gradients: its tensors and other values.
+
+    weights: leave the roundings of weights and biases on.
+    """
+    with (
+        evaluating(network),
+        without_roundings(network, weights=weights),
+        torch.no_grad(),
+        torch.random.fork_rng(devices=[]),
+    ):
         torch.manual_seed(0)  # for what draws by chance even in evaluation
         leaves: list[Any] = pytree.tree_leaves(network(images.clone()))
     return leaves
@@ -151,19 +160,27 @@ def evaluating(network: nn.Module) -> Generator[None]:
 
 
 @contextmanager
-def without_roundings(network: nn.Module) -> Generator[None]:
-    """Let quantized layers be the float layers that they hold, and roundings nothing, for a while."""
+def without_roundings(network: nn.Module, *, weights: bool = False) -> Generator[None]:
+    """Let quantized layers be the float layers that they hold, and roundings nothing, for a while.
+
+    weights: leave the roundings of weights and biases on, so that values alone are not rounded.
+    """
     layers = [module for module in network.modules() if isinstance(module, QuantizedLayer)]
     roundings = [module for module in network.modules() if isinstance(module, TensorRounding)]
+    rounded_inputs = [layer.rounds_inputs for layer in layers]
     rounds = [rounding.rounds for rounding in roundings]
     try:
         for layer in layers:
-            layer.__dict__["forward"] = layer.layer.forward
+            if weights:
+                layer.rounds_inputs = False
+            else:
+                layer.__dict__["forward"] = layer.layer.forward
         for rounding in roundings:
             rounding.rounds = False
         yield
     finally:
-        for layer in layers:
+        for layer, before in zip(layers, rounded_inputs, strict=True):
+            layer.rounds_inputs = before
             layer.__dict__.pop("forward", None)
         for rounding, before in zip(roundings, rounds, strict=True):
             rounding.rounds = before
@@ -198,15 +215,15 @@ def _same(expected: Any, found: Any, noise: float) -> bool:
 
 def _first_module(given: nn.Module, made: nn.Module, images: Tensor) -> str | None:
     """The first module, in the order of the given network's calls, whose results differ."""
-    before, after = _recorded(given, images), _recorded(getattr(made, "network", made), images)
+    before, after = recorded(given, images), recorded(getattr(made, "network", made), images)
     for name, results in before.items():
         if name in after and not _agree(results, after[name], _FLOAT64_NOISE):
             return f"{name!r} ({type(given.get_submodule(name)).__name__})"
     return None
 
 
-def _recorded(network: nn.Module, images: Tensor) -> dict[str, list[Any]]:
-    """What each module returns, by name, in the order of calls."""
+def recorded(network: nn.Module, images: Tensor, *, weights: bool = False) -> dict[str, list[Any]]:
+    """What each module returns, by name, in the order of calls; see `results_of`."""
     results: dict[str, list[Any]] = {}
 
     def recorder(name: str) -> Callable[..., None]:
@@ -220,7 +237,7 @@ def _recorded(network: nn.Module, images: Tensor) -> dict[str, list[Any]]:
         for name, module in network.named_modules():
             if name:
                 stack.callback(module.register_forward_hook(recorder(name)).remove)
-        results_of(network, images)
+        results_of(network, images, weights=weights)
     return results
 
 

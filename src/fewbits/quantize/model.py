@@ -16,6 +16,7 @@ from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.equivalence import prove, sample
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.hooks import watching_hooks
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import FloatCall, place_roundings
@@ -84,10 +85,21 @@ class QuantizedModel(nn.Module):
 
     def prove_against(self, given: nn.Module, images: Tensor | None = None) -> None:
         """See `prove`; what cannot be compared for want of images is kept for a later time."""
-        found = sample(given, images)
+        with watching_hooks(given) as changing:
+            found = sample(given, images)
+        self._name_hooked(changing)
         self._unproved = (_with_parameters_of(self, given),) if found is None else ()
         if found is not None:
             prove(given, self, found, f"quantizing {type(given).__name__}")
+
+    def _name_hooked(self, changing: dict[str, nn.Module]) -> None:
+        """Name the modules whose hooks change values, which layers and containers with functions are already."""
+        named = {entry.name for entry in self.skipped}
+        self.skipped += tuple(
+            Skipped(name, type(module).__name__, "it has a hook that changes values: what that does stays float")
+            for name, module in changing.items()
+            if name not in named and next(module.children(), None) is None
+        )
 
     def extra_repr(self) -> str:
         """The precision, for printing."""
