@@ -252,13 +252,22 @@ def _round(source: Value, operation: Rounding) -> Tensor:
 def _pool(source: Tensor | ObjectArray, operation: MaxPool | AveragePool) -> Tensor | ObjectArray:
     if isinstance(operation, MaxPool):
         return maximum(source, operation) if isinstance(source, Tensor) else _windowed(source, operation, np.max)
-    if isinstance(source, Tensor) and operation.number_format is not None:
+    if operation.number_format is not None:
+        assert isinstance(source, Tensor)
         return _average(source, operation)
-    is_tensor = isinstance(source, Tensor)
-    values = as_objects(source.cpu().numpy()) if isinstance(source, Tensor) else source
-    sums = _windowed(values, operation, np.sum)
-    averages = divide_half_even(sums, operation.divisors.astype(object))
-    return torch.from_numpy(averages.astype(np.float64)) if is_tensor else averages
+    return _sum_windows(source, operation)
+
+
+def _sum_windows(source: Tensor | ObjectArray, operation: AveragePool) -> Tensor | ObjectArray:
+    """Exact sums of accumulators, brought to the windows' common divisor; float64 below 2**53."""
+    factors = operation.common_divisor // operation.divisors
+    if isinstance(source, Tensor):
+        largest = int(source.abs().max()) if source.numel() else 0
+        if largest * math.prod(operation.kernel) * int(factors.max()) < FLOAT64_EXACT:
+            return window_sums(source, operation) * torch.from_numpy(factors).to(source)
+        source = as_objects(source.cpu().numpy())
+    sums: ObjectArray = _windowed(source, operation, np.sum) * factors.astype(object)
+    return sums
 
 
 def maximum(source: Tensor, operation: MaxPool) -> Tensor:
@@ -313,14 +322,6 @@ def _windowed(values: ObjectArray, operation: Pooling, reduce: Any) -> ObjectArr
             part = np.take(part, list(along[int(index)]), axis=axis + 2)
         result[(slice(None), slice(None), *position)] = reduce(part, axis=tuple(range(2, values.ndim)))
     return result
-
-
-def divide_half_even(sums: ObjectArray, divisors: ObjectArray) -> ObjectArray:
-    """Exact quotients rounded to the nearest integer, ties to even."""
-    quotient = sums // divisors
-    twice = 2 * (sums - quotient * divisors)
-    up = (twice > divisors) | ((twice == divisors) & (quotient % 2 == 1))
-    return quotient + up.astype(object)
 
 
 def integer_bias(layer: Layer) -> tuple[int, ...] | None:
