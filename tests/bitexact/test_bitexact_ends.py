@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import fewbits as fb
+from fewbits.models import build
 
 PRECISIONS = ("fixed2", "fixed3", "fixed4", "fixed8", "fixed16", "ternary", "binary/fixed4", "pow2-4/fixed8", "float32")
 
@@ -69,7 +70,7 @@ def test_what_changes_behind_the_last_layer_is_found() -> None:
 def test_a_sum_wider_than_float32_says_so_and_that_no_class_differs() -> None:
     torch.manual_seed(0)
     images = torch.randn(16, 1, 28, 28)
-    model = fb.quantize(fb.models.build("lenet", seed=0), "pow2-6/fixed16")
+    model = fb.quantize(build("lenet", seed=0), "pow2-6/fixed16")
     fb.calibrate(model, images)
     found = fb.first_difference(model, fb.lower(model, images), images)
     assert found is not None

@@ -317,3 +317,82 @@ def test_calibration_refuses_images_of_another_type_or_size() -> None:
         fb.calibrate(model, torch.randn(2, 1, 6, 6))
     with pytest.raises(fb.DataError, match=r"float64, the model computes in torch.float32: give images.to"):
         fb.calibrate(model, IMAGES.double())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.complex64])
+def test_types_without_room_for_sums_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(fb.ModelError, match=r"parameter 'weight' is .*: give model.float\(\)"):
+        fb.quantize(nn.Linear(3, 2).to(dtype), "fixed8")
+
+
+def test_a_quantized_network_in_another_type_is_refused() -> None:
+    model = fb.quantize(nn.Linear(3, 2), "fixed8")
+    fb.calibrate(model, torch.randn(4, 3))
+    for call in (lambda: fb.lower(model.half(), torch.randn(3)), lambda: fb.calibrate(model, torch.randn(4, 3).half())):
+        with pytest.raises(fb.ModelError, match="float16, which has no room"):
+            call()
+
+
+def test_parameters_of_several_types_are_refused() -> None:
+    with pytest.raises(fb.ModelError, match=r"'1.weight' is torch.float64, '0.weight' is torch.float32"):
+        fb.quantize(nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2).double()), "fixed8")
+
+
+@pytest.mark.parametrize("precision", ["fixed4", "fixed16", "pow2-6/fixed16", "binary/fixed8"])
+def test_a_float64_network_equals_its_bit_exact_one(precision: str) -> None:
+    torch.manual_seed(0)
+    images = torch.randn(16, 3, 8, 8, dtype=torch.float64)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 5, 3)).double()
+    model = fb.quantize(network, precision)
+    fb.calibrate(model, images)
+    with torch.no_grad():
+        assert torch.equal(model(images), fb.lower(model, images).run(images))
+
+
+def test_zeros_of_a_format_without_zero_are_named() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1))
+    network[0].weight.data[1:3] = 0
+    (notice,) = fb.quantize(network, "binary/fixed8").notices
+    assert notice.startswith(
+        "layer '0': 6 of 12 weights are zero (2 of 4 outputs have no other), and binary has no zero"
+    )
+    assert notice in repr(fb.quantize(network, "binary/fixed8"))
+    assert fb.quantize(network, "ternary/fixed8").notices == ()
+
+
+def test_a_state_of_another_precision_is_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    state = fb.quantize(network, "fixed4").state_dict()
+    with pytest.raises(fb.ModelError, match="'0' was quantized to fixed8, the state is of fixed4: quantize") as caught:
+        fb.quantize(network, "fixed8").load_state_dict(state)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(fb.ModelError, match="'2' was quantized to fixed4, the state is of fixed8"):
+        fb.quantize(network, "fixed4").load_state_dict(
+            fb.quantize(network, "fixed4", layers={"2": "fixed8"}).state_dict()
+        )
+
+
+def test_a_state_that_tells_no_precision_is_taken() -> None:
+    network = nn.Conv2d(3, 4, 1)
+    state = {name: value for name, value in fb.quantize(network, "fixed4").state_dict().items() if "text" not in name}
+    fb.quantize(network, "fixed4").load_state_dict(state)
+
+
+def test_a_network_of_unknown_input_is_compared_when_it_is_calibrated() -> None:
+    class Signal(nn.Module):
+        """Takes a tensor of no usual shape."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.scale = nn.Linear(6, 6), 2
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(F.relu(x.view(-1, 2, 3, 5).amax(3).flatten(1)))
+
+    model = fb.quantize(Signal(), "fixed8")
+    model.layers["fc"].layer.weight.data.mul_(2)  # as training would
+    fb.calibrate(copy.deepcopy(model), torch.randn(4, 30))
+    model.layers["fc"].forward = lambda x: x  # type: ignore[method-assign]
+    model.network.fc = nn.Identity()
+    with pytest.raises(fb.ModelError, match="quantizing Signal does not compute what the model does"):
+        model.prove(torch.randn(4, 30))

@@ -18,7 +18,7 @@ from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer, QuantizedModel, TensorRounding
 from fewbits.quantize.functional import Addition, Concatenation, Reshape
-from fewbits.quantize.module_kinds import FoldedNorm
+from fewbits.quantize.module_kinds import FoldedNorm, check_types
 from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
 
 _VANISHING = (
@@ -51,6 +51,7 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
     """
     if not isinstance(module, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
+    check_types(module)
     traced = trace(module.network)
     _check_kinds(module, traced)
     shape = _image_shape(traced, example)

@@ -17,6 +17,7 @@ from fewbits.formats import Format
 from fewbits.quantize.channels import channel_scale, choose_channel_points
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
+from fewbits.quantize.module_kinds import check_types
 from fewbits.quantize.radix_point import Method, check_method, choose_fraction_bits, saturated_share
 from fewbits.quantize.tensor_rounding import TensorRounding
 
@@ -78,6 +79,7 @@ def calibrate(
 
 def _checked_type(model: QuantizedModel, images: Tensor) -> Tensor:
     """A parameter of the model. Raises DataError unless the images have its type."""
+    check_types(model)
     parameter = next(model.parameters())
     if images.dtype != parameter.dtype:
         raise DataError(

@@ -18,7 +18,7 @@ from fewbits.quantize.equivalence import prove, sample
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.hooks import watching_hooks
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
+from fewbits.quantize.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import FloatCall, place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.tensor_rounding import TensorRounding
@@ -102,8 +102,8 @@ class QuantizedModel(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """The precision, for printing."""
-        return f"precision={self.precision.name}"
+        """The precision and what it changes, for printing."""
+        return "\n".join((f"precision={self.precision.name}", *self.notices))
 
 
 def quantize(
@@ -131,9 +131,13 @@ def quantize(
     precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
     per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
     then stores a shift for each output.
-    Raises FormatError for an unknown precision; ModelError if the model is no module, is quantized already, cannot be
-    copied, holds a weight that is NaN or infinite, has no layer to quantize or none of a name in `layers`, or if layers
-    that share an input are given different input formats.
+    DataParallel and torch.compile's wrapper are taken off. What the formats change beyond rounding (weights of zero
+    where they have none) is told in `.notices`. The result is compared with the model, roundings off: see
+    `QuantizedModel.prove`.
+    Raises FormatError for an unknown precision; ModelError if the model is no module, is scripted, is quantized
+    already, cannot be copied, has parameters of other types than float32 or float64, holds a weight that is NaN or
+    infinite, has no layer to quantize or none of a name in `layers`, if layers that share an input are given different
+    input formats, or if the result computes something else than the model.
     """
     precision = _parsed(precision)
     if layers is not None and not isinstance(layers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -167,7 +171,10 @@ def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel
         skipped.append(Skipped("", kind, f"what its functions compute stays float: {error}"))
     else:
         skipped += _float_calls(calls, skipped)
-    return QuantizedModel(network, choice.usual, tuple(skipped))
+    quantized = QuantizedModel(network, choice.usual, tuple(skipped))
+    notices = map(_zeros_that_come_alive, quantized.layers.values())
+    quantized.notices = tuple(notice for notice in notices if notice is not None)
+    return quantized
 
 
 def _with_parameters_of(model: QuantizedModel, given: nn.Module) -> nn.Module:
@@ -215,6 +222,7 @@ def _float_calls(calls: tuple[FloatCall, ...], skipped: list[Skipped]) -> list[S
 
 def _copy(model: nn.Module) -> nn.Module:
     """A deep copy, after the checks that need no look inside."""
+    check_types(model)
     if any(isinstance(module, (QuantizedModel, QuantizedLayer)) for module in model.modules()):
         raise ModelError("the model is quantized already: give the float model")
     modules: dict[str, nn.Module] = dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]
@@ -222,6 +230,21 @@ def _copy(model: nn.Module) -> nn.Module:
         if not is_initialized(module):
             raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")
     return copied(model)
+
+
+def _zeros_that_come_alive(layer: QuantizedLayer) -> str | None:
+    """A sentence on weights of zero in a format that has no zero; None where there are none."""
+    weight, number_format = layer.layer.weight.detach(), layer.weight_format
+    zeros = weight == 0
+    count = int(zeros.sum())
+    if count == 0 or number_format.quantize(weight.new_zeros(1)).item() == 0:
+        return None
+    outputs = int(zeros.flatten(1).all(1).sum())
+    return (
+        f"layer {layer.name!r}: {count} of {weight.numel()} weights are zero ({outputs} of {len(weight)} outputs have "
+        f"no other), and {number_format.name} has no zero: they become its value of least magnitude; remove what is "
+        "pruned, or take a format with a zero, such as ternary"
+    )
 
 
 def _replace_children(

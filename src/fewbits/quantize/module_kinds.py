@@ -158,6 +158,20 @@ def _base_name(module: nn.Module) -> str:
     return next(kind.__name__ for kind in (nn.Conv1d, nn.Conv2d, nn.Linear) if isinstance(module, kind))
 
 
+def check_types(network: nn.Module) -> None:
+    """Raise ModelError unless all parameters are float32, or all float64."""
+    parameters: dict[str, nn.Parameter] = dict(network.named_parameters())
+    named = {name: one.dtype for name, one in parameters.items() if one.is_floating_point() or one.is_complex()}
+    for name, dtype in named.items():
+        if dtype not in (torch.float32, torch.float64):
+            raise ModelError(
+                f"parameter {name!r} is {dtype}, which has no room for rounded values and their sums: give model.float()"
+            )
+        first, first_dtype = next(iter(named.items()))
+        if dtype != first_dtype:
+            raise ModelError(f"parameter {name!r} is {dtype}, {first!r} is {first_dtype}: give model.float()")
+
+
 def is_initialized(module: nn.Module) -> bool:
     """Whether a module's own parameters have values (those of lazy modules have none before the first call)."""
     lazy = torch.nn.parameter.UninitializedParameter

@@ -94,7 +94,10 @@ class Workshop:
             wall_time_s=time.perf_counter() - start,
             notices=(
                 *(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
-                *(f"{run.training.precision}: {note}" for note in (*figures.clock.notes, *figures.notes)),
+                *(
+                    f"{run.training.precision}: {note}"
+                    for note in (*module.notices, *figures.clock.notes, *figures.notes)
+                ),
             ),
             versions=versions(),
             **cost_fields(figures),
