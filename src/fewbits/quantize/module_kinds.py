@@ -165,7 +165,7 @@ def check_types(network: nn.Module) -> None:
     for name, dtype in named.items():
         if dtype not in (torch.float32, torch.float64):
             raise ModelError(
-                f"parameter {name!r} is {dtype}, which has no room for rounded values and their sums: give model.float()"
+                f"parameter {name!r} is {dtype}, which has no room for rounded values and sums: give model.float()"
             )
         first, first_dtype = next(iter(named.items()))
         if dtype != first_dtype:
