@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 
 from fewbits.bitexact.operations import Operation
 from fewbits.bitexact.unrounded import unrounded_values
 from fewbits.errors import ModelError
 from fewbits.quantize import QuantizedModel
-from fewbits.quantize.equivalence import agrees, drawn_images, prove, recorded, sample
+from fewbits.quantize.equivalence import IMAGES, agrees, drawn_images, prove, recorded, sample
 from fewbits.quantize.hooks import watching_hooks
 from fewbits.quantize.tracing import Trace
+
+_SMALL = 1024
+"""Values of an image up to which a second one costs next to nothing."""
 
 
 def prove_lowering(
@@ -18,11 +23,13 @@ def prove_lowering(
 ) -> None:
     """Raise ModelError, naming the module, unless the operations compute what the quantized network does.
 
-    example: images whose first is among those on which both are compared; another is drawn, as an example may hold
-    zeros. shape: that of one image. operations: with whole products.
+    example: images whose first is what both are compared on, with a drawn one if they are small; that alone, if the
+    first is the same everywhere. shape: that of one image. operations: with whole products.
     """
-    drawn = drawn_images(model, shape)
-    drawn[0] = example.reshape(-1, *shape)[0].to(drawn)
+    drawn = drawn_images(model, shape, IMAGES if math.prod(shape) <= _SMALL else 1)
+    first = example.reshape(-1, *shape)[0].to(drawn)
+    if bool((first != first.flatten()[0]).any()):  # an example may be empty: all zeros
+        drawn[0] = first
     model.prove(drawn)
     with watching_hooks(model) as changing:
         found = sample(model, drawn, weights=True)

@@ -49,24 +49,25 @@ def equalize_channels(model: Network, images: Tensor | None = None) -> Network:
     none are found.
     """
     given = unwrapped(model)
-    equalized = _equalized(given)
-    if _neighbors(given):
+    pairs = _neighbors(given)
+    equalized = _equalized(given, pairs)
+    if pairs:
         found = required_sample(given, images, "equalize_channels(model, images)")
         prove(
             given,
             equalized,
             found,
             f"equalizing the channels of {type(given).__name__}",
-            remake=_equalized,
-            blame=_first_wrong,
+            remake=lambda exact: _equalized(exact, pairs),
+            blame=lambda exact, exact_images: _first_wrong(exact, pairs, exact_images),
         )
     return cast(Network, equalized)
 
 
-def _equalized(model: nn.Module, only: slice = slice(None)) -> nn.Module:
+def _equalized(model: nn.Module, names: list[tuple[str, str]]) -> nn.Module:
     """A copy with some pairs of neighbors equalized."""
     equalized = copied(model)
-    pairs = [(_layer(equalized, first), _layer(equalized, second)) for first, second in _neighbors(model)[only]]
+    pairs = [(_layer(equalized, first), _layer(equalized, second)) for first, second in names]
     layers = {id(layer): layer for pair in pairs for layer in pair}.values()
     with torch.no_grad():
         types = [_cast(layer, torch.float64) for layer in layers]
@@ -93,11 +94,11 @@ def _cast(layer: FloatLayer, dtype: torch.dtype) -> torch.dtype:
     return before
 
 
-def _first_wrong(exact: nn.Module, images: Tensor) -> str | None:
+def _first_wrong(exact: nn.Module, pairs: list[tuple[str, str]], images: Tensor) -> str | None:
     """The first neighbors whose equalization alone changes what a float64 network computes."""
     expected = results_of(exact, images)[0]
-    for number, (first, second) in enumerate(_neighbors(exact)):
-        if not agrees(expected, results_of(_equalized(exact, slice(number, number + 1)), images)[0]):
+    for first, second in pairs:
+        if not agrees(expected, results_of(_equalized(exact, [(first, second)]), images)[0]):
             return f"{first!r} with {second!r}"
     return None
 

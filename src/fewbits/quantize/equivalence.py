@@ -77,10 +77,10 @@ def required_sample(network: nn.Module, images: Tensor | None, call: str) -> Sam
     return found
 
 
-def drawn_images(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
+def drawn_images(network: nn.Module, shape: tuple[int, ...], count: int = IMAGES) -> Tensor:
     """Normally distributed images, the same each time, in the network's type and on its device."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn((IMAGES, *shape), generator=generator)
+    images = torch.randn((count, *shape), generator=generator)
     parameter = next((one for one in network.parameters() if one.is_floating_point()), images)
     return images.to(parameter.device, parameter.dtype)
 
@@ -151,6 +151,9 @@ def results_of(network: nn.Module, images: Tensor, *, weights: bool = False) -> 
 def evaluating(network: nn.Module) -> Generator[None]:
     """Evaluation mode for a while."""
     modes = {module: module.training for module in network.modules()}
+    if not any(modes.values()):  # setting it again would make layers round their weights anew
+        yield
+        return
     network.eval()
     try:
         yield

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_SIZES = (32, 28, 64, 224, 16, 8, 96, 128, 256, 299, 384, 512)
-"""Heights and widths, or lengths, that are tried first: those of common data."""
+_SIZES = (16, 32, 28, 64, 224, 8, 96, 128, 256, 299, 384, 512)
+"""Heights and widths, or lengths, that are tried first: a small one, as what is compared on it costs little, then those
+of common data."""
 
 _LARGEST_HEIGHT, _LARGEST_WIDTH = 64, 4096
 """How far shapes are searched where a linear layer takes what no common size gives."""
