@@ -2,7 +2,8 @@
 
     python benchmarks/self_checks.py ../other-checkout
 
-The two take turns in processes of their own, one thread each; medians of all calls, in milliseconds, and their ratio.
+The two take turns in processes of their own, one thread each; medians of all calls, in milliseconds of processor time
+(so that other work on the machine counts little), and their ratio.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CALLS = 7
 
 
 def measure() -> dict[str, list[float]]:
-    """Milliseconds of each call, by what is called, of the fewbits that this process imports."""
+    """Processor milliseconds of each call, by what is called, of the fewbits that this process imports."""
     import torch
 
     import fewbits as fb
@@ -53,10 +54,10 @@ def measure() -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(CALLS + 1):
         for name, call in calls.items():
-            start = time.perf_counter()
+            start = time.process_time()
             call()
             if number:
-                times[name].append(1000 * (time.perf_counter() - start))
+                times[name].append(1000 * (time.process_time() - start))
     return times
 
 

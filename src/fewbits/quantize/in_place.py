@@ -93,6 +93,8 @@ class _Writer:
         self._made: dict[tuple[fx.Node, fx.Node], fx.Node] = {}
 
     def write(self) -> None:
+        if not any("out" in node.kwargs or self._is_in_place(node) for node in self._graph.nodes):
+            return
         for node in list(self._graph.nodes):
             if not is_size(node):
                 self._read(node)
@@ -105,9 +107,10 @@ class _Writer:
         source = node.args[0] if node.args else node.kwargs.get("input")
         is_view = written is None and isinstance(source, fx.Node) and self._kind(node) is not None
         place = self._places[source] if is_view and source in self._places else None
-        with self._graph.inserting_before(node):
-            node.args = fx.map_arg(node.args, self._current)
-            node.kwargs = fx.map_arg(node.kwargs, self._current)
+        if any(not self._is_current(value) for value in node.all_input_nodes):
+            with self._graph.inserting_before(node):
+                node.args = fx.map_arg(node.args, self._current)
+                node.kwargs = fx.map_arg(node.kwargs, self._current)
         self._places[node] = _Place(node) if place is None else _Place(place.root, (*place.views, node))
         self._take(node)
         if written is not None:
@@ -117,11 +120,15 @@ class _Writer:
         root = self._places[node].root
         self._seen[node] = self._newest.setdefault(root, root)
 
+    def _is_current(self, value: fx.Node) -> bool:
+        place = self._places.get(value)
+        return place is None or self._newest[place.root] is self._seen[value]
+
     def _current(self, value: fx.Node) -> fx.Node:
         """What a value is now: itself, or seen anew in what has overwritten its tensor."""
-        place = self._places.get(value)
-        if place is None or self._newest[place.root] is self._seen[value]:
+        if self._is_current(value):
             return value
+        place = self._places[value]
         newest = self._newest[place.root]
         if (value, newest) not in self._made:
             made = newest
@@ -222,7 +229,7 @@ def _inplace_argument(node: fx.Node) -> bool:
     """Whether a function is called with `inplace`, by name or by position."""
     if node.kwargs.get("inplace") is True:
         return True
-    if node.op != "call_function" or not inspect.isfunction(node.target):
+    if node.op != "call_function" or True not in node.args or not inspect.isfunction(node.target):
         return False
     names = list(inspect.signature(node.target).parameters)
     return "inplace" in names and node.args[names.index("inplace") : names.index("inplace") + 1] == (True,)
