@@ -37,7 +37,8 @@ setup: .venv/.installed
 	@touch $@
 
 bench: setup
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@failed=; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || failed="$$failed $$file"; done; \
+	  test -z "$$failed" || { echo "not measured, for the reasons above:$$failed"; exit 1; }
 
 silicon: setup
 	$(BIN)/python -m fewbits.report.silicon docs/silicon.md

@@ -3,11 +3,15 @@
 The control of each precision is synthesized as `fewbits characterize` does, some minutes each; LeNet has its initial
 weights, the accelerator's energy is that of its own operands (32 digits) on the shipped technology table.
 
-    python benchmarks/control_glitches.py LIBERTY [PRECISION ...]
+    python benchmarks/control_glitches.py [--liberty FILE] [PRECISION ...]
+
+Without --liberty the library is looked for beside the checkout, as the tests do; PDK_ROOT names another folder.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -32,11 +36,20 @@ from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.design import design
 from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, load_technology
 
+PDK = Path(os.environ.get("PDK_ROOT", Path(__file__).resolve().parents[2] / "shared" / "pdk"))
+LIBERTY = PDK / "ihp-sg13g2" / "sg13g2_stdcell_typ_1p20V_25C.lib"
+
 
 def main() -> None:
     """A row for each precision."""
-    library = complete(read_library(Path(sys.argv[1]))).library
-    for precision in sys.argv[2:] or ("fixed4", "float32"):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("precisions", nargs="*", metavar="PRECISION", default=["fixed4", "float32"])
+    parser.add_argument("--liberty", type=Path, default=LIBERTY, help=f"{LIBERTY} if not given")
+    arguments = parser.parse_args()
+    if not arguments.liberty.is_file():
+        sys.exit(f"no library {arguments.liberty}: give --liberty FILE, or PDK_ROOT")
+    library = complete(read_library(arguments.liberty)).library
+    for precision in arguments.precisions:
         network, found = measured(precision, library)
         print(row(precision, network, found), flush=True)
 

@@ -3,11 +3,12 @@
 The networks are those of a finished study of LeNet on the embedded digits, such as `fewbits run default --out STUDY`,
 its first seed. Times are CPU seconds of simulating and costing on one core, compilation of loops apart.
 
-    python benchmarks/network_power.py STUDY [PRECISION ...]
+    python benchmarks/network_power.py [--study STUDY] [PRECISION ...]
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -36,11 +37,17 @@ from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, LOGIC_COMPONENTS
 
 def main() -> None:
     """A row of each table for each precision."""
-    folder = Path(sys.argv[1]) / "networks"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("precisions", nargs="*", metavar="PRECISION", default=list(STUDY_PRECISIONS))
+    parser.add_argument("--study", type=Path, default=Path("fewbits-default"), help="that of make study if not given")
+    arguments = parser.parse_args()
+    folder = arguments.study / "networks"
+    if not folder.is_dir():
+        sys.exit(f"no study in {arguments.study}: run make study first, or give --study")
     images = test_images()
     energies, glitches = [], []
     base: Cost | None = None
-    for precision in sys.argv[2:] or STUDY_PRECISIONS:
+    for precision in arguments.precisions:
         network = stored(folder, precision, images)
         if base is None:
             costed(network, images[:2])  # compiles the loops

@@ -50,7 +50,7 @@ def float_network(arguments: argparse.Namespace, dataset: Dataset) -> nn.Module:
 def main() -> None:
     """Train and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("points", nargs="+", metavar="PRECISION:RECIPE")
+    parser.add_argument("points", nargs="*", metavar="PRECISION:RECIPE", default=["fixed4:fine-tune", "fixed4:distill"])
     parser.add_argument("--data", default="digits")
     parser.add_argument("--model", default="lenet")
     parser.add_argument("--images", type=int, default=4000)

@@ -28,7 +28,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import FixedPoint, PowerOfTwo
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.characterize import ATTEMPTS, CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, build_neuron, component_costs
+from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, component_costs
 from fewbits.hardware.energy.power import estimate, uniform_activity
 from fewbits.hardware.library.check import complete
 from fewbits.hardware.library.liberty import Library
@@ -36,6 +36,7 @@ from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, launch_overhead_ns
+from fewbits.hardware.neuron_options import ATTEMPTS, build_neuron
 from fewbits.hardware.rtl import neuron as rtl_neuron
 from fewbits.hardware.rtl.bit_heap import BitHeap, shared
 from fewbits.hardware.rtl.design import NeuronDesign, design

@@ -17,7 +17,7 @@ from typing import Any
 
 from fewbits.hardware import cost
 from fewbits.study import RunResult, load_study, read_results
-from fewbits.study.networks import FOLDER, TrainingOutcome, load_network
+from fewbits.study.networks import TrainingOutcome, load_network, network_path
 from fewbits.study.plan import Run, Training, make_plan
 
 Point = tuple[str, str, str, str, int]
@@ -74,7 +74,7 @@ def point_of(run: Run) -> Point:
 
 def outcome_of(training: Training, folder: Path) -> TrainingOutcome | None:
     """The record of the trained network of exactly this definition; None if it is not there."""
-    loaded = load_network(folder / FOLDER / f"{training.stem}.safetensors", training.key)
+    loaded = load_network(network_path(folder, training.stem), training.key)
     return None if loaded is None else loaded[1]
 
 

@@ -10,13 +10,13 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.exceptions
 
 from fewbits import __version__
-from fewbits.errors import FewbitsError, ModelError
+from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
+
+_LONGEST_WORD = 400
+"""Characters of a word of an error that is printed whole; the longest paths of most systems have more."""
 
 PIPE_CLOSED = 141
 """Exit status when the reader of standard output went away, as a shell reports it (128 + SIGPIPE)."""
@@ -137,21 +140,39 @@ def cost(
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
+    synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
+    rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
+    clock: Annotated[
+        float | None, typer.Option(metavar="MHZ", help="The clock aimed at; that of the technology's table if none.")
+    ] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
+    bandwidth: Annotated[
+        float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
+    from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
-    from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.scaling import scale
     from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
+    mhz = table.target_clock_mhz if clock is None else clock
+    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth)
     workload = workload_of(model, _shape(image))
     costs = [
-        cost_of(workload, precision, technology=table, multiplier=multiplier, product_bits=product_bits)
+        cost_of(
+            workload,
+            precision,
+            technology=table,
+            accelerator=accelerator,
+            multiplier=multiplier,
+            product_bits=product_bits,
+        )
         for precision in precisions
     ]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
@@ -165,17 +186,14 @@ def cost(
     for one in costs:
         figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
         typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
-    for one in costs:
-        typer.echo(f"{one.precision} clock: {one.clock}")
-    for one in costs:
-        typer.echo(_shares(one, off_chip))
+    clocks = [f"{one.precision} clock: {one.clock}" for one in costs]
+    typer.echo("\n".join([*clocks, *(_shares(one, off_chip) for one in costs), *(_bandwidth(one) for one in costs)]))
     for activity in dict.fromkeys(one.activity for one in costs):
         typer.echo(f"Power and energy: {activity}.")
     for one in costs:
         basis = "interpolated between characterized precisions" if one.interpolated else "characterized"
-        typer.echo(f"{one.precision}: {one.multiplier}; {basis}")
-        for note in one.notes:
-            typer.echo(f"{one.precision}: {note}")
+        lines = (f"{one.multiplier}; {basis}", *one.notes)
+        typer.echo("\n".join(f"{one.precision}: {line}" for line in lines if line not in one.clock.notes))
 
 
 @app.command()
@@ -186,29 +204,59 @@ def rtl(
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="What the test bench runs, such as lenet or file.py:function; a small one if none."),
+        typer.Option(help="What the test bench runs, untrained, such as lenet or file.py:function; with --study, its."),
     ] = None,
-    data: Annotated[str, typer.Option(help="The data set that the test bench's image is from.")] = "digits",
+    data: Annotated[
+        str | None, typer.Option(help="The data set of the test bench's image; digits, or the study's.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of fewbits run: the bench runs a network trained there.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Of the study's network, where there are several.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same.")] = None,
 ) -> None:
     """Write a precision's datapath and test bench in Verilog."""
     from fewbits.hardware.rtl import export_verilog
 
-    files = export_verilog(precision, out, multiplier=multiplier, product_bits=product_bits, model=model, dataset=data)
+    options: dict[str, Any] = {"multiplier": multiplier, "product_bits": product_bits, "progress": _progress_line}
+    if study is None:
+        if recipe is not None or seed is not None:
+            raise StudyError("--recipe and --seed choose one of a study's networks: give its folder with --study")
+        options |= {"model": model, "dataset": "digits" if data is None else data}
+    else:
+        from fewbits.study import stored_network
+
+        stored = stored_network(study, precision, model=model, data=data, recipe=recipe, seed=seed)
+        options |= {"network": stored.network, "images": stored.image, "origin": stored.about}
+        options["accelerator"] = stored.accelerator
+    try:
+        files = export_verilog(precision, out, **options)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:
         typer.echo(str(path))
 
 
 @app.command()
 def characterize(
-    liberty: Annotated[Path, typer.Option(help="Liberty file of the standard cells.")],
+    liberty: Annotated[
+        list[Path],
+        typer.Option(help="Liberty file of the standard cells (.lib or .lib.gz); again for each file of one library."),
+    ],
     out: Annotated[Path, typer.Option(help="The technology table to write.")],
-    sram: Annotated[Path | None, typer.Option(help="Folder of SRAM macros' liberty files.")] = None,
+    sram: Annotated[
+        Path | None, typer.Option(help="SRAM macros: a folder of liberty files and macro tables, or a table.")
+    ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="Repeat for several; the study's seven if none.")] = None,
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    clock: Annotated[
+        float | None,
+        typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
+    ] = None,
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
@@ -223,6 +271,7 @@ def characterize(
         node_nm=node,
         multiplier=multiplier,
         product_bits=product_bits,
+        clock_mhz=clock,
     )
     typer.echo(str(out))
 
@@ -274,8 +323,9 @@ def _drop_output() -> None:
 
 
 def _complain(message: str) -> int:
-    """One line on standard error."""
-    print("fewbits:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    """One line on standard error; words that nobody would read to the end are cut short."""
+    words = (word if len(word) <= _LONGEST_WORD else f"{word[:80]}...{word[-20:]}" for word in message.split())
+    print("fewbits:", " ".join(words), file=sys.stderr)  # noqa: T201
     return BAD_REQUEST
 
 
@@ -311,7 +361,11 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts) or len(parts) not in (1, 2, 3):
+    if not all(part.isdecimal() and len(part) < 6 and 0 < int(part) < 65536 for part in parts) or len(parts) not in (
+        1,
+        2,
+        3,
+    ):
         raise ModelError(f"--input takes a shape such as 3x32x32, each size up to 65535, not {text!r}")
     return tuple(int(part) for part in parts)
 
@@ -336,16 +390,33 @@ def _cost_fields(one: Cost) -> dict[str, object]:
         "longest_paths_ns": one.clock.paths_ns,
         "clock_notes": one.clock.notes,
         "own_datapaths": one.own_datapaths,
+        "narrower_layers": one.narrower_layers,
+        "notes": one.notes,
         "energy_uj_by_part": one.breakdown.energy_uj,
         "leakage_uj": sum(one.breakdown.leakage_uj.values()),
         "off_chip_uj": one.off_chip_uj,
         "energy_with_off_chip_uj": one.energy_with_off_chip_uj,
-        "layers": [_layer_fields(layer) for layer in one.breakdown.layers],
+        "bandwidth_gb_s": one.bandwidth_gb_s,
+        "needed_bandwidth_gb_s": max(one.needed_bandwidth_gb_s.values()),
+        "transfer_stall_cycles": one.transfer_stall_cycles,
+        "layers": [
+            _layer_fields(layer) | {"needed_bandwidth_gb_s": one.needed_bandwidth_gb_s[layer.name]}
+            for layer in one.breakdown.layers
+        ],
     }
 
 
 def _layer_fields(layer: LayerCost) -> dict[str, object]:
-    names = ("name", "kind", "cycles", "energy_uj", "energy_uj_by_part", "leakage_uj", "off_chip_uj")
+    names = (
+        "name",
+        "kind",
+        "cycles",
+        "energy_uj",
+        "energy_uj_by_part",
+        "leakage_uj",
+        "off_chip_uj",
+        "transfer_stall_cycles",
+    )
     return {name: getattr(layer, name) for name in names}
 
 
@@ -359,6 +430,24 @@ def _shares(one: Cost, off_chip: bool) -> str:
 
         line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
     return line
+
+
+def _bandwidth(one: Cost) -> str:
+    """What the memory must give, and whether it does, in a line."""
+    from fewbits.hardware.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
+
+    needed = one.needed_bandwidth_gb_s
+    most = max(needed, key=needed.__getitem__)
+    line = f"{one.precision} memory: layer {most!r} needs most, {needed[most]:.3g} GB/s without a stall"
+    if one.bandwidth_gb_s is not None:
+        return f"{line}; at {one.bandwidth_gb_s:g} GB/s {one.transfer_stall_cycles:,} of the cycles wait for transfers"
+    short = sum(each > ASSUMED_BANDWIDTH for each in needed.values())
+    if not short:
+        return f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}: enough"
+    return (
+        f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}, too little for {short} of {len(needed)} layers: with "
+        f"--bandwidth {ASSUMED_BANDWIDTH:g} they wait, and cycles, power and energy say so"
+    )
 
 
 def entry_point() -> None:

@@ -15,7 +15,7 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
 from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator
-from fewbits.hardware.schedule import schedule
+from fewbits.hardware.schedule import Schedule, schedule
 from fewbits.hardware.workload.networks import workload_of
 
 TILE = Accelerator()
@@ -37,16 +37,24 @@ def lowered(model: nn.Module, precision: str, images: Tensor, product_bits: int 
 def assert_equal(
     network: BitExactNetwork, images: Tensor, accelerator: Accelerator = TILE, made: NeuronDesign | None = None
 ) -> None:
-    """Sums, cycles and accesses of each buffer equal the bit-exact network's and the schedule's."""
+    """Sums, cycles, accesses of each buffer and partial sums equal the bit-exact network's and the schedule's."""
     made = made or design(network.precision, accelerator.synapses)
     runs = simulator(made, accelerator).run(network, images)
-    plan = schedule(workload_of(network), accelerator, pipeline(made, accelerator))
+    plan = schedule_of(network, accelerator, made)
+    partial_sums = sum(layer.partial_sums for layer in plan.layers)
     expected: Any = network.accumulators(images)
     assert len(runs) == len(images)
     for run, sums in zip(runs, expected, strict=True):
         assert bits_of(run.logits) == bits_of(sums)
         assert run.cycles == plan.cycles
         assert run.accesses == {name: sum(getattr(layer, name) for layer in plan.layers) for name in ACCESSES}
+        assert run.partial_sums == (partial_sums, partial_sums)
+
+
+def schedule_of(network: BitExactNetwork, accelerator: Accelerator, made: NeuronDesign | None = None) -> Schedule:
+    """The schedule of a network on the generated accelerator."""
+    made = made or design(network.precision, accelerator.synapses)
+    return schedule(workload_of(network), accelerator, pipeline(made, accelerator))
 
 
 def framed(name: str, images: Tensor) -> Tensor:

@@ -50,6 +50,20 @@ def chains(draw: st.DrawFn, averages: bool = True) -> Chain:
     return Chain(nn.Sequential(*layers), shape)
 
 
+@st.composite
+def deep_chains(draw: st.DrawFn) -> Chain:
+    """A convolution that sums 136 inputs or more at 6 positions or more, then another one."""
+    channels = draw(st.integers(17, 40))
+    size: Size = draw(st.sampled_from([(12,), (13,), (5, 5), (5, 7), (6, 5)]))
+    groups = draw(st.sampled_from([group for group in (1, 2) if channels % group == 0]))
+    outputs = groups * draw(st.integers(1, 12))
+    kernel, padding = draw(st.integers(2, 3)), draw(st.integers(0, 1))
+    stride = draw(st.integers(1, 2)) if padding else 1
+    layer = CONVOLUTIONS[len(size)](8 * channels, outputs, kernel, stride, padding, groups=groups)
+    after = tuple((length + 2 * padding - kernel) // stride + 1 for length in size)
+    return Chain(nn.Sequential(layer, *draw(_convolutions(outputs, after))[2][:1]), (8 * channels, *size))
+
+
 Made = tuple[int, Size, list[nn.Module]]
 """Channels (0: as before) and size of the result, and the modules."""
 

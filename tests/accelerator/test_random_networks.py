@@ -6,21 +6,25 @@ import shutil
 
 import pytest
 import torch
-from comparison import TILE, assert_equal, lowered
+from comparison import TILE, assert_equal, lowered, schedule_of
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from random_chains import Chain, chains
+from random_chains import Chain, chains, deep_chains
 from torch import nn
 
 from fewbits.bitexact import Rounding
 from fewbits.formats import STUDY_PRECISIONS, parse_precision
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.rtl import design
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
 
 SMALL = Accelerator(buffer_rows=9)
 NARROW = Accelerator(neurons=3, synapses=4, buffer_rows=12, memory_latency=2)
 WIDE = Accelerator(neurons=20, synapses=8, buffer_rows=33)
+
+SHALLOW = Accelerator(neurons=2, buffer_rows=6, memory_latency=2)
+"""Its SB does not hold what an output of `deep_chains` sums; six rows are the fewest that floats take."""
 
 WITH_AVERAGES = (
     *STUDY_PRECISIONS,
@@ -41,8 +45,16 @@ def random_networks(examples: int) -> settings:
     )
 
 
-def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int) -> None:
-    """Random weights and images, two of them."""
+def check(
+    chain: Chain,
+    precision: str,
+    accelerator: Accelerator,
+    seed: int,
+    *,
+    in_pieces: bool = False,
+    stages: str | None = None,
+) -> None:
+    """Random weights and images, two of them. in_pieces: the schedule must have partial sums. stages: a pipelining."""
     torch.manual_seed(seed)
     for parameter in chain.model.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -50,13 +62,46 @@ def check(chain: Chain, precision: str, accelerator: Accelerator, seed: int) -> 
     network = lowered(chain.model, precision, images)
     if parse_precision(precision).inputs.family == "fixed":
         assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
-    assert_equal(network, images, accelerator)
+    if in_pieces:
+        assert any(layer.partial_sums for layer in schedule_of(network, accelerator).layers)
+    made = None if stages is None else design(network.precision, accelerator.synapses, stages=stages)
+    assert_equal(network, images, accelerator, made)
 
 
 @random_networks(10)
 @given(chains(), SEEDS)
 def test_random_network_on_the_accelerator(chain: Chain, seed: int):
     check(chain, "fixed4", TILE, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "long", "longest"])
+@random_networks(5)
+@given(chains(), SEEDS)
+def test_random_network_with_any_pipelining(stages: str, chain: Chain, seed: int):
+    check(chain, "fixed4", TILE, seed, stages=stages)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "longest"])
+@random_networks(5)
+@given(deep_chains(), SEEDS)
+def test_random_network_in_pieces_with_any_pipelining(stages: str, chain: Chain, seed: int):
+    check(chain, "fixed4", SHALLOW, seed, in_pieces=True, stages=stages)
+
+
+@random_networks(10)
+@given(deep_chains(), SEEDS)
+def test_random_network_whose_weights_do_not_fit_the_buffer(chain: Chain, seed: int):
+    check(chain, "fixed4", SHALLOW, seed, in_pieces=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", [*WITH_AVERAGES, *WITHOUT_AVERAGES])
+@random_networks(10)
+@given(deep_chains(), SEEDS)
+def test_random_network_of_any_precision_whose_weights_do_not_fit_the_buffer(precision: str, chain: Chain, seed: int):
+    check(chain, precision, SHALLOW, seed, in_pieces=True)
 
 
 @pytest.mark.slow

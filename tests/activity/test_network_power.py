@@ -32,7 +32,17 @@ from fewbits.hardware.network_power import network_power, power_from_operands
 from fewbits.hardware.technology import LOGIC_COMPONENTS
 
 TABLE = "ihp-sg13g2"
+TILE = Accelerator()
 SHIPPED = tuple(load_technology(TABLE).datapaths)
+
+
+def deep_network(precision: str) -> tuple[BitExactNetwork, torch.Tensor]:
+    """Its one layer sums 306 products, 20 chunks, at 9 positions."""
+    torch.manual_seed(0)
+    images = torch.rand(8, 34, 5, 5)
+    quantized = fb.quantize(nn.Sequential(nn.Conv2d(34, 20, 3)), precision)
+    fb.calibrate(quantized, images)
+    return fb.lower(quantized, images[:1]), images
 
 
 def network(precision: str) -> tuple[BitExactNetwork, torch.Tensor]:
@@ -50,9 +60,11 @@ def shipped(precision: str) -> CompiledNetlist:
     return read_compiled_netlist(compiled_netlist_path(TABLE, precision))
 
 
-def accumulators(lowered: BitExactNetwork, images: torch.Tensor, precision: str) -> tuple[list[float], list[float]]:
+def accumulators(
+    lowered: BitExactNetwork, images: torch.Tensor, precision: str, tile: Accelerator = TILE
+) -> tuple[list[float], list[float]]:
     """What the netlist's accumulator shows after each last chunk, and the network's value for that output."""
-    netlist, design, tile = shipped(precision), rtl.design(precision), Accelerator()
+    netlist, design = shipped(precision), rtl.design(precision)
     trace = lowered.trace(images)
     seen: list[float] = []
     expected: list[float] = []
@@ -92,6 +104,15 @@ def number(bits: np.ndarray, is_float: bool) -> float:
 @pytest.mark.parametrize("precision", SHIPPED)
 def test_the_netlist_computes_the_networks_accumulators(precision: str) -> None:
     seen, expected = accumulators(*network(precision), precision)
+    assert len(seen) > 10
+    assert seen == expected
+
+
+@pytest.mark.parametrize("precision", ["fixed8", "fixed32", "binary/fixed16", "bfloat16", "float32"])
+def test_the_last_piece_of_a_layer_ends_with_the_networks_accumulators(precision: str) -> None:
+    lowered, images = deep_network(precision)
+    tile = Accelerator(buffer_rows=12)  # pieces of 12 and 8 chunks, of which the second is drawn
+    seen, expected = accumulators(lowered, images, precision, tile)
     assert len(seen) > 10
     assert seen == expected
 

@@ -191,8 +191,8 @@ def test_a_layer_used_twice_is_two_operations() -> None:
         ((nn.Conv2d(1, 2, 3), nn.Sigmoid(), nn.Conv2d(2, 1, 1)), "layer '1' (Sigmoid)"),
         ((nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.Conv2d(2, 1, 1)), "layer '0' (Conv2d)"),
         ((nn.ZeroPad2d(1), nn.Conv2d(1, 2, 3)), "layer '0' (ZeroPad2d)"),
-        ((nn.Conv2d(1, 2, 3), nn.Flatten(0)), "layer '1' flattens"),
-        ((nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(3)), "layer '1' adapts"),
+        ((nn.Conv2d(1, 2, 3), nn.Flatten(0)), "layer '1' (Flatten) cannot be lowered: it flattens"),
+        ((nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(3)), "layer '1' (AdaptiveAvgPool2d) cannot be lowered: it adapts"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -266,7 +266,7 @@ class Wayward(nn.Module):
             case "times":
                 return F.relu(result) * 2
             case "view":
-                return result.view(-1, 5, 20)
+                return result.view(5, -1)
             case "features":
                 return result.view(result.size(0), 50)
             case "dropout":
@@ -282,12 +282,12 @@ class Wayward(nn.Module):
     ("way", "message"),
     [
         ("branch", "cannot be traced by torch.fx"),
-        ("pair", "the network's result takes"),
+        ("pair", "Wayward cannot be lowered: it returns several results"),
         ("times", "(mul) cannot be lowered"),
-        ("view", "only (batch, features) can"),
+        ("view", "only views that keep the batch"),
         ("features", "views 100 values of an image as 50"),
         ("dropout", "drops values even in evaluation"),
-        ("tensor", "its own tensor 'scale'"),
+        ("tensor", "the network's own tensor 'scale'"),
         ("keep", "nothing to lower"),
         ("sigmoid", "(sigmoid) cannot be lowered"),
     ],

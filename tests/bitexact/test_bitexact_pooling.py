@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import fewbits as fb
-from fewbits.bitexact.geometry import average_divisors, convolution_length, pooling_length, pooling_windows
+from fewbits.bitexact.geometry import average_divisors, pooling_windows
+from fewbits.quantize.shapes import convolution_length, pooling_length
 
 GEOMETRIES = [
     (length, kernel, stride, padding, ceil)

@@ -45,7 +45,7 @@ def leaving():
         (["--product-bits", "999"], ["product_bits", "2 to 8", "not 999"]),
         (["--model", ""], ["unknown model ''"]),
         (["--model", "missing.py:net"], ["missing.py"]),
-        (["--model", "mine.py:coloured"], ["layer '0'", "3 channels", "input has 1"]),
+        (["--model", "mine.py:coloured"], ["layer '0'", "3 channels", "shape (1, 28, 28)"]),
         (["--model", "mine.py:joined"], ["Concatenation", "circuit"]),
         (["--data", "nowhere.npz"], ["nowhere.npz"]),
         (["--data", "text.npz"], ["text.npz"]),
@@ -88,7 +88,7 @@ def test_an_export_may_be_written_anew(fewbits: Command, tmp_path: Path, monkeyp
 
 def test_a_file_in_place_of_the_rtl_folder_is_refused(fewbits: Command, tmp_path: Path):
     (tmp_path / "file").write_text("mine")
-    refused(fewbits("rtl", "fixed4", "--out", "file"), "cannot write to file")
+    refused(fewbits("rtl", "fixed4", "--out", "file"), "file", "is a file: give a folder")
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -105,7 +105,10 @@ def test_a_file_in_place_of_the_rtl_folder_is_refused(fewbits: Command, tmp_path
         (["lenet*1e9", "fixed8", "--off-chip"], ["lenet*1e9", "too large", "smaller factor"]),
         (["lenet*1e300", "fixed8"], ["lenet*1e300", "too large", "smaller factor"]),
         (["mine.py:coloured", "fixed8"], ["input shape", "--input"]),
-        (["mine.py:coloured", "fixed8", "--input", "1x28x28"], ["layer '0'", "3 channels", "input has 1"]),
+        (
+            ["mine.py:coloured", "fixed8", "--input", "1x28x28"],
+            ["layer '0'", "3 channels", "shape (1, 28, 28)"],
+        ),
         (["mine.py:leaving", "fixed8", "--input", "1x28x28"], ["SystemExit"]),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else None,

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from refusal import Command, refused  # pyright: ignore
 
+import fewbits as fewbits_package
+
 STUDY = """
 name = "small"
 models = ["{model}"]
@@ -239,3 +241,31 @@ def test_an_output_folder_that_is_a_file_is_refused(fewbits: Command, tmp_path: 
 
 def test_an_output_folder_that_cannot_be_made_is_refused(fewbits: Command, tmp_path: Path):
     refused(fewbits("run", study_file(tmp_path), "--out", "/proc/fewbits"), "/proc/fewbits")
+
+
+def test_paths_in_a_study_begin_at_its_own_folder(fewbits: Command, tmp_path: Path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "net.py").write_text(USER_MODEL)
+    digits_npz(folder / "small.npz")
+    shipped = Path(fewbits_package.__file__).parent / "hardware" / "tables" / "ihp-sg13g2.json"
+    (folder / "table.json").write_text(shipped.read_text())
+    text = 'technology = "table.json"\n' + STUDY
+    study = study_file(folder, text, model="net.py:sane", data="small.npz")
+    outcome = fewbits("run", study.relative_to(tmp_path), "--out", "out", "--json")
+    (run,) = json.loads(outcome.out)["runs"]
+    assert (outcome.status, run["model"], run["data"]) == (0, "net.py:sane", "small.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [({"data": "small.npz"}, "mine/small.npz"), ({"model": "net.py:sane"}, "mine/net.py")],
+)
+def test_a_file_that_lies_beside_the_caller_only_is_not_taken(
+    fewbits: Command, tmp_path: Path, changes: dict[str, str], where: str
+):
+    (tmp_path / "mine").mkdir()
+    digits_npz(tmp_path / "small.npz")
+    (tmp_path / "net.py").write_text(USER_MODEL)
+    study_file(tmp_path / "mine", **changes)
+    refused(fewbits("run", "mine/study.toml", "--out", "out"), where)

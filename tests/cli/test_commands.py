@@ -16,6 +16,8 @@ COST_FIELDS = {
     *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity"),
     *("multiplier", "interpolated", "energy_uj_by_part", "leakage_uj", "layers", "off_chip_uj"),
     *("energy_with_off_chip_uj", "clock_limited_by", "longest_paths_ns", "clock_notes", "own_datapaths"),
+    *("bandwidth_gb_s", "needed_bandwidth_gb_s", "transfer_stall_cycles"),
+    *("narrower_layers", "notes"),
 }
 RUN_FIELDS = {
     "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
@@ -88,7 +90,7 @@ def test_rtl_writes_verilog(capfd: pytest.CaptureFixture[str], tmp_path: Path):
     assert main(["rtl", "fixed4", "--out", str(tmp_path / "rtl")]) == 0
     listed = capfd.readouterr().out.split()
     assert all(Path(path).stat().st_size > 0 for path in listed)
-    assert (tmp_path / "rtl" / "neuron.v").read_text().count("endmodule") >= 5
+    assert (tmp_path / "rtl" / "neuron.v").read_text().count("endmodule") == 2
 
 
 @pytest.mark.slow

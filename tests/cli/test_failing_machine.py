@@ -68,6 +68,40 @@ def test_report_writing_keeps_the_old_file_on_failure(tmp_path: Path):
     assert (tmp_path / "results.csv").read_text() == "old"
 
 
+STUDY = """
+name = "small"
+models = ["{model}"]
+data = ["digits"]
+precisions = ["float32"]
+[float_training]
+epochs = 1
+"""
+
+
+@pytest.mark.parametrize("name", ["study.sqlite", "study.lock", "networks", ".fewbits-manifest.json"])
+def test_a_file_of_the_users_in_the_way_of_a_study_is_named_and_left(fewbits: Command, tmp_path: Path, name: str):
+    (tmp_path / "study.toml").write_text(STUDY.format(model="lenet"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    refused(fewbits("run", "study.toml", "--out", "out"), name, "not of fewbits", "another folder")
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("out", [None, "out", "a/b/out"])
+def test_a_refused_study_leaves_no_folder(fewbits: Command, tmp_path: Path, out: str | None):
+    (tmp_path / "study.toml").write_text(STUDY.format(model="lnet"))
+    refused(fewbits("run", "study.toml", *(("--out", out) if out else ())), "did you mean 'lenet'")
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_a_file_as_the_folder_is_refused_before_any_work(fewbits: Command, tmp_path: Path):
+    (tmp_path / "study.toml").write_text(STUDY.format(model="lenet"))
+    (tmp_path / "out").write_text("mine")
+    refused(fewbits("run", "study.toml", "--out", "out"), "'out' is a file: give a folder")
+    refused(fewbits("run", "study.toml", "--out", "out/deeper"), "out/deeper", "another folder")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
 def command_into(target: str) -> subprocess.CompletedProcess[str]:
     """`fewbits --help` as a process of its own, its output sent to where it cannot be written."""
     shell = f"{shlex.quote(sys.executable)} -m fewbits --help {target}; exit ${{PIPESTATUS[0]}}"

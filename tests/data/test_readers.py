@@ -265,7 +265,10 @@ def good() -> dict[str, Any]:
         ({"x_train": np.zeros((20, 4, 4), np.float32)}, "x_train must be uint8"),
         ({"x_train": np.zeros((20, 3, 4, 4), np.uint8)}, "x_train must be uint8, N x H x W or N x H x W x 3"),
         ({"y_test": np.zeros(20)}, "y_test must be N integers, not float64"),
-        ({"y_test": np.zeros((20, 1), int)}, "y_test must be N integers"),
+        ({"y_test": np.zeros((20, 2), int)}, r"y_test must be N integers.*one-hot, store y.argmax\(1\)"),
+        ({"y_test": np.zeros((20, 1))}, r"y_test must be N integers.*store y.astype\('int64'\)"),
+        ({"y_test": np.array(["cat"] * 20)}, "y_test must be N integers.*number the classes from 0"),
+        ({"y_test": np.zeros((20, 1, 1), int)}, "y_test must be N integers"),
         ({"y_test": np.array([{}] * 20)}, "holds Python objects, which are not read"),
     ],
 )
@@ -315,3 +318,16 @@ def test_training_files_of_different_image_sizes_are_refused(tmp_path: Path):
     np.savez(tmp_path / "cifar10_test.npz", x_test=np.zeros((4, 32, 32), np.uint8), y_test=np.arange(4))
     with pytest.raises(DataError, match="images of different sizes"):
         load(tmp_path)
+
+
+def test_npz_labels_may_be_a_column(npz_file: Any):
+    path, *_ = npz_file
+    arrays = dict(np.load(path))
+    np.savez(path, **(arrays | {"y_train": arrays["y_train"][:, None], "y_test": arrays["y_test"][:, None]}))
+    assert load(path).test.labels.tolist() == arrays["y_test"].tolist()
+
+
+def test_labels_that_count_from_one_are_refused_with_the_mend(tmp_path: Path):
+    np.savez(tmp_path / "file.npz", **(good() | {"y_train": np.arange(20) % 9 + 1, "y_test": np.arange(20) % 9 + 1}))
+    with pytest.raises(DataError, match="labels reach from 1 to 9, but classes are counted from 0: store y - 1"):
+        load(tmp_path / "file.npz")

@@ -35,6 +35,60 @@ def test_an_unknown_format_gets_the_nearest_name():
         parse_format("fixd8")
 
 
+OTHER_NAMES = {
+    "int8": "fixed8",
+    "INT8": "fixed8",
+    "uint8": "fixed8",
+    "torch.qint8": "fixed8",
+    "i8": "fixed8",
+    "q8": "fixed8",
+    "8bit": "fixed8",
+    "8": "fixed8",
+    "fixed 8": "fixed8",
+    "fixed_16": "fixed16",
+    "Fixed8": "fixed8",
+    "ap_fixed<16,6>": "fixed16",
+    "Q1.7": "fixed8",
+    "int4": "fixed4",
+    "1bit": "binary",
+    "bnn": "binary",
+    "fp8": "fp8-e4m3 or fp8-e5m2",
+    "float8": "fp8-e4m3 or fp8-e5m2",
+    "e4m3": "fp8-e4m3",
+    "fp8_e4m3": "fp8-e4m3",
+    "float8_e5m2": "fp8-e5m2",
+    "fp4": "float-e2m1",
+    "e3m2": "float-e3m2",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "half": "float16",
+    "fp32": "float32",
+    "double": "float32",
+    "pow2": "pow2-6",
+    "po2-4": "pow2-4",
+    "w4a8": "fixed4/fixed8",
+    "W8A8": "fixed8",
+    "w1a16": "binary/fixed16",
+    "fixed8/int16": "fixed16",
+}
+
+
+@pytest.mark.parametrize(("name", "ours"), OTHER_NAMES.items())
+def test_what_others_call_a_precision_gets_its_name_here(name: str, ours: str):
+    with pytest.raises(FormatError) as caught:
+        parse_precision(name)
+    assert str(caught.value).endswith(f"; did you mean {ours}?")
+    for suggested in ours.split(" or "):
+        parse_precision(suggested)
+
+
+@pytest.mark.parametrize("name", ["int64", "w40a8", "w4", "nf4", "xyz"])
+def test_a_name_without_a_counterpart_gets_no_suggestion(name: str):
+    with pytest.raises(FormatError) as caught:
+        parse_precision(name)
+    assert "did you mean" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [("fixed33", "fixed2 to fixed32"), ("pow2-9", "pow2-2 to pow2-8"), ("float-e9m3", "2 to 7 exponent bits")],

@@ -167,3 +167,30 @@ def test_the_terminal_says_what_limits_the_clock(capsys: pytest.CaptureFixture[s
     assert "fixed8 clock: control limits it; of 4 ns: control 3.78, buffers 3.33, datapath 3.21 ns\n" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize(("asked", "start"), [(500.0, "clock 250 MHz, not the 500 asked for"), (100.0, "area and")])
+def test_another_clock_than_the_characterized_one_is_in_the_notes(
+    shipped: Technology, asked: float, start: str
+) -> None:
+    made = fixed8(shipped, clock_mhz=asked)
+    assert made.notes[0].startswith(start)
+    assert "area and energy are of circuits synthesized for 250 MHz" in made.notes[-1]
+
+
+def test_the_notes_of_a_higher_clock_name_the_part_and_its_path(shipped: Technology) -> None:
+    path = shipped.datapath("fixed8").control.longest_path_ns
+    assert f"the longest path is the control's {path:.3g} ns" in fixed8(shipped, clock_mhz=500.0).notes[-1]
+
+
+def test_the_command_line_takes_sizes_and_a_clock(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--neurons", "8", "--rows", "32", "--clock", "500"]
+    assert main(["cost", "lenet", "fixed8", *sizes, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    expected = cost("lenet", "fixed8", accelerator=Accelerator(neurons=8, buffer_rows=32, clock_mhz=500.0))
+    assert (found["area_mm2"], tuple(found["notes"])) == (expected.area_mm2, expected.notes)
+    assert main(["cost", "lenet", "fixed8", *sizes]) == 0
+    printed = capsys.readouterr().out
+    assert all(printed.count(note) == 1 for note in expected.notes)
+    assert main(["cost", "lenet", "fixed8", "--synapses", "8"]) == 2
+    assert "holds neurons of 16 synapses, not 8" in capsys.readouterr().err

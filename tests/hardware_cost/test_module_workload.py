@@ -53,7 +53,7 @@ class Functional(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = F.max_pool2d(F.relu(self.conv(x)), 2)
-        return F.log_softmax(self.fc(F.dropout(x.flatten(1), training=self.training)), dim=1)
+        return self.fc(F.dropout(x.flatten(1), training=self.training))
 
 
 def test_functional_pooling_is_counted():
@@ -85,7 +85,6 @@ KINDS: list[Callable[[], nn.Module]] = [
     lambda: nn.Conv2d(4, 6, (3, 2), padding=(2, 0), dilation=(2, 1)),
     lambda: nn.Conv2d(4, 8, 3, padding="same", groups=2),
     lambda: nn.Conv2d(4, 8, 3, padding="valid", groups=4),
-    lambda: nn.Conv2d(4, 8, 3, padding=1, padding_mode="reflect"),
     lambda: nn.MaxPool2d(3, stride=2, padding=1),
     lambda: nn.MaxPool2d(3, stride=2, ceil_mode=True),
     lambda: nn.MaxPool2d(2, dilation=2),
@@ -136,11 +135,6 @@ def test_pooling_windows_are_torchs(length: int, kernel: int, stride: int, paddi
     assert layer.output_size == (1, model(torch.zeros(1, 1, length)).shape[2])
 
 
-def test_linear_layer_over_positions_counts_them():
-    layer = module_workload(nn.Linear(6, 3), (5, 6)).layers[0]
-    assert (layer.positions, layer.products) == (5, 90)
-
-
 def test_adaptive_pooling_has_windows_of_its_ratio():
     model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.AdaptiveAvgPool2d((2, 1)))
     assert module_workload(model, (1, 8, 6)).layers[1].kernel == (4, 6)
@@ -160,15 +154,20 @@ class Gate(nn.Module):
 @pytest.mark.parametrize(
     ("model", "shape", "message"),
     [
-        (Gate(), (1, 4, 4), "the model: the accelerator does not compute 'mul'"),
-        (nn.Sequential(nn.Linear(4, 2), nn.Tanh()), (4,), "layer '1': the accelerator does not compute 'tanh'"),
-        (nn.Sequential(nn.Conv3d(1, 2, 1)), (1, 4, 4, 4), "layer '0': the accelerator does not compute 'conv3d'"),
-        (nn.Sequential(nn.Conv2d(1, 2, 5)), (1, 4, 4), "layer '0': a window of 5 does not fit into 4 inputs"),
-        (nn.Sequential(nn.Conv2d(3, 2, 1)), (1, 4, 4), "layer '0' takes 3 channels, but its input has 1"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), (1, 4, 4), "layer '1' takes 9 inputs, but gets 16"),
-        (nn.Sequential(nn.AdaptiveAvgPool2d(3)), (1, 4, 4), "layer '0': pooling .* needs windows of several sizes"),
-        (nn.Sequential(nn.Flatten(), nn.ReLU()), (1, 4, 4), "at least one convolution or linear layer"),
-        (nn.Sequential(nn.Unflatten(1, (3, 3)), nn.Linear(3, 2)), (4,), "cannot be run on an image of shape"),
+        (Gate(), (1, 4, 4), r"call 'mul' \(mul\) cannot be lowered: .*multiplying tensors has no hardware"),
+        (nn.Sequential(nn.Linear(4, 2), nn.Tanh()), (4,), r"layer '1' \(Tanh\) cannot be lowered"),
+        (nn.Sequential(nn.Conv3d(1, 2, 1)), (1, 4, 4, 4), r"layer '0' \(Conv3d\) cannot be lowered"),
+        (nn.Sequential(nn.Conv2d(1, 2, 5)), (1, 4, 4), r"layer '0': kernel \(5, 5\) does not fit into"),
+        (nn.Sequential(nn.Conv2d(3, 2, 1)), (1, 4, 4), "layer '0' takes 3 channels of 2 dimensions, its input has"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(9, 2)), (1, 4, 4), "layer '1' takes 9 features, its input has"),
+        (nn.Linear(6, 3), (5, 6), "layer 'layer' takes 6 features, its input has"),
+        (
+            nn.Sequential(nn.AdaptiveAvgPool2d(3), nn.Conv2d(1, 1, 1)),
+            (1, 4, 4),
+            r"layer '0' \(AdaptiveAvgPool2d\) .* adapts .* different sizes",
+        ),
+        (nn.Sequential(nn.Flatten(), nn.ReLU()), (1, 4, 4), "does not pass through a convolution or linear layer"),
+        (nn.Sequential(nn.Unflatten(1, (3, 3)), nn.Linear(3, 2)), (4,), "call '0' views 4 values of an image as"),
     ],
 )
 def test_what_the_tile_cannot_compute_is_refused(model: nn.Module, shape: tuple[int, ...], message: str):
@@ -185,8 +184,6 @@ def test_hooks_are_removed_after_an_error():
 
 
 def test_batch_normalization_and_dropout_cost_nothing():
-    model = nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.ReLU6(), nn.Flatten(), nn.Linear(8, 2)
-    )
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
     workload: Workload = module_workload(model, (1, 4, 4))
     assert [layer.name for layer in workload.layers] == ["0", "5"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -93,12 +94,66 @@ def test_last_layer_hands_out_accumulators():
     assert [layer.stores_accumulators for layer in schedule(LENET, TILE, Pipeline()).layers] == [False] * 5 + [True]
 
 
-def test_weights_that_do_not_fit_are_loaded_for_each_block_of_positions():
-    layer = LayerShape("wide", "convolution", 64, (16, 16), 64, (16, 16), (5, 5))
-    plan = alone(layer)
-    assert plan.sb_writes == 4 * 100 * 256
-    assert plan.weights_loaded == 102_400 * 256
-    assert alone(layer, interleaved=4).weights_loaded == 102_400 * 64
+WIDE = LayerShape("wide", "convolution", 64, (16, 16), 64, (16, 16), (5, 5))
+"""100 chunks, 4 groups of neurons, 256 positions."""
+
+
+def test_weights_that_do_not_fit_are_loaded_once_in_pieces():
+    plan = alone(WIDE)
+    assert (plan.pieces, plan.sb_writes, plan.weights_loaded) == (2, 4 * 100, 102_400)
+    assert alone(WIDE, interleaved=4).weights_loaded == 102_400
+
+
+def test_partial_sums_are_stored_and_loaded_once_between_two_pieces():
+    plan = alone(WIDE)
+    assert plan.partial_sums == 64 * 256
+    widths = Widths(8, 8, 31)
+    assert plan.traffic_bits(widths) - replace(plan, partial_sums=0).traffic_bits(widths) == 2 * 64 * 256 * 31
+
+
+def test_pieces_cost_a_descriptor_and_a_drain_each():
+    pipeline = Pipeline(fill_cycles=9, setup_cycles=7, result_fill_cycles=5)
+    plan = schedule(Workload((WIDE, FOLLOWER)), TILE, pipeline).layers[0]
+    assert plan.cycles == 4 * 256 * 100 + 2 * 7 + 5 + 9
+
+
+def test_pieces_write_each_position_to_bout_once():
+    assert alone(WIDE).bout_writes == 4 * 256
+
+
+def test_weights_that_fit_or_have_one_position_stay_whole():
+    assert alone(LayerShape("long", "linear", 4096, (1, 1), 64, (1, 1))).pieces == 1
+    assert alone(WIDE, accelerator=Accelerator(buffer_rows=100)).pieces == 1
+    assert alone(WIDE, interleaved=256).pieces == 1
+
+
+def test_few_positions_are_cut_so_that_their_inputs_stay_in_bin():
+    # 288 chunks at 2 positions: 9 pieces of 32, for which Bin's 64 rows hold both positions for all 32 groups.
+    few = LayerShape("few", "convolution", 512, (1, 2), 512, (1, 2), (3, 3))
+    plan = alone(few)
+    assert (plan.pieces, plan.inputs_loaded) == (9, 2 * 4608)
+
+
+def test_a_layer_stays_whole_where_partial_sums_would_move_more_bits():
+    # Rows of one weight bit, two of them in SB: 16 bits a neuron each, against 2 x 31 of its partial sum.
+    narrow = Pipeline(widths=Widths(1, 16, 31))
+    small = Accelerator(buffer_rows=1)
+    assert schedule(Workload((WIDE, FOLLOWER)), small, narrow).layers[0].pieces == 1
+    assert schedule(Workload((WIDE, FOLLOWER)), replace(small, buffer_rows=8), narrow).layers[0].pieces > 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 80), st.integers(1, 6), st.integers(1, 40))
+def test_cutting_never_moves_more_bits(chunks: int, positions: int, neurons: int, interleaved: int, rows: int):
+    layer = LayerShape("any", "convolution", 16 * chunks, (1, positions), 16 * neurons, (1, positions))
+    pipeline = Pipeline(accumulate_cycles=interleaved, widths=Widths(8, 8, 31))
+    plan = schedule(Workload((layer, FOLLOWER)), Accelerator(buffer_rows=rows), pipeline).layers[0]
+    blocks = 1 if chunks <= rows else -(-positions // interleaved)
+    groups_at_once = max(1, interleaved // positions)
+    passes = 1 if positions * chunks <= rows else -(-neurons // groups_at_once)
+    whole = layer.weights * 8 * blocks + positions * layer.synapses * 8 * passes + layer.output_values * 8
+    assert plan.traffic_bits(pipeline.widths) <= whole
+    assert plan.busy_cycles == neurons * positions * chunks
 
 
 def test_weights_that_fit_are_loaded_once():

@@ -17,7 +17,10 @@ from fewbits.hardware.activity.sequential_simulation import SequentialSimulation
 from fewbits.hardware.activity.toggles import Stimulus, compile_model, count_toggles, words_of_bits
 from fewbits.hardware.control import run as control_run
 from fewbits.hardware.control.cost import control_cost, reference_network
+from fewbits.hardware.control.sizes import each_neuron
 from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.energy.energy_tables import energy_model
+from fewbits.hardware.energy.power import power_of, uniform_activity
 from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import synthesize
@@ -75,6 +78,18 @@ def test_the_netlist_runs_lenet_in_the_schedules_cycles(netlist: Netlist) -> Non
     simulation = control_run.run_control(netlist, made, SMALL, network, image)
     computing, pooling = (simulation.activity(kind).toggles.mean() for kind in (0, 1))
     assert 0 < pooling < computing < 0.5
+
+
+@pytest.mark.slow
+def test_a_neurons_part_of_the_netlist_is_its_registers_with_what_feeds_them(netlist: Netlist) -> None:
+    made = design("binary/fixed16")
+    model = energy_model(netlist, np.full((netlist.net_count, 2), 0.1), netlist.loads_pf(None))
+    power = power_of(model, uniform_activity(model, 0.2))
+    share = each_neuron(netlist, power, power, SMALL.neurons)
+    assert share.registers == SMALL.synapses * made.precision.weights.bits + 2 * made.accumulator_bits
+    flip_flop = min(cell.area_um2 for cell in netlist.library.flip_flops())
+    assert flip_flop * share.registers < share.area_um2 < 2 * flip_flop * share.registers
+    assert 0 < share.computing_pj * SMALL.neurons < power.dynamic_pj.sum()
 
 
 @pytest.mark.slow

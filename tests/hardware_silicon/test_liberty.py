@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -84,26 +85,14 @@ def test_a_table_with_load_first_is_turned(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('time_unit : "1ps";', "", "time_unit"),
-        ('leakage_power_unit : "1nW";', "", "leakage_power_unit"),
         ("capacitive_load_unit (1, ff);", "", "capacitive_load_unit"),
         ('voltage_unit : "1V";', 'voltage_unit : "1 elephant";', "elephant"),
-        ("area : 6;", "area : -6;", "must not be negative"),
-        ("capacitance : 3;", "capacitance : -3;", "must not be negative"),
         ("nom_voltage : 2.0;", "nom_voltage : 0;", "above 0"),
         ('time_unit : "1ps"', 'time_unit : "0ps"', "above 0"),
         ('time_unit : "1ps"', 'time_unit : "1pF"', "time_unit must be like"),
         ("capacitive_load_unit (1, ff)", "capacitive_load_unit (1, ohm)", "capacitive_load_unit must be like"),
-        ('leakage_power_unit : "1nW";', "", "add the unit"),
         ('index_1 ("0, 100"); index_2 ("0, 20");', 'index_1 ("100, 0"); index_2 ("0, 20");', "must rise"),
         ('index_1 ("0, 100"); index_2 ("0, 20");', 'index_1 ("5, 5"); index_2 ("0, 20");', "must rise"),
-        ("area : 6;", "area : 6; memory () { address_width : 1e9; word_width : 8; }", "whole number from 1 to 40"),
-        ("area : 6;", "area : 6; memory () { address_width : 6; word_width : 0.5; }", "whole number"),
-        ("cell (dff)", "cell ()", "no name"),
-        ("area : 6;", "area : large;", "finite number"),
-        ("area : 6;", "area : 1e999;", "finite number"),
-        ('values ("30, 50", "40, 60")', 'values ("30, 50, 40")', "3 values"),
-        ('rise_power (scalar) { values ("3"); }', "rise_power (scalar) { }", "no values"),
-        ('clocked_on : "CK";', "", "clocked_on"),
         ("nom_voltage : 2.0;", "", "nom_voltage"),
         ("fanout_length (1, 2);", "fanout_length (1);", "fanout_length"),
         ("library (tiny)", "cell (tiny)", "library"),
@@ -115,6 +104,45 @@ def test_a_broken_file_names_line_and_cause(tmp_path: Path, old: str, new: str, 
         read_library(_changed(tmp_path, old, new))
     assert "changed.lib:" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("area : 6;", "area : -6;", "must not be negative"),
+        ("capacitance : 3;", "capacitance : -3;", "must not be negative"),
+        ("area : 6;", "area : 6; memory () { address_width : 1e9; word_width : 8; }", "whole number from 1 to 40"),
+        ("area : 6;", "area : 6; memory () { address_width : 6; word_width : 0.5; }", "whole number"),
+        ("cell (dff)", "cell ()", "no name"),
+        ("area : 6;", "area : large;", "finite number"),
+        ("area : 6;", "area : 1e999;", "finite number"),
+        ('values ("30, 50", "40, 60")', 'values ("30, 50, 40")', "3 values"),
+        ('rise_power (scalar) { values ("3"); }', "rise_power (scalar) { }", "no values"),
+        ('clocked_on : "CK";', "", "clocked_on"),
+        ("area : 6;", "area : nan;", "finite number"),
+        ("area : 6;", "area : 1_0;", "finite number"),
+        ("area : 6;", "area : 1e300;", "beyond what a cell can have"),
+        ("capacitance : 3;", "capacitance : 1e15;", "1e.12 pF, beyond what a cell can have"),
+        ("cell_leakage_power : 40", "cell_leakage_power : 1e300", "beyond what a cell can have"),
+        (
+            'rise_power (scalar) { values ("3"); }',
+            'rise_power (scalar) { values ("1e300"); }',
+            "beyond what a cell can",
+        ),
+        ('index_1 ("0, 100"); index_2 ("0, 100")', 'index_1 ("0, 1e300"); index_2 ("0, 100")', "index point"),
+        ('function : "!(A&B)"', 'function : "A ^ B & A"', "without parentheses"),
+    ],
+)
+def test_a_broken_cell_is_set_aside_with_line_and_cause(tmp_path: Path, old: str, new: str, message: str) -> None:
+    library = read_library(_changed(tmp_path, old, new))
+    (name,) = list(library.unread)[:1]
+    assert name not in library.cells
+    assert re.search(rf"^\d+: .*({message})", library.unread[name])
+
+
+def test_a_file_whose_every_cell_is_broken_names_the_first_cause(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match=r"no cell that can be read: inv, the first of 3, line 20: .*see the units"):
+        read_library(_changed(tmp_path, "capacitive_load_unit (1, ff)", "capacitive_load_unit (1, f)"))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
 
 from fewbits import ModelError
-from fewbits.models import build, input_shape
+from fewbits.models import ModelSource, build, input_shape
 
 SOURCE = """
 from torch import nn
@@ -139,3 +140,50 @@ def test_module_that_fails_on_import_is_named(tmp_path: Path, monkeypatch: pytes
 def test_missing_function_name_is_an_unknown_model():
     with pytest.raises(ModelError, match=r"unknown model 'nets\.py:'"):
         build("nets.py:")
+
+
+def test_edited_files_are_read_anew_by_each_build(user_file: Path):
+    assert build(f"{user_file}:net")[1].out_features == 8
+    (user_file.parent / "fewbits_test_neighbour.py").write_text("HIDDEN = 9\n")  # in the same second, of the same size
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        build(f"{user_file}:net")(torch.zeros(1, 1, 28, 28))
+
+
+def test_a_source_builds_what_was_there_when_it_was_first_read(user_file: Path):
+    source = ModelSource()
+    build(f"{user_file}:net", source=source)
+    carried = pickle.loads(pickle.dumps(source))
+    (user_file.parent / "fewbits_test_neighbour.py").write_text("HIDDEN = 9\n")
+    user_file.write_text("")
+    for one in (source, carried):
+        assert build(f"{user_file}:net", source=one)(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
+
+
+def test_neighbours_of_one_name_are_those_of_each_files_folder(tmp_path: Path):
+    for folder, features in (("a", 3), ("b", 5)):
+        package = tmp_path / folder / "fewbits_test_layers"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("from .sizes import SIZE\n")
+        (package / "sizes.py").write_text(f"SIZE = {features}\n")
+        (tmp_path / folder / "net.py").write_text(
+            "from torch import nn\n\ndef net():\n"
+            "    from fewbits_test_layers import SIZE\n    return nn.Linear(2, SIZE)\n"
+        )
+    assert [build(f"{tmp_path / folder / 'net.py'}:net").out_features for folder in "aba"] == [3, 5, 3]
+
+
+def test_a_package_that_changed_since_it_was_noted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "fewbits_test_edited.py"
+    path.write_text("from torch import nn\n\ndef net():\n    return nn.ReLU()\n")
+    monkeypatch.chdir(tmp_path)
+    source = ModelSource()
+    build("fewbits_test_edited:net", source=source)
+    path.write_text(path.read_text().replace("ReLU", "Tanh"))
+    with pytest.raises(ModelError, match="changed while the study ran: give the same command again"):
+        build("fewbits_test_edited:net", source=source)
+
+
+def test_nothing_is_written_beside_the_users_file(user_file: Path):
+    before = sorted(user_file.parent.rglob("*"))
+    build(f"{user_file}:net")
+    assert sorted(user_file.parent.rglob("*")) == before

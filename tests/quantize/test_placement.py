@@ -216,7 +216,7 @@ def test_a_value_that_is_overwritten_is_read_as_what_it_became() -> None:
     [
         (lambda net, x: net.left(x) + 1, "only the results of two layers"),
         (lambda net, x: torch.add(net.left(x), x, alpha=2), "has alpha 2"),
-        (lambda net, x: net.left(x) + F.max_pool2d(x, 8), "adds shapes"),
+        (lambda net, x: net.left(x) + F.max_pool2d(x, 8), "adds tensors of different shapes"),
         (lambda net, x: torch.cat([net.left(x), x], 0), "cannot be the batch"),
     ],
     ids=["constant", "alpha", "broadcast", "batch"],

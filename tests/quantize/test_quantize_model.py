@@ -175,7 +175,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(part: str, value: float
     ("model", "message"),
     [
         (nn.Sequential(nn.ReLU()), "no layer to quantize"),
-        (nn.Sequential(nn.BatchNorm1d(3)), "0: its parameters"),
+        (nn.Sequential(nn.BatchNorm1d(3)), "0: its arithmetic stays float"),
         ("lenet", "takes a torch.nn.Module, not str"),
         (nn.Sequential(nn.LazyLinear(3)), "layer '0' is not initialized"),
     ],

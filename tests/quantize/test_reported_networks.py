@@ -60,7 +60,7 @@ def test_a_hook_is_named_and_refused(cases: ModuleType) -> None:
     quantized = fb.quantize(model, "fixed8")
     assert [entry.name for entry in quantized.skipped] == ["1"]
     fb.calibrate(quantized, images)
-    with pytest.raises(fb.ModelError, match=r"module '1' \(ReLU\) has a hook that changes values"):
+    with pytest.raises(fb.ModelError, match=r"'1' .ReLU. .*hook that changes values"):
         fb.lower(quantized, images)
 
 

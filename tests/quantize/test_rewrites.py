@@ -77,12 +77,8 @@ def test_a_layer_whose_weights_are_not_its_own_is_left_by_folding_and_equalizing
     assert batch_norms(folded) == ("1",)
     assert _same(model, folded)
     pair = nn.Sequential(NOT_ITS_OWN[kind](), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
-    try:
-        equalized = fb.equalize_channels(pair)
-    except fb.ModelError:
-        assert kind == "derived"  # torch.fx traces its forward pass, which uses the weight
-    else:
-        assert _same(pair, equalized)
+    with pytest.raises(fb.ModelError, match=r"'0.*cannot be lowered: "):  # by name, with the reason
+        fb.equalize_channels(pair)
 
 
 @pytest.mark.parametrize("rewrite", [fb.fold_batch_norm, fb.equalize_channels])
@@ -285,9 +281,9 @@ def test_a_write_into_a_part_is_not_traced() -> None:
         return net.b(y)
 
     net = Net(way).eval()
-    with pytest.raises(TraceError, match="writes into a part or another view of a tensor that is used again"):
+    with pytest.raises(TraceError, match="writes into a part or another view of a tensor"):
         graph_of(net)
-    assert "writes into a part" in fb.quantize(net, "fixed8").skipped[-1].reason
+    assert any("writes into a part" in entry.reason for entry in fb.quantize(net, "fixed8").skipped)
 
 
 def test_hooks_of_the_network_itself_are_traced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from itertools import combinations
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from round_runs import FIGURES, PARTS, make_run, make_runs
 
+from fewbits.report.chart_files import DIGEST_KEY, digest_in
 from fewbits.report.charts import FAMILIES, accuracy_energy_chart, area_chart, study_charts
 from fewbits.report.grouping import group_runs
 from fewbits.report.labels import CHARACTER_WIDTH, LINE_HEIGHT, place_labels
+from fewbits.study import RunResult
 
 
 def records(spec: dict) -> list[dict]:
@@ -45,7 +48,7 @@ def test_a_chart_tells_its_figures_in_words_too():
 
 
 def test_bars_add_up_to_the_total_beside_them():
-    chart = area_chart(group_runs(make_runs(0))[0].rows, "area")
+    chart = area_chart(group_runs(make_runs(0)), "area")
     bars = [record for record in records(chart.spec) if "value" in record]
     assert len(bars) == len(FIGURES) * len(PARTS)
     for total in (record for record in records(chart.spec) if "total" in record):
@@ -55,7 +58,7 @@ def test_bars_add_up_to_the_total_beside_them():
 
 def test_a_component_that_has_no_colour_yet_is_shown_all_the_same():
     run = make_run(area_mm2_by_component={"multipliers": 3.0, "interconnect": 1.0})
-    chart = area_chart(group_runs([run])[0].rows, "area")
+    chart = area_chart(group_runs([run]), "area")
     assert {"interconnect", "multipliers"} == {
         record["component"] for record in records(chart.spec) if "value" in record
     }
@@ -69,6 +72,69 @@ def test_one_group_has_plain_file_names_several_have_their_own():
     stems = [chart.stem for chart in several]
     assert len(set(stems)) == len(stems) == 7
     assert "energy-net-py-f-on-x" in stems
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a b.npz", "a-b.npz"),
+        ("x" * 300, "x" * 299 + "y"),
+        ("Data.npz", "data.npz"),
+        ("../one/a.npz", "..one-a.npz"),
+        ("☃.npz", "☂.npz"),
+    ],
+)
+def test_charts_of_data_with_alike_names_have_files_of_their_own(names: tuple[str, str]):
+    charts = study_charts(group_runs([make_run(data=name) for name in names]))
+    stems = [chart.stem.lower() for chart in charts]
+    assert len(set(stems)) == len(stems) == 7
+    assert max(map(len, stems)) < 150
+
+
+def test_a_network_called_as_all_of_them_keeps_its_own_chart():
+    models = ("all networks", "lenet")
+    stems = [chart.stem for chart in study_charts(group_runs([make_run(model=name) for name in models]))]
+    assert len(set(stems)) == len(stems)
+
+
+def bars_of(*runs: RunResult) -> set[str]:
+    return {record["precision"] for record in records(area_chart(group_runs(runs), "area").spec) if "value" in record}
+
+
+def test_two_recipes_of_one_precision_with_other_areas_have_a_bar_each():
+    other = make_run(recipe="distill", area_mm2_by_component={"multipliers": 9.0})
+    assert bars_of(make_run(), other) == {"fixed8 fine-tune", "fixed8 distill"}
+
+
+def test_two_networks_of_one_precision_with_other_areas_have_a_bar_each():
+    other = make_run(model="alex", area_mm2_by_component={"multipliers": 9.0})
+    assert bars_of(make_run(), other) == {"lenet fixed8", "alex fixed8"}
+
+
+def test_rows_of_one_precision_and_area_share_a_bar():
+    assert bars_of(make_run(), make_run(recipe="distill"), make_run(model="alex")) == {"fixed8"}
+
+
+def test_an_image_carries_the_digest_of_what_it_shows():
+    one, same, other = (area_chart(group_runs([make_run(name)]), "a") for name in ("fixed8", "fixed8", "fixed16"))
+    assert one.sha256 == same.sha256 != other.sha256
+    chunks = chunks_of(one.png())
+    assert [kind for kind, _ in chunks][:2] == [b"IHDR", b"tEXt"]
+    assert dict(chunks)[b"tEXt"] == DIGEST_KEY + b"\0" + one.sha256.encode()
+    assert digest_in(one.png()) == one.sha256
+
+
+def chunks_of(png: bytes) -> list[tuple[bytes, bytes]]:
+    """Types and contents of a PNG's chunks, checksums checked."""
+    found: list[tuple[bytes, bytes]] = []
+    at = 8
+    while at < len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        body = png[at + 4 : at + 8 + length]
+        assert struct.unpack(">I", png[at + 8 + length : at + 12 + length]) == (zlib.crc32(body),)
+        found.append((body[:4], body[4:]))
+        at += 12 + length
+    return found
 
 
 def test_every_chart_becomes_a_png_of_twice_its_size():

@@ -101,6 +101,39 @@ def test_rtl_cuts_products_to_their_top_bits(precision: str, product_bits: int):
     assert_equals_vectors(Simulator(design(precision, product_bits=product_bits)))
 
 
+STAGED = (
+    *(pytest.param("fixed4", stages) for stages in ("short", "long", "longest")),
+    *(
+        pytest.param(precision, stages, marks=pytest.mark.slow)
+        for precision in ("fixed2", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "binary/fixed16", "binary")
+        for stages in ("short", "long", "longest")
+    ),
+)
+
+
+@pytest.mark.parametrize(("precision", "stages"), STAGED)
+def test_rtl_of_any_pipelining_equals_exact_arithmetic(precision: str, stages: str):
+    assert_equals_vectors(Simulator(design(precision, stages=stages)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "longest"])
+def test_rtl_of_any_pipelining_cuts_products(stages: str):
+    assert_equals_vectors(Simulator(design("fixed8", product_bits=9, multiplier="array", stages=stages)))
+
+
+def test_a_longer_pipelining_has_more_stages():
+    stages = [design("fixed16", stages=stages).pipeline_stages for stages in ("short", "standard", "long", "longest")]
+    assert stages == sorted(set(stages))
+
+
+def test_an_unknown_pipelining_is_refused():
+    with pytest.raises(HardwareError, match="no pipelining 'none': use short, standard, long, longest"):
+        design("fixed8", stages="none")
+    with pytest.raises(HardwareError, match="float32 has one pipeline"):
+        design("float32", stages="long")
+
+
 def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
     """One row of codes, filled up with zero codes, as words of chunks."""
     filled = torch.nn.functional.pad(codes, (0, -len(codes) % synapses)).reshape(-1, synapses)
@@ -197,7 +230,7 @@ def test_exported_accelerator_runs_a_network_in_icarus(tmp_path: Path):
     if shutil.which("iverilog") is None:
         pytest.skip("needs Icarus Verilog (Debian package iverilog)")
     export_verilog("fixed4", tmp_path)
-    circuit = ["accelerator_bench.v", "accelerator.v", "tile.v", "neuron.v"]
+    circuit = ["accelerator_bench.v", "accelerator.v", "buffers.v", "tile.v", "neuron.v"]
     subprocess.run(["iverilog", "-g2012", "-o", "bench", *circuit], cwd=tmp_path, check=True)
     said = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     assert said.startswith("PASS")
@@ -217,7 +250,7 @@ def test_bench_fails_on_a_wrong_vector(tmp_path: Path):
 
 def test_export_to_a_file_is_refused(tmp_path: Path):
     (tmp_path / "taken").write_text("x")
-    with pytest.raises(HardwareError, match="cannot write"):
+    with pytest.raises(HardwareError, match="is a file: give a folder"):
         export_verilog("fixed4", tmp_path / "taken")
 
 

@@ -51,6 +51,7 @@ def test_the_name_and_the_order_of_precisions_are_no_part_of_a_key(tiny, plan):
         {"seeds": [1]},
         {"float_training": {"epochs": 4}},
         {"accelerator": {"neurons": 8}},
+        {"accelerator": {"bandwidth": 12.8}},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -12,9 +12,16 @@ from safetensors.torch import load_file
 import fewbits as fb
 from fewbits import DataError, StudyError, data, models
 from fewbits.hardware import load_technology
-from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, remove_leftovers, save_network
+from fewbits.study.networks import (
+    CHECKPOINTS,
+    FOLDER,
+    TrainingOutcome,
+    load_network,
+    remove_leftovers,
+    save_network,
+)
 from fewbits.study.plan import make_plan
-from fewbits.study.point import CHECKPOINTS, Workshop
+from fewbits.study.point import Workshop
 from fewbits.study.worker import TaskFailed, perform
 from fewbits.train import evaluate, run_recipe
 
@@ -124,13 +131,22 @@ def test_a_network_that_cannot_be_written_is_one_line():
         )
 
 
-def test_temporary_files_of_killed_writers_are_removed(tmp_path):
-    leftover, kept = tmp_path / "a" / ".x.safetensors.77", tmp_path / "x.safetensors"
-    leftover.parent.mkdir()
-    leftover.touch()
-    kept.touch()
+def test_temporary_files_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    leftovers = [
+        tmp_path / FOLDER / ".lenet-digits-float-float32-seed0-0123456789abcdef.safetensors.77",
+        tmp_path / CHECKPOINTS / "lenet-0123456789abcdef" / ".fine-tune-fixed8-seed0.safetensors.77",
+    ]
+    kept = [
+        tmp_path / ".model.safetensors.bak",
+        tmp_path / FOLDER / ".model.safetensors.bak",
+        tmp_path / FOLDER / "lenet-digits-float-float32-seed0-0123456789abcdef.safetensors",
+        tmp_path / "mine" / ".fine-tune-fixed8-seed0.safetensors.77",
+    ]
+    for path in (*leftovers, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     remove_leftovers(tmp_path)
-    assert (leftover.exists(), kept.exists()) == (False, True)
+    assert [path.exists() for path in (*leftovers, *kept)] == [False] * 2 + [True] * 4
 
 
 def test_data_that_changed_since_the_plan_is_refused(tiny, workplace, tmp_path):

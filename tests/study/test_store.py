@@ -42,6 +42,7 @@ def test_a_result_of_an_older_version_lacks_what_came_later(store, make_result, 
     store.set_finished(make_result())
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         connection.execute("UPDATE runs SET result = json_remove(result, '$.leakage_uj_by_layer') WHERE key = 'k0'")
+        connection.execute("PRAGMA user_version = 2")
     assert read_results(tmp_path) == (make_result(),)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fewbits import ModelError, StudyError
@@ -162,6 +163,69 @@ def test_another_runs_checkpoint_is_refused_and_kept(quadrants: Dataset, small_n
     with pytest.raises(ModelError, match="belongs to another run"):
         train_float(start, quadrants, TrainSettings(epochs=2), checkpoint_folder=tmp_path)
     assert file.read_bytes() == before
+
+
+def test_a_checkpoint_of_a_network_that_computed_something_else_is_refused(
+    quadrants: Dataset, small_network: nn.Module, tmp_path: Path
+):
+    train_float(copy.deepcopy(small_network), quadrants, TrainSettings(epochs=1), checkpoint_folder=tmp_path)
+    edited = nn.Sequential(*small_network, nn.Tanh())  # of the same weights
+    with pytest.raises(ModelError, match="belongs to another run"):
+        train_float(edited, quadrants, TrainSettings(epochs=1), checkpoint_folder=tmp_path)
+
+
+def test_a_checkpoint_of_a_version_without_digests_is_resumed(
+    quadrants: Dataset, small_network: nn.Module, tmp_path: Path
+):
+    start = copy.deepcopy(small_network)
+    train_float(small_network, quadrants, TrainSettings(epochs=2), checkpoint_folder=tmp_path)
+    file = tmp_path / "float-float32-seed0.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        record = json.loads(opened.metadata()["fewbits"])
+    del record["computes"]
+    save_file(load_file(file), file, {"fewbits": json.dumps(record)})
+    record = train_float(start, quadrants, TrainSettings(epochs=2), checkpoint_folder=tmp_path)
+    assert (record.resumed_epochs, record.notices) == (2, ())
+    assert_same(small_network, start)
+
+
+EPOCH = ("epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy_percent", "wall_time_s")
+
+ODD_VALUES = {
+    "no history": {"history": []},
+    "a history of numbers": {"history": [1, 2]},
+    "a loss that is none": {"history": [dict.fromkeys(EPOCH, 1) | {"loss": float("nan")}]},
+    "a loss in words": {"history": [dict.fromkeys(EPOCH, 1) | {"loss": "small"}]},
+    "an unknown field": {"history": [{"epoch": 1, "colour": "red"}]},
+    "a best epoch that is none": {"best_epoch": True},
+    "a best epoch beyond the last": {"best_epoch": 10**400},
+    "a start that is none": {"start": ["a", None]},
+}
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_odd_values_in_a_checkpoint_start_anew_with_a_notice(
+    quadrants: Dataset, small_network: nn.Module, tmp_path: Path, odd: str
+):
+    start = copy.deepcopy(small_network)
+    expected = train_float(small_network, quadrants, TrainSettings(epochs=1), checkpoint_folder=tmp_path)
+    file = tmp_path / "float-float32-seed0.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        header = json.loads(opened.metadata()["fewbits"])
+    header["values"] |= ODD_VALUES[odd]
+    save_file(load_file(file), file, {"fewbits": json.dumps(header)})
+    record = train_float(start, quadrants, TrainSettings(epochs=1), checkpoint_folder=tmp_path)
+    assert record.history == expected.history
+    assert "is damaged (it does not fit" in record.notices[0]
+
+
+def test_a_checkpoint_is_written_through_no_link(quadrants: Dataset, small_network: nn.Module, tmp_path: Path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "float-float32-seed0.safetensors").symlink_to(tmp_path / "mine")
+    with pytest.raises(StudyError, match="is a link, and fewbits writes through none"):
+        train_float(small_network, quadrants, TrainSettings(epochs=1), checkpoint_folder=tmp_path / "out")
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_clear_error(

@@ -1,30 +1,10 @@
-"""Where windows lie: output lengths, positions and divisors of convolutions and pooling along one dimension.
+"""Where windows lie: positions and divisors of pooling along one dimension.
 
-The rules are those of torch.nn (`Conv2d`, `MaxPool2d`, `AvgPool2d`), written out so that the bit-exact network does
-not rest on the library that it is compared with.
+The rules are those of torch.nn (`MaxPool2d`, `AvgPool2d`), written out so that the bit-exact network does not rest on
+the library that it is compared with. How many windows there are: `quantize/shapes.py`.
 """
 
 from __future__ import annotations
-
-
-def convolution_length(length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> int:
-    """Positions of a kernel along a dimension; below 1 if the kernel does not fit.
-
-    padding: zeros before and after.
-    """
-    return (length + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def pooling_length(length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """Positions of a pooling window along a dimension; below 1 if it does not fit.
-
-    With `ceil_mode` a last window may run over the end, but it must start inside the input or its left padding.
-    """
-    span = length + 2 * padding - dilation * (kernel - 1) - 1
-    if not ceil_mode:
-        return span // stride + 1
-    positions = -(-span // stride) + 1
-    return positions - 1 if (positions - 1) * stride >= length + padding else positions
 
 
 def pooling_windows(

@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
 from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
-from fewbits.bitexact.geometry import convolution_length
 from fewbits.bitexact.operations import Convolution, Layer, Linear, Operation
 from fewbits.bitexact.wide import as_objects
-from fewbits.errors import DataError, ModelError
+from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer
 from fewbits.quantize.channels import channel_scale
-from fewbits.quantize.float_layer import padding_of
+from fewbits.quantize.shapes import after_layer, layer_windows
 
 LARGEST_PRODUCT_BITS = 64
 """Widest product, sign included, that is cut: an int64 holds it."""
@@ -168,9 +168,9 @@ def _dropped_bits(name: str, quantized: QuantizedLayer, product_bits: int) -> in
             f"layer {name!r}: products of {weights.name} and {inputs.name} have {whole} bits, at most "
             f"{LARGEST_PRODUCT_BITS} can be cut; leave product_bits out"
         )
-    if isinstance(product_bits, bool) or not 2 <= product_bits <= whole:
+    if not is_integer(product_bits, 2, whole):
         raise ModelError(
-            f"layer {name!r}: product_bits must be from 2 to {whole}, the whole product, not {product_bits!r}"
+            f"layer {name!r}: product_bits must be from 2 to {whole}, the whole product, not {shown(product_bits)}"
         )
     return whole - product_bits
 
@@ -204,30 +204,16 @@ def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any, moved: i
 
 
 def _linear(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Linear) -> Linear:
-    if shape != (layer.in_features,):
-        raise DataError(
-            f"layer {settings['name']!r} takes {layer.in_features} features, its input has shape {shape}; "
-            "check the example's shape, or flatten first"
-        )
-    return Linear(**settings, output_shape=(layer.out_features,))
+    return Linear(**settings, output_shape=after_layer(settings["name"], layer, shape))
 
 
 def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Conv1d | nn.Conv2d) -> Convolution:
-    kernel, stride, dilation = tuple(layer.kernel_size), tuple(layer.stride), tuple(layer.dilation)
-    padding = padding_of(layer)
-    if len(shape) != len(kernel) + 1 or shape[0] != layer.in_channels:
-        raise DataError(
-            f"layer {settings['name']!r} takes {layer.in_channels} channels of {len(kernel)} dimensions, "
-            f"its input has shape {shape}; check the example's shape"
-        )
-    lengths = tuple(map(convolution_length, shape[1:], kernel, stride, padding, dilation))
-    if min(lengths) < 1:
-        raise DataError(f"layer {settings['name']!r}: kernel {kernel} does not fit into an input of shape {shape}")
+    windows = layer_windows(settings["name"], layer, shape)
     return Convolution(
         **settings,
-        output_shape=(layer.out_channels, *lengths),
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
+        output_shape=(layer.out_channels, *windows.positions),
+        stride=windows.stride,
+        padding=windows.padding,
+        dilation=windows.dilation,
         groups=layer.groups,
     )

@@ -11,27 +11,16 @@ from fewbits.bitexact import operations as exact
 from fewbits.bitexact.layers import lower_layer, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding
-from fewbits.bitexact.pooling import POOLING, lower_pooling
+from fewbits.bitexact.pooling import lower_pooling
 from fewbits.bitexact.proof import prove_lowering
-from fewbits.bitexact.shapes import flattened, joined
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer, QuantizedModel, TensorRounding
-from fewbits.quantize.functional import Addition, Concatenation, Reshape
-from fewbits.quantize.module_kinds import FoldedNorm, check_types
+from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.functional import Addition, Concatenation, UnsupportedError
+from fewbits.quantize.module_kinds import POOLING, VANISHING, check_types
+from fewbits.quantize.shapes import added, is_rearranging, joined, rearranged
 from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
-
-_VANISHING = (
-    FoldedNorm,
-    nn.Identity,
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
-)
-"""Modules that do nothing in evaluation."""
 
 
 def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None = None) -> BitExactNetwork:
@@ -45,15 +34,15 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
     example: one image (channels, height, width) or a batch of them; its shape counts.
     product_bits: cut every product to its top bits, as a neuron made by `hardware.rtl.design` with the same setting
     does (docs/architecture.md, "Arithmetic"); None keeps products whole. The quantized network keeps them whole.
-    Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, was left float or has no bit-exact
-    form, has a hook that changes values, computes something else than what it was lowered to, or if layers that share
-    an input want it in different formats; DataError if the example does not fit.
+    Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, has a hook that changes values,
+    computes something else than what it was lowered to, or if layers that share an input want
+    it in different formats; UnsupportedError, a ModelError, for what was left float (see `skipped`) or has no bit-exact
+    form; DataError if the example does not fit.
     """
     if not isinstance(module, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
     check_types(module)
-    traced = trace(module.network)
-    _check_kinds(module, traced)
+    traced = trace_quantized(module)
     shape = _image_shape(traced, example)
     operations = operations_of(traced, shape)
     prove_lowering(module, traced, operations, example, shape)
@@ -61,6 +50,13 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
         operations = operations_of(traced, shape, product_bits)
     is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
     return BitExactNetwork(operations, module.precision, shape, product_bits if is_cut else None)
+
+
+def trace_quantized(model: QuantizedModel) -> Trace:
+    """The calls of a quantized network. Raises UnsupportedError for the first of `skipped`, TraceError as `trace`."""
+    for skipped in model.skipped:  # these know the user's modules, which a graph with roundings has lost
+        raise UnsupportedError(skipped)
+    return trace(model.network)
 
 
 def operations_of(
@@ -143,16 +139,18 @@ class _Builder:
             self._add_sum(call)
         elif isinstance(module, Concatenation):
             self._add_joined(call, module)
-        elif isinstance(module, _VANISHING):
+        elif isinstance(module, VANISHING):
             self._results[call.name] = source
         elif isinstance(module, nn.ReLU):
             relu = ReLU(name=call.name, inputs=(source.name,), output_shape=shape)
             self._add(call.name, relu, values)
             if isinstance(source, (Layer, exact.Addition)) and self._is_followed_by_relu(call.sources[0]):
                 self._round(call.name, source)
-        elif isinstance(module, (nn.Flatten, Reshape)):
-            after = flattened(shape, module, call.name)
+        elif is_rearranging(module):
+            after = rearranged(call.name, module, shape)
             self._add(call.name, Flatten(name=call.name, inputs=(source.name,), output_shape=after), values)
+        elif isinstance(module, FloatLayer):
+            raise ModelError(f"layer {call.name!r} is not quantized: quantize the network anew")
         else:
             number_format = None if values is None else values.number_format
             self._add(call.name, lower_pooling(call.name, source, module, number_format), values)
@@ -170,17 +168,13 @@ class _Builder:
         """An addition, at the finer radix point of its operands."""
         sources = [self._results[name] for name in call.sources]
         codes = [self._operand(call.name, source) for source in sources]
-        if sources[0].output_shape != sources[1].output_shape:
-            raise ModelError(
-                f"call {call.name!r} adds shapes {sources[0].output_shape} and {sources[1].output_shape}: "
-                "only tensors of one shape can be added"
-            )
+        shape = added(call.name, [source.output_shape for source in sources])
         finer = max(operand.fraction_bits for operand in codes)
         shifts = (finer - codes[0].fraction_bits, finer - codes[1].fraction_bits)
         addition = exact.Addition(
             name=call.name,
             inputs=tuple(source.name for source in sources),
-            output_shape=sources[0].output_shape,
+            output_shape=shape,
             shifts=shifts,
             accumulator_fraction_bits=finer,
             accumulator_bits=sum_bits([operand.number_format for operand in codes], shifts),
@@ -194,7 +188,7 @@ class _Builder:
         codes = [self._operand(call.name, source) for source in sources]
         for other in codes[1:]:
             self._require(call.name, other, codes[0])
-        axis, shape = joined([source.output_shape for source in sources], module, call.name)
+        axis, shape = joined(call.name, module, [source.output_shape for source in sources])
         inputs = tuple(source.name for source in sources)
         self._add(
             call.name, exact.Concatenation(name=call.name, inputs=inputs, output_shape=shape, axis=axis), codes[0]
@@ -221,7 +215,7 @@ class _Builder:
         if name == self._trace.output or len(consumers) != 1:
             return False
         (consumer,) = consumers
-        if isinstance(consumer.module, _VANISHING):
+        if isinstance(consumer.module, VANISHING):
             return self._is_followed_by_relu(consumer.name)
         return isinstance(consumer.module, nn.ReLU)
 
@@ -263,9 +257,15 @@ class _Builder:
         for other in wants[1:]:
             first = wants[0]
             if other.codes != first.codes:
+                same_format = first.codes.number_format == other.codes.number_format
                 raise ModelError(
                     f"layers {first.layer!r} and {other.layer!r} share an input but want it as {first.codes} and "
-                    f"{other.codes}: give both the same"
+                    f"{other.codes}: "
+                    + (
+                        "calibrate the network anew, which gives both one radix point, or set both to the same"
+                        if same_format
+                        else "give both the same format of inputs, by quantize(..., layers=...)"
+                    )
                 )
         return wants[0] if wants else None
 
@@ -283,21 +283,6 @@ class _Builder:
                 wants += further
                 is_result |= reaches_result
         return wants, is_result
-
-
-def _check_kinds(model: QuantizedModel, traced: Trace) -> None:
-    """Raise ModelError for the first module that has no operation."""
-    reasons = {skipped.name: skipped.reason for skipped in model.skipped}
-    known = (
-        *(QuantizedLayer, TensorRounding, Addition, Concatenation, Reshape),
-        *(*_VANISHING, nn.ReLU, nn.Flatten, *POOLING),
-    )
-    for call in traced.calls:
-        if type(call.module) not in known:
-            reason = reasons.get(call.name, "it has no bit-exact form")
-            kind = type(call.module).__name__
-            mend = "fold it by fewbits.fold_batch_norm" if kind.startswith("BatchNorm") else "take another in its place"
-            raise ModelError(f"layer {call.name!r} ({kind}) cannot be lowered: {reason}; remove it, or {mend}")
 
 
 def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
 from fewbits.bitexact.integer import FLOAT64_EXACT, Value
@@ -153,8 +154,8 @@ class BitExactNetwork:
     def _batches(self, images: Tensor, batch_size: int | None) -> Iterator[Tensor]:
         self._check(images)
         size = self._batch_size(images.device) if batch_size is None else batch_size
-        if size < 1:
-            raise DataError(f"batch_size must be at least 1, not {size}")
+        if not is_integer(size):
+            raise DataError(f"batch_size must be an integer of at least 1, not {shown(size)}")
         with exact_arithmetic(images.device.type):
             for start in range(0, max(1, len(images)), size):
                 yield images[start : start + size]

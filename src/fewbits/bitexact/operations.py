@@ -234,4 +234,4 @@ class AveragePool(Pooling):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Flatten(Operation):
-    """The same values in fewer dimensions."""
+    """The same values in the same order, in other dimensions."""

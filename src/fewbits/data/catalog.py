@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from fewbits.data import cifar, idx, npz, svhn
 from fewbits.data.dataset import Arrays, Dataset, make_dataset
 from fewbits.data.files import existing
+from fewbits.data.known_sets import CLASSES, KnownSet, identify
 from fewbits.errors import DataError
 
 EMBEDDED = Path(__file__).with_name("digits.npz")
@@ -19,60 +21,54 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "mnist": ("mnist.npz", "mnist", "MNIST/raw", ".", "mnist_mini.npz"),
     "svhn": ("svhn.npz", "svhn", ".", "svhn_test10k.npz"),
     "cifar10": ("cifar10.npz", "cifar10", "cifar-10-batches-bin", "cifar-10-batches-py", "."),
-    "fashion-mnist": ("fashion_mnist.npz", "fashion-mnist", "FashionMNIST/raw", "fashion_mnist_mini.npz"),
+    "fashion-mnist": ("fashion_mnist.npz", "fashion-mnist", "FashionMNIST/raw", ".", "fashion_mnist_mini.npz"),
 }
 """Where a name is looked for inside a data folder, best first: a file, or a folder with the original files."""
 
 DATA_NAMES: tuple[str, ...] = ("digits", *_PLACES)
 """Names that `load` knows."""
 
-_NOTES: dict[str, tuple[str, ...]] = {
-    "digits": (
-        "5,000 images of MNIST's training part, re-split 4,000/1,000: not comparable with published MNIST accuracies",
-    ),
-    "mnist_mini": ("a subset of MNIST (4,000/1,000): not comparable with published accuracies",),
-    "fashion_mnist_mini": ("a subset of Fashion-MNIST (4,000/1,000): not comparable with published accuracies",),
-    "svhn_test10k": (
-        "a re-split of 10,000 images of SVHN's test part (7,600/2,400): not comparable with published accuracies",
-        "validation images may show the same photograph as training images; test images do not",
-        "for non-commercial use only",
-    ),
-}
-"""What must be known about a file, by its name without suffix."""
 
-
-def load(name_or_path: str | Path, *, validation_fraction: float = 0.1) -> Dataset:
+def load(name_or_path: str | Path, *, validation_fraction: float = 0.1, folder: Path = Path()) -> Dataset:
     """Load a data set whole into memory; nothing is cached.
 
     name_or_path: `digits` (embedded); `mnist`, `svhn`, `cifar10` or `fashion-mnist`, looked for in each folder of the
-    environment variable FEWBITS_DATA, then in the folder `data` of the current folder; or the path of an .npz file
+    environment variable FEWBITS_DATA, then in the folder `data` of the current folder, and checked to be that set by
+    count and hash; or the path of the user's own .npz file
     (keys x_train, y_train, x_test, y_test) or of a folder with the original files of MNIST (IDX), CIFAR-10 (binary or
     pickled batches) or SVHN (train_32x32.mat, test_32x32.mat), or CIFAR-10's parts as cifar10_train_1..5.npz and
     cifar10_test.npz.
-    validation_fraction: part of the training images that is held out.
-    Raises DataError if nothing is found, or a file is damaged or of another kind.
+    validation_fraction: part of the training images that is held out. folder: where a relative path begins.
+    Raises DataError if nothing is found, a file is damaged or of another kind, or what a name finds is another set.
     """
-    if name_or_path == "digits":
-        return _dataset("digits", EMBEDDED, npz.read_npz(EMBEDDED), validation_fraction)
-    if isinstance(name_or_path, str) and name_or_path in _PLACES:
-        path, arrays = _by_name(name_or_path)
-        return _dataset(name_or_path, path, arrays, validation_fraction)
-    path = Path(name_or_path)
-    if not path.exists():
-        raise DataError(_unknown(str(name_or_path)))
+    if isinstance(name_or_path, str) and name_or_path in DATA_NAMES:
+        known, arrays = _by_name(name_or_path)
+        return _dataset(name_or_path, arrays, known, validation_fraction)
+    path = folder / name_or_path
+    if not _is_there(path):
+        raise DataError(_unknown(str(path)))
     arrays = _read(path)
     if arrays is None:
         raise DataError(
             f"{path} holds no data set: it must be an .npz file, or a folder with IDX files, CIFAR-10 batches, "
             "train_32x32.mat and test_32x32.mat, or cifar10_train_1.npz to _5.npz and cifar10_test.npz"
         )
-    return _dataset(path.stem, path, arrays, validation_fraction)
+    return _dataset(path.name or path.resolve().name, arrays, identify(arrays), validation_fraction)
 
 
-def _dataset(name: str, path: Path, arrays: Arrays, validation_fraction: float) -> Dataset:
-    """Add the notes on the file; ten classes for the known sets."""
-    arrays = dataclasses.replace(arrays, notes=(*_NOTES.get(path.stem, ()), *arrays.notes))
-    classes = 10 if name in DATA_NAMES or path.suffix != ".npz" else None
+def _is_there(path: Path) -> bool:
+    """Whether a path leads to something; no text is refused by the file system instead."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, a zero byte, a folder that may not be looked into
+        return False
+
+
+def _dataset(name: str, arrays: Arrays, known: KnownSet | None, validation_fraction: float) -> Dataset:
+    """Ten classes and the notes of a known set; the user's own has the classes that its labels show."""
+    notes = () if known is None else known.notes
+    arrays = dataclasses.replace(arrays, notes=(*notes, *arrays.notes))
+    classes = None if known is None else CLASSES
     return make_dataset(name, arrays, classes=classes, validation_fraction=validation_fraction)
 
 
@@ -82,17 +78,43 @@ def _folders() -> list[Path]:
     return [*(Path(folder) for folder in listed.split(os.pathsep) if folder), Path("data")]
 
 
-def _by_name(name: str) -> tuple[Path, Arrays]:
-    """The first place of any data folder that holds a named set, and its arrays."""
-    for folder in _folders():
-        for place in _PLACES[name]:
-            path = folder / place
-            arrays = _read(path, name) if path.exists() else None
-            if arrays is not None:
-                return path, arrays
+def _by_name(name: str) -> tuple[KnownSet, Arrays]:
+    """The named set in the first place of any data folder that holds it, and its arrays.
+
+    Raises DataError if no place holds anything, or one holds something else and none the set.
+    """
+    refusal = None
+    for path in _places(name):
+        arrays = _read(path, name) if path.exists() else None
+        if arrays is None:
+            continue
+        known = identify(arrays)
+        if known is not None and known.name == name:
+            return known, arrays
+        refusal = refusal or _of_another_set(name, path, arrays, known)
     raise DataError(
-        f"data {name!r} not found in {', '.join(str(folder) for folder in _folders())}: set FEWBITS_DATA to the folder "
-        f"that holds {', '.join(place for place in _PLACES[name] if place != '.')}, or give a path"
+        refusal
+        or f"data {name!r} not found in {', '.join(str(folder) for folder in _folders())}: set FEWBITS_DATA to the "
+        f"folder that holds {', '.join(place for place in _PLACES[name] if place != '.')}, or give a path"
+    )
+
+
+def _places(name: str) -> Iterator[Path]:
+    """Where a name is looked for, in order."""
+    if name == "digits":
+        yield EMBEDDED
+        return
+    yield from (folder / place for folder in _folders() for place in _PLACES[name])
+
+
+def _of_another_set(name: str, path: Path, arrays: Arrays, known: KnownSet | None) -> str:
+    """What to say about files that answer to a name and hold something else."""
+    if known is not None:
+        return f"{path} holds {known.title}, not {name!r}: ask for {known.name!r}"
+    counts = f"{len(arrays.train_labels):,} training and {len(arrays.test_labels):,} test images"
+    return (
+        f"{path} is not the published {name!r}: its {counts} have another hash; if it is data of your own, give its "
+        "path instead of the name"
     )
 
 

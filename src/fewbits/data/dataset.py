@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fewbits.arguments import is_real, shown
 from fewbits.errors import DataError
 
 Array = NDArray[Any]
@@ -106,8 +107,8 @@ def make_dataset(name: str, arrays: Arrays, *, classes: int | None = None, valid
     Raises DataError if a part is empty, counts or image sizes differ, a label is out of range, or a class has too
     few images to be split.
     """
-    if not 0 < validation_fraction < 1:
-        raise DataError(f"the validation fraction must lie between 0 and 1, not {validation_fraction!r}")
+    if not is_real(validation_fraction, 0, 1, open_low=True) or validation_fraction == 1:
+        raise DataError(f"the validation fraction must lie between 0 and 1, not {shown(validation_fraction)}")
     _check_part(name, "training", arrays.train_images, arrays.train_labels)
     _check_part(name, "test", arrays.test_images, arrays.test_labels)
     if arrays.train_images.shape[1:] != arrays.test_images.shape[1:]:
@@ -162,6 +163,10 @@ def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
     limit = int(arrays.train_labels.max()) + 1 if classes is None else classes
     if low < 0 or high >= limit:
         raise DataError(f"data {name!r}: labels must be 0 to {limit - 1}, but they reach from {low} to {high}")
+    if low > 0 and classes is None:
+        raise DataError(
+            f"data {name!r}: labels reach from {low} to {high}, but classes are counted from 0: store y - {low}"
+        )
     if limit > len(arrays.train_labels):
         raise DataError(f"data {name!r}: {len(arrays.train_labels)} training images cannot show {limit} classes")
     return limit

@@ -69,11 +69,26 @@ def _read_part(path: Path, part: str) -> _Part:
         raise DataError(
             f"{path}: x_{part} must be uint8, N x H x W or N x H x W x 3 (or 1), not {images.dtype} of {images.shape}"
         )
-    if labels.dtype.kind not in "iu" or labels.ndim != 1:
-        raise DataError(f"{path}: y_{part} must be N integers, not {labels.dtype} of {labels.shape}")
+    labels = _checked_labels(path, part, labels)
     channels_first = images[:, np.newaxis] if images.ndim == 3 else np.moveaxis(images, 3, 1)
     inexact = 0 if exact is None else int(np.count_nonzero(exact == 0))
     return _Part(channels_first, labels.astype(np.int64), inexact)
+
+
+def _checked_labels(path: Path, part: str, labels: Array) -> Array:
+    """N integers; N x 1 is taken as that."""
+    given = f"{path}: y_{part} must be N integers, not {labels.dtype} of {labels.shape}"
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype.kind in "iufb":
+        raise DataError(f"{given}: if it is one-hot, store y.argmax(1)")
+    if labels.ndim != 1:
+        raise DataError(given)
+    if labels.dtype.kind in "fb":
+        raise DataError(f"{given}: store y.astype('int64')")
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{given}: number the classes from 0, as numpy.unique(y, return_inverse=True)[1] does")
+    return labels
 
 
 def _read_arrays(path: Path, required: Sequence[str], optional: Sequence[str]) -> dict[str, Array]:

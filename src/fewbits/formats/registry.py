@@ -10,6 +10,7 @@ from fewbits.errors import FormatError
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import BFLOAT16, FLOAT16, FLOAT32, FP8_E4M3, FP8_E5M2, small_float
 from fewbits.formats.format import Format
+from fewbits.formats.other_names import other_name, plain_name
 from fewbits.formats.power_of_two import PowerOfTwo
 from fewbits.formats.units import Binary, Ternary
 
@@ -81,9 +82,19 @@ def parse_format(text: str) -> Format:
         return FixedPoint(int(fixed[1]))  # out of range: it says so
     if power := re.fullmatch(f"pow2-{_NUMBER}", text):
         return PowerOfTwo(int(power[1]))
-    nearest = difflib.get_close_matches(text.lower(), _NAMED, n=1)
-    suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise FormatError(f"unknown format {text!r}: give one of {ALLOWED}{suggestion}")
+    suggestion = suggest(text)
+    raise FormatError(
+        f"unknown format {text!r}: give one of {ALLOWED}" + (f"; did you mean {suggestion}?" if suggestion else "")
+    )
+
+
+def suggest(text: str) -> str | None:
+    """What someone who wrote an unknown format's name meant; None if nothing is near."""
+    plain = plain_name(text)
+    if same := [name for name in _NAMED if plain_name(name) == plain]:
+        return same[0]
+    nearest = difflib.get_close_matches(text.strip().lower(), _NAMED, n=1)
+    return other_name(text) or (nearest[0] if nearest else None)
 
 
 def parse_precision(text: str) -> Precision:
@@ -91,4 +102,9 @@ def parse_precision(text: str) -> Precision:
     parts = text.split("/")
     if len(parts) > 2:
         raise FormatError(f"{text!r} is not a precision: give weights/inputs, such as pow2-6/fixed16, or one format")
+    if len(parts) == 1 and (widths := re.fullmatch(r"w(\d+)a(\d+)(?:kv\d+)?", plain_name(text))):
+        weights, inputs = (other_name(f"int{width}") for width in widths.groups())
+        both = f"{weights}/{inputs}" if weights != inputs else f"{weights}"
+        suggestion = f"; did you mean {both}?" if weights and inputs else ""
+        raise FormatError(f"unknown precision {text!r}: give weights/inputs, such as fixed4/fixed8{suggestion}")
     return Precision(parse_format(parts[0]), parse_format(parts[-1]))

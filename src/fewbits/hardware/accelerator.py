@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import HardwareError
 
 LARGEST = 1 << 24
 """Of each size: what the circuit's addresses reach (`rtl.program.ADDRESS_BITS`)."""
+
+ASSUMED_MEMORY = "DDR3-1600"
+"""The memory whose latency `Accelerator.memory_latency` has by default."""
+
+ASSUMED_BANDWIDTH = 12.8
+"""Its peak, GB/s: 1,600 million transfers a second (JEDEC JESD79-3F, speed bin 1600K) of the 8 bytes of a module."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,28 @@ class Accelerator:
     open a row and read it (JEDEC JESD79-3F, speed bin 1600K: tRCD and CL of 13.75 ns each); one more cycle is the
     interface's."""
 
+    bandwidth: float | None = None
+    """GB/s (10^9 bytes) between the chip and its memory; None for as much as the schedule needs, so that no transfer
+    stalls it. The generated accelerator has no stall: a slower memory must stop its clock."""
+
+    def definition(self) -> dict[str, Any]:
+        """What tells it from others; a bandwidth only where there is one, so that keys made of it stay valid."""
+        fields = asdict(self)
+        if self.bandwidth is None:
+            del fields["bandwidth"]
+        return fields
+
     def __post_init__(self) -> None:
         for name in ("neurons", "synapses", "buffer_rows", "memory_latency"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise HardwareError(f"{name} must be an integer of at least 1, not {value!r}")
+            if not is_integer(value):
+                raise HardwareError(f"{name} must be an integer of at least 1, not {shown(value)}")
             if value > LARGEST:
                 raise HardwareError(f"{name} is too large: up to {LARGEST} are allowed")
-        if not 0 < self.clock_mhz < math.inf:
-            raise HardwareError(f"clock_mhz must be a positive number, not {self.clock_mhz!r}")
+        if not is_real(self.clock_mhz, 0, open_low=True):
+            raise HardwareError(f"clock_mhz must be a positive number, not {shown(self.clock_mhz)}")
+        if self.bandwidth is not None and not is_real(self.bandwidth, 0, open_low=True):
+            raise HardwareError(
+                f"bandwidth must be a positive number of GB/s, such as {ASSUMED_BANDWIDTH} for {ASSUMED_MEMORY}, not "
+                f"{shown(self.bandwidth)}"
+            )

@@ -35,6 +35,9 @@ class LayerCost:
     leakage_uj: float
     """The part of the energy that is leakage, of all parts together."""
 
+    transfer_stall_cycles: int = 0
+    """Of the cycles, those that wait for the memory."""
+
     @property
     def off_chip_uj(self) -> tuple[float, float]:
         """Low and high energy of the layer's transfers to and from a DRAM; not in `energy_uj`."""
@@ -90,6 +93,7 @@ def break_down(
             traffic_bits=layer.traffic_bits(widths[layer.name]),
             energy_uj_by_part=energies,
             leakage_uj=layer.cycles * sum(leakage_pj.values()) * 1e-6,
+            transfer_stall_cycles=layer.transfer_stall_cycles,
         )
         for layer, energies in zip(plan.layers, by_part, strict=True)
     )
@@ -134,5 +138,6 @@ def _dynamic_pj(
         "bout": (layer.bout_reads, layer.bout_writes),
     }
     for name, (reads, writes) in accesses.items():
-        energy[name] = reads * parts[name].read_pj + writes * parts[name].write_pj
+        accessed = reads * parts[name].read_pj + writes * parts[name].write_pj
+        energy[name] = accessed + layer.cycles * parts[name].cycle_pj
     return energy

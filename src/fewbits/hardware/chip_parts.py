@@ -28,7 +28,7 @@ class Part:
     area_um2: float
     leakage_uw: float
     cycle_pj: float = 0.0
-    """Energy of a cycle in which it works."""
+    """Energy of a cycle in which it works; of a buffer, of every cycle."""
 
     pooling_pj: float = 0.0
     """The same of a pooling layer, where it differs."""
@@ -37,21 +37,25 @@ class Part:
     write_pj: float = 0.0
 
 
+def row_bits(widths: Widths, accelerator: Accelerator) -> dict[str, int]:
+    """Bits of a row of each of BUFFERS. widths: of the datapath."""
+    return {
+        "bin": accelerator.synapses * widths.inputs,
+        "sb": accelerator.neurons * accelerator.synapses * widths.weights,
+        "bout": accelerator.neurons * widths.inputs,
+    }
+
+
 def buffers(widths: Widths, accelerator: Accelerator, table: Technology, period_ns: float) -> dict[str, sram.Buffer]:
     """Bin, SB and Bout, composed of the table's macros so that a read fits the period where any composition does.
 
     Raises HardwareError if no macro of the table has two ports.
     """
-    row_bits = {
-        "bin": accelerator.synapses * widths.inputs,
-        "sb": accelerator.neurons * accelerator.synapses * widths.weights,
-        "bout": accelerator.neurons * widths.inputs,
-    }
     return {
         name: sram.compose(
             accelerator.buffer_rows, bits, table.macros, _BUFFER_PORTS, period_ns=period_ns, read_path=table.read_path
         )
-        for name, bits in row_bits.items()
+        for name, bits in row_bits(widths, accelerator).items()
     }
 
 
@@ -68,6 +72,7 @@ def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neur
         parts[name] = Part(
             buffer.area_um2,
             buffer.leakage_uw,
+            cycle_pj=buffer.cycle_energy_pj,
             read_pj=buffer.read_energy_pj,
             write_pj=buffer.write_energy_pj,
         )

@@ -10,17 +10,23 @@ What is counted:
   buffer costs its read or write energy. The adders that add tensors are not characterized: their energy is not in it.
   Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Control: everything else of the accelerator (controller, address generation, operand and bias registers, pooling,
-  the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows, and
-  stands for other accelerators unchanged.
+  the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows; for
+  other numbers of neurons it is estimated (`control.sizes`), other rows and latencies change nothing.
 - Leakage: of all neurons, buffers and the control, over all cycles.
+- Bandwidth: what each layer needs so that its transfers never stall it (`Cost.needed_bandwidth_gb_s`). Where the
+  accelerator is given a bandwidth, layers that need more wait for it, at the energy of cycles that stall.
 - Factors behind sums, where a recipe leaves them: see `factors`.
-- Layers that the precision's datapath does not compute, such as those left float: on an accelerator of their own beside
+- Layers that the precision's datapath does not compute, such as wider ones: on an accelerator of their own beside
   it, see `tiles`.
+- Layers of narrower formats than the datapath that computes them: memory and transfers at their own width, and what
+  unpacks them, see `packing`.
+- Whatever of this is not as asked for, or left out of this network's figures: in the cost's `notes`.
 - Power: energy of an image divided by its time.
 - Clock: the one asked for, or the highest below it that datapath, control and the reads of the buffers keep (`clock`).
 - Memory: parameters (weights, biases at the accumulator's width; with per-channel radix points four bits an output for
   its own shift, whose small adder is not characterized), and the inputs and outputs of the layer that has most of them
-  together, at the width of the inputs; in a graph also what waits in memory for a later layer meanwhile.
+  together, in a graph with what waits in memory for a later layer meanwhile: each in the format of the layers that take
+  it.
 """
 
 from __future__ import annotations
@@ -38,7 +44,8 @@ from fewbits.hardware.chip_parts import all_leaking
 from fewbits.hardware.clock import Clock
 from fewbits.hardware.factors import factor_bits, with_factors
 from fewbits.hardware.layer_power import NetworkPower
-from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule
+from fewbits.hardware.notes import narrower_layers, notes_of, own_datapaths
+from fewbits.hardware.schedule import LayerSchedule, Schedule, Widths, schedule, with_bandwidth
 from fewbits.hardware.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.workload.networks import workload_of
@@ -94,7 +101,27 @@ class Cost:
     """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
 
     narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Layers of narrower formats that the precision's datapath computes, by name, with theirs; they cost no less."""
+    """Layers of narrower formats than the datapath that computes them, by name, with theirs; memory and traffic are of
+    these, see `packing`."""
+
+    notes: tuple[str, ...] = ()
+    """What an architect must know beside the figures: where they are of something else than was asked for."""
+
+    bandwidth_gb_s: float | None = None
+    """Of the memory; None for as much as the layers need."""
+
+    @property
+    def needed_bandwidth_gb_s(self) -> dict[str, float]:
+        """By layer: GB/s at which its transfers take as long as its computation, at the cost's clock."""
+        return {
+            layer.name: layer.traffic_bits / 8000 * self.clock_mhz / (layer.cycles - layer.transfer_stall_cycles)
+            for layer in self.breakdown.layers
+        }
+
+    @property
+    def transfer_stall_cycles(self) -> int:
+        """Of all cycles, those that wait for the memory."""
+        return sum(layer.transfer_stall_cycles for layer in self.breakdown.layers)
 
     @property
     def memory_kib(self) -> float:
@@ -115,16 +142,6 @@ class Cost:
     def power_mw(self) -> float:
         """Mean power while images are computed."""
         return self.energy_uj / self.time_us * 1000
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What an architect must know beside the figures: layers of other precisions, one line for each of these."""
-        apart = "on an accelerator of its own beside that of {}; what converts values between them is in no figure"
-        wider = "on the datapath of {}, which computes them too: they cost what it does, memory included"
-        return (
-            *(f"{layers} at {name}, {apart.format(self.precision)}" for name, layers in _by(self.own_datapaths)),
-            *(f"{layers} at {name}, {wider.format(self.precision)}" for name, layers in _by(self.narrower_layers)),
-        )
 
     @property
     def off_chip_uj(self) -> tuple[float, float]:
@@ -156,7 +173,8 @@ def cost(
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
-    accelerator: 16 x 16 with 64 rows at 250 MHz by default; a number of synapses other than 16 is not characterized.
+    accelerator: 16 x 16 with 64 rows at 250 MHz and any bandwidth by default; a number of synapses other than 16 is
+    not characterized.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
@@ -174,7 +192,7 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    accelerator = accelerator or Accelerator()
+    accelerator = accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
     tiles = tiles_of(workload, main)
@@ -210,11 +228,18 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     used = list(dict.fromkeys(tile_of_layer.values()))
     clock = tiles.clock(used)
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    plans = [_share(schedule(workload, tile.accelerator, tile.pipeline), tile_of_layer, tile) for tile in used]
+    plans = [
+        with_bandwidth(
+            _share(schedule(workload, tile.accelerator, tile.pipeline), tile_of_layer, tile), widths, clock.mhz
+        )
+        for tile in used
+    ]
     breakdown = joined(
         [
             break_down(plan, parts, widths, clock.mhz, activity)
-            for plan, parts in zip(plans, all_leaking([tile.parts for tile in used]), strict=True)
+            for plan, parts in zip(
+                plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
+            )
         ],
         [layer.name for layer in workload.layers],
     )
@@ -224,7 +249,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         precision=main.precision.name,
         technology=main.technology.name,
         parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
-        activations_kib=_activation_bits(workload, widths) / _BITS_PER_KIB,
+        activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
         utilization=workload.products / (cycles * main.accelerator.neurons * main.accelerator.synapses),
         clock=clock,
@@ -238,21 +263,11 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], activity),
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
-        own_datapaths={name: tile.name for name, tile in tile_of_layer.items() if tile is not main},
-        narrower_layers={
-            name: precision
-            for name, precision in workload.own_precisions.items()
-            if tile_of_layer[name] is main and precision != main.precision.name
-        },
+        bandwidth_gb_s=main.accelerator.bandwidth,
+        own_datapaths=own_datapaths(workload, tiles),
+        narrower_layers=narrower_layers(workload, tiles),
+        notes=notes_of(workload, tiles, clock, breakdown),
     )
-
-
-def _by(named: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each value of a dictionary, and its keys in a line."""
-    keys: dict[str, list[str]] = {}
-    for key, value in named.items():
-        keys.setdefault(value, []).append(repr(key))
-    return [(value, ", ".join(each)) for value, each in keys.items()]
 
 
 def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
@@ -271,11 +286,10 @@ def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
             )
 
 
-def _activation_bits(workload: Workload, widths: Mapping[str, Widths]) -> int:
-    """Most bits of values in memory at a time; what waits for later layers at the widest."""
-    widest = max(one.inputs for one in widths.values())
+def _activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Tiles) -> int:
+    """Most bits of values in memory at a time."""
     return max(
-        layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + layer.held_values * widest
+        layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + tiles.held_bits(layer)
         for layer in workload.layers
         for own in (widths[layer.name],)
     )

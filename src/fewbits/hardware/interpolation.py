@@ -15,7 +15,16 @@ from dataclasses import dataclass, fields, replace
 
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision, parse_precision
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, ControlCost, DatapathCost, Technology
+from fewbits.hardware.rtl.design import NeuronDesign, design
+from fewbits.hardware.rtl.pipelining import DEFAULT
+from fewbits.hardware.technology import (
+    LOGIC_COMPONENTS,
+    ComponentCost,
+    ControlCost,
+    DatapathCost,
+    NeuronShare,
+    Technology,
+)
 
 
 @dataclass(frozen=True)
@@ -32,11 +41,22 @@ class InterpolationError:
 
 def can_interpolate(table: Technology, precision: Precision) -> bool:
     """Whether both formats are fixed point and the table has two fixedN datapaths of the same architecture."""
-    from fewbits.hardware.rtl import design
-
     if not isinstance(precision.weights, FixedPoint) or not isinstance(precision.inputs, FixedPoint):
         return False
-    return len(_same_architecture(table, design(precision).multiplier)) >= 2
+    return _design(table, precision) is not None
+
+
+def _design(table: Technology, precision: Precision) -> NeuronDesign | None:
+    """The neuron of a precision with the pipelining of two fixedN datapaths of its architecture; None without two such.
+
+    The standard pipelining comes first.
+    """
+    held = {datapath.pipelining for datapath in table.datapaths.values()}
+    for stages in sorted(held, key=lambda name: (name != DEFAULT, name)):
+        made = design(precision, stages=stages)
+        if len(_same_architecture(table, made)) >= 2:
+            return made
+    return None
 
 
 def interpolate(table: Technology, precision: Precision) -> DatapathCost:
@@ -45,15 +65,13 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
     `cell_counts` is empty; the longest path and the clock are the worse of the neighbours'.
     Raises HardwareError where it cannot (`can_interpolate`).
     """
-    from fewbits.hardware.rtl import design
-
-    if not can_interpolate(table, precision):
+    made = _design(table, precision) if can_interpolate(table, precision) else None
+    if made is None:
         raise HardwareError(
             f"{precision.name} cannot be interpolated in technology {table.name!r}, which lacks fixedN datapaths of "
             f"its architecture: add it with 'fewbits characterize --precision {precision.name}'"
         )
-    made = design(precision)
-    known = _same_architecture(table, made.multiplier)
+    known = _same_architecture(table, made)
     weights, inputs = precision.weights.bits, precision.inputs.bits
     mean, product_mean = (weights + inputs) / 2, math.sqrt(weights * inputs)
     below, above, _ = _neighbours(known, mean)
@@ -72,6 +90,7 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
         accumulate_cycles=made.accumulate_cycles,
         multiplier=made.multiplier,
         activity=ends[0].activity,
+        pipelining=made.pipelining.name,
         control=_control(known, mean),
     )
 
@@ -93,6 +112,8 @@ def interpolation_errors(table: Technology) -> tuple[InterpolationError, ...]:
     return tuple(errors)
 
 
+_Figures = ComponentCost | ControlCost | NeuronShare
+
 _FIGURES = ("area_um2", "leakage_uw", "energy_pj")
 
 
@@ -108,10 +129,15 @@ def _equal_widths(datapath: DatapathCost) -> int | None:
     return int(digits) if digits.isdecimal() else None
 
 
-def _same_architecture(table: Technology, multiplier: str) -> dict[int, DatapathCost]:
-    """The fixedN datapaths with that multiplier, by N."""
+def _same_architecture(table: Technology, made: NeuronDesign) -> dict[int, DatapathCost]:
+    """The fixedN datapaths with a design's multiplier and pipelining, by N."""
+    wanted = made.multiplier, made.pipelining.name
     found = {_equal_widths(datapath): datapath for datapath in table.datapaths.values()}
-    return {bits: found[bits] for bits in sorted(filter(None, found)) if found[bits].multiplier == multiplier}
+    return {
+        bits: found[bits]
+        for bits in sorted(filter(None, found))
+        if (found[bits].multiplier, found[bits].pipelining) == wanted
+    }
 
 
 def _neighbours(known: dict[int, DatapathCost], width: float) -> tuple[int, int, float]:
@@ -131,7 +157,10 @@ def _control(known: dict[int, DatapathCost], width: float) -> ControlCost | None
     values = _between(ends[0], ends[1], place)
     values["longest_path_ns"] = max(end.longest_path_ns for end in ends if end is not None)
     values["clock_mhz"] = min(end.clock_mhz for end in ends if end is not None)
-    return ControlCost(**values)  # pyright: ignore[reportArgumentType]
+    shares = ends[0].each_neuron, ends[1].each_neuron
+    share = _between(shares[0], shares[1], place) if shares[0] is not None and shares[1] is not None else None
+    each = NeuronShare(**share) if share is not None else None  # pyright: ignore[reportArgumentType]
+    return ControlCost(**values, each_neuron=each)  # pyright: ignore[reportArgumentType]
 
 
 def _component(known: dict[int, DatapathCost], name: str, width: float) -> ComponentCost:
@@ -141,10 +170,12 @@ def _component(known: dict[int, DatapathCost], name: str, width: float) -> Compo
     return ComponentCost(**values)  # pyright: ignore[reportArgumentType]
 
 
-def _between(low: ComponentCost | ControlCost, high: ComponentCost | ControlCost, place: float) -> dict[str, float]:
+def _between(low: _Figures, high: _Figures, place: float) -> dict[str, float]:
     """Every figure of two costs of a kind, `place` of the way between their logarithms; 0 where one of them is 0."""
     values: dict[str, float] = {}
     for field in fields(low):
+        if field.type not in ("int", "float"):
+            continue
         first, second = (float(getattr(end, field.name)) for end in (low, high))
         value = first ** (1 - place) * second**place if first > 0 and second > 0 else 0.0
         values[field.name] = round(value) if field.type == "int" else value

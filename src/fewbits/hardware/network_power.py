@@ -18,7 +18,12 @@ from fewbits.hardware.activity.delays import DelayedCounts, DelayedGates, count_
 from fewbits.hardware.activity.glitches import glitch_factors, sampled
 from fewbits.hardware.activity.program import gates_of_model
 from fewbits.hardware.activity.toggles import ToggleCounts, compile_model, count_toggles
-from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
+from fewbits.hardware.energy.compiled_netlist import (
+    PIPELINING,
+    CompiledNetlist,
+    compiled_netlist_path,
+    read_compiled_netlist,
+)
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
 from fewbits.hardware.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.technology import LOGIC_COMPONENTS, datapath_name
@@ -57,6 +62,7 @@ def network_power(
     Raises HardwareError if the netlist is of another precision, DataError for images that do not fit.
     """
     from fewbits.hardware.rtl import design
+    from fewbits.hardware.rtl.pipelining import DEFAULT
 
     name = datapath_name(network.precision.name, product_bits=network.product_bits)
     if name != netlist.precision:
@@ -64,7 +70,8 @@ def network_power(
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
     tile = accelerator or Accelerator()
-    neuron = design(network.precision, product_bits=network.product_bits)
+    stages = netlist.provenance.get(PIPELINING, DEFAULT)
+    neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
     simulation = _Simulation(netlist, compile_model(model), gates, neuron, tile, blocks)

@@ -13,9 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.technology import ComponentCost, ControlCost, DatapathCost, MacroCost, ReadPath, Technology
+from fewbits.hardware.technology import (
+    ComponentCost,
+    ControlCost,
+    DatapathCost,
+    MacroCost,
+    PackingCost,
+    ReadPath,
+    Technology,
+)
 
 SOURCE = "Stillmaker and Baas, Integration 58 (2017) 74-81"
 
@@ -172,6 +181,9 @@ def scale(technology: Technology, node_nm: float) -> Technology:
         },
         macros=tuple(_scaled_macro(macro, factors) for macro in technology.macros),
         read_path=_scaled_read_path(technology.read_path, factors),
+        packing=None
+        if technology.packing is None
+        else {name: _scaled_cells(each, factors) for name, each in technology.packing.items()},
         provenance={**technology.provenance, "scaled": factors.heading, "node_nm": f"{node_nm:g}"},
     )
 
@@ -181,7 +193,7 @@ def _scaled_datapath(datapath: DatapathCost, factors: NodeScaling, target_mhz: f
     meets = path <= 1000.0 / target_mhz
     return replace(
         datapath,
-        components={name: _scaled_component(part, factors) for name, part in datapath.components.items()},
+        components={name: _scaled_cells(part, factors) for name, part in datapath.components.items()},
         longest_path_ns=path,
         clock_mhz=target_mhz if meets else 1000.0 / path,
         meets_target=meets,
@@ -191,6 +203,7 @@ def _scaled_datapath(datapath: DatapathCost, factors: NodeScaling, target_mhz: f
 
 def _scaled_control(control: ControlCost, factors: NodeScaling, target_mhz: float) -> ControlCost:
     path = control.longest_path_ns * factors.delay.value
+    each = control.each_neuron
     return replace(
         control,
         area_um2=control.area_um2 * factors.area.value,
@@ -199,10 +212,21 @@ def _scaled_control(control: ControlCost, factors: NodeScaling, target_mhz: floa
         computing_pj=control.computing_pj * factors.energy.value,
         pooling_pj=control.pooling_pj * factors.energy.value,
         clock_tree_pj=control.clock_tree_pj * factors.energy.value,
+        each_neuron=None
+        if each is None
+        else replace(
+            each,
+            area_um2=each.area_um2 * factors.area.value,
+            computing_pj=each.computing_pj * factors.energy.value,
+            pooling_pj=each.pooling_pj * factors.energy.value,
+        ),
     )
 
 
-def _scaled_component(part: ComponentCost, factors: NodeScaling) -> ComponentCost:
+_Cells = TypeVar("_Cells", ComponentCost, PackingCost)
+
+
+def _scaled_cells(part: _Cells, factors: NodeScaling) -> _Cells:
     return replace(part, area_um2=part.area_um2 * factors.area.value, energy_pj=part.energy_pj * factors.energy.value)
 
 
@@ -212,6 +236,7 @@ def _scaled_macro(macro: MacroCost, factors: NodeScaling) -> MacroCost:
         area_um2=macro.area_um2 * factors.area.value,
         read_energy_pj=macro.read_energy_pj * factors.energy.value,
         write_energy_pj=macro.write_energy_pj * factors.energy.value,
+        cycle_energy_pj=macro.cycle_energy_pj * factors.energy.value,
         access_ns=macro.access_ns * factors.delay.value,
     )
 

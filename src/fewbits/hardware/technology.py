@@ -24,6 +24,9 @@ LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
 """What the energies of a `ControlCost` rest on."""
 
+FLIP_FLOPS = "flip-flops"
+"""What the names and the sources of register files begin with."""
+
 _DIGITS = 7
 
 
@@ -39,6 +42,18 @@ class ComponentCost:
 
     energy_pj: float
     """Dynamic energy of a clock cycle (internal and switching) at the datapath's `activity`."""
+
+
+@dataclass(frozen=True)
+class NeuronShare:
+    """What each neuron adds to the control: registers of its weights, bias and result (`control.sizes`)."""
+
+    cells: int
+    registers: int
+    area_um2: float
+    leakage_uw: float
+    computing_pj: float
+    pooling_pj: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,9 @@ class ControlCost:
 
     clock_tree_pj: float
     """Of a cycle: the estimated tree over its registers, in neither of the two."""
+
+    each_neuron: NeuronShare | None = None
+    """The part of it that goes with the neurons; None in tables that were made before it was measured."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,12 @@ class DatapathCost:
     activity: float
     """Mean toggles of a data net per cycle behind `energy_pj`."""
 
+    pipelining: str = "standard"
+    """Where it has registers: one of `rtl.pipelining.PIPELININGS`, chosen for the target clock."""
+
+    path_end: str = ""
+    """The part that its longest path ends in, such as `accumulator`; empty in tables made before it was kept."""
+
     control: ControlCost | None = None
     """What surrounds such neurons; None where it was not characterized, and is not counted."""
 
@@ -118,6 +142,17 @@ class MacroCost:
     access_ns: float
     """From the clock's edge to the data of a read; 0 where it is not known."""
 
+    cycle_energy_pj: float = 0.0
+    """Of every cycle, accessed or not, to which an access adds its own; 0 for an SRAM, which spends nothing then."""
+
+    source: str = ""
+    """Where its figures are from, beside the table's SRAM files: a datasheet, or flip-flops of a library."""
+
+    @property
+    def is_flip_flops(self) -> bool:
+        """Whether it is a register file, synthesized of a library's flip-flops."""
+        return self.source.startswith(FLIP_FLOPS)
+
 
 @dataclass(frozen=True)
 class ReadPath:
@@ -128,6 +163,16 @@ class ReadPath:
 
     selection_ns: float
     """Of one two-to-one selection among banks; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class PackingCost:
+    """A circuit between values of a narrower format in memory and the datapath's words (`packing`)."""
+
+    area_um2: float
+    leakage_uw: float
+    energy_pj: float
+    """Dynamic energy as a row passes."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +191,9 @@ class Technology:
 
     read_path: ReadPath | None = None
     """None in tables that were made before it was measured."""
+
+    packing: dict[str, PackingCost] | None = None
+    """Of a bit: `selection` and `saturation`; None in tables that were made before they were measured."""
 
     def datapath(self, precision: str) -> DatapathCost:
         """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
@@ -229,6 +277,12 @@ def _technology(raw: object) -> Technology:
     table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
     if table.get("read_path") is not None:
         table["read_path"] = ReadPath(**_fields(ReadPath, table["read_path"]))
+    if table.get("packing") is not None:
+        table["packing"] = {
+            name: PackingCost(**_fields(PackingCost, cost)) for name, cost in _entries(table["packing"])
+        }
+        if set(table["packing"]) != {"selection", "saturation"}:
+            raise ValueError("packing needs a selection and a saturation")
     return Technology(**table)
 
 
@@ -242,7 +296,10 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     if set(entry["components"]) != set(LOGIC_COMPONENTS):
         raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
     if entry.get("control") is not None:
-        entry["control"] = ControlCost(**_fields(ControlCost, entry["control"]))
+        control = _fields(ControlCost, entry["control"])
+        if control.get("each_neuron") is not None:
+            control["each_neuron"] = NeuronShare(**_fields(NeuronShare, control["each_neuron"]))
+        entry["control"] = ControlCost(**control)
     return DatapathCost(**entry)
 
 
@@ -261,7 +318,9 @@ def _fields(kind: type, raw: object) -> dict[str, Any]:
     if unknown := [name for name in given if name not in wanted]:
         raise ValueError(f"{kind.__name__} has an unknown field {unknown[0]!r}")
     for name, type_name in wanted.items():
-        value = given.get(name)
+        if name not in given:
+            continue
+        value = given[name]
         allowed = _PLAIN_TYPES.get(type_name)
         if allowed is not None and (
             not isinstance(value, allowed) or (type_name != "bool" and isinstance(value, bool))

@@ -3,31 +3,34 @@
 A layer that stays float, or has formats of its own that the network's datapath does not hold, is computed by an
 accelerator of its own, with neurons, control and buffers, on the same chip. One works at a time, at one clock, the
 slowest's; the others leak, and are gated off otherwise. What converts values between integers and floats is not
-characterized.
+characterized. Memory holds the values of a layer at the layer's own width, whatever computes it (`packing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.chip_parts import Part, buffers, chip_parts
+from fewbits.hardware.chip_parts import Part, buffers, chip_parts, row_bits
 from fewbits.hardware.clock import Clock, clock_of, logic_mhz
+from fewbits.hardware.control.sizes import control_at
 from fewbits.hardware.interpolation import can_interpolate, interpolate
 from fewbits.hardware.memory.sram import Buffer
+from fewbits.hardware.packing import Narrow, with_packing
 from fewbits.hardware.rtl.design import NeuronDesign, design
 from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.schedule import Pipeline, Widths
 from fewbits.hardware.technology import DatapathCost, Technology, datapath_name
-from fewbits.hardware.workload.own_precision import computes
+from fewbits.hardware.workload.own_precision import computes, holds
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
-    from fewbits.formats import Precision
+    from fewbits.formats import Format, Precision
 
 _CHARACTERIZED_SYNAPSES = 16
 """Synapses of the neuron that technology tables hold (`DatapathCost`)."""
@@ -94,17 +97,39 @@ def tile_of(
         raise HardwareError(
             f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
         )
-    made = design(precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits)
     name = datapath_name(precision.name, multiplier, product_bits)
-    if name in table.datapaths:
-        return Tile(name, made, table.datapaths[name], False, accelerator, table)
-    if name == precision.name and can_interpolate(table, precision):
-        return Tile(name, made, interpolate(table, precision), True, accelerator, table)
+    datapath, is_interpolated = table.datapaths.get(name), False
+    if datapath is None and name == precision.name and can_interpolate(table, precision):
+        datapath, is_interpolated = interpolate(table, precision), True
+    made = design(
+        precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
+        stages=DEFAULT if datapath is None else datapath.pipelining,
+    )  # fmt: skip
+    if datapath is not None:
+        return Tile(name, made, _sized(datapath, made, accelerator), is_interpolated, accelerator, table)
     options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
     raise HardwareError(
         f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
         f"add it with 'fewbits characterize --precision {precision.name}{options}'"
     )
+
+
+def _sized(datapath: DatapathCost, made: NeuronDesign, accelerator: Accelerator) -> DatapathCost:
+    """The datapath with the control for an accelerator's size."""
+    if datapath.control is None:
+        return datapath
+    return replace(datapath, control=control_at(datapath.control, made, accelerator))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The formats of a layer's values in memory."""
+
+    weights: Format
+    inputs: Format
+
+    outputs: Format | None
+    """None where no layer takes them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,16 +142,64 @@ class Tiles:
     own: Mapping[str, Tile]
     """By the name of a layer's own precision: the main one where that computes it."""
 
+    precisions: Mapping[str, Precision]
+    """By their names, those that layers have of their own."""
+
     def of(self, layer: LayerShape) -> Tile:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
             return self._at(layer.precision)
         return max(self._takers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
 
+    def stored(self, layer: LayerShape) -> Stored:
+        """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
+        layers that take the result.
+        """
+        outputs = self._format(layer.taken_at)
+        if layer.has_weights:
+            own = self._precision(layer.precision)
+            return Stored(own.weights, own.inputs, outputs)
+        return Stored(self.of(layer).precision.weights, outputs or self.main.precision.inputs, outputs)
+
     def widths(self, layer: LayerShape) -> Widths:
-        """Of a layer's weights, inputs and accumulators, and of its outputs, for the widest that takes them."""
-        outputs = max((tile.widths.inputs for tile in self._takers(layer)), default=None)
-        return replace(self.of(layer).widths, outputs=outputs)
+        """Of a layer's weights, inputs and outputs as they are stored; accumulators and biases are the tile's."""
+        stored, outputs = self.stored(layer), None
+        if stored.outputs is not None:
+            outputs = stored.outputs.bits
+        return Widths(stored.weights.bits, stored.inputs.bits, self.of(layer).datapath.accumulator_bits, outputs)
+
+    def held_bits(self, layer: LayerShape) -> int:
+        """Bits that wait in memory while a layer is computed."""
+        usual = self.main.precision.inputs
+        if not layer.held_at:
+            return layer.held_values * usual.bits
+        return sum(values * (self._format(takers) or usual).bits for values, takers in layer.held_at)
+
+    def narrow(self, tile: Tile, layers: Sequence[LayerShape]) -> tuple[Narrow, ...]:
+        """Formats that are narrower in memory than on a tile, of the layers that it computes; each once."""
+        return tuple(dict.fromkeys(one for layer in layers if self.of(layer) is tile for one in self._narrow(layer)))
+
+    def parts(self, tile: Tile, layers: Sequence[LayerShape]) -> dict[str, Part]:
+        """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers."""
+        rows = row_bits(tile.widths, tile.accelerator)
+        return with_packing(tile.parts, self.narrow(tile, layers), rows, tile.technology)
+
+    def _narrow(self, layer: LayerShape) -> Iterator[Narrow]:
+        stored, datapath = self.stored(layer), self.of(layer).precision
+        if layer.has_weights and stored.weights != datapath.weights:
+            yield Narrow("sb", stored.weights, datapath.weights)
+        if stored.inputs != datapath.inputs and holds(datapath.inputs, stored.inputs):
+            yield Narrow("bin", stored.inputs, datapath.inputs)
+        if stored.outputs not in (None, datapath.inputs) and holds(datapath.inputs, stored.outputs):
+            yield Narrow("bout", stored.outputs, datapath.inputs)
+
+    def _precision(self, name: str | None) -> Precision:
+        return self.main.precision if name is None else self.precisions[name]
+
+    def _format(self, takers: frozenset[str | None]) -> Format | None:
+        """The format that layers of these precisions share as their input: the widest, where they differ."""
+        formats = [self._precision(name).inputs for name in takers]
+        return max(formats, key=lambda one: (one.bits, one.name), default=None)
 
     def clock(self, used: Sequence[Tile]) -> Clock:
         """The clock of all that are used: the slowest's, with what is not known of any."""
@@ -149,6 +222,8 @@ def tiles_of(workload: Workload, main: Tile) -> Tiles:
 
     Raises HardwareError, naming the layer, if the technology has none for one of them.
     """
+    from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
+
     own: dict[str, Tile] = {}
     by_name = {main.name: main}
     for layer, name in workload.own_precisions.items():
@@ -158,7 +233,7 @@ def tiles_of(workload: Workload, main: Tile) -> Tiles:
             except HardwareError as error:
                 raise HardwareError(f"layer {layer!r} is at {name}, which {main.name} does not hold: {error}") from None
             own[name] = by_name.setdefault(tile.name, tile)
-    return Tiles(main, own)
+    return Tiles(main, own, {name: parse_precision(name) for name in own})
 
 
 def _own_tile(name: str, main: Tile) -> Tile:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
 import torch
 from torch import nn
 
+from fewbits.arguments import is_integer, shown
 from fewbits.errors import ModelError
 from fewbits.models.networks import NETWORKS
+from fewbits.models.source import ModelSource, import_file, neighbours
 from fewbits.models.widen import widen
 
 MODEL_NAMES: tuple[str, ...] = tuple(NETWORKS)
 """Names of the built-in models."""
 
+_LARGEST_SEED = 2**63 - 1
+"""What torch's generators take."""
 
-def build(name: str, seed: int | None = None) -> nn.Module:
+
+def build(name: str, seed: int | None = None, *, source: ModelSource | None = None) -> nn.Module:
     """The model of that name, freshly initialized.
 
     name: one of `MODEL_NAMES`; `package.module:function` (looked for in the current folder
@@ -30,17 +34,26 @@ def build(name: str, seed: int | None = None) -> nn.Module:
     at the end for a widened one (see `widen`).
     seed: makes the weights the same each time and leaves torch's global generator as it was; None draws from the
     global generator.
-    Raises ModelError if there is no such model, the user's function fails or returns something else, or a widened one
-    does not fit into memory.
+    source: the code of the user's model as it was read before; None reads it now.
+    Raises ModelError if there is no such model, the user's function fails or returns something else, a widened one
+    does not fit into memory, or a package is no longer what `source` noted.
     """
+    if seed is not None and not is_integer(seed, 0, _LARGEST_SEED):
+        raise ModelError(f"a seed is an integer from 0 to {_LARGEST_SEED}, not {shown(seed)}")
     base, factor = _split_factor(name)
-    make = NETWORKS[base][0] if base in NETWORKS else _user_function(base)
+    source = source or ModelSource()
+    make = NETWORKS[base][0] if base in NETWORKS else _user_function(base, source)
     with _seeded(seed):
-        model = _call(make, base)
+        model = _call(make, base, source)
         return model if factor is None else _widened(model, factor, name)
 
 
-def input_shape(name: str) -> tuple[int, ...] | None:
+def is_built_in(name: str) -> bool:
+    """Whether a model's code comes with fewbits: `lenet`, `lenet*2`; else it is the user's own. Raises ModelError."""
+    return _split_factor(name)[0] in NETWORKS
+
+
+def input_shape(name: str, *, source: ModelSource | None = None) -> tuple[int, ...] | None:
     """Channels, height and width that a model takes; None if its owner does not say.
 
     A user's function says so by an attribute `input_shape`, on the function or on the module that it returns.
@@ -49,11 +62,12 @@ def input_shape(name: str) -> tuple[int, ...] | None:
     base, _ = _split_factor(name)
     if base in NETWORKS:
         return NETWORKS[base][1]
-    make = _user_function(base)
+    source = source or ModelSource()
+    make = _user_function(base, source)
     shape: object = getattr(make, "input_shape", None)
     if shape is None:
         with _seeded(0):
-            shape = getattr(_call(make, base), "input_shape", None)
+            shape = getattr(_call(make, base, source), "input_shape", None)
     if shape is None:
         return None
     if not isinstance(shape, (tuple, list)):
@@ -76,10 +90,10 @@ def _split_factor(name: str) -> tuple[str, float | None]:
         raise ModelError(f"model {name!r}: {text!r} is not a factor; write it like 'lenet*1.5'") from None
 
 
-def _user_function(name: str) -> Callable[[], object]:
+def _user_function(name: str, source: ModelSource) -> Callable[[], object]:
     """Import the function that `package.module:function` or `file.py:function` names."""
-    source, colon, function = name.rpartition(":")
-    if not colon or not source or not function:
+    place, colon, function = name.rpartition(":")
+    if not colon or not place or not function:
         close = difflib.get_close_matches(name, MODEL_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ModelError(
@@ -87,40 +101,28 @@ def _user_function(name: str) -> Callable[[], object]:
             f"'package.module:function'{hint}"
         )
     try:
-        module = _import_file(Path(source)) if source.endswith(".py") else _import_module(source)
+        module = import_file(source.folder / place, source) if place.endswith(".py") else _import_module(place, source)
     except ModelError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"model {name!r}: importing {source!r} raised {_one_line(error)}") from error
+        raise ModelError(f"model {name!r}: importing {place!r} raised {_one_line(error)}") from error
     made: object = getattr(module, function, None)
     if not callable(made):
-        raise ModelError(f"model {name!r}: {source!r} has no function {function!r}")
+        raise ModelError(f"model {name!r}: {place!r} has no function {function!r}")
     return made
 
 
-def _import_file(path: Path) -> ModuleType:
-    """Run a Python file as a module; files beside it can be imported by it."""
-    if not path.is_file():
-        raise ModelError(f"no file {str(path)!r}: give a Python file as 'path/file.py:function'")
-    spec = importlib.util.spec_from_file_location(f"fewbits_user_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    with _on_import_path(path.resolve().parent):
-        spec.loader.exec_module(module)
-    return module
-
-
-def _import_module(name: str) -> ModuleType:
-    """Import a module by its dotted name, from the current folder too."""
-    with _on_import_path(Path.cwd()):
+def _import_module(name: str, source: ModelSource) -> ModuleType:
+    """Import a module by its dotted name, from the source's folder too."""
+    with _on_import_path(source.folder.resolve()):
         try:
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
                 raise ModelError(f"no module {name!r}: install it, or run where its folder lies") from None
             raise
+    source.check_package(name)
+    return module
 
 
 @contextmanager
@@ -133,10 +135,12 @@ def _on_import_path(folder: Path) -> Generator[None]:
         sys.path.remove(str(folder))
 
 
-def _call(make: Callable[[], object], name: str) -> nn.Module:
-    """Call a constructor and check what it returns."""
+def _call(make: Callable[[], object], name: str, source: ModelSource) -> nn.Module:
+    """Call a constructor and check what it returns; what it imports is found as when its file was read."""
+    place, _, _ = name.rpartition(":")
     try:
-        model = make()
+        with neighbours(source.folder / place, source) if place.endswith(".py") else nullcontext():
+            model = make()
     except (Exception, SystemExit) as error:
         raise ModelError(f"model {name!r} raised {_one_line(error)}") from error
     if not isinstance(model, nn.Module):
@@ -148,6 +152,8 @@ def _widened(model: nn.Module, factor: float, name: str) -> nn.Module:
     """`widen`, or what its layers' sizes were too much for: torch's address space or the memory."""
     try:
         return widen(model, factor)
+    except ModelError as error:
+        raise ModelError(f"model {name!r}: {error}") from None
     except (RuntimeError, TypeError, MemoryError) as error:
         raise ModelError(f"model {name!r} is too large: {_one_line(error)[:120]}; choose a smaller factor") from error
 

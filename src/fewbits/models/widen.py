@@ -8,10 +8,15 @@ import math
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]  # the one base of 1d, 2d, 3d
 
+from fewbits.arguments import is_real, shown
 from fewbits.errors import ModelError
 
 _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _Weighted = _Convolution | nn.Linear
+
+
+_MOST_CHANNELS = 1 << 24
+"""Of a layer: what the accelerator's addresses reach."""
 
 
 def widen(model: nn.Module, factor: float) -> nn.Module:
@@ -27,8 +32,8 @@ def widen(model: nn.Module, factor: float) -> nn.Module:
     model: Conv1d/2d/3d, Linear and BatchNorm1d/2d/3d beside modules without parameters; left unchanged.
     Raises ModelError if the factor is not a positive number or a layer cannot be widened (names the layer).
     """
-    if not (math.isfinite(factor) and factor > 0):
-        raise ModelError(f"a model is widened by a positive number, not {factor!r}")
+    if not is_real(factor, 0, open_low=True):
+        raise ModelError(f"a model is widened by a positive number, not {shown(factor)}")
     layers = _parametrized(model)
     weighted = {name: layer for name, layer in layers.items() if isinstance(layer, _Weighted)}
     if not weighted:
@@ -105,7 +110,10 @@ def _scaled_outputs(layer: _Weighted, inputs: int, factor: float, following: _We
     if isinstance(layer, _Convolution) and _is_depthwise(layer):
         return outputs // layer.in_channels * inputs
     multiple = math.lcm(_groups(layer), _groups(following))
-    return max(1, round(outputs * factor / multiple)) * multiple
+    wanted = outputs * factor / multiple
+    if wanted > _MOST_CHANNELS:
+        raise ModelError(f"too large, a layer would get {wanted:.3g} channels: choose a smaller factor than {factor:g}")
+    return max(1, round(wanted)) * multiple
 
 
 def _rebuild(name: str, layer: _Weighted, inputs: int, outputs: int) -> nn.Module:

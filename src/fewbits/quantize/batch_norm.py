@@ -117,6 +117,17 @@ def _first_wrong(exact: nn.Module, pairs: list[_Pair], images: Tensor) -> str | 
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
+def foldable(graph: fx.Graph, network: nn.Module) -> dict[str, str]:
+    """The normalizations that `fold_batch_norm` folds, by name, each with the name of the layer before it."""
+    return {
+        pair.norm: pair.layer for pair in _pairs(graph, network) if _has_statistics(network.get_submodule(pair.norm))
+    }
+
+
+def _has_statistics(norm: nn.Module) -> bool:
+    return getattr(norm, "running_mean", None) is not None
+
+
 def _pairs(graph: fx.Graph, network: nn.Module) -> list[_Pair]:
     """Each layer and the normalization that alone takes its result, both used once and their weights their own."""
     calls = Counter(id(network.get_submodule(str(node.target))) for node in graph.nodes if node.op == "call_module")

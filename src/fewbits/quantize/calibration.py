@@ -74,6 +74,7 @@ def calibrate(
             calibrator.roundings_are_chosen = True
             _run(model, on_device)
     model.prove(on_device)
+    model.name_misfit(tuple(inputs.shape[1:]))
     return tuple(calibrator.chosen.values())
 
 

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from torch import fx, nn
 from torch.nn import functional as F
 
 from fewbits.errors import ModelError
-from fewbits.quantize.functional import DROPOUTS, MEANS, Addition, Concatenation, application, settings_of
+from fewbits.quantize.functional import DROPOUTS, MEANS, Addition, Concatenation, application, is_size, settings_of
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import WITHOUT_ARITHMETIC
 from fewbits.quantize.tensor_rounding import TensorRounding
@@ -53,9 +54,13 @@ def mean_of(settings: Mapping[str, Any]) -> Mean | None:
 def write_as_pooling(graph: fx.Graph, network: nn.Module) -> None:
     """Write each global mean as adaptive pooling to 1, and a flattening unless it keeps its dimensions; in place.
 
+    A pooling whose window is written as the image's size is adaptive pooling to 1 too.
+
     Other means stay, also those of values whose number of dimensions the graph does not tell.
     """
     for node in list(graph.nodes):
+        if node.target in _WHOLE and _window_is_image(node):
+            node.target, node.args, node.kwargs = _WHOLE[node.target], (node.args[0], 1), {}
         if node.op not in ("call_function", "call_method") or node.target not in MEANS:
             continue
         source = node.args[0] if node.args else node.kwargs.get("input")
@@ -66,10 +71,33 @@ def write_as_pooling(graph: fx.Graph, network: nn.Module) -> None:
         pool = F.adaptive_avg_pool1d if spatial_dims == 1 else F.adaptive_avg_pool2d
         with graph.inserting_before(node):
             result = graph.call_function(pool, (source, 1))
+            result.meta = dict(node.meta)  # in whose forward pass it is
             if not mean.keeps_dims:
                 result = graph.call_function(torch.flatten, (result, 1))
+                result.meta = dict(node.meta)
         node.replace_all_uses_with(result)
         graph.erase_node(node)
+
+
+_WHOLE: dict[Any, Any] = {
+    F.avg_pool2d: F.adaptive_avg_pool2d,
+    F.max_pool2d: F.adaptive_max_pool2d,
+    F.avg_pool1d: F.adaptive_avg_pool1d,
+    F.max_pool1d: F.adaptive_max_pool1d,
+}
+"""Pooling functions, and what they are with the whole image as their window."""
+
+
+def _window_is_image(node: fx.Node) -> bool:
+    """Whether a pooling's window is written as its input's size: `F.avg_pool2d(x, x.size()[2:])`."""
+    window = node.args[1] if len(node.args) == 2 else node.kwargs.get("kernel_size")
+    if len(node.args) + len(node.kwargs) > 2 or not isinstance(window, fx.Node):
+        return False
+    if window.target is not operator.getitem or window.args[1] not in (slice(2, None), slice(-2, None)):
+        return False
+    shape = window.args[0]
+    reads_it = isinstance(shape, fx.Node) and is_size(shape) and shape.target in (getattr, "size")
+    return bool(reads_it and isinstance(shape, fx.Node) and shape.args[0] is node.args[0])
 
 
 def _constant_mean(node: fx.Node) -> Mean | None:

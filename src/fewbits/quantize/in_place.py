@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from fewbits.errors import ModelError
-from fewbits.quantize.functional import DROPOUTS, describe, is_size
+from fewbits.quantize.functional import DROPOUTS, is_size, target_name
 
 AUGMENTED: dict[str, Any] = {
     "__iadd__": operator.iadd,
@@ -148,8 +148,8 @@ class _Writer:
         moves = any(_is_reshaping(view, self._network) for view in place.views)
         if (not whole or (moves and not self._is_elementwise(node))) and self._is_read_again(node, place.root):
             raise ModelError(
-                f"{describe(node)} writes into a part or another view of a tensor that is used again: give its result "
-                "a name, or join parts by torch.cat"
+                f"call {node.name!r} ({target_name(node)}) writes into a part or another view of a tensor that is "
+                "used again: give its result a name, or join parts by torch.cat"
             )
         if not moves or not whole:
             self._newest[place.root] = self._seen[node] = node

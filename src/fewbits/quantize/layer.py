@@ -23,6 +23,10 @@ from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.training_method import TrainingMethod
 
 
+class _HiddenParameterError(ModelError, AttributeError):
+    """A parameter of the float layer, asked of the quantized one."""
+
+
 class QuantizedLayer(nn.Module):
     """A convolution or linear layer in low precision, trainable by straight-through gradients.
 
@@ -67,6 +71,24 @@ class QuantizedLayer(nn.Module):
         self.precision_text: Tensor
         self.register_buffer("precision_text", LayerFormats(precision).to_tensor().to(device))
         self.rounded = RoundedParameters()
+
+    def __getattr__(self, name: str) -> Any:
+        """Sizes of the float layer, such as `in_features`, which a forward pass may read.
+
+        Raises ModelError, an AttributeError too, for its weight and bias.
+        """
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            layer = self.__dict__.get("_modules", {}).get("layer")
+            if name in getattr(layer, "__constants__", ()):
+                return getattr(layer, name)
+            if name not in ("weight", "bias"):
+                raise
+        raise _HiddenParameterError(
+            f"layer {self.name!r}: the network's forward pass reads its {name} itself, which is quantized inside the "
+            "layer; call the layer, as self.layer(x), in place of a function that takes its weight"
+        )
 
     def set_formats(self, formats: LayerFormats) -> None:
         """Give the layer formats of its own; they are kept with its state. Radix points must be set anew.

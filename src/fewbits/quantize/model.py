@@ -16,28 +16,16 @@ from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.equivalence import prove, sample
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.functional import Skipped
 from fewbits.quantize.hooks import watching_hooks
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
-from fewbits.quantize.placement import FloatCall, place_roundings
+from fewbits.quantize.placement import place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph
+from fewbits.quantize.size_search import misfit_of
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import TraceError
+from fewbits.quantize.tracing import TraceError, trace
 from fewbits.quantize.wrappers import copied, unwrapped
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A module, or a call of a function, that was left float."""
-
-    name: str
-    """Where it is in the network, such as `features.bn1`; empty for the network itself; torch.fx's name of a call."""
-
-    kind: str
-    """Its class; the function's name."""
-
-    reason: str
-    """Why it was left."""
 
 
 class QuantizedModel(nn.Module):
@@ -52,7 +40,11 @@ class QuantizedModel(nn.Module):
         self.network = network
         self.precision = precision
         self.skipped = skipped
-        """Every module that computes and was left float."""
+        """All that is executed and has no bit-exact form, in the order of execution; `lower` names the first.
+
+        Where a network cannot be traced, all that its modules leave float. What depends on the images' size is known
+        after `calibrate`.
+        """
         self.notices: tuple[str, ...] = ()
         """What the formats change beyond rounding, a sentence each: zeros of a format that has none."""
         self._unproved: tuple[nn.Module, ...] = ()  # in a tuple: it is no part of this module
@@ -66,6 +58,14 @@ class QuantizedModel(nn.Module):
     def roundings(self) -> dict[str, TensorRounding]:
         """The roundings between layers by their name in `network`; empty for a chain without averages."""
         return {name: module for name, module in self.network.named_modules() if isinstance(module, TensorRounding)}
+
+    def name_misfit(self, image_shape: tuple[int, ...]) -> None:
+        """Name in `skipped` what has no bit-exact form on images of a shape that the network takes.
+
+        Such as adaptive pooling to a size that does not divide the image's, or a linear layer over several positions.
+        """
+        if not self.skipped and (found := misfit_of(trace(self.network), image_shape)) is not None:
+            self.skipped = (found,)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the network returns. Raises ModelError before calibration."""
@@ -116,10 +116,10 @@ def quantize(
     """A copy of a network that computes at a precision; the network itself stays as it is.
 
     Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
-    of itself. Each other module or function that has parameters or computes on numbers is left float and named in
-    `.skipped` with a reason; what only chooses, moves, averages, adds or joins values (ReLU, pooling, flatten, dropout,
-    `x + y`, `torch.cat`, the mean over all spatial dimensions `x.mean((2, 3))`, containers: see
-    `module_kinds.WITHOUT_ARITHMETIC`, `functional.py` and `global_average.py`) needs no entry.
+    of itself. Whatever else is executed and has no bit-exact form is left float and named in `.skipped` with the reason
+    for which `lower` refuses it. ReLU, pooling, flatten, dropout, `x + y`, `torch.cat`, the mean over all spatial
+    dimensions `x.mean((2, 3))` and their like have one: see `module_kinds.BIT_EXACT`, `functional.py` and
+    `global_average.py`.
 
     The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
     are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of
@@ -166,12 +166,10 @@ def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel
     if unknown := sorted(choice.layers.keys() - names):
         raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
     try:
-        network, calls = place_roundings(network, choice.usual.inputs)
+        network, executed = place_roundings(network, choice.usual.inputs)
     except TraceError as error:
-        skipped.append(Skipped("", kind, f"what its functions compute stays float: {error}"))
-    else:
-        skipped += _float_calls(calls, skipped)
-    quantized = QuantizedModel(network, choice.usual, tuple(skipped))
+        executed = (error.skipped, *(entry for entry in skipped if entry.name))  # what is called is not known
+    quantized = QuantizedModel(network, choice.usual, executed)
     notices = map(_zeros_that_come_alive, quantized.layers.values())
     quantized.notices = tuple(notice for notice in notices if notice is not None)
     return quantized
@@ -210,16 +208,6 @@ def _parsed(precision: str | Precision) -> Precision:
     return parse_precision(precision)
 
 
-def _float_calls(calls: tuple[FloatCall, ...], skipped: list[Skipped]) -> list[Skipped]:
-    """An entry for each float call outside the modules that are named already."""
-    named = {entry.name for entry in skipped}
-    return [
-        Skipped(call.name, call.function, "a function without a low-precision form: its arithmetic stays float")
-        for call in calls
-        if not named.intersection(call.modules)
-    ]
-
-
 def _copy(model: nn.Module) -> nn.Module:
     """A deep copy, after the checks that need no look inside."""
     check_types(model)
@@ -229,7 +217,13 @@ def _copy(model: nn.Module) -> nn.Module:
     for name, module in modules.items():
         if not is_initialized(module):
             raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")
-    return copied(model)
+    try:
+        return copied(model)
+    except ModelError as error:
+        for name, module in modules.items():
+            if isinstance(module, FloatLayer) and (reason := reason_to_skip(module)) is not None:
+                raise ModelError(f"layer {name!r} cannot be copied: {reason}") from error
+        raise
 
 
 def _zeros_that_come_alive(layer: QuantizedLayer) -> str | None:

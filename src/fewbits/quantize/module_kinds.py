@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fewbits.errors import ModelError
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.ways_out import FORMS, without_form
 
 AVERAGES: frozenset[type[nn.Module]] = frozenset(
     {
@@ -79,37 +80,62 @@ WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = AVERAGES | frozenset(
         nn.FeatureAlphaDropout,
     }
 )
-"""Modules that need no entry in `skipped`: they choose, move or average values whose format the layer around gives.
+"""Modules that choose, move or average values whose format the layer around gives; not all of them can be lowered.
 
-Not here, so named in `skipped`: whatever multiplies, normalizes, looks up or applies a curve (sigmoid, softmax, ReLU6
-with its constant), even if it has no parameters, and every kind that fewbits does not know.
+Not here: whatever multiplies, normalizes, looks up or applies a curve (sigmoid, softmax, ReLU6 with its constant), even
+if it has no parameters, and every kind that fewbits does not know.
 """
 
-_PARAMETERLESS_REASON = "its arithmetic stays float: no low-precision form"
+VANISHING = (
+    FoldedNorm,
+    nn.Identity,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+)
+"""Modules that do nothing in evaluation."""
+
+POOLING = (
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d),
+)
+
+BIT_EXACT: frozenset[type[nn.Module]] = frozenset((*VANISHING, *POOLING, nn.ReLU, nn.Flatten, nn.Unflatten))
+"""torch's own modules, layers apart, that have a bit-exact form."""
 
 
 def reason_to_skip(module: nn.Module) -> str | None:
-    """Why a Conv1d, Conv2d or Linear is left float; None if it can be quantized."""
+    """Why a Conv1d, Conv2d or Linear is left float, and what to do; None if it can be quantized."""
     assert isinstance(module, FloatLayer)
     if (reason := reason_to_leave(module)) is not None:
         return reason
     if not isinstance(module, nn.Linear) and module.padding_mode != "zeros":
-        return f"padding_mode {module.padding_mode!r}: only 'zeros' is quantized"
+        return f"padding_mode {module.padding_mode!r}: only 'zeros' is quantized; use padding_mode='zeros'"
     return None
 
 
 def reason_to_leave(module: nn.Module) -> str | None:
     """Why the weights of a Conv1d, Conv2d or Linear are not to be changed or used by others; None if they may be."""
     assert isinstance(module, FloatLayer)
-    if type(module) not in (nn.Conv1d, nn.Conv2d, nn.Linear):
-        return f"a kind derived from {_base_name(module)}, whose forward pass may differ"
-    if "forward" in module.__dict__:
-        return "this instance has a forward pass of its own, which a quantized layer would not call"
+    base = _base_name(module)
+    if not is_initialized(module):
+        return "it is not initialized; run the model once on an image first"
     for kind, values in (("weight", module.weight), ("bias", module.bias)):
         if not isinstance(values, nn.Parameter) and (kind == "weight" or values is not None):
-            return f"its {kind} is computed (a parametrization, weight norm or a pruning mask), not a parameter"
+            return (
+                f"its {kind} is computed (a parametrization, weight norm or a pruning mask), not a parameter; after "
+                f"training make it one by torch.nn.utils.parametrize.remove_parametrizations(layer, {kind!r}), "
+                "remove_weight_norm(layer) or prune.remove"
+            )
+    if type(module) not in (nn.Conv1d, nn.Conv2d, nn.Linear):
+        return f"a kind derived from {base}, whose forward pass may differ; use nn.{base} itself"
+    if "forward" in module.__dict__:
+        return "this instance has a forward pass of its own, which a quantized layer would not call"
     if has_hooks(module):
-        return "it has hooks, which a quantized layer would not call"
+        return "it has hooks, which a quantized layer would not call; remove them, or write what they do into forward"
     return None
 
 
@@ -138,19 +164,55 @@ def is_opaque(module: nn.Module) -> bool:
     return _is_torchs_own(module) and type(module) not in WITHOUT_ARITHMETIC
 
 
+def reason_without_form(module: nn.Module) -> str | None:
+    """Why a module has no bit-exact form, and what to do; None if it has one. Batch normalization apart."""
+    if isinstance(module, FloatLayer):
+        return reason_to_skip(module)
+    if type(module) not in BIT_EXACT:
+        return reason_left_float(module) or without_form(type(module).__name__)
+    if isinstance(module, nn.Flatten) and module.start_dim == 0:
+        return f"it flattens dimensions {module.start_dim} to {module.end_dim}: the batch (0) must stay, so start at 1"
+    if isinstance(module, nn.Unflatten) and (module.dim == 0 or type(module.dim) is not int):
+        return f"it unflattens dimension {module.dim!r}: give the number of one behind the batch (0)"
+    if getattr(module, "return_indices", False):
+        return "it returns indices, which cannot be lowered: set return_indices=False"
+    return None
+
+
 def reason_left_float(module: nn.Module) -> str | None:
-    """Why a module that is no Conv1d, Conv2d or Linear is named in `skipped`; None if it needs no entry."""
+    """Why what a module's own forward pass computes may differ from what its parts do; None if it is just their sum.
+
+    True of torch's own kinds without a low-precision form, of kinds derived from them, of unknown kinds with parameters
+    of their own or without parts.
+    """
     if type(module) in WITHOUT_ARITHMETIC:
         return None
-    own_parameters = next(module.parameters(recurse=False), None) is not None
     if _is_torchs_own(module):
-        has_parameters = next(module.parameters(), None) is not None
-        return "its parameters and arithmetic stay float" if has_parameters else _PARAMETERLESS_REASON
-    if own_parameters:
-        return "parameters that its own forward pass uses stay float"
+        return without_form(type(module).__name__)
+    base = _torchs_base(module)
+    if base in (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm):
+        return (
+            f"a kind derived from {base.__name__}, whose forward pass may differ: its arithmetic stays float; use "
+            f"nn.{base.__name__} itself, and modules of their own for what is added to it"
+        )
+    if base is not None and base not in WITHOUT_ARITHMETIC:
+        return f"a kind derived from {base.__name__}: {without_form(base.__name__)}"
+    if next(module.parameters(recurse=False), None) is not None:
+        return (
+            "parameters that its own forward pass uses stay float; make them the weight or bias of a convolution or "
+            "linear layer"
+        )
     if next(module.children(), None) is None:
-        return "a kind that fewbits does not know: its arithmetic stays float"
+        return f"a kind that fewbits does not know: its arithmetic stays float; {FORMS}"
     return None
+
+
+def _torchs_base(module: nn.Module) -> type[nn.Module] | None:
+    """The kind of torch that a user's own is derived from; None if that is nn.Module."""
+    if isinstance(module, torch.fx.GraphModule):
+        return None
+    kinds = (kind for kind in type(module).__mro__ if kind.__module__.startswith("torch.") and kind is not nn.Module)
+    return next((kind for kind in kinds if issubclass(kind, nn.Module)), None)
 
 
 def _base_name(module: nn.Module) -> str:

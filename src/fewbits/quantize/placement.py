@@ -13,31 +13,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from torch import fx, nn
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format
+from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import (
     DROPOUTS,
+    RESHAPES,
     Addition,
     Concatenation,
-    Reshape,
+    Skipped,
     application,
     is_size,
     settings_of,
-    target_name,
 )
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import AVERAGES, WITHOUT_ARITHMETIC
+from fewbits.quantize.module_kinds import AVERAGES, VANISHING, WITHOUT_ARITHMETIC, reason_to_skip
 from fewbits.quantize.rounded_graph import RoundedGraph
+from fewbits.quantize.size_search import misfit
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import TraceError, graph_of, is_shared
+from fewbits.quantize.tracing import TraceError, calls_of, graph_of, is_shared, kind_of, place_of, refusals_of
 
 _Kind = Literal["layer", "keeps", "averages", "joins", "adds", "result", "other"]
-
-_IDLE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 @dataclass
@@ -48,8 +48,8 @@ class _Group:
     """What makes them: layers, additions, the network's input, operations left float."""
 
     averages: list[fx.Node] = field(default_factory=list[fx.Node])
-    layers: list[QuantizedLayer] = field(default_factory=list[QuantizedLayer])
-    """The layers that take them, each once."""
+    layers: list[nn.Module] = field(default_factory=list[nn.Module])
+    """The layers that take them, each once; float ones in a network that is not quantized yet."""
 
     takers: list[str] = field(default_factory=list[str])
     """Names for what takes them: they do not change when normalization is folded into a producer."""
@@ -57,7 +57,7 @@ class _Group:
     is_added: bool = False
     is_joined: bool = False
 
-    def add_layer(self, layer: QuantizedLayer, name: str) -> None:
+    def add_layer(self, layer: nn.Module, name: str) -> None:
         """A layer takes the values."""
         self.takers.append(f"{name.replace('.', '_')}_input")
         if not any(layer is known for known in self.layers):
@@ -69,38 +69,32 @@ class _Group:
         self.is_added = True
 
     @property
+    def quantized(self) -> list[QuantizedLayer]:
+        """The quantized layers that take them."""
+        return [layer for layer in self.layers if isinstance(layer, QuantizedLayer)]
+
+    @property
     def needs_rounding(self) -> bool:
         """Whether the layers' own rounding would not do."""
         return self.is_added or self.is_joined or len(self.layers) > 1 or (bool(self.averages) and bool(self.layers))
 
 
-@dataclass(frozen=True)
-class FloatCall:
-    """A function or method whose arithmetic stays float."""
-
-    name: str
-    function: str
-    modules: tuple[str, ...]
-    """Names of the modules in whose forward pass it is called, from the outermost."""
-
-
-def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module, tuple[FloatCall, ...]]:
-    """The network with roundings where it needs them (a graph module then, the same one else), and its float calls.
+def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module, tuple[Skipped, ...]]:
+    """The network with roundings where it needs them (a graph module then, the same one else), and what stays float.
 
     network: with quantized layers in place. input_format: of values that only additions take.
-    Raises TraceError if torch.fx cannot trace the network or if its forward pass does other things in training than in
-    evaluation (dropout aside); ModelError if layers that share an input have different input formats.
+    A network whose forward pass does other things in training than in evaluation (dropout aside) stays as it is.
+    Raises TraceError if torch.fx cannot trace it; ModelError if layers that share an input have other input formats.
     """
     graph = graph_of(network)
     groups = [group for group in _groups(graph, network) if group.needs_rounding]
-    floats = tuple(
-        FloatCall(node.name, target_name(node), tuple(node.meta.get("nn_module_stack") or ()))
-        for node in graph.nodes
-        if _is_float_call(node, network)
-    )
+    floats = refusals_of(network, graph) or _misfits(network, graph)
     if not groups:
         return network, floats
-    dropouts = _dropouts(network, graph)
+    try:
+        dropouts = _dropouts(network, graph)
+    except TraceError as error:
+        return network, floats or (error.skipped,)
     result = RoundedGraph(network, graph, class_name=type(network).__name__)
     for node, module in dropouts:
         _replace_by_module(result, node, module)
@@ -111,12 +105,16 @@ def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module
     return result, floats
 
 
-def _is_float_call(node: fx.Node, network: nn.Module) -> bool:
-    """Whether a node computes values by a function without a low-precision form."""
-    if node.op not in ("call_function", "call_method") or not node.users or is_size(node):
-        return False
-    takes_values = any(not is_size(source) for source in node.all_input_nodes)
-    return takes_values and _kind(node, network) == "other"
+def check_modes(network: nn.Module, graph: fx.Graph) -> None:
+    """Raise the TraceError that `place_roundings` would raise for a network, which may be float still."""
+    if any(group.needs_rounding for group in _groups(graph, network)):
+        _dropouts(network, graph)
+
+
+def _misfits(network: nn.Module, graph: fx.Graph) -> tuple[Skipped, ...]:
+    """A sum or concatenation that fits no image."""
+    found = misfit(calls_of(network, graph))
+    return () if found is None else (found,)
 
 
 def _kind(node: fx.Node, network: nn.Module) -> _Kind:
@@ -132,7 +130,7 @@ def _kind(node: fx.Node, network: nn.Module) -> _Kind:
     if not all(isinstance(source, fx.Node) for source in applied.sources):
         return "other"
     meaning = applied.meaning
-    if isinstance(meaning, QuantizedLayer):
+    if isinstance(meaning, QuantizedLayer) or (isinstance(meaning, FloatLayer) and reason_to_skip(meaning) is None):
         return "layer"
     if isinstance(meaning, Addition):
         return "adds"
@@ -140,7 +138,7 @@ def _kind(node: fx.Node, network: nn.Module) -> _Kind:
         return "joins"
     if type(meaning) in AVERAGES:
         return "averages"
-    return "keeps" if isinstance(meaning, Reshape) or type(meaning) in WITHOUT_ARITHMETIC else "other"
+    return "keeps" if isinstance(meaning, RESHAPES) or type(meaning) in WITHOUT_ARITHMETIC else "other"
 
 
 def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
@@ -160,7 +158,6 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
     for node, kind in kinds.items():
         if kind == "layer":
             layer = network.get_submodule(str(node.target))
-            assert isinstance(layer, QuantizedLayer)
             groups[leader[node.all_input_nodes[0]]].add_layer(layer, str(node.target))
         elif kind == "adds":
             for number, source in enumerate(node.all_input_nodes, start=1):
@@ -192,14 +189,14 @@ def _joined_values(graph: fx.Graph, network: nn.Module, kinds: dict[fx.Node, _Ki
 
 def _format_of(group: _Group, input_format: Format) -> Format:
     """The format that the group's layers take."""
-    for layer in group.layers[1:]:
-        first = group.layers[0]
+    for layer in group.quantized[1:]:
+        first = group.quantized[0]
         if layer.input_format != first.input_format:
             raise ModelError(
                 f"layers {first.name!r} and {layer.name!r} share an input but want it as {first.input_format.name} "
-                f"and {layer.input_format.name}: give both the same"
+                f"and {layer.input_format.name}: give both the same format of inputs in `layers`"
             )
-    return group.layers[0].input_format if group.layers else input_format
+    return group.quantized[0].input_format if group.quantized else input_format
 
 
 def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> None:
@@ -213,7 +210,7 @@ def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> No
         name = _free_name(network, f"{average.name}_rounding")
         network.add_submodule(name, TensorRounding(number_format, name, leader=rounding))
         _insert_after(network, average, name)
-    for layer in group.layers:
+    for layer in group.quantized:
         layer.follow(rounding)
 
 
@@ -227,7 +224,7 @@ def _after_relu(root: fx.Node, network: nn.Module) -> fx.Node:
         meaning = application(user, network).meaning
         if isinstance(meaning, nn.ReLU):
             return user
-        if not isinstance(meaning, _IDLE):
+        if not isinstance(meaning, VANISHING):
             return root
         node = user
     return root
@@ -246,27 +243,31 @@ def _dropouts(network: nn.Module, graph: fx.Graph) -> list[tuple[fx.Node, nn.Mod
     """
     others = list(graph_of(network, training=True).nodes)
     replaced: list[tuple[fx.Node, nn.Module]] = []
-    if len(others) == len(graph.nodes):
-        for node, other in zip(graph.nodes, others, strict=True):
-            if _text(node.args, node.kwargs) != _text(other.args, other.kwargs) and node.target in DROPOUTS:
-                settings = settings_of(other, ("p", "training", "inplace"))
-                if settings.pop("training", True):
-                    replaced.append((node, DROPOUTS[node.target](**settings)))
-                    continue
-            if _text(node.op, node.target, node.args, node.kwargs) != _text(
-                other.op, other.target, other.args, other.kwargs
-            ):
-                break
-        else:
-            return replaced
-    raise TraceError(
-        f"{type(network).__name__}: its forward pass does other things in training than in evaluation; "
-        "let modules such as nn.Dropout make the difference"
+    for node, other in zip(graph.nodes, others, strict=False):
+        if repr((node.args, node.kwargs)) != repr((other.args, other.kwargs)) and node.target in DROPOUTS:
+            settings = settings_of(other, ("p", "training", "inplace"))
+            if settings.pop("training", True):
+                replaced.append((node, DROPOUTS[node.target](**settings)))
+                continue
+        if _text(node) != _text(other):
+            raise _other_in_training(network, place_of(other))
+    if len(others) != len(graph.nodes):
+        raise _other_in_training(network, "")
+    return replaced
+
+
+def _other_in_training(network: nn.Module, place: str) -> TraceError:
+    """The error for a difference between the modes, first in the module of this name."""
+    where = f", first in {place!r} ({kind_of(network.get_submodule(place))})" if place else ""
+    return TraceError(
+        network,
+        f"its forward pass does other things in training than in evaluation{where}; let modules such as nn.Dropout "
+        "make the difference, or leave it out",
     )
 
 
-def _text(*parts: Any) -> str:
-    return repr(parts)
+def _text(node: fx.Node) -> str:
+    return repr((node.op, node.target, node.args, node.kwargs))
 
 
 def _replace_by_module(network: fx.GraphModule, node: fx.Node, module: nn.Module) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fewbits.arguments import is_real, shown
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 
@@ -60,10 +61,10 @@ def choose_fraction_bits(
 
 def check_method(method: str, percentile: float) -> None:
     """Raise ModelError unless these are a known method and a percentile."""
-    if method not in METHODS:
-        raise ModelError(f"unknown calibration method {method!r}: give one of {', '.join(METHODS)}")
-    if not 0 < percentile <= 100:
-        raise ModelError(f"a percentile lies above 0 and up to 100, not {percentile!r}")
+    if not isinstance(method, str) or method not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"unknown calibration method {shown(method)}: give one of {', '.join(METHODS)}")
+    if not is_real(percentile, 0, 100, open_low=True):
+        raise ModelError(f"a percentile lies above 0 and up to 100, not {shown(percentile)}")
 
 
 def needs_radix_point(number_format: Format) -> bool:

@@ -6,24 +6,42 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+import traceback
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import fx, nn
+from torch.fx import proxy as fx_proxy
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
-from fewbits.quantize.functional import Meaning, application, describe, is_size
+from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.functional import (
+    OWN_TENSOR,
+    Meaning,
+    Skipped,
+    UnsupportedError,
+    application,
+    is_size,
+    target_name,
+    unsupported,
+)
 from fewbits.quantize.global_average import write_as_pooling
 from fewbits.quantize.in_place import AUGMENTED, write_as_values
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import FoldedNorm
+from fewbits.quantize.module_kinds import FoldedNorm, reason_left_float, reason_to_skip, reason_without_form
 from fewbits.quantize.tensor_rounding import TensorRounding
 
 
-class TraceError(ModelError):
+class TraceError(UnsupportedError):
     """A network that torch.fx cannot trace as a whole."""
+
+    def __init__(self, network: nn.Module, reason: str) -> None:
+        super().__init__(Skipped("", kind_of(network), reason))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +55,10 @@ class Call:
     """Names of the calls that give the inputs; `images` for what the network is given."""
 
     module: Meaning
+
+    place: str = ""
+    """The module's name, also when it is used again; of a function or method the module that calls it, or its own name
+    where that is the network itself."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +77,29 @@ IMAGES = "images"
 def trace(network: nn.Module) -> Trace:
     """The calls that a network makes on one batch of images, in evaluation mode.
 
-    Raises ModelError, naming the call, if the network cannot be traced, takes several inputs, gives several results,
-    or calls a function that has no operation.
+    Raises TraceError if the network cannot be traced; UnsupportedError, naming the module or call, if it takes several
+    inputs, gives several results, or calls what has no bit-exact form (convolutions and linear layers count as such).
     """
-    return _Reader(network, graph_of(network)).read()
+    return calls_of(network, graph_of(network))
+
+
+def calls_of(network: nn.Module, graph: fx.Graph, folded: Collection[str] = ()) -> Trace:
+    """The calls of a traced graph. folded: names of normalizations that count as part of the layer before them.
+
+    Raises UnsupportedError; see `trace`.
+    """
+    reader = _Reader(network, graph, folded)
+    traced = reader.read()
+    for refusal in reader.refusals:
+        raise UnsupportedError(refusal)
+    return traced
+
+
+def refusals_of(network: nn.Module, graph: fx.Graph) -> tuple[Skipped, ...]:
+    """Everything that a network executes and that has no bit-exact form, in the order of execution; each once."""
+    reader = _Reader(network, graph)
+    reader.read()
+    return tuple(reader.refusals)
 
 
 def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
@@ -70,22 +111,44 @@ def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
     with _in_mode(network, training):
         try:
             graph = _Tracer().trace(network, concrete_args=_defaults(network))
-        except Exception as error:  # whatever a user's forward raises when it is given proxies
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise TraceError(
-                f"{type(network).__name__} cannot be traced by torch.fx: {reason}; "
-                "make its forward pass free of decisions on values"
-            ) from error
+        except (Exception, SystemExit) as error:  # whatever a user's forward raises when it is given proxies
+            raise TraceError(network, f"it cannot be traced by torch.fx: {_cause(error)}") from error
     try:
         write_as_values(graph, network)
     except ModelError as error:
-        raise TraceError(f"{type(network).__name__} cannot be traced as values: {error}") from error
+        raise TraceError(network, f"it cannot be traced as values: {error}") from error
     write_as_pooling(graph, network)
     return graph
 
 
+class _DecisionError(ModelError):
+    """A forward pass that asks for a value while it is traced."""
+
+
 class _Tracer(fx.Tracer):
-    """Stops at quantized layers, roundings and torch's own modules; calls the network's own hooks, sees `y += x`."""
+    """Stops at quantized layers, roundings and torch's own modules; says what a decision rests on.
+
+    Calls the network's own hooks, and sees `y += x`.
+    """
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Refuse an `if`, `assert` or `while` on a traced value."""
+        if is_size(obj.node):
+            raise _DecisionError(
+                "its forward pass decides on a shape, which is not known before an image is given; leave the check "
+                "out, or write it as torch._assert(x.shape[2] == 32, 'message')"
+            )
+        raise _DecisionError(
+            "its forward pass decides on values, so that each image might take another way; leave the decision out"
+        )
+
+    def iter(self, obj: fx.Proxy) -> Any:
+        """Refuse a loop over a traced value; unpacking to a known number of names is none."""
+        try:
+            return super().iter(obj)
+        except fx_proxy.TraceError:
+            what = "a shape: write its sizes as numbers, or use torch.flatten(x, 1)" if is_size(obj.node) else "values"
+            raise _DecisionError(f"its forward pass loops over {what}") from None
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or super().is_leaf_module(
@@ -137,6 +200,22 @@ def _with_hooks(network: nn.Module, forward: Any, values: tuple[Any, ...]) -> An
     return result
 
 
+_LIBRARIES = {Path(torch.__file__).parent, Path(__file__).parents[1]}
+
+
+def _cause(error: BaseException) -> str:
+    """Why a forward pass cannot be traced, and where in the user's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.line and not _LIBRARIES & set(Path(frame.filename).parents)]
+    where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno}: {(own[-1].line or '')[:80]})" if own else ""
+    if isinstance(error, ModelError):
+        return f"{error}{where}"
+    if "'len' is not supported" in str(error):
+        return f"its forward pass takes the length of a tensor, which x.size(0) gives too{where}"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{reason}{where}; make its forward pass one of layers and functions of tensors, without decisions on values"
+
+
 def _defaults(network: nn.Module) -> dict[str, Any] | None:
     """The default values of a forward pass' arguments, which a proxy would hide from its decisions."""
     parameters = inspect.signature(network.forward).parameters.values()
@@ -156,48 +235,152 @@ def _in_mode(network: nn.Module, training: bool) -> Generator[None]:
 
 
 class _Reader:
-    """Turns the nodes of a traced graph into calls."""
+    """Turns the nodes of a traced graph into calls; what has no bit-exact form is noted and read on."""
 
-    def __init__(self, network: nn.Module, graph: fx.Graph) -> None:
+    def __init__(self, network: nn.Module, graph: fx.Graph, folded: Collection[str] = ()) -> None:
         self._network = network
         self._graph = graph
+        self._folded = folded
         self._names: dict[fx.Node, str] = {}
+        self._refusals: dict[str, Skipped] = {}
+
+    @property
+    def refusals(self) -> list[Skipped]:
+        """What has no bit-exact form, in the order of execution."""
+        return list(self._refusals.values())
 
     def read(self) -> Trace:
         calls: list[Call] = []
         output = ""
-        needed = _needed(self._graph)
+        needed = needed_nodes(self._graph)
         for node in self._graph.nodes:
-            if node not in needed:
+            if node not in needed or node.op == "get_attr" or (is_size(node) and node.op != "output"):
                 continue
             if node.op == "placeholder":
                 self._add_input(node)
             elif node.op == "output":
                 output = self._source(node, node.args[0])
-            elif not is_size(node):
+            else:
                 call = self._call(node)
                 self._names[node] = call.name
                 calls.append(call)
+        if not self._refusals and not any(isinstance(call.module, (FloatLayer, QuantizedLayer)) for call in calls):
+            self._refuse_network(
+                "its result does not pass through a convolution or linear layer: there is nothing to lower"
+            )
         return Trace(tuple(calls), output)
 
     def _add_input(self, node: fx.Node) -> None:
         if IMAGES in self._names.values():
-            raise ModelError(
-                f"the network takes a second input, {node.name!r}: only one batch of images can be lowered"
-            )
+            self._refuse_network(f"it takes a second input, {node.name!r}, and only one batch of images can be lowered")
         self._names[node] = IMAGES
 
     def _call(self, node: fx.Node) -> Call:
-        applied = application(node, self._network)
         is_first_use = node.op == "call_module" and node.target not in self._names.values()
         name = str(node.target) if is_first_use else node.name
+        place = place_of(node) or target_name(node)
+        try:
+            applied = application(node, self._network)
+            self._check_module(node, applied.meaning)
+        except UnsupportedError as error:
+            self._refuse(node, error.skipped)
+            return Call(name, (), nn.Identity(), place)
+        is_folded = node.op == "call_module" and node.target in self._folded
         sources = tuple(self._source(node, source) for source in applied.sources)
-        return Call(name, sources, applied.meaning)
+        return Call(name, sources, nn.Identity() if is_folded else applied.meaning, place)
+
+    def _check_module(self, node: fx.Node, meaning: Meaning) -> None:
+        """Raise UnsupportedError for a module without a bit-exact form."""
+        is_known = not isinstance(meaning, nn.Module) or isinstance(meaning, (QuantizedLayer, TensorRounding))
+        if is_known or (node.op == "call_module" and node.target in self._folded):
+            return
+        assert isinstance(meaning, nn.Module)
+        normalizes = isinstance(meaning, _BatchNorm)
+        reason = why_not_folded(node, self._network) if normalizes else reason_without_form(meaning)
+        if reason is not None and node.op == "call_module":
+            raise UnsupportedError(Skipped(str(node.target), type(meaning).__name__, reason))
+        if reason is not None:
+            raise unsupported(node, reason)
 
     def _source(self, node: fx.Node, argument: Any) -> str:
-        if not isinstance(argument, fx.Node) or argument not in self._names:
-            raise ModelError(f"{describe(node)} takes {argument!r}: it must take the result of one other layer")
-        return self._names[argument]
+        if isinstance(argument, fx.Node) and argument in self._names:
+            return self._names[argument]
+        if isinstance(argument, fx.Node) and argument.op == "get_attr":
+            reason = OWN_TENSOR.format(argument.target)
+        else:
+            reason = f"it takes {argument!r}, and must take the result of one other layer"
+        if node.op == "output":
+            several = isinstance(argument, (tuple, list, dict))
+            what = "it returns several results" if several else reason.replace("it takes", "it returns")
+            self._refuse_network(f"{what}: return the tensor of one layer" if several else what)
+        elif node.op == "call_module":
+            self._refuse(
+                node, Skipped(str(node.target), kind_of(self._network.get_submodule(str(node.target))), reason)
+            )
+        else:
+            self._refuse(node, unsupported(node, reason).skipped)
+        return IMAGES
+
+    def _refuse(self, node: fx.Node, refusal: Skipped) -> None:
+        """Note a refusal; a call's under the name of the user's module that calls it, if its kind is the cause."""
+        name = place_of(node)
+        if refusal.is_call and name:
+            module = self._network.get_submodule(name)
+            reason = reason_to_skip(module) if isinstance(module, FloatLayer) else reason_left_float(module)
+            if reason is not None:
+                is_leaf = next(module.children(), None) is None and next(module.parameters(), None) is None
+                cause = f"its forward pass calls {refusal.kind!r}: {refusal.reason}"
+                refusal = Skipped(name, kind_of(module), cause if is_leaf else reason)
+        self._refusals.setdefault(refusal.name, refusal)
+
+    def _refuse_network(self, reason: str) -> None:
+        self._refusals.setdefault("", Skipped("", kind_of(self._network), reason))
+
+
+def place_of(node: fx.Node) -> str:
+    """Name of the module that a node calls, or in whose forward pass it is; empty in the network's own."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return str(list(stack.values())[-1][0]) if stack else ""
+
+
+def kind_of(module: nn.Module) -> str:
+    """A module's class; that of the float layer in a quantized one."""
+    return type(module.layer if isinstance(module, QuantizedLayer) else module).__name__
+
+
+def why_not_folded(node: fx.Node, network: nn.Module) -> str:
+    """Why batch normalization is there when a network is to be lowered, and what to do about it."""
+    norm = network.get_submodule(str(node.target))
+    source = node.args[0] if node.args else None
+    layer = network.get_submodule(str(source.target)) if isinstance(source, fx.Node) and _is_module(source) else None
+    apart = "its parameters and arithmetic stay float"
+    if type(norm) not in (nn.BatchNorm1d, nn.BatchNorm2d):
+        return reason_left_float(norm) or apart
+    if not isinstance(source, fx.Node) or not isinstance(layer, (FloatLayer, QuantizedLayer)):
+        of = "the images" if isinstance(source, fx.Node) and source.op == "placeholder" else f"{source}"
+        return (
+            f"{apart}: it normalizes {of}, not what a convolution or linear layer makes, so that it cannot be folded; "
+            "put it directly behind one, or leave it out"
+        )
+    if is_shared(source) or _uses(node) > 1 or _uses(source) > 1:
+        return (
+            f"{apart}: it or layer {source.target!r} before it is used more than once, or others take that layer's "
+            "result too, so that it cannot be folded; give each place modules of its own, or leave it out"
+        )
+    if getattr(norm, "running_mean", None) is None:
+        return f"{apart}: it keeps no running statistics, so that it cannot be folded; train it with them"
+    if isinstance(layer, FloatLayer) and (reason := reason_to_skip(layer)) is not None:
+        return f"{apart}: layer {source.target!r} before it cannot be quantized ({reason})"
+    return f"{apart}; fold it into layer {source.target!r} by fewbits.fold_batch_norm, before quantize or after it"
+
+
+def _is_module(node: fx.Node) -> bool:
+    return node.op == "call_module"
+
+
+def _uses(node: fx.Node) -> int:
+    """How often the module is called that a node calls."""
+    return sum(other.op == "call_module" and other.target == node.target for other in node.graph.nodes)
 
 
 def is_shared(node: fx.Node) -> bool:
@@ -205,7 +388,7 @@ def is_shared(node: fx.Node) -> bool:
     return sum(not is_size(user) for user in node.users) > 1
 
 
-def _needed(graph: fx.Graph) -> set[fx.Node]:
+def needed_nodes(graph: fx.Graph) -> set[fx.Node]:
     """The nodes on which the result depends."""
     needed: set[fx.Node] = set()
     for node in reversed(graph.nodes):

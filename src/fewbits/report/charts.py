@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import altair as alt
 import vl_convert
 
+from fewbits.report.chart_files import file_tails, with_digest
 from fewbits.report.energy import LEAKAGE, NAMES, ordered, row_energies
 from fewbits.report.labels import place_labels, to_pixels
 from fewbits.report.networks import across_networks, network_of
@@ -82,9 +83,22 @@ class Chart:
     spec: Spec
 
     def png(self) -> bytes:
-        """The chart under its heading as an image at twice its nominal size; works offline."""
-        title = {"text": self.heading, "anchor": "start", "fontSize": 15, "offset": 12}
-        return vl_convert.vegalite_to_png(json.dumps(self.spec | {"title": title}), vl_version=VEGA_LITE, scale=2)
+        """The chart under its heading as an image at twice its nominal size; works offline.
+
+        The image carries a digest of what it shows (`sha256`), by which a stored one is compared with the figures of
+        the day.
+        """
+        image = vl_convert.vegalite_to_png(json.dumps(self._titled()), vl_version=VEGA_LITE, scale=2)
+        return with_digest(image, self.sha256)
+
+    @property
+    def sha256(self) -> str:
+        """Of the specification and heading: equal for charts that show the same."""
+        return hashlib.sha256(json.dumps(self._titled(), sort_keys=True).encode()).hexdigest()
+
+    def _titled(self) -> Spec:
+        """The specification with the heading above it."""
+        return self.spec | {"title": {"text": self.heading, "anchor": "start", "fontSize": 15, "offset": 12}}
 
     def page_spec(self) -> Spec:
         """The specification for the page: as wide as its place there, on the page's own background, untitled."""
@@ -123,9 +137,26 @@ def accuracy_energy_chart(group: Group, stem: str) -> Chart:
     )
 
 
-def area_chart(rows: Sequence[Row], stem: str) -> Chart:
-    """Area of the accelerator by component, a bar for each precision."""
-    return _bar_chart(stem, "Area by component", "mm²", {row.precision: row.area_mm2_by_component for row in rows})
+def area_chart(groups: Sequence[Group], stem: str) -> Chart:
+    """Area of the accelerator by component, a bar for each precision; where rows of one precision differ in area, their
+    recipes, networks or data are told apart.
+    """
+    return _bar_chart(stem, "Area by component", "mm²", _area_bars(groups))
+
+
+def _area_bars(groups: Sequence[Group]) -> dict[str, dict[str, float]]:
+    """Components of each area by the shortest labels under which no two different areas meet."""
+    rows = [(group, row) for group in groups for row in group.rows]
+    forms = ("{precision}", "{precision} {recipe}", "{model} {precision}", "{model} {precision} {recipe}")
+    for form in (*forms, "{model} on {data} {precision} {recipe}"):
+        bars: dict[str, dict[str, float]] = {}
+        for group, row in rows:
+            label = form.format(model=group.model, data=group.data, precision=row.precision, recipe=row.recipe)
+            if bars.setdefault(label, row.area_mm2_by_component) != row.area_mm2_by_component:
+                break
+        else:
+            return bars
+    raise ValueError("two groups of one network and data")  # group_runs makes none
 
 
 def power_chart(group: Group, stem: str) -> Chart:
@@ -200,26 +231,19 @@ def layer_chart(group: Group, stem: str) -> Chart | None:
 def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
     """Every chart of a study; file stems carry the network and the data where there are several."""
     charts: list[Chart] = []
-    for group in groups:
-        tail = "" if len(groups) == 1 else f"-{_file_words(group.title)}"
+    together = across_networks(groups)
+    tails = file_tails([(group.model, group.data) for group in (*groups, *together)])
+    for group, tail in zip(groups, tails if len(groups) > 1 else [""], strict=False):
         charts.append(accuracy_energy_chart(group, f"accuracy-energy{tail}"))
         charts.append(power_chart(group, f"power{tail}"))
         charts.append(energy_chart(group, f"energy{tail}"))
         by_layer = layer_chart(group, f"energy-layers{tail}")
         charts += [by_layer] if by_layer is not None else []
-    charts += [
-        accuracy_energy_chart(group, f"accuracy-energy-{_file_words(group.title)}") for group in across_networks(groups)
-    ]
-    rows = {row.precision: row for group in groups for row in group.rows}
-    if rows:
-        charts.insert(1, area_chart(tuple(rows.values()), "area"))
+    for group, tail in zip(together, tails[len(groups) :], strict=True):
+        charts.append(accuracy_energy_chart(group, f"accuracy-energy{tail}"))
+    if any(group.rows for group in groups):
+        charts.insert(1, area_chart(groups, "area"))
     return tuple(charts)
-
-
-def _file_words(title: str) -> str:
-    """A title for a file's name; `alex+` and `alex*2` stay apart from `alex`."""
-    words = title.replace("+", "plus").replace("*", "x")
-    return re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-").lower()
 
 
 def _marks(points: alt.Data, x: alt.X, y: alt.Y, rows: Sequence[Row]) -> alt.Chart:

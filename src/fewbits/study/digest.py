@@ -21,7 +21,10 @@ def data_sha256(dataset: Dataset) -> str:
 
 
 def network_sha256(network: nn.Module) -> str:
-    """Hash of a network's modules and weights. What its `forward` does beyond its modules is not in it."""
+    """Hash of a built-in network's modules and weights; what it computes from them belongs to fewbits's version.
+
+    Of a user's own network, `train.computation` tells what it computes.
+    """
     state = network.state_dict()
     return _sha256(f"{network!r} {list(state)}", state.values())
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from fewbits.study.events import (
     Event,
     FloatNetworkTrained,
+    Notice,
     Observer,
     RunFailed,
     RunFinished,
@@ -88,6 +89,8 @@ class Tally:
             case RunFailed():
                 self._end(event.label)
                 self.failed += 1
+            case Notice():
+                pass
 
     def _end(self, label: TaskLabel) -> None:
         self.running.pop(label, None)
@@ -133,7 +136,7 @@ class _PlainLines:
             line = f"{event.label}: {_epoch(event)}{_accuracy(event)}"
         if line:
             self._last_line = self._clock()
-            tail = "" if isinstance(event, StudyStarted) else f" ({self._tally.summary})"
+            tail = "" if isinstance(event, (Notice, StudyStarted)) else f" ({self._tally.summary})"
             self._console.print(line + tail, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -166,8 +169,10 @@ class _LiveView:
 
 
 def ended_line(event: Event) -> str | None:
-    """What to say about an event that ends a task; None for another."""
+    """What to say about a notice or an event that ends a task; None for another."""
     match event:
+        case Notice():
+            return event.text
         case FloatNetworkTrained():
             return f"{event.label}: validation {event.validation_accuracy_percent:.2f} %"
         case RunFinished():

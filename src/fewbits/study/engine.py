@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
     FloatNetworkTrained,
+    Notice,
     Observer,
     RunFailed,
     RunFinished,
@@ -22,7 +24,9 @@ from fewbits.study.events import (
     TaskProgress,
     TaskStarted,
 )
+from fewbits.study.folder import KEPT, is_study_folder, study_folder
 from fewbits.study.lock import folder_lock
+from fewbits.study.outdated import damaged_rows, outdated_runs
 from fewbits.study.pool import Pool
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
 from fewbits.study.store import Store
@@ -67,11 +71,26 @@ def run_study(
     from fewbits.study.networks import remove_leftovers  # here and below: loads torch
     from fewbits.study.plan import make_plan
 
-    folder = Path(out)
-    with folder_lock(folder), Store(folder) as store:
-        plan = make_plan(spec)
+    folder, ours = Path(out), study_folder(out)
+    ours.check(KEPT)
+    with ExitStack() as held:
+        if is_study_folder(folder):  # a folder in use is told at once, and a new one made for no study that is refused
+            held.enter_context(folder_lock(folder))
+            plan = make_plan(spec)
+        else:
+            plan = make_plan(spec)
+            held.enter_context(folder_lock(folder))
+        ours.keep(KEPT)
+        store = held.enter_context(Store(folder))
         remove_leftovers(folder)
-        store.plan(spec.name, spec.definition(), plan.rests_on, [(run.key, run.definition) for run in plan.runs])
+        planned = [(run.key, run.definition) for run in plan.runs]
+        outdated = store.plan(spec.name, spec.definition(), plan.rests_on, planned)
+        for text in (
+            *damaged_rows(store.damaged_rows),
+            *outdated_runs(outdated),
+            *_damaged_networks(plan, store, folder),
+        ):
+            observer(Notice(text))
         schedule = _Schedule(plan, store.finished_keys())
         size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
         observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, size))
@@ -84,6 +103,19 @@ def run_study(
                 "the same command goes on from there"
             ) from None
         return StudyOutcome(store.results(), store.failures())
+
+
+def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
+    """Plan anew the finished runs whose stored network is not what was written; a line for each such network."""
+    from fewbits.study.networks import is_damaged, network_path
+
+    finished = store.finished_keys()
+    trainings = {one.key: one for run in plan.runs if run.key in finished for one in (run.float_training, run.training)}
+    for key, training in trainings.items():
+        path = network_path(folder, training.stem)
+        if is_damaged(path, key):
+            store.set_planned(run.key for run in plan.runs if run.key in finished and run.training.key == key)
+            yield f"stored network {path.name!r} is damaged: it is made anew by the first run that needs it"
 
 
 class _Schedule:

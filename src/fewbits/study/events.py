@@ -96,7 +96,14 @@ class RunFailed:
     failure: FailedRun
 
 
-Event = StudyStarted | TaskStarted | TaskProgress | FloatNetworkTrained | RunFinished | RunFailed
+@dataclass(frozen=True)
+class Notice:
+    """What a person should know: something stored that cannot be used any more, and what becomes of it."""
+
+    text: str
+
+
+Event = Notice | StudyStarted | TaskStarted | TaskProgress | FloatNetworkTrained | RunFinished | RunFailed
 
 Observer = Callable[[Event], None]
 """Called in the process that runs the study, between its steps: it should return at once."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fewbits.errors import StudyError
+from fewbits.study.folder import study_folder
 
 FILE_NAME = "study.lock"
 
@@ -17,13 +18,12 @@ FILE_NAME = "study.lock"
 def folder_lock(folder: Path) -> Generator[None]:
     """Hold the folder, which is made if it is not there; the system lets go when the process ends, however it ends.
 
-    Raises StudyError if another process holds it, or it cannot be made or written.
+    Raises StudyError if another process holds it, it cannot be made or written, or a file of the lock's name is the
+    user's.
     """
+    study_folder(folder).keep([FILE_NAME])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         file = (folder / FILE_NAME).open("a+", encoding="utf-8")
-    except FileExistsError:
-        raise StudyError(f"{str(folder)!r} is a file: give a folder to write the study into") from None
     except OSError as error:
         raise StudyError(
             f"cannot write into folder {str(folder)!r}: {error.strerror}; give a folder that can be written"
@@ -34,7 +34,7 @@ def folder_lock(folder: Path) -> Generator[None]:
         except OSError:
             file.seek(0)
             raise StudyError(
-                f"folder {str(folder)!r} is in use by process {file.read().strip() or 'unknown'}: "
+                f"folder {str(folder)!r} is in use by process {file.read(20).strip() or 'unknown'}: "
                 "wait for it, or give another folder"
             ) from None
         _write_process_id(file.fileno())

@@ -6,11 +6,13 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from fewbits import __version__, data, models
 from fewbits.bitexact import lower
@@ -19,12 +21,15 @@ from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
 from fewbits.hardware.interpolation import can_interpolate
+from fewbits.hardware.technology import shipped_technologies
+from fewbits.models import ModelSource
 from fewbits.quantize import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.best import BEST, trained_recipe
+from fewbits.train.computation import computation_sha256, state_sha256
 from fewbits.train.operating_point import kept
 from fewbits.train.temporary_batch_norm import refuse_unfit
 
@@ -32,9 +37,9 @@ _TRAINING_FORMAT = 1
 """Goes up when the same definition would give another trained network (rounding in training, a default of
 `TrainSettings`)."""
 
-_FORMAT = 4
+_FORMAT = 5
 """Goes up when the same trained network would give other figures (rounding, cost; 4: layers of a precision of their
-own, and power from operands at every precision of the shipped table)."""
+own, and power from operands at every precision of the shipped table; 5: layers in pieces)."""
 
 _ROUNDING = 2
 """Goes up when the roundings between layers compute otherwise (2: averages are rounded on both sides). A chain whose
@@ -64,6 +69,11 @@ class Training:
     seed: int
     settings: TrainSettings
     options: RecipeOptions = field(default_factory=RecipeOptions)
+    source: ModelSource = field(default_factory=ModelSource, repr=False, compare=False)
+    """The code of a user's model as the plan read it."""
+
+    computes: str = ""
+    """Hash of what a user's network computes; empty for a built-in one, whose code belongs to the version."""
 
     @property
     def stem(self) -> str:
@@ -119,8 +129,10 @@ class Run:
             **({"part": self.part} if self.part < 1 else {}),
             "training": self.training.key,
             "float_training": self.float_training.key,
+            "data_sha256": self.training.data_sha256,
+            **({"computes": self.training.computes} if self.training.computes else {}),
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
-            "accelerator": asdict(self.accelerator),
+            "accelerator": self.accelerator.definition(),
         }
 
 
@@ -142,7 +154,8 @@ def make_plan(spec: StudySpec) -> Plan:
     Each model is tried on one image of each data set and lowered, so that what cannot work shows before any training.
     Raises StudyError in one line: where the study came from, the key, what was given, what is allowed.
     """
-    technology = _checked(spec, "technology", lambda: load_technology(spec.technology))
+    table = _located_table(spec)
+    technology = _checked(spec, "technology", lambda: load_technology(table))
     accelerator = _checked(spec, "accelerator", lambda: Accelerator(**spec.accelerator.given()))
     precisions = [
         _checked(spec, "precisions", lambda text=text: _precision(text, technology)) for text in spec.precisions
@@ -155,20 +168,21 @@ def make_plan(spec: StudySpec) -> Plan:
     names = {name for by_recipe in trained.values() for name in by_recipe.values()}
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
-    datasets = {name: _checked(spec, "data", lambda name=name: data.load(name)) for name in spec.data}
+    datasets = {name: _checked(spec, "data", partial(data.load, name, folder=spec.folder)) for name in spec.data}
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
-    cost_basis = (spec.technology, json_sha256(asdict(technology)), accelerator)
+    cost_basis = (table, json_sha256(asdict(technology)), accelerator)
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:
+        source = ModelSource(spec.folder)
         if settings[FLOAT_RECIPE].batch_normalization:
-            _checked(spec, "float_training.batch_normalization", lambda model=model: _refuse_normalizing(model))
+            _checked(spec, "float_training.batch_normalization", partial(_refuse_normalizing, model, source))
         if "runtime-configurable" in spec.recipes:
-            _checked(spec, "recipes", lambda model=model: _refuse_undivided(model, precisions[0], options))
+            _checked(spec, "recipes", partial(_refuse_undivided, model, source, precisions[0], options))
         for name in spec.data:
-            rounding = _checked(spec, "models", lambda model=model, name=name: _try_model(model, name, datasets[name]))
-            fixed = (model, name, digests[name], settings[FLOAT_RECIPE])
-            bases = [_float_training(*fixed, seed) for seed in spec.seeds]
+            rounding = _checked(spec, "models", partial(_try_model, model, source, name, datasets[name]))
+            fixed = (model, source, name, digests[name], settings[FLOAT_RECIPE])
+            bases = [_checked(spec, "models", partial(_float_training, *fixed, seed)) for seed in spec.seeds]
             float_trainings += bases
             for precision in precisions:
                 trainings = _trainings(precision.name, trained[precision.name], settings, options, bases, rounding)
@@ -177,7 +191,15 @@ def make_plan(spec: StudySpec) -> Plan:
                     for recipe, training, base in trainings
                     for tested_as, part in _operating_points(recipe, training)
                 ]
-    return Plan(tuple(float_trainings), tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
+    first = {training.key: training for training in reversed(float_trainings)}  # two files may hold one network
+    distinct = tuple(training for training in float_trainings if first[training.key] is training)
+    return Plan(distinct, tuple(runs), _rests_on(technology, cost_basis[1], datasets, digests))
+
+
+def _located_table(spec: StudySpec) -> str:
+    """The technology table: a shipped one's name, or a path that begins at the study's folder."""
+    is_shipped = spec.technology.partition("@")[0] in shipped_technologies()
+    return spec.technology if is_shipped else str(spec.folder / spec.technology)
 
 
 def versions() -> dict[str, str]:
@@ -228,17 +250,35 @@ def _settings(spec: StudySpec, recipe: str) -> TrainSettings:
     return _checked(spec, key, lambda: TrainSettings(**given))
 
 
-def _float_training(model: str, name: str, digest: str, settings: TrainSettings, seed: int) -> Training:
-    network = models.build(model, seed)
+def _float_training(
+    model: str, source: ModelSource, name: str, digest: str, settings: TrainSettings, seed: int
+) -> Training:
+    network = models.build(model, seed, source=source)
+    computes = "" if models.is_built_in(model) else computation_sha256(network)
     definition = {
         "format": _TRAINING_FORMAT,
-        "model": model,
-        "network": network_sha256(network),
+        **(_own_network(network, computes) if computes else {"model": model, "network": network_sha256(network)}),
         "data": {"name": name, "sha256": digest},
         "settings": settings.definition(),
         "seed": seed,
     }
-    return Training(json_sha256(definition), model, name, digest, _BASELINE, FLOAT_RECIPE, seed, settings)
+    return Training(
+        key=json_sha256(definition),
+        model=model,
+        data=name,
+        data_sha256=digest,
+        precision=_BASELINE,
+        recipe=FLOAT_RECIPE,
+        seed=seed,
+        settings=settings,
+        source=source,
+        computes=computes,
+    )
+
+
+def _own_network(network: nn.Module, computes: str) -> dict[str, Any]:
+    """What defines a user's network, whatever its file is called: what it computes, and the values it begins with."""
+    return {"computes": computes, "state": state_sha256(network)}
 
 
 def _trainings(
@@ -268,8 +308,8 @@ def _trainings(
                 **_options_read(recipe, options),
                 **({"keeps_start": True} if RECIPES[recipe].start == "float" else {}),
             }
-            common = (base.model, base.data, base.data_sha256, precision, recipe, base.seed, settings[recipe], options)
-            yield name, Training(json_sha256(definition), *common), base
+            changes = {"precision": precision, "recipe": recipe, "settings": settings[recipe], "options": options}
+            yield name, replace(base, key=json_sha256(definition), **changes), base
 
 
 def _options_read(recipe: str, options: RecipeOptions) -> dict[str, Any]:
@@ -299,8 +339,10 @@ def _run(
         "training": training.key,
         "float": base.key,
         "technology": sha256,
-        "accelerator": asdict(accelerator),
+        "accelerator": accelerator.definition(),
     }
+    if training.computes:  # two rows of one network
+        definition["model"] = training.model
     if recipe == BEST:  # a run beside that of the recipe itself
         definition["recipe"] = recipe
     if part < 1:
@@ -308,31 +350,32 @@ def _run(
     return Run(json_sha256(definition), training, recipe, base, technology, sha256, accelerator, part)
 
 
-def _refuse_normalizing(model: str) -> None:
+def _refuse_normalizing(model: str, source: ModelSource) -> None:
     """Raise ModelError if a model's convolutions cannot be normalized while it trains."""
     try:
-        refuse_unfit(models.build(model, seed=0))
+        refuse_unfit(models.build(model, seed=0, source=source))
     except ModelError as error:
         raise ModelError(f"model {model!r}: {error}") from None
 
 
-def _refuse_undivided(model: str, precision: Precision, options: RecipeOptions) -> None:
+def _refuse_undivided(model: str, source: ModelSource, precision: Precision, options: RecipeOptions) -> None:
     """Raise ModelError if a model's channels cannot be divided into increments."""
     try:
-        kept(quantize(fold_batch_norm(models.build(model, seed=0).eval()), precision), options.increments[0])
+        network = models.build(model, seed=0, source=source).eval()
+        kept(quantize(fold_batch_norm(network), precision), options.increments[0])
     except ModelError as error:
         raise ModelError(f"'runtime-configurable': model {model!r}: {error}") from None
 
 
-def _try_model(model: str, name: str, dataset: Dataset) -> dict[str, int]:
+def _try_model(model: str, source: ModelSource, name: str, dataset: Dataset) -> dict[str, int]:
     """Refuse a model that does not take the data's images, gives no logits of its classes or cannot be lowered.
 
     Returns what a training's key holds of the roundings between its layers: their version, or nothing without any.
     """
-    shape = models.input_shape(model)
+    shape = models.input_shape(model, source=source)
     if shape is not None:
         dataset.require_shape(shape, model)
-    network = models.build(model, seed=0).eval()
+    network = models.build(model, seed=0, source=source).eval()
     image = dataset.inputs(dataset.train.images[:1])
     try:
         with torch.no_grad():

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,13 +19,18 @@ from fewbits.hardware import Cost, Technology, cost, load_technology
 from fewbits.hardware.network_power import power_from_operands
 from fewbits.quantize import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256
-from fewbits.study.networks import FOLDER, TrainingOutcome, load_network, save_network
+from fewbits.study.networks import (
+    TrainingOutcome,
+    checkpoint_folder,
+    load_network,
+    network_path,
+    remove_checkpoints,
+    save_network,
+)
 from fewbits.study.plan import Run, Training, versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult, cost_fields
 from fewbits.train import Progress, TrainRecord, evaluate, operating_points, prepare_recipe, run_recipe, train_float
-
-CHECKPOINTS = "checkpoints"
-"""Folder for networks half trained, in the study's output folder."""
+from fewbits.train.checkpoint import UNFIT, ForeignCheckpointError
 
 _BASELINE = "float32"
 
@@ -60,13 +64,7 @@ class Workshop:
         base, float_outcome = self._float(run.float_training)
         assert float_outcome.test_accuracy_percent is not None
         folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset)
-        if run.training.recipe == FLOAT_RECIPE:
-            module, outcome = quantize(folded, _BASELINE), float_outcome
-        else:
-            module, outcome = self._quantized(run.training, base, folded)
-            if run.part < 1:
-                module, outcome = self._operating_point(run, module, outcome)
-        module.eval()
+        module, outcome = self._module(run, base, folded, float_outcome)
         images = dataset.inputs(dataset.test)
         fake = evaluate(module, dataset, dataset.test)
         network = lower(module, images[:1])
@@ -93,15 +91,32 @@ class Workshop:
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             wall_time_s=time.perf_counter() - start,
             notices=(
-                *(f"{run.training.model}: {notice}" for notice in (*notices, *outcome.notices)),
-                *(
-                    f"{run.training.precision}: {note}"
-                    for note in (*module.notices, *figures.clock.notes, *figures.notes)
-                ),
+                *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in (*notices, *outcome.notices)),
+                *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
             **cost_fields(figures),
         )
+
+    def lowered(self, run: Run) -> tuple[BitExactNetwork, torch.Tensor]:
+        """A run's bit-exact network, trained unless that is done, and the first test image."""
+        base, float_outcome = self._float(run.float_training)
+        folded = fold_batch_norm(base) if batch_norms(base) else base
+        module, _ = self._module(run, base, folded, float_outcome)
+        dataset = self._dataset(run.training)
+        image = dataset.inputs(dataset.test.images[:1])
+        return lower(module, image), image
+
+    def _module(
+        self, run: Run, base: nn.Module, folded: nn.Module, float_outcome: TrainingOutcome
+    ) -> tuple[QuantizedModel, TrainingOutcome]:
+        """The network that a run tests, in evaluation mode."""
+        if run.training.recipe == FLOAT_RECIPE:
+            return quantize(folded, _BASELINE).eval(), float_outcome
+        module, outcome = self._quantized(run.training, base, folded)
+        if run.part < 1:
+            module, outcome = self._operating_point(run, module, outcome)
+        return module.eval(), outcome
 
     def _saving_percent(
         self, figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
@@ -124,17 +139,17 @@ class Workshop:
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
         if training.data not in self._datasets:
-            dataset = data.load(training.data)
+            dataset = data.load(training.data, folder=training.source.folder)
             if data_sha256(dataset) != training.data_sha256:
                 raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
             self._datasets[training.data] = dataset
         return self._datasets[training.data]
 
     def _float(self, training: Training) -> tuple[nn.Module, TrainingOutcome]:
-        network = models.build(training.model, training.seed)
+        network = models.build(training.model, training.seed, source=training.source)
 
         def train() -> tuple[nn.Module, TrainRecord]:
-            fresh = models.build(training.model, training.seed)
+            fresh = models.build(training.model, training.seed, source=training.source)
             record = train_float(
                 fresh,
                 self._dataset(training),
@@ -188,12 +203,12 @@ class Workshop:
         In both cases they are copied into the same fresh network, so that memory layouts, and with them the order in
         which floats are added, do not depend on how the weights came.
         """
-        path = self.folder / FOLDER / f"{training.stem}.safetensors"
+        path = network_path(self.folder, training.stem)
         loaded = load_network(path, training.key)
-        if loaded is not None:
-            network.load_state_dict(loaded[0])
+        if loaded is not None and _fill(network, loaded[0]):
             return loaded[1]
-        trained, record = train()
+        notices = (f"stored network {path.name!r} was damaged and is made anew",) if path.exists() else ()
+        trained, record = self._trained(training, train)
         network.load_state_dict({name: tensor.contiguous() for name, tensor in trained.state_dict().items()})
         test_accuracy = None
         if training.recipe == FLOAT_RECIPE:
@@ -205,15 +220,36 @@ class Workshop:
             best_epoch=record.best_epoch,
             validation_accuracy_percent=record.best_validation_accuracy_percent,
             test_accuracy_percent=test_accuracy,
-            notices=record.notices,
+            notices=(*notices, *record.notices),
             wall_time_s=record.wall_time_s,
         )
         save_network(path, network, outcome)
-        shutil.rmtree(self._checkpoints(training), ignore_errors=True)
+        remove_checkpoints(self._checkpoints(training))
         return outcome
 
+    def _trained(
+        self, training: Training, train: Callable[[], tuple[nn.Module, TrainRecord]]
+    ) -> tuple[nn.Module, TrainRecord]:
+        """A training's result; a checkpoint that is whole but of another training gives way to it."""
+        try:
+            return train()
+        except ForeignCheckpointError:
+            remove_checkpoints(self._checkpoints(training))
+            module, record = train()
+            notice = "a checkpoint of another training lay in this one's place: training started anew"
+            return module, replace(record, notices=(notice, *record.notices))
+
     def _checkpoints(self, training: Training) -> Path:
-        return self.folder / CHECKPOINTS / training.stem
+        return checkpoint_folder(self.folder, training.stem)
+
+
+def _fill(network: nn.Module, tensors: dict[str, torch.Tensor]) -> bool:
+    """Fill a network with trained values; whether they fit."""
+    try:
+        network.load_state_dict(tensors)
+    except UNFIT:
+        return False
+    return True
 
 
 def _cost(

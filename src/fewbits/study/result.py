@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field
 
 if TYPE_CHECKING:
     from fewbits.hardware import Cost
+
+STORED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+"""How values are read back: of the very types that were written, finite, within the ranges below."""
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Size = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+PositiveCount = Annotated[int, Field(gt=0, lt=2**63)]
 
 FLOAT_RECIPE = "float"
 """Recipe of the float32 rows: the float network itself, which the recipes start from."""
@@ -15,6 +26,8 @@ FLOAT_RECIPE = "float"
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
     """The figures of one finished run: one network, data set, precision, recipe and seed."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     key: str
     """Hash of all that defines the run."""
@@ -26,40 +39,40 @@ class RunResult:
     """One of `fewbits.train.RECIPES`, or FLOAT_RECIPE for float32; at an operating point of a runtime-configurable
     network with the part of its channels behind it: `runtime-configurable 25 %`."""
 
-    seed: int
+    seed: Count
 
-    accuracy_percent: float
+    accuracy_percent: Percent
     """Of the bit-exact network on the whole test split: what the hardware would reach."""
 
-    fake_quantized_accuracy_percent: float
+    fake_quantized_accuracy_percent: Percent
     """Of the torch module with quantized layers that was lowered, on the same images."""
 
-    float_accuracy_percent: float
+    float_accuracy_percent: Percent
     """Of the float network of this model, data and seed, in plain torch, on the same images."""
 
-    validation_accuracy_percent: float
+    validation_accuracy_percent: Percent
     """Of the epoch whose weights were kept, on the held-out split; settings are chosen by this, never by the test."""
 
-    differing_images: int
+    differing_images: Count
     """Test images that the bit-exact and the fake-quantized network put into different classes."""
 
-    test_images: int
-    epochs: int
+    test_images: PositiveCount
+    epochs: Count
     """Epochs trained for this run; those of the float network that it started from are not counted."""
 
-    memory_kib: float
+    memory_kib: Size
     """Parameters and the largest layer's activations."""
 
-    parameters_kib: float
-    area_mm2: float
-    power_mw: float
+    parameters_kib: Size
+    area_mm2: Size
+    power_mw: Positive
     """Mean while images are computed."""
 
-    clock_mhz: float
-    cycles: int
+    clock_mhz: Positive
+    cycles: PositiveCount
     """For one image, as the energy."""
 
-    energy_uj: float
+    energy_uj: Positive
     energy_saving_percent: float | None
     """Against the same network at float32; None if the technology table has no float32."""
 
@@ -75,7 +88,7 @@ class RunResult:
     """Each module that was left float, with the reason: `name (kind): reason`."""
 
     technology: str
-    wall_time_s: float
+    wall_time_s: Size
     """Spent on this run, training included unless it was done before. Of this, `notices` and `versions` apart, equal
     runs have equal fields."""
 
@@ -163,12 +176,14 @@ def cost_fields(figures: Cost) -> dict[str, Any]:
 class FailedRun:
     """A run that ended without a result; the next start tries it again."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
+
     key: str
     model: str
     data: str
     precision: str
     recipe: str
-    seed: int
+    seed: Count
     error: str
     """Why, in one line."""
 
@@ -176,6 +191,8 @@ class FailedRun:
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
     """A study as its store tells it: what was asked for, on what it rests and how far it is."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STORED
 
     name: str
     definition: dict[str, Any]
@@ -188,11 +205,11 @@ class StudyRecord:
     """`name`, `process`, `sha256` of the table, its `provenance`."""
 
     versions: dict[str, str]
-    runs: int
+    runs: Count
     """Planned in all."""
 
-    finished: int
-    failed: int
+    finished: Count
+    failed: Count
 
     @property
     def is_complete(self) -> bool:

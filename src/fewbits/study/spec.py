@@ -22,8 +22,16 @@ PRESETS: tuple[str, ...] = tuple(
 )
 """Names of the studies that come with the package."""
 
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it takes letters, digits and signs, no control characters")
+    return text
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=100)]
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
+Names = Annotated[tuple[Text, ...], Field(min_length=1)]
 Width = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -113,6 +121,7 @@ class AcceleratorSection(_Section):
     buffer_rows: int | None = None
     clock_mhz: float | None = None
     memory_latency: int | None = None
+    bandwidth: float | None = None
 
     def given(self) -> dict[str, Any]:
         """The keys that the study gives."""
@@ -124,13 +133,13 @@ class StudySpec(_Section):
 
     name: Name
     models: Names
-    """As `fewbits.models.build` takes them; files are looked for from the current folder."""
+    """As `fewbits.models.build` takes them; files are looked for from `folder`."""
 
     widen: Annotated[tuple[Width, ...], Field(min_length=1)] = (1.0,)
     """Each model is taken at each of these widths: its inner channels times the factor, as `model*factor`."""
 
     data: Names
-    """As `fewbits.data.load` takes them; files are looked for from the current folder."""
+    """As `fewbits.data.load` takes them; files are looked for from `folder`."""
 
     precisions: Names
     """Such as `fixed8` or `pow2-6/fixed16`. `float32` stands for the float network that the others start from: one
@@ -138,7 +147,7 @@ class StudySpec(_Section):
 
     recipes: Annotated[tuple[RecipeName, ...], Field(min_length=1)] = ("fine-tune",)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
-    technology: str = "ihp-sg13g2"
+    technology: Text = "ihp-sg13g2"
     """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
     the table scaled to another node."""
 
@@ -154,11 +163,17 @@ class StudySpec(_Section):
     accelerator: AcceleratorSection = AcceleratorSection()
 
     _source: str = PrivateAttr(default="")
+    _folder: Path = PrivateAttr(default=Path())
 
     @property
     def source(self) -> str:
         """Where the study came from, for messages: its file, or its name."""
         return self._source or f"study {self.name!r}"
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin: the folder of the study's file, or the current one."""
+        return self._folder
 
     @field_validator("models", "widen", "data", "precisions", "recipes", "seeds")
     @classmethod
@@ -189,14 +204,16 @@ def load_study(name_or_path: str | Path) -> StudySpec:
         return parse_toml((_PRESETS / f"{name}.toml").read_text(encoding="utf-8"), f"preset {name!r}")
     path = Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
     except FileNotFoundError:
         raise StudyError(_no_such_study(name)) from None
     except OSError as error:
         raise StudyError(f"cannot read the study {name!r}: {error.strerror}; give a TOML file") from None
     except UnicodeDecodeError:
         raise StudyError(f"{name}: not a TOML file, since it is not UTF-8 text; give a TOML file") from None
-    return parse_toml(text, name)
+    spec = parse_toml(text, name)
+    spec._folder = path.parent  # pyright: ignore[reportPrivateUsage]
+    return spec
 
 
 def parse_toml(text: str, source: str) -> StudySpec:
@@ -205,6 +222,8 @@ def parse_toml(text: str, source: str) -> StudySpec:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{source}: malformed TOML: {error}; see https://toml.io") from None
+    except ValueError:  # of Python's limit on the digits of an integer, or of a date that does not exist
+        raise StudyError(f"{source}: a number or date is out of range: integers have at most 19 digits") from None
     except RecursionError:
         raise StudyError(f"{source}: malformed TOML: nested too deep") from None
     return parse_study(values, source)

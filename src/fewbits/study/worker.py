@@ -53,10 +53,13 @@ def main(descriptor: str, parent: str, folder: str) -> None:
     _die_with(int(parent))
     torch.set_num_threads(1)
     with Connection(int(descriptor)) as connection:
-        workshop = Workshop(Path(folder), _Reporter(connection))
+        reporter = _Reporter(connection)
+        workshop = Workshop(Path(folder), reporter)
         with suppress(EOFError, ConnectionError):
             while True:
-                connection.send(perform(workshop, connection.recv()))
+                task = connection.recv()
+                reporter.begin()
+                connection.send(perform(workshop, task))
 
 
 def perform(workshop: Workshop, task: Task) -> TrainingOutcome | RunResult | TaskFailed:
@@ -79,6 +82,10 @@ class _Reporter:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._next = 0.0
+
+    def begin(self) -> None:
+        """Pass the next message on at once: a task's first tells that it trains, and from which epoch."""
         self._next = 0.0
 
     def __call__(self, progress: Progress) -> None:

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fewbits.errors import ModelError, StudyError
-from fewbits.train.tensor_file import HEADER, write_tensors
+from fewbits.errors import FewbitsError, ModelError, StudyError
+from fewbits.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+
+UNFIT = (KeyError, ValueError, TypeError, AttributeError, RuntimeError, FewbitsError)
+"""What values and tensors of a whole file raise that do not fit a network: torch's own error is a RuntimeError."""
+
+
+class ForeignCheckpointError(ModelError):
+    """The whole checkpoint of another run lies where this one's goes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,36 +35,48 @@ class Checkpoint:
     values: Mapping[str, Any]
     """The rest, as JSON takes it."""
 
+    computes: str = ""
+    """Hash of what the network that the run starts from computes; empty in a file of a version that did not note it."""
+
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, on disk before it takes the place of the last one: a crash leaves the one or the other.
 
     Raises StudyError if it cannot be written (no room, no permission).
     """
-    record = json.dumps({"run": checkpoint.run, "values": checkpoint.values})
+    record = json.dumps({"run": checkpoint.run, "values": checkpoint.values, "computes": checkpoint.computes})
     write_tensors(path, checkpoint.tensors, record)
 
 
-def load_checkpoint(path: Path, run: str) -> tuple[Checkpoint | None, str | None]:
+def load_checkpoint(path: Path, run: str, computes: str = "") -> tuple[Checkpoint | None, str | None]:
     """The checkpoint of a run, if there is one, and a notice if there is one that cannot be used.
 
-    A damaged file is as good as none: the notice says that training starts anew. Raises ModelError if the file is
-    the whole checkpoint of another run, which is not to be overwritten, StudyError if it cannot be read.
+    A damaged file is as good as none: the notice says that training starts anew. Raises ForeignCheckpointError if the
+    file is the whole checkpoint of another run, which is not to be overwritten, StudyError if it cannot be read.
     """
     if not path.exists():
         return None, None
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        checkpoint = Checkpoint(run=header["run"], tensors=tensors, values=header["values"])
+        tensors, header = read_tensors(path)
+        checkpoint = Checkpoint(header["run"], tensors, header["values"], header.get("computes", ""))
     except OSError as error:
         raise StudyError(f"cannot read checkpoint {str(path)!r}: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        return None, f"checkpoint {path.name!r} is damaged ({type(error).__name__}): training starts anew"
-    if checkpoint.run != run:
-        raise ModelError(
+    except (DamagedFileError, KeyError) as error:
+        return None, damaged(path, one_line(error))
+    is_same = checkpoint.run == run and checkpoint.computes in ("", computes)
+    if not is_same:
+        raise ForeignCheckpointError(
             f"checkpoint {str(path)!r} belongs to another run (other model, data, precision, settings or seed): "
             "give another folder or remove the file"
         )
     return checkpoint, None
+
+
+def damaged(path: Path, why: str) -> str:
+    """What to say of a checkpoint that cannot be used."""
+    return f"checkpoint {path.name!r} is damaged ({why}): training starts anew"
+
+
+def one_line(error: BaseException) -> str:
+    """The start of an error's message."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:120]

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from fewbits.data import Dataset
 from fewbits.errors import DataError, FormatError, ModelError
 from fewbits.train.batches import Batches
-from fewbits.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fewbits.train.checkpoint import UNFIT, Checkpoint, damaged, load_checkpoint, one_line, save_checkpoint
 from fewbits.train.evaluation import Evaluation, evaluate
 from fewbits.train.memory_layout import choose_layout, layout_of
 from fewbits.train.progress import Progress, ProgressCallback
@@ -50,6 +51,9 @@ class Plan:
     seed: int
     run: str
     """Hash of what defines the run."""
+
+    computes: str = ""
+    """Hash of what the network that the run starts from computes; empty where no checkpoint is written."""
 
     checkpoint: Path | None = None
     progress: ProgressCallback | None = None
@@ -267,32 +271,60 @@ class _Training:
             "history": [asdict(epoch) for epoch in self.history],
             "best_epoch": self.best_epoch,
         }
-        save_checkpoint(self.plan.checkpoint, Checkpoint(self.plan.run, tensors, values))
+        save_checkpoint(self.plan.checkpoint, Checkpoint(self.plan.run, tensors, values, self.plan.computes))
 
     def resume(self) -> None:
-        """Go on from the checkpoint, if there is one of this run."""
+        """Go on from the checkpoint, if there is one of this run; start anew, with a notice, if it does not fit."""
         if self.plan.checkpoint is None:
             return
-        checkpoint, notice = load_checkpoint(self.plan.checkpoint, self.plan.run)
+        checkpoint, notice = load_checkpoint(self.plan.checkpoint, self.plan.run, self.plan.computes)
         self.notices += [notice] if notice else []
         if checkpoint is None:
             return
-        parts: dict[str, dict[str, Tensor]] = {"module": {}, "best": {}, "optimizer": {}}
+        try:
+            resumed = _Resumed(checkpoint, self.module, self.parameters)
+        except (*UNFIT, IndexError) as error:
+            self.notices.append(damaged(self.plan.checkpoint, f"it does not fit: {one_line(error)}"))
+            return
+        self.module.load_state_dict(resumed.module)
+        self.best = {name: tensor.to(self.plan.device) for name, tensor in resumed.best.items()}
+        for parameter, state in zip(self.parameters, resumed.optimizer, strict=True):
+            for key, tensor in state.items():
+                like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+                self.optimizer.state[parameter][key] = like.copy_(tensor)
+        self.start, self.history, self.best_epoch = resumed.start, resumed.history, resumed.best_epoch
+        self.resumed_epochs = len(self.history)
+
+
+class _Resumed:
+    """A checkpoint's parts, each checked against the network, before any is taken."""
+
+    def __init__(self, checkpoint: Checkpoint, module: nn.Module, parameters: list[nn.Parameter]) -> None:
+        """Raises one of UNFIT, or IndexError, for what does not fit."""
+        self.module: dict[str, Tensor] = {}
+        self.best: dict[str, Tensor] = {}
+        self.optimizer: list[dict[str, Tensor]] = [{} for _ in parameters]
         for name, tensor in checkpoint.tensors.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        self.module.load_state_dict(parts["module"])
-        self.best = {name: tensor.to(self.plan.device) for name, tensor in parts["best"].items()}
-        for name, tensor in parts["optimizer"].items():
-            index, _, key = name.partition(".")
-            parameter = self.parameters[int(index)]
-            like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
-            self.optimizer.state[parameter][key] = like.copy_(tensor)
+            if part == "optimizer":
+                index, _, key = rest.partition(".")
+                if tensor.shape not in (parameters[int(index)].shape, torch.Size(())):
+                    raise ValueError(f"{name!r} is of shape {tuple(tensor.shape)}")
+                self.optimizer[int(index)][key] = tensor
+            else:
+                {"module": self.module, "best": self.best}[part][rest] = tensor
+        tried = copy.deepcopy(module)  # for loading puts some values into a module before it refuses others
+        for part in (self.module, self.best):
+            tried.load_state_dict(part)
         start = checkpoint.values.get("start")
-        self.start = _Validated(*start) if start else None
+        self.start = _Validated(*map(float, start)) if start else None
         self.history = [EpochRecord(**epoch) for epoch in checkpoint.values["history"]]
-        self.best_epoch = checkpoint.values["best_epoch"]
-        self.resumed_epochs = len(self.history)
+        figures = [figure for epoch in self.history for figure in astuple(epoch)]
+        if not all(type(figure) in (int, float) and abs(figure) < math.inf for figure in figures):
+            raise ValueError("a figure of an epoch is no finite number")
+        self.best_epoch: int = checkpoint.values["best_epoch"]
+        if not self.history or type(self.best_epoch) is not int or not 0 <= self.best_epoch <= len(self.history):
+            raise ValueError(f"best epoch {self.best_epoch!r} of {len(self.history)}")
 
 
 def _optimizer(parameters: list[nn.Parameter], settings: TrainSettings) -> torch.optim.Optimizer:

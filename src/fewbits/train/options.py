@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fewbits.arguments import is_real, shown
 from fewbits.errors import ModelError
 
 
@@ -28,15 +28,15 @@ class RecipeOptions:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require("temperature", self.temperature, "above 0", 0 < self.temperature < math.inf)
-        weight, margin = self.distillation_weight, self.error_margin_points
-        _require("distillation_weight", weight, "from 0 to 1", 0 <= weight <= 1)
-        _require("error_margin_points", margin, "from 0 to 100", 0 <= margin <= 100)
-        steps = (0.0, *self.increments)
-        rises = all(low < high for low, high in pairwise(steps))
-        _require("increments", self.increments, "parts that rise from above 0 to 1", rises and steps[-1] == 1)
+        _require("temperature", self.temperature, "above 0", is_real(self.temperature, 0, open_low=True))
+        weight, margin, parts = self.distillation_weight, self.error_margin_points, self.increments
+        _require("distillation_weight", weight, "from 0 to 1", is_real(weight, 0, 1))
+        _require("error_margin_points", margin, "from 0 to 100", is_real(margin, 0, 100))
+        are_parts = type(parts) is tuple and all(is_real(part, 0, 1, open_low=True) for part in parts)
+        rises = are_parts and all(low < high for low, high in pairwise(parts)) and parts[-1:] == (1,)
+        _require("increments", parts, "parts that rise from above 0 to 1", rises)
 
 
 def _require(name: str, value: object, allowed: str, holds: bool) -> None:
     if not holds:
-        raise ModelError(f"{name} must be {allowed}, not {value!r}")
+        raise ModelError(f"{name} must be {allowed}, not {shown(value)}")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fewbits.data import Dataset
 from fewbits.quantize import QuantizedModel, calibrate
+from fewbits.train.computation import computation_sha256
 from fewbits.train.evaluation import evaluate
 from fewbits.train.identity import checkpoint_path, run_hash
 from fewbits.train.loop import Loss, Plan, cross_entropy, do_nothing, epoch_seed, train
@@ -94,6 +95,7 @@ class RecipeRun:
             settings=settings,
             seed=self.seed,
             run=run_hash(name, self.model, precision, self.data, settings, self.seed, options),
+            computes=computation_sha256(self.float_model) if self.checkpoint_folder is not None else "",
             checkpoint=checkpoint_path(self.checkpoint_folder, name, precision, self.seed),
             progress=self.progress,
             device=self.device,

@@ -17,6 +17,7 @@ from fewbits.train.best import trained_recipe
 from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES
 from fewbits.train.combined import distilled_steps, gradual_distilled_steps
+from fewbits.train.computation import computation_sha256
 from fewbits.train.connect import binary_connect, stochastic_binary_connect, ternary_connect
 from fewbits.train.distillation import distill
 from fewbits.train.gradual import gradual
@@ -63,6 +64,7 @@ def train_float(
         settings=settings,
         seed=seed,
         run=run_hash("float", model, "float32", data, settings, seed),
+        computes=computation_sha256(model) if checkpoint_folder is not None else "",
         checkpoint=checkpoint_path(checkpoint_folder, "float", "float32", seed),
         progress=progress,
         device=device,

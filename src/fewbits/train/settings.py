@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import ModelError
 from fewbits.quantize.radix_point import Method, check_method
 
@@ -77,14 +78,15 @@ class TrainSettings:
     def __post_init__(self) -> None:
         """Check every value."""
         for name in ("epochs", "batch_size", "step_epochs", "calibration_images"):
-            _require(name, getattr(self, name), "an integer of at least 1", _is_count(getattr(self, name)))
-        padding = self.crop_padding
-        _require("crop_padding", padding, "0 or a positive integer", _is_count(padding, at_least=0))
-        _require("patience", self.patience, "None or at least 1", self.patience is None or _is_count(self.patience))
-        _require("learning_rate", self.learning_rate, "above 0", _is_finite(self.learning_rate, above=0))
-        _require("momentum", self.momentum, "from 0 to below 1", 0 <= self.momentum < 1)
-        _require("weight_decay", self.weight_decay, "at least 0", 0 <= self.weight_decay < math.inf)
-        _require("step_factor", self.step_factor, "above 0, up to 1", 0 < self.step_factor <= 1)
+            _require(name, getattr(self, name), "an integer of at least 1, below 2**31", _is_count(getattr(self, name)))
+        padding, patience = self.crop_padding, self.patience
+        _require("crop_padding", padding, "0 or a positive integer, below 2**31", _is_count(padding, 0))
+        _require("patience", patience, "None or at least 1", patience is None or _is_count(patience))
+        rate, decay, factor = self.learning_rate, self.weight_decay, self.step_factor
+        _require("learning_rate", rate, "above 0", is_real(rate, 0, open_low=True))
+        _require("momentum", self.momentum, "from 0 to below 1", is_real(self.momentum, 0, 1) and self.momentum != 1)
+        _require("weight_decay", decay, "at least 0", is_real(decay, 0))
+        _require("step_factor", factor, "above 0, up to 1", is_real(factor, 0, 1, open_low=True))
         _require("optimizer", self.optimizer, "'sgd' or 'adam'", self.optimizer in ("sgd", "adam"))
         _require("schedule", self.schedule, "'cosine' or 'step'", self.schedule in ("cosine", "step"))
         check_method(self.calibration_method, self.calibration_percentile)
@@ -104,14 +106,10 @@ class TrainSettings:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * step / (self.epochs * steps_per_epoch)))
 
 
-def _is_count(value: object, at_least: int = 1) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
-
-
-def _is_finite(value: float, above: float) -> bool:
-    return above < value < math.inf
+def _is_count(value: object, low: int = 1) -> bool:
+    return is_integer(value, low, 2**31 - 1)
 
 
 def _require(name: str, value: object, allowed: str, holds: bool) -> None:
     if not holds:
-        raise ModelError(f"{name} must be {allowed}, not {value!r}")
+        raise ModelError(f"{name} must be {allowed}, not {shown(value)}")

@@ -2,7 +2,8 @@
 
 For each group of `neurons` output channels, for each output position, for each chunk of `synapses` inputs, one cycle
 (`schedule`); with float32's interleaving the chunks of a block of outputs take turns. A neuron without a channel in
-the last group gets zero weights while the inputs, which all neurons share, go on.
+the last group gets zero weights while the inputs, which all neurons share, go on. Of a layer that is computed in pieces
+of its chunks, a stretch lies in one of them, and starts from the sums of those before it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from numpy.typing import NDArray
 
 from fewbits.errors import ModelError
 from fewbits.hardware.activity.kernels import BLOCK_CYCLES, BLOCK_WORDS
+from fewbits.hardware.activity.partial_sums import partial_sums
 from fewbits.hardware.activity.toggles import Stimulus, words_of_bits
+from fewbits.hardware.rtl.latency import pipeline
+from fewbits.hardware.tiling import Tiling, ceil_div
 
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
@@ -61,7 +65,10 @@ class Stream:
     first: NDArray[np.bool_]
     last: NDArray[np.bool_]
     channel: NDArray[np.int64]
-    """Whose bias the output that each cycle belongs to starts from."""
+    """Of the output that each cycle belongs to."""
+
+    start_bits: NDArray[np.uint8]
+    """What that output starts from, its bias or its sum so far: (cycles, accumulator bits)."""
 
     busy: NDArray[np.bool_]
     """False in cycles that wait for a block that is not full: operands stay."""
@@ -168,9 +175,10 @@ def stream(
 
     A layer that is shorter than that is followed by the same layer in the next neuron, and so on.
     """
+    piece = _drawn_piece(operands, design, accelerator, generator)
     outputs = _outputs(operands, accelerator, int(generator.integers(accelerator.neurons)))
     start = int(generator.integers(len(outputs)))
-    chunks = operands.weights.shape[1]
+    chunks = piece.chunks
     needed = -(-cycles // chunks) + design.accumulate_cycles
     rows = [outputs[start : start + needed]]
     found = len(rows[0])
@@ -184,15 +192,51 @@ def stream(
     held = np.maximum.accumulate(np.where(busy, np.arange(len(order)), 0))  # a stall keeps the operands before it
     order, chunk = order[held], chunk[held]
     group, position, channel = chosen[order].T
-    taps = operands.taps[group, position, chunk]
     return Stream(
-        weights=operands.weights[channel, chunk],
-        inputs=np.where(taps >= 0, operands.inputs[image][np.maximum(taps, 0)], 0),
+        weights=operands.weights[channel, piece.first_chunk + chunk],
+        inputs=_inputs(operands, image, operands.taps[group, position, piece.first_chunk + chunk]),
         first=(chunk == 0) & busy,
         last=(chunk == chunks - 1) & busy,
         channel=channel,
+        start_bits=_start_bits(operands, design, image, chosen, piece.first_chunk)[order],
         busy=busy,
     )
+
+
+def _drawn_piece(
+    operands: LayerOperands, design: NeuronDesign, accelerator: Accelerator, generator: np.random.Generator
+) -> Tiling:
+    """The layer, or one of the pieces that it is computed in, the more often the more chunks it has."""
+    groups, positions, chunks = operands.taps.shape[:3]
+    whole = Tiling(
+        groups=groups,
+        neuron_groups=ceil_div(operands.channels_per_group, accelerator.neurons),
+        positions=positions,
+        chunks=chunks,
+        interleaved=design.accumulate_cycles,
+        buffer_rows=accelerator.buffer_rows,
+    )
+    pieces = whole.pieces(accelerator, pipeline(design, accelerator).widths)
+    if len(pieces) == 1:
+        return whole
+    return pieces[int(generator.choice(len(pieces), p=[piece.chunks / chunks for piece in pieces]))]
+
+
+def _inputs(operands: LayerOperands, image: int, taps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Codes of an image's inputs at these places."""
+    return np.where(taps >= 0, operands.inputs[image][np.maximum(taps, 0)], 0)
+
+
+def _start_bits(
+    operands: LayerOperands, design: NeuronDesign, image: int, outputs: NDArray[np.int64], chunks: int
+) -> NDArray[np.uint8]:
+    """What outputs (group, position, channel) start from after so many chunks of earlier pieces."""
+    group, position, channel = outputs.T
+    biases = operands.bias_bits[channel]
+    if chunks == 0:
+        return biases
+    inputs = _inputs(operands, image, operands.taps[group, position, :chunks])
+    return partial_sums(operands.weights[channel, :chunks], inputs, biases, design)
 
 
 def _outputs(operands: LayerOperands, accelerator: Accelerator, neuron: int) -> NDArray[np.int64]:
@@ -231,7 +275,7 @@ def _interleaved(
 def stream_bits(design: NeuronDesign, operands: LayerOperands, taken: Stream) -> dict[str, NDArray[np.uint8]]:
     """The bits at each operand port, (cycles, bits), by port name; the bias a `bias_delay` late, as it is read."""
     cycles = len(taken.first)
-    bias = operands.bias_bits[np.roll(taken.channel, design.bias_delay)]
+    bias = np.roll(taken.start_bits, design.bias_delay, axis=0)
     bias[: design.bias_delay] = 0
     shift = np.array([operands.shift >> k & 1 for k in range(design.shift_bits)], np.uint8)
     return {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.control.run import COMPUTING, POOLING, run_control
+from fewbits.hardware.control.sizes import each_neuron
 from fewbits.hardware.energy.clock_tree import estimate_clock_tree
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import power_of
@@ -34,16 +35,17 @@ def control_cost(
     conditions: Conditions,
     target_mhz: float,
     say: Progress,
+    accelerator: Accelerator | None = None,
 ) -> ControlCost:
     """Synthesize the control of a design on a library, run LeNet on the result.
 
-    name: for progress. rtlil: of `rtl.control.control_rtlil` for the default accelerator.
+    name: for progress. rtlil: of `rtl.control.control_rtlil` for the accelerator, the default one where none is given.
     Raises HardwareError if yosys fails, or if the result does not run in the schedule's cycles and accesses.
     """
     netlist, timing = synthesize_for_clock(name, rtlil, "control", library, conditions, target_mhz, ATTEMPTS, say)
     say(f"{name}: running LeNet on the netlist of {len(netlist.cell_names)} cells")
     network, image = reference_network(design)
-    return _cost(netlist, timing, design, conditions, target_mhz, network, image)
+    return _cost(netlist, timing, design, conditions, target_mhz, accelerator or Accelerator(), network, image)
 
 
 def reference_network(design: NeuronDesign) -> tuple[BitExactNetwork, Tensor]:
@@ -64,10 +66,11 @@ def _cost(
     design: NeuronDesign,
     conditions: Conditions,
     target_mhz: float,
+    accelerator: Accelerator,
     network: BitExactNetwork,
     image: Tensor,
 ) -> ControlCost:
-    simulation = run_control(netlist, design, Accelerator(), network, image)
+    simulation = run_control(netlist, design, accelerator, network, image)
     model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
     powers = [power_of(model, simulation.activity(kind)) for kind in (COMPUTING, POOLING)]
     energies = [float(power.dynamic_pj.sum() + power.input_switching_pj.sum()) for power in powers]
@@ -83,4 +86,5 @@ def _cost(
         computing_pj=rounded(energies[COMPUTING]),
         pooling_pj=rounded(energies[POOLING]),
         clock_tree_pj=rounded(estimate_clock_tree(netlist, conditions.clock_slew_ns).energy_pj),
+        each_neuron=each_neuron(netlist, powers[COMPUTING], powers[POOLING], accelerator.neurons),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,8 +60,9 @@ def run_control(
     program = compile_network(network, design, accelerator)
     plan = _plan(design, accelerator, network)
     rows = _rows(network, design, image, accelerator.neurons)
-    run = _Run(netlist, design, accelerator, program, _memory(network, program, image), rows, watch)
-    run.to_the_end(_kinds(plan), plan)
+    memory = _memory(network, program, image)
+    run = _Run(netlist, design, accelerator, program, memory, rows, _descriptors(plan), watch)
+    run.to_the_end(plan)
     return run.simulation
 
 
@@ -82,6 +84,24 @@ def _kinds(plan: Schedule) -> list[int]:
     return [COMPUTING if layer.products else POOLING for layer in plan.layers]
 
 
+@dataclass(frozen=True)
+class _Descriptor:
+    """What the model around the control must know of a layer, or of a piece of its chunks."""
+
+    kind: int
+    spills: bool
+    """Whether its sums are partial: they leave past the output stage."""
+
+
+def _descriptors(plan: Schedule) -> list[_Descriptor]:
+    """All of a program, in their order."""
+    return [
+        _Descriptor(kind, piece < layer.pieces - 1)
+        for layer, kind in zip(plan.layers, _kinds(plan), strict=True)
+        for piece in range(layer.pieces)
+    ]
+
+
 class _Run:
     def __init__(
         self,
@@ -91,6 +111,7 @@ class _Run:
         program: Program,
         values: NDArray[np.uint32],
         rows: Iterator[Bits],
+        descriptors: list[_Descriptor],
         watch: Watch | None,
     ) -> None:
         self.simulation = SequentialSimulation(netlist, kinds=2, watch=watch)
@@ -101,6 +122,8 @@ class _Run:
         self._weights, self._biases = _bits(program.weights), _bits(program.biases)
         self._values = values
         self._rows = rows
+        self._descriptors = descriptors
+        self._partial = np.zeros(accelerator.neurons * design.output_bits, np.uint8)
         self._buffers = {name: np.zeros((accelerator.buffer_rows, bits), np.uint8) for name, bits in (
             ("bin", accelerator.synapses * self._code_bits),
             ("sb", accelerator.neurons * accelerator.synapses * design.precision.weights.bits),
@@ -108,11 +131,12 @@ class _Run:
         self._read: dict[str, Bits] = {}
         self._answers: deque[dict[str, Bits | None]] = deque()
         self._answers.extend({} for _ in range(accelerator.memory_latency))
-        self._lasts = deque([False] * design.pipeline_stages)
+        self._ends: deque[_Descriptor | None] = deque([None] * design.pipeline_stages)
+        """Whose output's last chunk went into the tile in each of the last cycles."""
         self._accesses = np.zeros(6, np.int64)
-        self._layer = -1
+        self._at = descriptors[0]
 
-    def to_the_end(self, kinds: list[int], plan: Schedule) -> None:
+    def to_the_end(self, plan: Schedule) -> None:
         """Reset, start, run, compare with the schedule."""
         simulation = self.simulation
         simulation.set("rst", np.ones(1, np.uint8))
@@ -128,7 +152,7 @@ class _Run:
             if cycle > plan.cycles:
                 raise HardwareError(f"the synthesized control does not end after the schedule's {plan.cycles} cycles")
             self._outputs()
-            simulation.clock(kinds[max(0, self._layer)])
+            simulation.clock(self._at.kind)
             cycle += 1
         names = ("bin_writes", "bin_reads", "sb_writes", "sb_reads", "bout_writes", "bout_reads")
         expected = [sum(getattr(layer, name) for layer in plan.layers) for name in names]
@@ -151,9 +175,9 @@ class _Run:
             if bits is not None:
                 self.simulation.set(port, bits)
         self._read.clear()
-        if self._lasts.popleft():
+        if (end := self._ends.popleft()) is not None:
             self.simulation.set("tile.valid", np.ones(1, np.uint8))
-            self.simulation.set("tile.outputs", next(self._rows))
+            self.simulation.set("tile.outputs", self._partial if end.spills else next(self._rows))
         else:
             self.simulation.set("tile.valid", np.zeros(1, np.uint8))
 
@@ -162,7 +186,7 @@ class _Run:
         get, number = self.simulation.get, self.simulation.number
         answer: dict[str, Bits | None] = {"program_word": None, "weight_data": None, "bias_data": None}
         if number("program_request"):
-            self._layer = number("program_address") // self._descriptor_words
+            self._at = self._descriptors[number("program_address") // self._descriptor_words]
             answer["program_word"] = self._row(self._words, "program_address")
         if number("weight_request"):
             answer["weight_data"] = self._row(self._weights, "weight_address")
@@ -170,7 +194,7 @@ class _Run:
             answer["bias_data"] = self._row(self._biases, "bias_address")
         answer["load_data"] = self._loaded(get("load_request") != 0)
         self._answers.append(answer)
-        self._lasts.append(bool(number("tile.last")))
+        self._ends.append(self._at if number("tile.last") else None)
         accesses = get("accesses")
         self._accesses += accesses.astype(np.int64)
         for place, (name, port) in enumerate((("bin", "load_data"), ("sb", "weight_data"))):

@@ -71,7 +71,7 @@ def _wire_pf(library: Library, fanout: int) -> float:
 
 def _buffer(library: Library, load_pf: float) -> Cell | None:
     """The smallest buffer that may drive a load, or the strongest one."""
-    buffers = sorted(plain_buffers(library), key=lambda cell: cell.area_um2)
+    buffers = sorted(plain_buffers(library.cells.values()), key=lambda cell: cell.area_um2)
     if not buffers:
         return None
     able = [cell for cell in buffers if cell.pins[cell.outputs[0]].max_load_pf >= load_pf]

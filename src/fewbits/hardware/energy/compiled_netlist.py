@@ -22,6 +22,9 @@ from fewbits.hardware.energy.energy_model import CellBlock, CellKind, Condition,
 from fewbits.hardware.technology import LOGIC_COMPONENTS, TABLES
 
 FORMAT = 2
+PIPELINING = "pipelining"
+"""In the provenance of a neuron with another than the standard pipelining: its name."""
+
 MAXIMUM_BYTES = 2**28
 """Of a file unpacked."""
 

@@ -20,7 +20,7 @@ MAXIMUM_VARIABLES = 12
 MAXIMUM_LENGTH = 2000
 """Longest expression read, in characters; bounds the depth of its parentheses."""
 
-_TOKEN = re.compile(r"\s*([A-Za-z_][\w\[\]]*|[01]|[!'&*|+^()])")
+_TOKEN = re.compile(r"\s*(\\?[A-Za-z_][\w\[\].]*|\d\w*[A-Za-z_]\w*|[01]|[!'&*|+^()])")
 
 
 def variables(expression: str) -> tuple[str, ...]:
@@ -74,8 +74,71 @@ def is_true(expression: str, assignment: dict[str, bool]) -> bool:
     return bool(truth_table(expression, inputs)[row])
 
 
-def _is_name(token: str) -> bool:
-    return token[0].isalpha() or token[0] == "_"
+def is_ambiguous(expression: str) -> bool:
+    """Whether `^` stands beside an AND without parentheses between them: tools disagree on which binds tighter.
+
+    Liberty's user guide and OpenSTA take `^` first, ABC and this module take AND first.
+    """
+    seen: list[set[str]] = [set()]
+    before = ""
+    for symbol in _tokens(expression):
+        if symbol in "&*" or (_ends_operand(before) and (_is_name(symbol) or symbol in "01(!")):
+            seen[-1].add("&")
+        if symbol == "(":
+            seen.append(set())
+        elif symbol == ")" and len(seen) > 1:
+            seen.pop()
+        elif symbol in "|+":
+            seen[-1].clear()
+        elif symbol == "^":
+            seen[-1].add("^")
+        if len(seen[-1]) > 1:
+            return True
+        before = symbol
+    return False
+
+
+def _ends_operand(symbol: str) -> bool:
+    return bool(symbol) and (_is_name(symbol) or symbol in "01)'")
+
+
+def single_variable(expression: str) -> tuple[str, bool] | None:
+    """The one name that an expression is equal to, and whether inverted; None for any other function."""
+    names = variables(expression)
+    if not names or len(names) > MAXIMUM_VARIABLES:
+        return None
+    table = truth_table(expression, names)
+    for position, name in enumerate(names):
+        own = truth_table(name, names)
+        if boolean_difference(table, position).all() and (np.array_equal(table, own) or np.array_equal(table, ~own)):
+            return name, not np.array_equal(table, own)
+    return None
+
+
+def support(expression: str) -> tuple[str, ...]:
+    """The names that an expression's value depends on."""
+    names = variables(expression)
+    table = truth_table(expression, names)
+    return tuple(name for k, name in enumerate(names) if boolean_difference(table, k).any())
+
+
+def unateness(expression: str, name: str) -> str:
+    """`positive_unate`, `negative_unate` or `non_unate`: how an expression's value follows one of its names."""
+    names = variables(expression)
+    if name not in names:
+        return "non_unate"
+    table = truth_table(expression, names)
+    position = names.index(name)
+    rows = np.arange(len(table))
+    high, low = table[rows | (1 << position)], table[rows & ~(1 << position)]
+    rises, falls = bool((high & ~low).any()), bool((low & ~high).any())
+    if rises == falls:
+        return "non_unate"
+    return "positive_unate" if rises else "negative_unate"
+
+
+def _is_name(symbol: str) -> bool:
+    return symbol[0] not in "!'&*|+^()" and symbol not in "01"
 
 
 def _tokens(expression: str) -> Sequence[str]:

@@ -1,16 +1,18 @@
 """Liberty libraries as values: cells, pins, timing arcs, internal power, leakage; every figure in one set of units.
 
 Whatever units a file's header states, the values here are in ns, pF, pJ, uW, um2, V and degrees C.
-`liberty_reader.read_library` makes them of a file.
+`liberty_reader.read_library` makes them of a file, `read_libraries` of several that belong together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fewbits.hardware.library.liberty_syntax import Group
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Units:
     capacitance_pf: float
     voltage_v: float
     leakage_uw: float
-    """0 where the header states no unit; a cell with leakage is refused then."""
+    """0 where the header states no unit: leakage is counted as 0 then, with a note."""
 
     @property
     def energy_pj(self) -> float:
@@ -49,6 +51,21 @@ class Table:
         rows = self.values[i] + u * (self.values[min(i + 1, len(self.slews) - 1)] - self.values[i])
         return float(rows[j] + v * (rows[min(j + 1, len(self.columns) - 1)] - rows[j]))
 
+    def plus(self, other: Table) -> Table:
+        """The sum of two tables, exact at and between the points of both."""
+        if np.array_equal(self.slews, other.slews) and np.array_equal(self.columns, other.columns):
+            return Table(self.slews, self.columns, self.values + other.values)
+        slews, columns = _joined(self.slews, other.slews), _joined(self.columns, other.columns)
+        values = [[self.at(slew, column) + other.at(slew, column) for column in columns] for slew in slews]
+        return Table(slews, columns, np.array(values))
+
+
+def _joined(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The points of two axes; an axis of one point is none."""
+    if len(first) == 1 or len(second) == 1:
+        return first if len(second) == 1 else second
+    return np.union1d(first, second)
+
 
 def _segment(axis: NDArray[np.float64], x: float) -> tuple[int, float]:
     if len(axis) == 1:
@@ -75,7 +92,7 @@ class Pin:
     """`max_capacitance` of an output: the largest load that its tables are made for; infinite where none is stated."""
 
     function: str | None
-    """Boolean expression of an output over the inputs and the flip-flop's states."""
+    """Boolean expression of an output over the inputs; the state's name for an output that shows a flip-flop's."""
 
     is_clock: bool
 
@@ -92,7 +109,8 @@ class TimingArc:
     pin: str
     related_pin: str
     kind: str
-    """`timing_type`: `combinational`, `rising_edge`, `setup_rising`, ..."""
+    """`timing_type`: `combinational`, `rising_edge`, `setup_rising`, ...; `combinational_rise` and `_fall` are
+    `combinational` with the tables of that edge."""
 
     sense: str
     """`positive_unate`, `negative_unate` or `non_unate`."""
@@ -103,7 +121,10 @@ class TimingArc:
 
 @dataclass(frozen=True)
 class InternalPower:
-    """One `internal_power` group for one related pin: energy of a rise and of a fall of `pin`, pJ."""
+    """One `internal_power` group for one related pin: energy of a rise and of a fall of `pin`, pJ.
+
+    Groups given once per supply (`related_pg_pin`) are added up.
+    """
 
     pin: str
     related_pin: str | None
@@ -114,12 +135,19 @@ class InternalPower:
 
 @dataclass(frozen=True)
 class FlipFlop:
-    """The `ff` group of an edge-triggered cell."""
+    """The `ff` group of an edge-triggered cell, in one spelling whatever the file's.
+
+    A cell that stores `!D` is one that stores D with its two states, and so clear and preset, exchanged.
+    """
 
     state: str
     inverted_state: str
     clocked_on: str
+    """`CK`, or `!CK` for the falling edge; as written where it is no single pin."""
+
     next_state: str
+    """The data pin; as written where it depends on more than one."""
+
     clear: str | None
     preset: str | None
 
@@ -150,6 +178,9 @@ class Cell:
     """Rows of a memory, else None."""
 
     word_bits: int | None
+
+    purpose: str = ""
+    """What it is made for other than logic, as the file's attributes say: `three-state output`, `scan`, ..."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -182,22 +213,74 @@ class WireLoad:
         return np.where(fanout > 0, np.maximum(inside + beyond * self.slope_pf, 0.0), 0.0)
 
 
-@dataclass(frozen=True)
-class Library:
-    """One liberty file."""
+@dataclass(frozen=True, eq=False)
+class WireModels:
+    """A file's wire-load models as it has them, their capacitances in pF: for ABC, which chooses by area."""
 
-    name: str
-    path: Path
-    sha256: str
-    units: Units
-    """Of the file; the values here are converted already."""
+    groups: tuple[Group, ...] = ()
+    """`wire_load` and `wire_load_selection`."""
+
+    defaults: dict[str, str] = field(default_factory=dict[str, str])
+    """`default_wire_load` and `default_wire_load_selection`."""
+
+
+@dataclass(frozen=True)
+class Corner:
+    """The conditions that a file's figures hold for."""
 
     voltage_v: float
     temperature_c: float
+    process: float | None
+    """`nom_process`, None where the file states none."""
+
+    def __str__(self) -> str:
+        process = "" if self.process is None else f", process {self.process:g}"
+        return f"{self.voltage_v:g} V, {self.temperature_c:g} C{process}"
+
+
+@dataclass(frozen=True)
+class Library:
+    """One liberty file, or several that belong together."""
+
+    name: str
+    paths: tuple[Path, ...]
+    sha256: str
+    """Of the file, or of the files' hashes in the order given."""
+
+    units: Units
+    """Of the first file; the values here are converted already."""
+
+    corner: Corner
     wire_load: WireLoad | None
     """The model that the file's `default_wire_load` names; None where it names none."""
 
+    wire_models: WireModels
     cells: dict[str, Cell]
+    unread: dict[str, str]
+    """Cells that could not be read, and why."""
+
+    remarks: dict[str, tuple[str, ...]]
+    """What is passed over or taken otherwise than it is written, and the cells where; none for the header."""
+
+    @property
+    def path(self) -> Path:
+        """The first file, for messages."""
+        return self.paths[0]
+
+    @property
+    def file_names(self) -> str:
+        """Names of the files, in order."""
+        return ", ".join(path.name for path in self.paths)
+
+    @property
+    def voltage_v(self) -> float:
+        """Nominal supply."""
+        return self.corner.voltage_v
+
+    @property
+    def temperature_c(self) -> float:
+        """Nominal temperature."""
+        return self.corner.temperature_c
 
     def flip_flops(self) -> list[Cell]:
         """Edge-triggered cells with a single data input: no scan, no enable."""

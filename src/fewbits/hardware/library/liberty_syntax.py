@@ -1,24 +1,23 @@
-"""The syntax of liberty files: text to a tree of groups, with the line of each, by a small LALR grammar.
+"""The syntax of liberty files: text to a tree of groups, with the line of each, as leniently as yosys and OpenSTA do.
 
-Written from the Liberty user guide's description of group, simple-attribute and complex-attribute statements.
+Written from the Liberty user guide's description of group, simple-attribute and complex-attribute statements, and from
+what those two readers take besides: semicolons may be missing or too many, expressions and units unquoted, comments
+of both kinds and line continuations anywhere, a file packed by gzip, another file by `include_file`.
 """
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
+import gzip
+import io
 import re
+import zlib
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TypeAlias
-
-from lark import Lark, Token, Transformer
-from lark.exceptions import LarkError, UnexpectedCharacters, UnexpectedToken
 
 from fewbits.errors import HardwareError
 
 MAXIMUM_BYTES = 256 * 2**20
-"""Largest liberty file read; the biggest open libraries are below 100 MB."""
+"""Largest liberty file read, unpacked; the biggest open libraries are below 100 MB."""
 
 MAXIMUM_STATEMENTS = 3_000_000
 """Most groups and attributes; a library of 100 MB has about two million, and reading takes minutes then."""
@@ -26,23 +25,26 @@ MAXIMUM_STATEMENTS = 3_000_000
 MAXIMUM_DEPTH = 100
 """Deepest nesting of groups; a library needs five."""
 
-GRAMMAR = r"""
-start: ";"* group
-_statement: group | attribute | complex
-group: _head "{" (_statement | ";")* "}"
-complex: _head ";"?
-_head: WORD "(" _arguments? ")"
-_arguments: _atom (","? _atom)* ","?
-attribute: WORD ":" _atom (OPERATOR _atom)* ";"?
-_atom: WORD | STRING
-OPERATOR.2: /[-+*\/](?=[ \t])/
-STRING: /"[^"]*"/
-WORD: /(?:(?!\/[*\/])[^\s,;:(){}"\[\]\\]|\[[^\]\s]{0,1000}\]){1,1000}/
-COMMENT.3: /\/\*[\s\S]*?\*\/|\/\/[^\n]*/
-BLANK: /(?:\s+|\\\r?\n){1,1000}/
-%ignore COMMENT
-%ignore BLANK
-"""
+MAXIMUM_INCLUDES = 16
+"""Most files that `include_file` may bring in, in all."""
+
+_STRING = r'"(?:[^"\\]++|\\.)*+"'
+_COMMENT = r"/\*.*?\*/|//[^\n]*+"
+_BETWEEN = re.compile(rf"(?:[\s;]++|\\(?=\s)|{_COMMENT})*+", re.DOTALL)
+_BLANK = re.compile(rf"(?:\s++|\\(?=\s)|{_COMMENT})*+", re.DOTALL)
+_NAME = re.compile(r"""[^\s:;(){}"',=\\]++""")
+_ARGUMENTS = re.compile(rf'\(((?:{_COMMENT}|[^()"/]++|/|{_STRING}|\((?:[^()"]++|{_STRING})*+\))*+)\)', re.DOTALL)
+_VALUE = re.compile(rf'(?:{_STRING}|{_COMMENT}|\\\s*?\n|[^:;\n{{}}"/\\]++|/|\\)*+', re.DOTALL)
+_ATOM = re.compile(r'"((?:[^"\\]++|\\.)*+)"|([^\s,"\\]++)', re.DOTALL)
+_ANY_COMMENT = re.compile(_COMMENT, re.DOTALL)
+
+_NEXT_ATTRIBUTE = re.compile(r"(?<=\S)\s+([A-Za-z_]\w*)\s*$")
+_NEXT_GROUP = re.compile(r"(?<=\S)\s+[A-Za-z_]\w*\s*\([^()]*\)\s*$")
+_NEXT_LIST = re.compile(r'\s*(?:"[^"]*"|[-+.\d]\S*|true|false)\s+(?=[A-Za-z_]\w*\s*\()')
+"""What begins behind a value whose semicolon is missing."""
+
+_UNFINISHED = re.compile(r"[&|+*^!:]\s*$")
+"""An unquoted expression that goes on in the next line."""
 
 
 @dataclass
@@ -70,75 +72,162 @@ class Group:
         return self.lists[name][-1] if name in self.lists else ()
 
 
-_List: TypeAlias = tuple[str, tuple[str, ...]]
-_Attribute: TypeAlias = tuple[str, str]
-
-
-class _Build(Transformer[Token, Group]):
-    """Builds the tree while parsing, so that depth costs no recursion."""
-
-    def start(self, children: list[Group]) -> Group:
-        return children[-1]
-
-    def attribute(self, children: list[Token]) -> _Attribute:
-        return str(children[0]), " ".join(_plain(token) for token in children[1:])
-
-    def complex(self, children: list[Token]) -> _List:
-        return str(children[0]), tuple(_plain(token) for token in children[1:])
-
-    def group(self, children: list[Token | Group | _List | _Attribute]) -> Group:
-        head = [child for child in children if isinstance(child, Token)]
-        built = Group(str(head[0]), tuple(_plain(token) for token in head[1:]), head[0].line or 0)
-        for child in children:
-            if isinstance(child, Group):
-                built.groups.append(child)
-            elif isinstance(child, tuple):
-                name, value = child
-                if isinstance(value, str):
-                    built.attributes[name] = value
-                else:
-                    built.lists.setdefault(name, []).append(value)
-        return built
-
-
-def _plain(token: Token) -> str:
-    """A token's text, without quotes and line continuations."""
-    if token.type != "STRING":
-        return str(token)
-    text = str(token)[1:-1]
-    return text.replace("\\\r\n", " ").replace("\\\n", " ") if "\\" in text else text
-
-
-@cache
-def _parser() -> Lark:
-    return Lark(GRAMMAR, parser="lalr", lexer="basic", transformer=_Build(), maybe_placeholders=False)
-
-
 def parse_groups(path: Path) -> Group:
-    """Read a liberty file and return its `library` group.
+    """Read a liberty file, packed or not, and return its `library` group.
 
     Raises HardwareError, with the line, if the file cannot be read, is larger than MAXIMUM_BYTES or the other bounds,
     is no liberty file or ends before its last group does.
     """
     text = _read(path)
-    _check_bounds(path, text)
-    try:
-        tree = _parser().parse(text)
-    except UnexpectedToken as error:
-        if error.token.type == "$END":
+    root = Group("", (), 1)
+    _Parser(path, text, [path]).into(root)
+    if len(root.groups) != 1 or root.groups[0].name != "library":
+        line = root.groups[-1].line if root.groups else 1
+        raise HardwareError(f"{path}:{line}: a liberty file is one group `library (NAME) {{ ... }}`")
+    return root.groups[0]
+
+
+class _Parser:
+    """Goes through one file's text, statement by statement; depth is a list, not recursion."""
+
+    def __init__(self, path: Path, text: str, included: list[Path]) -> None:
+        self._path = path
+        self._text = text
+        self._included = included
+        self._at: int = 0
+        self._line = 1
+        self._counted = 0
+        _check_bounds(path, text)
+
+    def into(self, root: Group) -> None:
+        """Read all statements; what stands outside of any group goes into `root`."""
+        text, open_groups = self._text, [root]
+        while True:
+            self._at = _end(_BETWEEN, text, self._at)
+            if self._at >= len(text):
+                break
+            if text[self._at] == "}":
+                if len(open_groups) == 1:
+                    raise self._error()
+                open_groups.pop()
+                self._at += 1
+            else:
+                self._statement(open_groups)
+        if len(open_groups) > 1:
             last = text.rstrip().count("\n") + 1
-            raise HardwareError(f"{path}:{last}: the liberty file ends inside a group: fetch it whole") from None
-        raise HardwareError(f"{path}:{error.line}: not liberty syntax near {str(error.token)[:40]!r}") from None
-    except UnexpectedCharacters as error:
-        shown = text[error.pos_in_stream or 0 :].split("\n", 1)[0][:40]
-        raise HardwareError(f"{path}:{error.line}: not liberty syntax near {shown!r}") from None
-    except LarkError as error:
-        raise HardwareError(f"{path}: not a liberty file: {str(error).splitlines()[0]}") from None
-    if not isinstance(tree, Group) or tree.name != "library":  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise HardwareError(
-            f"{path}:{getattr(tree, 'line', 1)}: a liberty file is one group `library (NAME) {{ ... }}`"
-        )
-    return tree
+            raise HardwareError(f"{self._path}:{last}: the liberty file ends inside a group: fetch it whole")
+
+    def _statement(self, open_groups: list[Group]) -> None:
+        text, start = self._text, self._at
+        found = _NAME.match(text, start)
+        if found is None:
+            raise self._error()
+        name = found[0]
+        self._at = _end(_BLANK, text, found.end())
+        sign = text[self._at : self._at + 1]
+        if sign in (":", "="):
+            open_groups[-1].attributes[name] = self._value()
+        elif sign == "(" and (arguments := _ARGUMENTS.match(text, self._at)) is not None:
+            line = self._line_of(start)
+            self._at = _end(_BLANK, text, arguments.end())
+            atoms = _atoms(arguments[1])
+            if text[self._at : self._at + 1] == "{":
+                self._at += 1
+                group = Group(name, atoms, line)
+                open_groups[-1].groups.append(group)
+                open_groups.append(group)
+            elif name == "include_file":
+                self._include(atoms, open_groups[-1])
+            else:
+                open_groups[-1].lists.setdefault(name, []).append(atoms)
+        elif sign == "" and len(open_groups) > 1:
+            last = text.rstrip().count("\n") + 1
+            raise HardwareError(f"{self._path}:{last}: the liberty file ends inside a group: fetch it whole")
+        else:
+            self._at = start
+            raise self._error()
+
+    def _value(self) -> str:
+        """What stands behind a colon, up to a semicolon, the line's end or the next statement."""
+        text = self._text
+        start = self._at = _end(_BLANK, text, self._at + 1)
+        while True:
+            self._at = _end(_VALUE, text, self._at)
+            value, sign = text[start : self._at], text[self._at : self._at + 1]
+            if following := _NEXT_LIST.match(value):
+                self._at = start + following.end()
+                return _plain(following[0])
+            if sign == ":" and (following := _NEXT_ATTRIBUTE.search(value)):
+                self._at = start + following.start(1)
+                return _plain(value[: following.start()])
+            if sign == ":" or (sign == "\n" and (_UNFINISHED.search(value) or value.count("(") > value.count(")"))):
+                self._at += 1
+                continue
+            break
+        if sign == "{" and (following := _NEXT_GROUP.search(value)):
+            self._at = start + following.start()
+            return _plain(value[: following.start()])
+        if sign in ("{", '"'):
+            raise self._error()
+        return _plain(value)
+
+    def _include(self, arguments: tuple[str, ...], into: Group) -> None:
+        """Read another file's statements in the place of `include_file`; it must lie in this file's folder or below."""
+        folder = self._path.parent.resolve()
+        path = (folder / arguments[0]).resolve() if len(arguments) == 1 else folder
+        if not path.is_relative_to(folder) or path == folder:
+            raise HardwareError(
+                f"{self._path}:{self._line_of(self._at)}: include_file takes one file in the library's own folder, not "
+                f"{', '.join(arguments)[:60]!r}: put it there"
+            )
+        if path in self._included or len(self._included) > MAXIMUM_INCLUDES:
+            raise HardwareError(
+                f"{self._path}: include_file {arguments[0][:60]!r} includes itself or is one of too many"
+            )
+        self._included.append(path)
+        _Parser(path, _read(path), self._included).into(into)
+
+    def _line_of(self, position: int) -> int:
+        """The line of a position; positions must rise from call to call."""
+        self._line += self._text.count("\n", self._counted, position)
+        self._counted = max(position, self._counted)
+        return self._line
+
+    def _error(self) -> HardwareError:
+        line = self._text.count("\n", 0, self._at) + 1
+        shown = self._text[self._at : self._at + 40].split("\n", 1)[0]
+        return HardwareError(f"{self._path}:{line}: not liberty syntax near {shown!r}")
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    found = pattern.match(text, position)
+    return found.end() if found else position
+
+
+def _atoms(body: str) -> tuple[str, ...]:
+    """The words and strings between parentheses, commas being free."""
+    if "/" in body:
+        body = _without_comments(body)
+    return tuple(word or _continued(string) for string, word in _ATOM.findall(body))
+
+
+def _plain(value: str) -> str:
+    """An attribute's text without quotes, comments and line continuations."""
+    if "/" in value:
+        value = _without_comments(value)
+    value = value.strip()
+    if value[:1] == '"' and value.find('"', 1) == len(value) - 1:
+        return _continued(value[1:-1])
+    return " ".join(_continued(value).replace('"', " ").split())
+
+
+def _without_comments(text: str) -> str:
+    """A slash inside a string begins none."""
+    return re.sub(rf"({_STRING})|{_COMMENT}", lambda found: found[1] or " ", text, flags=re.DOTALL)
+
+
+def _continued(text: str) -> str:
+    return re.sub(r'\\\s*\n|\\(?=")', " ", text) if "\\" in text else text
 
 
 def _check_bounds(path: Path, text: str) -> None:
@@ -155,6 +244,7 @@ def _check_bounds(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> str:
+    """A file's text, unpacked if it was packed by gzip, never more than MAXIMUM_BYTES of it."""
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise HardwareError(f"{path} is a device or a pipe: give a liberty file")
@@ -164,6 +254,18 @@ def _read(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise HardwareError(f"cannot read the liberty file {path}: {error.strerror}") from None
+    if data.startswith(b"\x1f\x8b"):
+        data = _unpacked(path, data)
     if b"\0" in data:
         raise HardwareError(f"{path}: not a liberty file: it holds binary data")
-    return data.decode("utf-8", errors="replace")
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def _unpacked(path: Path, data: bytes) -> bytes:
+    try:
+        text = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MAXIMUM_BYTES + 1)
+    except (OSError, EOFError, zlib.error):
+        raise HardwareError(f"{path}: gzip cannot unpack it, the liberty file is damaged: fetch it whole") from None
+    if len(text) > MAXIMUM_BYTES:
+        raise HardwareError(f"{path}: more than {MAXIMUM_BYTES} bytes unpacked, which no liberty file has")
+    return text

@@ -19,10 +19,12 @@ def synthesize_for_clock(
     target_mhz: float,
     attempts: Sequence[tuple[str, float]],
     say: Progress,
+    give_up_beyond: float | None = None,
 ) -> tuple[Netlist, Timing]:
     """The first netlist that meets the clock without an overloaded net, or the best of all.
 
     name: for progress. attempts: mapping (`synthesis.MAPPINGS`) and the fraction of the period that ABC sizes for.
+    give_up_beyond: periods that the first netlist may take for the others to be tried; None tries them anyway.
     Raises HardwareError as `synthesize` does.
     """
     usable_ns = 1000.0 / target_mhz - launch_overhead_ns(library, conditions)
@@ -40,6 +42,8 @@ def synthesize_for_clock(
         )
         tried.append((overloaded > 0, timing.longest_path_ns, netlist, timing))
         if timing.highest_clock_mhz >= target_mhz and not overloaded:
+            break
+        if give_up_beyond is not None and timing.longest_path_ns > give_up_beyond * 1000.0 / target_mhz:
             break
     _, _, netlist, timing = min(tried, key=lambda attempt: attempt[:2])
     return netlist, timing

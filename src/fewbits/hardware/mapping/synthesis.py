@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.library.boolean import single_variable
+from fewbits.hardware.library.check import set_aside
 from fewbits.hardware.library.liberty import Cell, Library, Table
+from fewbits.hardware.library.liberty_writer import liberty_text
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist
 
 Progress = Callable[[str], None]
@@ -63,14 +65,15 @@ def synthesize(
     """
     if mapping not in MAPPINGS:
         raise HardwareError(f"mapping {mapping!r} is not known: use {' or '.join(MAPPINGS)}")
-    if not library.flip_flops():
+    cells = mappable_cells(library)
+    if not any(cell.flip_flop for cell in cells):
         raise HardwareError(f"{library.path}: the library has no plain flip-flop: synthesis needs one")
     with tempfile.TemporaryDirectory(prefix="fewbits-synthesis-") as name:
         folder = Path(name)
-        shutil.copyfile(library.path, folder / "cells.lib")
+        (folder / "cells.lib").write_text(liberty_text(library, cells), encoding="utf-8")
         (folder / "design.il").write_text(merge_equal_modules(rtlil).replace(" signed \\", " \\"), encoding="utf-8")
-        (folder / "drive.constr").write_text(_drive(library), encoding="utf-8")
-        script = _script(library, top, delay_target_ns, mapping, booth)
+        (folder / "drive.constr").write_text(_drive(library, cells), encoding="utf-8")
+        script = _script(top, delay_target_ns, mapping, booth)
         (folder / "synthesis.ys").write_text(script, encoding="utf-8")
         version = run_yosys(folder, "synthesis.ys", progress)
         netlist = read_netlist((folder / "mapped.json").read_text(encoding="utf-8"), library, top)
@@ -111,13 +114,19 @@ def _named_body(module: str) -> tuple[str, str]:
     return match.group(1), re.sub(r'(?m)^\s*attribute \\src "[^"]*"\n', "", module[match.end() :])
 
 
+def mappable_cells(library: Library) -> list[Cell]:
+    """The cells that yosys and ABC are given."""
+    unused = set(unused_cells(library))
+    return [cell for name, cell in library.cells.items() if name not in unused]
+
+
 def unused_cells(library: Library) -> list[str]:
-    """Cells that mapping must not use: those that the library marks, latches, and delay cells.
+    """Cells that mapping must not use: those that cannot be (`check.set_aside`), and delay cells.
 
     A delay cell is told by being dominated: another buffer is no larger, and faster at a light and at a heavy load.
     """
-    marked = [cell.name for cell in library.cells.values() if cell.dont_use or cell.is_latch]
-    found = plain_buffers(library)
+    aside = set_aside(library)
+    found = plain_buffers(cell for name, cell in library.cells.items() if name not in aside)
     heavy = min((float(_rise_delay(cell).columns[-1]) for cell in found), default=0.0)
     buffers = [(cell, (_rise_delay(cell).at(0.0, 0.0), _rise_delay(cell).at(0.0, heavy))) for cell in found]
     delay_cells = [
@@ -125,19 +134,19 @@ def unused_cells(library: Library) -> list[str]:
         for cell, (light, loaded) in buffers
         if any(b.area_um2 <= cell.area_um2 and fast < light and slow < loaded for b, (fast, slow) in buffers)
     ]
-    return marked + delay_cells
+    return [*aside, *delay_cells]
 
 
-def plain_buffers(library: Library) -> list[Cell]:
+def plain_buffers(cells: Iterable[Cell]) -> list[Cell]:
     """Cells whose one output is their one input, delay cells among them."""
     return [
         cell
-        for cell in library.cells.values()
+        for cell in cells
         if len(cell.inputs) == 1
         and len(cell.outputs) == 1
         and not cell.flip_flop
         and not cell.is_latch
-        and (cell.pins[cell.outputs[0]].function or "").strip("() ") == cell.inputs[0]
+        and single_variable(cell.pins[cell.outputs[0]].function or "") == (cell.inputs[0], False)
         and any("cell_rise" in arc.tables for arc in cell.arcs)
     ]
 
@@ -146,12 +155,9 @@ def _rise_delay(cell: Cell) -> Table:
     return next(arc.tables["cell_rise"] for arc in cell.arcs if "cell_rise" in arc.tables)
 
 
-def _drive(library: Library) -> str:
+def _drive(library: Library, cells: Sequence[Cell]) -> str:
     """ABC's constraints: a module's inputs come from the second smallest buffer, its outputs drive four of them."""
-    unused = set(unused_cells(library))
-    buffers = sorted(
-        (cell for cell in plain_buffers(library) if cell.name not in unused), key=lambda cell: cell.area_um2
-    )
+    buffers = sorted(plain_buffers(cells), key=lambda cell: cell.area_um2)
     if not buffers:
         raise HardwareError(f"{library.path}: the library has no buffer: synthesis needs one")
     driver = buffers[min(1, len(buffers) - 1)]
@@ -159,16 +165,15 @@ def _drive(library: Library) -> str:
     return f"set_driving_cell {driver.name}\nset_load {femtofarads:.3f}\n"
 
 
-def _script(library: Library, top: str, delay_target_ns: float, mapping: str, booth: bool) -> str:
-    unused = " ".join(f"-dont_use {name}" for name in unused_cells(library))
+def _script(top: str, delay_target_ns: float, mapping: str, booth: bool) -> str:
     picoseconds = max(1, round(delay_target_ns * 1000))
     return "\n".join(
         [
             "read_rtlil design.il",
             f"synth -top {top} -noabc{' -booth' if booth else ''}",
-            f"dfflibmap {unused} -liberty cells.lib",
+            "dfflibmap -liberty cells.lib",
             "opt -fast",
-            f"abc -liberty cells.lib {unused} -constr drive.constr -D {picoseconds} -script +{MAPPINGS[mapping]}",
+            f"abc -liberty cells.lib -constr drive.constr -D {picoseconds} -script +{MAPPINGS[mapping]}",
             "opt_clean",
             "flatten -noscopeinfo",
             "opt_clean -purge",

@@ -47,6 +47,11 @@ class Buffer:
         return self.columns * self.macro.write_energy_pj
 
     @property
+    def cycle_energy_pj(self) -> float:
+        """Energy of every cycle in all macros, accessed or not."""
+        return self.macros * self.macro.cycle_energy_pj
+
+    @property
     def leakage_uw(self) -> float:
         """Leakage of all macros."""
         return self.macros * self.macro.leakage_uw
@@ -100,7 +105,9 @@ def compose(
     if not candidates:
         most = max((macro.ports for macro in macros), default=0)
         told = f"no SRAM macro has {ports} ports, the most is {most}" if macros else "there are no SRAM macros"
-        raise HardwareError(f"{told}: characterize with --sram and a folder that has such macros")
+        raise HardwareError(
+            f"{told}: run fewbits characterize again, with --sram and such macros, or without for buffers of flip-flops"
+        )
     in_time = [buffer for buffer in candidates if (buffer.read_ns or 0.0) <= period_ns]
     if not in_time:
         fastest = min(buffer.read_ns or 0.0 for buffer in candidates)

@@ -9,16 +9,28 @@
 from __future__ import annotations
 
 from amaranth.back import rtlil
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Fragment, Instance, Module, Mux, Signal, Value
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Const,
+    Fragment,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+    Value,
+)
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.bit_heap import delayed, registered
+from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag, registered
 from fewbits.hardware.rtl.buffers import Buffer
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.instances import unit_rtlil
 from fewbits.hardware.rtl.lane import Lane
-from fewbits.hardware.rtl.latency import READ_STAGES
+from fewbits.hardware.rtl.latency import READ_STAGES, SETTLED_STAGES
 from fewbits.hardware.rtl.pooling import PoolingStage
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
 from fewbits.hardware.rtl.sequencer import LANE_WORD_BITS, Sequencer, settings_of
@@ -50,7 +62,7 @@ class Controller(Component):
         m = Module()
         words = self.fields.words
         record = Signal(words * WORD_BITS, reset_less=True)
-        left, address = Signal(range(words + 1)), Signal(ADDRESS_BITS)
+        left, address = Signal(range(words + 1)), Signal(ADDRESS_BITS, reset_less=True)
         request, idle = Signal(), Signal(init=1)
         m.d.comb += [
             request.eq(left != 0),
@@ -61,10 +73,10 @@ class Controller(Component):
         ]
         with m.If(request):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-        arrives = delayed(m, request, self.latency, "arrives")
+        arrives = delayed_flag(m, request, self.latency, "arrives")
         with m.If(arrives):
             m.d.sync += record.eq(Cat(record[WORD_BITS:], self.program_word))
-        m.d.comb += self.layer_start.eq(delayed(m, left == 1, self.latency + 1, "whole"))
+        m.d.comb += self.layer_start.eq(delayed_flag(m, left == 1, self.latency + 1, "whole"))
         is_last = settings_of(self.fields, self.settings)["is_last"]
         with m.If(idle & self.start):
             m.d.sync += [idle.eq(0), address.eq(0), left.eq(words)]
@@ -96,7 +108,8 @@ class AcceleratorCore(Component):
                 "bias_request": Out(1), "bias_address": Out(ADDRESS_BITS), "bias_data": In(self.bias_bits),
                 "store_valid": Out(1), "store_address": Out(ADDRESS_BITS), "store_stride": Out(ADDRESS_BITS),
                 "store_mask": Out(neurons), "store_data": Out(self.row_bits),
-                "result_valid": Out(1), "result_mask": Out(neurons), "result_data": Out(self.bias_bits),
+                "result_valid": Out(1), "partial_valid": Out(1),  # the last layer's sums; partial ones, a row of biases
+                "result_mask": Out(neurons), "result_data": Out(self.bias_bits),
                 "accesses": Out(6),  # of this cycle: Bin written and read, SB likewise, Bout likewise
             }
         )  # fmt: skip
@@ -121,21 +134,27 @@ class AcceleratorCore(Component):
         ]
         bin_data, sb_data = self._buffers(m, sequencer)
         token = {
-            name: delayed(m, getattr(sequencer, name), latency + READ_STAGES, name)
-            for name in ("valid", "first", "last", "in_image", "counted")
+            name: delay(m, getattr(sequencer, name), latency + READ_STAGES, name)
+            for names, delay in ((("valid", "last"), delayed_flag), (("first", "in_image", "counted"), delayed))
+            for name in names
         }
         self._bias(m, s, sequencer, controller)
         weighted = s["operation"] == WEIGHTED
         sums = weighted | ((s["operation"] == AVERAGE) if design.is_float else Const(0, 1))
         outputs, valid, totals = self._neurons(m, s, bin_data, sb_data, token, sums)
-        ends = delayed(m, token["last"] & sums, design.accumulator_delay, "ends")
+        ends = delayed_flag(m, token["last"] & sums, design.accumulator_delay, "ends")
         row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)
+        hands_out_sums = s["is_last"] | s["spills"]
+        written = valid & ~hands_out_sums
+        if design.output_stages > SETTLED_STAGES:
+            written = delayed_flag(m, ends & weighted & ~hands_out_sums, design.output_stages, "written")
         m.d.comb += [
-            store.row_valid.eq(Mux(weighted, valid & ~s["is_last"], row_valid)),
+            store.row_valid.eq(Mux(weighted, written, row_valid)),
             store.totals.eq(totals),
-            store.totals_valid.eq(ends & weighted & s["is_last"]),
+            store.totals_valid.eq(ends & weighted & hands_out_sums),
         ]
-        _wire(m, self, store, [name for name in store.signature.members if name.startswith(("store_", "result_"))])
+        leaving = ("store_", "result_", "partial_")
+        _wire(m, self, store, [name for name in store.signature.members if name.startswith(leaving)])
         m.submodules.bout = bout = Buffer(accelerator.buffer_rows, self.row_bits)
         m.d.comb += [
             bout.write.eq(store.row_valid),
@@ -156,14 +175,14 @@ class AcceleratorCore(Component):
         for place, (buffer, name, data) in enumerate(
             ((inputs, "bin", self.load_data), (synapses, "sb", self.weight_data))
         ):
-            write = delayed(m, getattr(sequencer, f"{name}_write"), latency, f"{name}_write")
+            write = delayed_flag(m, getattr(sequencer, f"{name}_write"), latency, f"{name}_write")
             row = delayed(m, getattr(sequencer, f"{name}_row"), latency, f"{name}_row")
             read = sequencer.valid if name == "bin" else sequencer.sb_read
             m.d.comb += [
                 buffer.write.eq(write),
                 buffer.write_row.eq(row),
                 buffer.write_data.eq(data),
-                buffer.read.eq(delayed(m, read, latency + 1, f"{name}_read")),
+                buffer.read.eq(delayed_flag(m, read, latency + 1, f"{name}_read")),
                 buffer.read_row.eq(delayed(m, row, 1, f"{name}_read_row")),
                 self.accesses[2 * place : 2 * place + 2].eq(Cat(buffer.write, buffer.read)),
             ]
@@ -173,15 +192,15 @@ class AcceleratorCore(Component):
         """Ask for a row of biases so that it is in its register when the neurons read it."""
         latency = self.accelerator.memory_latency
         wait = READ_STAGES - 1 + self.design.bias_delay
-        request = delayed(m, sequencer.bias_request, wait, "bias_request")
-        address = Signal(ADDRESS_BITS)
+        request = delayed_flag(m, sequencer.bias_request, wait, "bias_request")
+        address = Signal(ADDRESS_BITS, reset_less=True)
         self._bias_row = Signal(self.bias_bits, reset_less=True)
         m.d.comb += [self.bias_request.eq(request), self.bias_address.eq(address)]
         with m.If(request):
             m.d.sync += address.eq(address + 1)
         with m.If(controller.layer_start):
             m.d.sync += address.eq(s["bias_row"])
-        with m.If(delayed(m, request, latency, "bias_arrives")):
+        with m.If(delayed_flag(m, request, latency, "bias_arrives")):
             m.d.sync += self._bias_row.eq(self.bias_data)
 
     def _neurons(
@@ -192,6 +211,7 @@ class AcceleratorCore(Component):
         m.submodules.tile = Instance(
             "tile",
             ("i", "clk", ClockSignal()),
+            ("i", "rst", ResetSignal()),
             ("i", "weights", weights),
             ("i", "inputs", inputs),
             ("i", "first", token["first"] & sums),

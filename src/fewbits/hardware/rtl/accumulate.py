@@ -29,13 +29,17 @@ class Accumulator(Component):
         """One addition a cycle in each segment."""
         m = Module()
         segments = self.design.segments
+        held = sum(start < self.design.tree_bits for start, _ in segments)
         carry: Value = Const(0, 1)
         for cycle, (start, stop) in enumerate(segments):
             bias = delayed(m, self.bias[start:stop], cycle, f"bias_{start}")
             first = delayed(m, self.first, cycle, f"first_{start}")
             addend = self.sum[start:stop]
+            extended = addend.as_signed() if cycle == held - 1 else addend
+            if held - 1 <= cycle < len(segments) - 1 or cycle >= held:  # the carry needs the sign in every place
+                sign = delayed(m, self.sum[-1], cycle - held + 1, f"sign_{start}")
+                extended = Cat(addend, sign.replicate(stop - start - len(addend)))
             total = Signal(stop - start + 1, name=f"total_{start}", reset_less=True)
-            extended = addend if len(addend) == stop - start else addend.as_signed()
             base = Mux(first, bias, total[:-1])
             m.d.sync += total.eq(base + extended + carry)
             m.d.comb += self.total[start:stop].eq(delayed(m, total[:-1], len(segments) - 1 - cycle, f"aligned_{start}"))
@@ -61,16 +65,17 @@ class OutputStage(Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Half of the shifter, the other half, then rounding; a binary output is the sign, whatever the shift."""
+        """The shifter, in `shift_cycles` parts, then rounding; a binary output is the sign, whatever the shift."""
         m = Module()
         if self.design.output_bits == 1:
             m.d.sync += self.output.eq(self.total[-1] & ~self.relu)
             return m
         word, guard, sticky = self.total, Const(0, 1), Const(0, 1)
         levels = list(reversed(range(self.design.shift_bits)))
-        half = (len(levels) + 1) // 2
-        for stage in (levels[:half], levels[half:]):
-            for level in stage:
+        cycles = self.design.pipelining.shift_cycles
+        ends = [-(-(k + 1) * len(levels) // cycles) for k in range(cycles)]
+        for start, stop in zip([0, *ends], ends, strict=False):
+            for level in levels[start:stop]:
                 word, guard, sticky = _shift_level(m, word, guard, sticky, 1 << level, self.shift[level])
             registers = [Signal(len(value), reset_less=True) for value in (word, guard, sticky)]
             m.d.sync += [r.eq(v) for r, v in zip(registers, (word, guard, sticky), strict=True)]

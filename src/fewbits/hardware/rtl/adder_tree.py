@@ -15,7 +15,7 @@ from fewbits.hardware.rtl.design import NeuronDesign
 
 
 class AdderTree(Component):
-    """The sum of the products, two cycles later; `high` and `low` hold the multipliers' rows side by side.
+    """The sum of the products, `tree_stages` cycles later; `high` and `low` hold the multipliers' rows side by side.
 
     Each segment of the sum comes a cycle after the one below it.
     """
@@ -46,10 +46,12 @@ class AdderTree(Component):
             else:
                 heap.add_signed(high)
             heap.add_unsigned(low)
-        rows = heap.compress(m)
+        cycles = self.design.pipelining.compress_cycles
+        rows = heap.compress(m, max(cycles - 1, 0))
         carry: Value = Const(0, 1)
-        for cycle, (start, stop) in enumerate(self.design.segments):
-            row0, row1 = (delayed(m, row[start:stop], 1 + cycle, f"row_{start}") for row in rows)
+        held = [part for part in self.design.segments if part[0] < self.design.tree_bits]
+        for cycle, (start, stop) in enumerate(held):
+            row0, row1 = (delayed(m, row[start:stop], min(cycles, 1) + cycle, f"row_{start}") for row in rows)
             total = Signal(len(row0) + 1, name=f"sum_{start}", reset_less=True)
             m.d.sync += total.eq(row0 + row1 + carry)
             m.d.comb += self.sum[start:stop].eq(total)

@@ -46,16 +46,32 @@ class BitHeap:
         self.add_unsigned(Cat(row[:top], ~row[top]), position)
         self.constant -= 2 ** (position + top)
 
-    def compress(self, m: Module) -> tuple[Value, Value]:
-        """Two rows of the full width with the heap's sum; the adders go into module `m`."""
+    def compress(self, m: Module, registers: int = 0) -> tuple[Value, Value]:
+        """Two rows of the full width with the heap's sum; the adders go into module `m`.
+
+        registers: so many lie between the levels of adders, evenly, and the rows come as many cycles later.
+        """
         one = self._new_word(Const(1, 1))
         for position in range(self.width):
             if (self.constant >> position) & 1:
                 self._columns[position].append((one, 0))
         columns = self._columns
-        for height in _heights(max(map(len, columns))):
+        heights = _heights(max(map(len, columns)))
+        for level, height in enumerate(heights):
+            for _ in range(_registers_before(level, len(heights), registers)):
+                columns = self._registered(m, columns)
             columns = self._reduce(m, columns, height)
+        for _ in range(_registers_before(len(heights), len(heights), registers)):
+            columns = self._registered(m, columns)
         return self._rows(columns)
+
+    def _registered(self, m: Module, columns: list[list[Bit]]) -> list[list[Bit]]:
+        """The bits of columns a cycle later."""
+        later: dict[int, int] = {}
+        for word in dict.fromkeys(word for column in columns for word, _ in column):
+            value = self._words[word]
+            later[word] = word if isinstance(value, Const) else self._new_word(registered(m, value, "level"))
+        return [[(later[word], place) for word, place in column] for column in columns]
 
     def _reduce(self, m: Module, columns: list[list[Bit]], height: int) -> list[list[Bit]]:
         """One level: just enough adders that no column is higher than `height`."""
@@ -137,6 +153,14 @@ def _next(bit: Bit) -> Bit:
     return bit[0], bit[1] + 1
 
 
+def _registers_before(level: int, levels: int, registers: int) -> int:
+    """How many of the registers lie in front of a level of adders, or behind all where it is `levels`.
+
+    Each stretch between them has as many levels as the others, or one fewer; there are more than levels in a low heap.
+    """
+    return sum(-(-k * levels // (registers + 1)) == level for k in range(1, registers + 1))
+
+
 def _heights(tallest: int) -> list[int]:
     """Dadda's heights below the tallest column, falling to 2."""
     heights = [2]
@@ -153,16 +177,25 @@ def shared(m: Module, value: Value, name: str = "shared") -> Signal:
 
 
 def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """The value some cycles later."""
+    """The value some cycles later: data, which reset leaves as they are."""
+    return _delayed(m, value, cycles, name, reset_less=True)
+
+
+def delayed_flag(m: Module, flag: Value, cycles: int, name: str) -> Value:
+    """The same for what starts or stores something: reset clears all that is on its way."""
+    return _delayed(m, flag, cycles, name, reset_less=False)
+
+
+def _delayed(m: Module, value: Value, cycles: int, name: str, *, reset_less: bool) -> Value:
     for cycle in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=True)
+        register = Signal(value.shape(), name=f"{name}_{cycle + 1}", reset_less=reset_less)
         m.d.sync += register.eq(value)
         value = register
     return value
 
 
 def registered(m: Module, value: Value, name: str) -> Signal:
-    """The value one cycle later."""
+    """The value one cycle later: data, which reset leaves as they are."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from fewbits.bitexact import (
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
-from fewbits.hardware.rtl.latency import pooling_lanes
+from fewbits.hardware.rtl.latency import pipeline, pooling_lanes
 from fewbits.hardware.rtl.memory_images import MemoryImages, Words
 from fewbits.hardware.rtl.output_steps import OutputSteps, output_steps
 from fewbits.hardware.rtl.program import ADDRESS_BITS, AVERAGE, COUNT_BITS, MAXIMUM, WEIGHTED, WORD_BITS, Layout, layout
@@ -39,8 +40,11 @@ from fewbits.hardware.rtl.windows import (
     pooling_windows,
     position_fields,
 )
+from fewbits.hardware.tiling import Tiling, ceil_div
 
 _NO_AVERAGE = {"divisor": 0, "counts_padding": 0, "counted_height": 0, "counted_width": 0}
+_SPILL = {"spills": 1, "is_last": 0, "group_step": 1, "tail_step": 1}
+"""Of a piece that hands out partial sums: a row of memory for each position of each group of neurons, in turn."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Program:
     """Rows of SB in the order in which they are loaded."""
 
     biases: Words
-    """Rows of a bias for each neuron."""
+    """Rows of a bias for each neuron; behind those of a layer in pieces, rows for its partial sums."""
 
     values: int
     """Size of the memory of values, the image at its start."""
@@ -90,6 +94,7 @@ class _Compiler:
         self._operations = network.operations
         self._design, self._accelerator = design, accelerator
         self._layout: Layout = layout(design, accelerator)
+        self._pipeline = pipeline(design, accelerator)
         self._words: list[int] = []
         self._memories = MemoryImages(design, accelerator)
         self._margin = 0  # values behind the last tensor that an addition may touch
@@ -106,8 +111,8 @@ class _Compiler:
                 continue
             steps = self._steps(operation)
             addresses = [places[name] for name in operation.inputs]
-            values = self._descriptor(operation, steps, addresses) | {"output_address": free}
-            self._words += self._layout.pack(values, operation.name)
+            for values in self._descriptors(operation, steps, addresses):
+                self._words += self._layout.pack({"output_address": free} | values, operation.name)
             places |= dict.fromkeys(steps.names, free)
             free += int(np.prod(operation.output_shape))
             last = operation
@@ -143,9 +148,9 @@ class _Compiler:
             result_positions=int(np.prod(last.output_shape[1:])),
         )
 
-    def _descriptor(self, operation: Operation, steps: OutputSteps, addresses: Sequence[int]) -> dict[str, int]:
-        """All fields but where the result goes."""
-        common = {"relu": int(steps.relu), "is_last": int(steps.is_last), "shift": 0}
+    def _descriptors(self, operation: Operation, steps: OutputSteps, addresses: Sequence[int]) -> list[dict[str, int]]:
+        """One for each piece of an operation: all fields but where its result goes."""
+        common = {"relu": int(steps.relu), "is_last": int(steps.is_last), "shift": 0, "spills": 0, "resumes": 0}
         if isinstance(operation, Layer | Addition):
             if steps.is_last and steps.relu:
                 raise HardwareError(
@@ -154,8 +159,8 @@ class _Compiler:
             if not steps.is_last:
                 common["shift"] = self._shift(operation, steps.rounding)
             if isinstance(operation, Layer):
-                return self._layer(operation, *addresses) | common
-            return self._addition(operation, *addresses) | common
+                return [common | piece for piece in self._layer(operation, *addresses)]
+            return [common | self._addition(operation, *addresses)]
         if not isinstance(operation, MaxPool | AveragePool):
             raise HardwareError(
                 f"operation {operation.name!r} ({type(operation).__name__}) is not in the accelerator's circuit, "
@@ -164,7 +169,7 @@ class _Compiler:
         accumulators = isinstance(operation, AveragePool) and operation.number_format is None
         if steps.rounding is not None or steps.is_last or accumulators:
             raise HardwareError(f"layer {operation.name!r} pools accumulators: the accelerator pools rounded values")
-        return self._pooling(operation, *addresses) | common
+        return [common | self._pooling(operation, *addresses)]
 
     def _shift(self, layer: Operation, rounding: Rounding | None) -> int:
         """Places by which the output stage moves an accumulator to the right."""
@@ -185,25 +190,50 @@ class _Compiler:
             )
         return rounding.shift
 
-    def _layer(self, layer: Layer, address: int) -> dict[str, int]:
-        """A convolution or a linear layer; its weights and biases are added to the memories."""
+    def _layer(self, layer: Layer, address: int) -> list[dict[str, int]]:
+        """The pieces of a convolution or a linear layer; its weights and biases are added to the memories."""
         self._check_sums(layer)
         w, groups = layer_windows(layer)
+        pieces = self._tiling(w, groups, len(layer.weight) // groups, layer.synapses).pieces(
+            self._accelerator, self._pipeline.widths
+        )
+        bias_row = self._memories.bias_rows
+        self._memories.add_biases(layer, groups)
+        partial_row = self._memories.bias_rows
+        if len(pieces) > 1:
+            self._memories.add_partial_sums(pieces[0].output_rows)
+        descriptors = [self._piece(layer, w, piece, address) | {"bias_row": bias_row} for piece in pieces]
+        for before, after in pairwise(descriptors):
+            before |= _SPILL | {"output_address": partial_row}
+            after |= {"bias_row": partial_row, "resumes": 1}
+        return descriptors
+
+    def _tiling(self, w: Windows, groups: int, of_group: int, synapses: int) -> Tiling:
+        """The loops of what the neurons compute. of_group: outputs in a group of the convolution."""
+        return Tiling(
+            groups=groups,
+            neuron_groups=ceil_div(of_group, self._accelerator.neurons),
+            positions=w.positions,
+            chunks=ceil_div(synapses, self._accelerator.synapses),
+            interleaved=self._pipeline.accumulate_cycles,
+            buffer_rows=self._accelerator.buffer_rows,
+        )
+
+    def _piece(self, layer: Layer, w: Windows, piece: Tiling, address: int) -> dict[str, int]:
+        """A piece of a layer's chunks, which may be all; its weights are added to the memories."""
         lanes, neurons = self._accelerator.synapses, self._accelerator.neurons
-        of_group = len(layer.weight) // groups
-        neuron_groups, chunks = -(-of_group // neurons), -(-layer.synapses // lanes)
-        block_groups = min(neuron_groups, max(1, self._design.accumulate_cycles // w.positions))
+        first = piece.first_chunk * lanes
+        tail_neurons = len(layer.weight) // piece.groups - (piece.neuron_groups - 1) * neurons
         values = {
-            **self._loops(w, chunks, neuron_groups, groups, block_groups),
+            **self._loops(piece),
             "input_step": layer.synapses // w.window * w.plane,
-            "tail": layer.synapses - (chunks - 1) * lanes,
-            **output_fields(w.positions, neurons, of_group - (neuron_groups - 1) * neurons),
+            "tail": min(lanes, layer.synapses - first - (piece.chunks - 1) * lanes),
+            **output_fields(w.positions, neurons, tail_neurons),
             **position_fields(w, address),
             **advance_fields(w, lanes),
-            **lane_fields(w, lanes),
+            **lane_fields(w, lanes, first),
         }
-        self._memories.add_weights(layer, groups, block_groups)
-        self._memories.add_biases(layer, groups)
+        self._memories.add_weights(layer, piece)
         return values
 
     def _addition(self, addition: Addition, first: int, second: int) -> dict[str, int]:
@@ -218,7 +248,7 @@ class _Compiler:
         slices = -(-w.channels // lanes)
         used = min(lanes, w.channels)
         values = {
-            **self._loops(w, 2, 1, slices, 1),
+            **self._loops(self._tiling(w, slices, lanes, 2 * self._accelerator.synapses)),
             "input_step": lanes * w.plane,
             "tail": used,
             **output_fields(w.positions, used, used),
@@ -244,20 +274,19 @@ class _Compiler:
         if self._design.dropped_product_bits:
             raise HardwareError(f"layer {addition.name!r} adds two tensors: a datapath with cut products does not")
 
-    def _loops(self, w: Windows, chunks: int, neuron_groups: int, groups: int, block_groups: int) -> dict[str, int]:
+    def _loops(self, tiling: Tiling) -> dict[str, int]:
         """Loops of what the neurons compute, and where its weights and biases begin."""
-        interleaved, rows = self._design.accumulate_cycles, self._accelerator.buffer_rows
         return {
             "operation": WEIGHTED,
-            "chunks": chunks - 1,
-            "neuron_groups": neuron_groups - 1,
-            "convolution_groups": groups - 1,
-            "block_groups": block_groups - 1,
-            "block_positions": min(interleaved, w.positions) - 1,
-            "interval": interleaved - 1,
+            "chunks": tiling.chunks - 1,
+            "neuron_groups": tiling.neuron_groups - 1,
+            "convolution_groups": tiling.groups - 1,
+            "block_groups": tiling.block_groups - 1,
+            "block_positions": min(tiling.interleaved, tiling.positions) - 1,
+            "interval": tiling.interleaved - 1,
             "gap": 0,
-            "bin_resident": int(w.positions * chunks <= rows),
-            "sb_resident": int(chunks <= rows),
+            "bin_resident": int(tiling.keeps_inputs),
+            "sb_resident": int(tiling.keeps_weights),
             "weight_row": self._memories.weight_rows,
             "bias_row": self._memories.bias_rows,
             **_NO_AVERAGE,

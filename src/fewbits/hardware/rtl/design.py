@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, FloatFormat, Format, PowerOfTwo, Precision, parse_precision
+from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS, Pipelining, pipelining
 from fewbits.hardware.technology import datapath_name
 
 Architecture = Literal["booth", "array"]
@@ -18,11 +20,12 @@ class NeuronDesign:
     """A neuron: `synapses` products, summed by a tree, accumulated, rounded to the output's format.
 
     The pipeline of an integer neuron, one register each: product (or its two carry-save rows), compressed tree, tree
-    sum, accumulator, two steps of the output's shifter, output. A wide sum is added in `segments`, the upper ones a
-    cycle later each, in the tree and in the accumulator alike, so that they only meet at the output. That of a float
-    neuron: three for the product, five for each level of the tree and for the accumulator, one for the output. One of
-    narrow floats, whose products are exact in float32, takes two for the product and three for the rounded output. A
-    product that is cut takes one more where its two rows are not added in the first.
+    sum, accumulator, two steps of the output's shifter, output. Other `pipelining` has more or fewer. A wide sum is
+    added in `segments`, the upper ones a cycle later each, in the tree and in the accumulator alike, so that they only
+    meet at the output. The pipeline of a float neuron: three for the product, five for each level of the tree and for
+    the accumulator, one for the output. One of narrow floats, whose products are exact in float32, takes two for the
+    product and three for the rounded output. A product that is cut takes one more where its two rows are not added in
+    the first.
     """
 
     precision: Precision
@@ -33,6 +36,9 @@ class NeuronDesign:
     architecture: Architecture = "booth"
     kept_product_bits: int | None = None
     """Width that products are cut to; None leaves them whole."""
+
+    pipelining: Pipelining = PIPELININGS[DEFAULT]
+    """Where an integer neuron has registers; a float one has one pipeline."""
 
     @property
     def name(self) -> str:
@@ -92,11 +98,8 @@ class NeuronDesign:
 
     @property
     def segments(self) -> tuple[tuple[int, int], ...]:
-        """Bit ranges (from, to) of the accumulator that are added in turn, one a cycle, each with the carry before it.
-
-        One of 62 bits takes 3.0 ns on a 130 nm process, the choice of the bias before it included.
-        """
-        count = -(-self.accumulator_bits // SEGMENT_BITS)
+        """Bit ranges (from, to) of the accumulator that are added in turn, a cycle each, with the carry before it."""
+        count = -(-self.accumulator_bits // self.pipelining.segment_bits)
         width = -(-self.accumulator_bits // count)
         return tuple((i * width, min((i + 1) * width, self.accumulator_bits)) for i in range(count))
 
@@ -114,8 +117,8 @@ class NeuronDesign:
     def carry_save_products(self) -> bool:
         """Whether a multiplier hands on two rows in place of their sum.
 
-        From 12 bits on, Booth recoding, compression and a carry-propagating addition do not fit one period; without
-        the addition they do, and the tree compresses 32 rows as well as 16. Cutting a product takes its sum.
+        Where Booth recoding, compression and a carry-propagating addition do not fit one period, they do without the
+        addition, and the tree compresses 32 rows as well as 16. Cutting a product takes its sum.
         """
         return self._adds_two_rows and self.kept_product_bits is None
 
@@ -126,7 +129,7 @@ class NeuronDesign:
 
     @property
     def _adds_two_rows(self) -> bool:
-        return self._multiplies and self.full_product_bits >= 24
+        return self._multiplies and self.full_product_bits >= self.pipelining.adds_products_below
 
     @property
     def high_bits(self) -> int:
@@ -149,12 +152,13 @@ class NeuronDesign:
         """Cycles from operands to products."""
         if self.is_float:
             return FLOAT_MULTIPLY_STAGES if self.is_float32 else NARROW_MULTIPLY_STAGES
-        return 2 if self.cuts_sums else 1
+        compression = self.pipelining.multiply_cycles if self._multiplies else 1
+        return compression + self.cuts_sums
 
     @property
     def tree_stages(self) -> int:
         """Cycles from products to their sum."""
-        return self.tree_levels * FLOAT_ADD_STAGES if self.is_float else 2
+        return self.tree_levels * FLOAT_ADD_STAGES if self.is_float else self.pipelining.compress_cycles + 1
 
     @property
     def accumulate_cycles(self) -> int:
@@ -164,7 +168,9 @@ class NeuronDesign:
     @property
     def output_stages(self) -> int:
         """Cycles from the accumulator to the output."""
-        return 1 if self.is_float32 or self.precision.inputs.family == "binary" else 3
+        if self.is_float32 or self.precision.inputs.family == "binary":
+            return 1
+        return 3 if self.is_float else self.pipelining.shift_cycles + 1
 
     @property
     def bias_delay(self) -> int:
@@ -209,7 +215,6 @@ class NeuronDesign:
         return f"{kind}, full product" + (" in carry-save form" if self.carry_save_products else "")
 
 
-SEGMENT_BITS = 64
 FLOAT_MULTIPLY_STAGES = 3
 NARROW_MULTIPLY_STAGES = 2
 FLOAT_ADD_STAGES = 5
@@ -228,11 +233,13 @@ def design(
     *,
     multiplier: str = "booth",
     product_bits: int | None = None,
+    stages: str = DEFAULT,
 ) -> NeuronDesign:
     """The neuron of a precision.
 
     multiplier: how partial products are made, where there are any: "booth", or "array", one for each bit of the weight.
     product_bits: cut integer products to their top bits; None keeps all (docs/architecture.md, "Arithmetic").
+    stages: name of one of `pipelining.PIPELININGS`; of integer neurons.
     Raises FormatError for an unknown precision, HardwareError where there is no datapath or for a senseless size.
     """
     chosen = parse_precision(precision) if isinstance(precision, str) else precision
@@ -243,11 +250,11 @@ def design(
     if multiplier != "booth" and multiplier != "array":
         raise HardwareError(f"multiplier must be 'booth' or 'array', not {multiplier!r}")
     _check_precision(chosen)
-    made = NeuronDesign(chosen, synapses, maximum_synapses, multiplier)
+    if stages != DEFAULT and chosen.is_float:
+        raise HardwareError(f"{chosen.name} has one pipeline, {DEFAULT!r}, not {stages!r}: float neurons have no other")
+    made = NeuronDesign(chosen, synapses, maximum_synapses, multiplier, pipelining=pipelining(stages))
     if product_bits is not None:
         made = replace(made, kept_product_bits=_checked_product_bits(made, product_bits))
-    if not made.is_float and made.segments[-1][0] >= made.tree_bits:
-        raise HardwareError(f"maximum_synapses of {maximum_synapses} makes the accumulator too wide for this datapath")
     return made
 
 
@@ -272,10 +279,10 @@ def _checked_product_bits(made: NeuronDesign, product_bits: int) -> int | None:
     """The width to cut to; None if it is the whole product's."""
     if made.is_float or made.is_popcount:
         raise HardwareError(f"products of {made.precision.name} cannot be cut: leave product_bits out")
-    if isinstance(product_bits, bool) or not 2 <= product_bits <= made.full_product_bits:
+    if not is_integer(product_bits, 2, made.full_product_bits):
         raise HardwareError(
             f"product_bits must be from 2 to {made.full_product_bits}, the whole product of {made.precision.name}, "
-            f"not {product_bits!r}"
+            f"not {shown(product_bits)}"
         )
     return product_bits if product_bits < made.full_product_bits else None
 

@@ -1,87 +1,55 @@
-"""The circuit as files: Verilog, self-checking test benches with golden vectors, and a README."""
+"""The circuit as files: Verilog, self-checking test benches with golden vectors, timing constraints and a README."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.rtl.benches import NEURON_BENCH
+from fewbits.hardware.rtl.constraints import Constraints, constraints
 from fewbits.hardware.rtl.design import NeuronDesign, design
-from fewbits.hardware.rtl.neuron import to_verilog
+from fewbits.hardware.rtl.headers import FLOAT32_LIMITS, neuron_headers
+from fewbits.hardware.rtl.neuron import to_rtlil
 from fewbits.hardware.rtl.simulate import hexadecimal
 from fewbits.hardware.rtl.vectors import Vectors, make_vectors
+from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, verilog_file
+from fewbits.hardware.rtl.verilog import to_verilog as modules_of
+from fewbits.output_folder import OutputFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewbits.bitexact import BitExactNetwork
 
 CHUNKS = 1000
 
-_BENCH = """// Self-checking test bench: feeds golden vectors to the neuron and compares what comes out.
-`timescale 1ns/1ps
-module neuron_bench;
-  localparam CHUNKS = {chunks}, CYCLES = {cycles};
-  reg clk = 0;
-  reg [{weights} - 1:0] weights_at [0:CYCLES - 1];
-  reg [{inputs} - 1:0] inputs_at [0:CYCLES - 1];
-  reg [{total} - 1:0] bias_at [0:CYCLES - 1];
-  reg [1:0] control_at [0:CYCLES - 1];
-  reg [{total} - 1:0] total_at [0:CHUNKS - 1];
-  reg [{output} - 1:0] output_at [0:CHUNKS - 1];
-  reg [{weights} - 1:0] weights;
-  reg [{inputs} - 1:0] inputs;
-  reg [{total} - 1:0] bias;
-  reg first, last;
-  wire [{output} - 1:0] \\output ;
-  wire [{total} - 1:0] total;
-  wire valid;
-  integer cycle, errors = 0, checked = 0;
-  neuron dut(.clk(clk), .weights(weights), .inputs(inputs), .first(first), .last(last), .bias(bias),
-             .shift({shift_bits}'d{shift}), .relu(1'd{relu}), .\\output (\\output ), .valid(valid), .total(total));
-  initial begin
-    $readmemh("weights.hex", weights_at);
-    $readmemh("inputs.hex", inputs_at);
-    $readmemh("bias.hex", bias_at);
-    $readmemh("control.hex", control_at);
-    $readmemh("total.hex", total_at);
-    $readmemh("output.hex", output_at);
-    for (cycle = 0; cycle < CYCLES; cycle = cycle + 1) begin
-      weights = weights_at[cycle];
-      inputs = inputs_at[cycle];
-      bias = bias_at[cycle];
-      {{last, first}} = control_at[cycle];
-      #1;
-      if (cycle >= {accumulator_delay} && cycle - {accumulator_delay} < CHUNKS)
-        if (total !== total_at[cycle - {accumulator_delay}]) errors = errors + 1;
-      if (cycle >= {stages} && cycle - {stages} < CHUNKS) begin
-        checked = checked + 1;
-        if (valid !== 1'b1 || \\output  !== output_at[cycle - {stages}]) errors = errors + 1;
-      end
-      #1 clk = 1;
-      #2 clk = 0;
-    end
-    if (errors == 0 && checked == CHUNKS) $display("PASS: %0d chunks", checked);
-    else $display("FAIL: %0d errors in %0d chunks", errors, checked);
-    $finish;
-  end
-endmodule
-"""
+README = """# Neuron {name}
 
-_README = """# Neuron {name}
-
-`neuron.v` is one neuron of {synapses} synapses ({multiplier}), pipelined in {stages} stages, with an accumulator of
-{total} bits. Each cycle it takes {synapses} weight codes of {weight_bits} bits and {synapses} input codes of
+`neuron.v` is one neuron of {synapses} synapses, pipelined in {stages} stages, with an accumulator of {total} bits
+({multiplier}). Each cycle it takes {synapses} weight codes of {weight_bits} bits and {synapses} input codes of
 {input_bits} bits, synapse 0 in the lowest bits. `first` and `last` mark an output's first and last chunk; `bias` is
-read {bias_delay} cycles after a first chunk; `shift` and `relu` are settings of a layer. `valid` marks `output`.
+read {bias_delay} cycles after a first chunk; `shift` and `relu` are settings of a layer. `valid` marks `output_value`.
+{limits}
+**Reset.** `rst` is synchronous, and one cycle of it is enough, whatever the registers hold: it clears valid bits, state
+and counters. Registers of data have no reset, and none has an initial value. Before the reset, outputs mean nothing.
+
+**Names.** All modules begin with `{prefix}_`, so that circuits of several precisions fit on one chip. All files pass
+`verilator --lint-only`. Each module's header says what it is, what its ports mean, and its latency.
 
 `neuron_bench.v` feeds {chunks} golden vectors, computed by exact arithmetic apart from the RTL, and checks each
 accumulator and output:
 
     iverilog -g2012 -o bench neuron_bench.v neuron.v && vvp bench
 
+`neuron.sdc` and `accelerator.sdc` hold the clock of {clock_mhz:g} MHz
+({clock_source}) and assumed delays of the ports.
+
 Made by `fewbits rtl {command}`.
 """
-
-_OWNERS_MARK = "Made by `fewbits rtl "
-"""What the README of a folder says that an earlier export wrote, so that it may be written anew."""
 
 
 def export_verilog(
@@ -92,54 +60,78 @@ def export_verilog(
     product_bits: int | None = None,
     model: str | None = None,
     dataset: str = "digits",
+    network: BitExactNetwork | None = None,
+    images: Tensor | None = None,
+    origin: str = "the network that was given",
+    accelerator: Accelerator | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Path, ...]:
     """Write neuron, tile and accelerator, their benches with vectors and a README to a folder, and return their paths.
 
-    multiplier, product_bits: as for `design`. model: the network that the accelerator's bench runs on an image of the
-    data set `dataset`; None is a small one of its own. Raises FormatError or HardwareError for a precision without a
-    datapath, HardwareError if the folder can't be used, if files of these names in it are not an earlier export's or if
-    the network does not fit the accelerator, ModelError or DataError for a network or a data set that cannot be used.
+    multiplier, product_bits: as for `design`. model: the network that the accelerator's bench runs, with fresh weights
+    (untrained, unless the user's function trains it), on an image of the data set `dataset`; None is a small one of its
+    own. network: instead, a trained one, whose sums on the first of `images` (N, then its input shape; normalized) the
+    bench expects; origin: where it is from, for the README. accelerator: the default one if None. progress: is told
+    each step, from the first on that can no longer be refused. Nothing is written until all files are made.
+    Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used,
+    if files of these names in it are not as an earlier export wrote them, or if the network is of another precision or
+    does not fit the accelerator, ModelError or DataError for a network or data that cannot be used.
     """
     from fewbits.hardware.rtl.export_accelerator import accelerator_files  # loads torch: late
+    from fewbits.hardware.rtl.export_network import fresh_network, given_network
 
-    chosen = design(precision, multiplier=multiplier, product_bits=product_bits)
-    with _writing(out):  # before the work that would be lost
-        out.mkdir(parents=True, exist_ok=True)
-    accelerator = accelerator_files(chosen, Accelerator(), model, dataset)
-    texts = {"neuron.v": to_verilog(chosen), **_bench_files(chosen, make_vectors(chosen, CHUNKS))}
-    texts = {**accelerator, **texts, "README.md": texts["README.md"] + accelerator["README.md"]}
-    with _writing(out):
-        _check_owner(out, texts)
-        for name, text in texts.items():
-            (out / name).write_text(text, encoding="utf-8")
-    return tuple(out / name for name in texts)
+    say = progress or _say_nothing
+    chosen = accelerator or Accelerator()
+    product_bits = network.product_bits if network is not None and product_bits is None else product_bits
+    made = design(precision, chosen.synapses, multiplier=multiplier, product_bits=product_bits)
+    folder = OutputFolder(out, HardwareError)
+    folder.check(("README.md", "neuron.v"))  # before the work that would be lost
+    _check_place(out)
+    if network is not None or images is not None:
+        bench = given_network(made, network, images, origin)
+    else:
+        bench = fresh_network(made, model, dataset)
+    accelerator_texts = accelerator_files(made, chosen, bench, say)
+    say(f"making the neuron and {CHUNKS} golden vectors")
+    neuron = to_verilog(made)
+    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made, neuron))}
+    texts = {**accelerator_texts, **texts, "README.md": texts["README.md"] + accelerator_texts["README.md"]}
+    say(f"writing {len(texts)} files")
+    return folder.write({name: text.encode() for name, text in texts.items()})
 
 
-def _check_owner(out: Path, names: Iterable[str]) -> None:
-    """Raise HardwareError if files of these names lie there that no export wrote."""
-    there = [name for name in names if (out / name).exists()]
-    readme = out / "README.md"
-    if there and not (readme.is_file() and _OWNERS_MARK in readme.read_text(encoding="utf-8", errors="replace")):
-        raise HardwareError(f"{out} holds a {there[0]} that fewbits did not write: choose another folder with --out")
+def to_verilog(design: NeuronDesign) -> str:
+    """The neuron as Verilog; its top module is `PRECISION_neuron`. Raises HardwareError if yosys fails."""
+    headers = neuron_headers(design)
+    return verilog_file(*modules_of(to_rtlil(design), headers, module_prefix(design.name)).values())
 
 
-@contextmanager
-def _writing(out: Path) -> Generator[None]:
-    """Say which folder could not be written to."""
+def _check_place(out: Path) -> None:
+    """Raise HardwareError if the folder, or what is to hold it, cannot be written."""
     try:
-        yield
+        nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+        with tempfile.TemporaryDirectory(prefix=".fewbits-rtl-", dir=nearest):
+            pass
     except OSError as error:
-        raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+        raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
 
 
-def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
+def _say_nothing(_: str) -> None:
+    pass
+
+
+def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) -> dict[str, str]:
     operands = vectors.operands(chosen)
     total, output = chosen.accumulator_bits, chosen.output_bits
     control = [int(first) | int(last) << 1 for first, last in zip(operands.first, operands.last, strict=True)]
+    prefix = module_prefix(chosen.name)
     fields = {
+        "prefix": prefix,
+        "many_tops": MANY_TOPS,
         "name": chosen.name,
         "command": _command(chosen),
         "multiplier": chosen.multiplier,
+        "limits": f"{FLOAT32_LIMITS}\n" if chosen.is_float else "",
         "synapses": chosen.synapses,
         "weight_bits": chosen.precision.weights.bits,
         "input_bits": chosen.precision.inputs.bits,
@@ -150,15 +142,18 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors) -> dict[str, str]:
         "chunks": len(vectors.first),
         "cycles": len(control),
         "shift_bits": chosen.shift_bits,
-        "shift": vectors.shift,
+        "shift": vectors.shift & ((1 << chosen.shift_bits) - 1),
         "relu": int(vectors.relu),
         "bias_delay": chosen.bias_delay,
         "accumulator_delay": chosen.accumulator_delay,
         "stages": chosen.pipeline_stages,
+        "clock_mhz": timing.clock_mhz,
+        "clock_source": timing.clock_source,
     }
     return {
-        "neuron_bench.v": _BENCH.format(**fields),
-        "README.md": _README.format(**fields),
+        "neuron_bench.v": NEURON_BENCH.format(**fields),
+        "neuron.sdc": timing.text,
+        "README.md": README.format(**fields),
         "weights.hex": hexadecimal(operands.weights, chosen.precision.weights.bits * chosen.synapses),
         "inputs.hex": hexadecimal(operands.inputs, chosen.precision.inputs.bits * chosen.synapses),
         "bias.hex": hexadecimal(operands.bias, total),

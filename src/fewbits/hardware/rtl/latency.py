@@ -5,7 +5,7 @@ from __future__ import annotations
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.program import COUNT_BITS, layout
-from fewbits.hardware.schedule import Pipeline
+from fewbits.hardware.schedule import Pipeline, Widths
 
 REQUEST_STAGES = 3
 """From a slot to its requests on the memory ports: loops, place in the kernel, address."""
@@ -19,6 +19,10 @@ STORE_STAGES = 2
 
 RESULT_STAGES = 1
 """From the last layer's accumulators to their leaving."""
+
+SETTLED_STAGES = 3
+"""From a layer's last sum for as long at least its settings stay: it leaves, the next descriptor is asked for, and its
+first word takes a cycle or more to come."""
 
 MAXIMUM_STAGES = 1
 """From a window's last value to its maximum."""
@@ -68,4 +72,5 @@ def pipeline(design: NeuronDesign, accelerator: Accelerator) -> Pipeline:
         maximum_fill_cycles=operands + MAXIMUM_STAGES + STORE_STAGES,
         average_fill_cycles=operands + average_stages(design, accelerator) + STORE_STAGES,
         neurons_average=design.is_float,
+        widths=Widths(design.precision.weights.bits, design.precision.inputs.bits, design.accumulator_bits),
     )

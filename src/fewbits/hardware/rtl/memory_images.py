@@ -14,6 +14,7 @@ from fewbits.formats import Format
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.simulate import pack
+from fewbits.hardware.tiling import Tiling
 
 Words = NDArray[np.uint32]
 """Rows of a memory: 32 bits a word, lowest first."""
@@ -39,18 +40,22 @@ class MemoryImages:
         """Rows of a bias for each neuron."""
         return np.concatenate(self._biases)
 
-    def add_weights(self, layer: Layer, groups: int, block_groups: int) -> None:
-        """Rows in the order convolution group, block of neuron groups, chunk, neuron group."""
+    def add_weights(self, layer: Layer, piece: Tiling) -> None:
+        """Rows of a piece of a layer's chunks, in the order convolution group, block of neuron groups, chunk, neuron
+        group.
+        """
         codes = _codes(layer.weight, layer.weight_format)
         neurons, lanes = self._accelerator.neurons, self._accelerator.synapses
+        groups, neuron_groups, chunks = piece.groups, piece.neuron_groups, piece.chunks
+        start = piece.first_chunk * lanes
+        codes = codes[:, start : start + chunks * lanes]
         of_group, synapses = len(codes) // groups, codes.shape[1]
-        neuron_groups, chunks = -(-of_group // neurons), -(-synapses // lanes)
         padded = np.zeros((groups, neuron_groups * neurons, chunks * lanes), np.int64)
         padded[:, :of_group, :synapses] = codes.reshape(groups, of_group, synapses)
         tiles = padded.reshape(groups, neuron_groups, neurons, chunks, lanes).transpose(0, 1, 3, 2, 4)
         for group in range(groups):
-            for start in range(0, neuron_groups, block_groups):
-                block = tiles[group, start : start + block_groups].swapaxes(0, 1)
+            for first in range(0, neuron_groups, piece.block_groups):
+                block = tiles[group, first : first + piece.block_groups].swapaxes(0, 1)
                 rows = block.reshape(-1, neurons * lanes)
                 self._append_weights(rows)
 
@@ -66,6 +71,10 @@ class MemoryImages:
             part = numbers[group * of_group : (group + 1) * of_group]
             padded += part + [0] * (-len(part) % neurons)
         self._append_biases(padded)
+
+    def add_partial_sums(self, rows: int) -> None:
+        """Rows behind the biases for sums that are not complete: written and read while a layer is computed."""
+        self._append_biases([0] * (rows * self._accelerator.neurons))
 
     def add_diagonals(self, factors: Sequence[int], slices: int) -> None:
         """For each slice of channels and each chunk a factor at the synapse of a neuron's own number; no bias.

@@ -47,9 +47,11 @@ class Multiplier(Component):
             return ~(self.weight ^ self.value[0]), Const(0, 1)
         if isinstance(weights, FixedPoint):
             two_rows = self.design.carry_save_products
+            registers = self.design.pipelining.multiply_cycles - 1
             rows = multiply(
-                m, self.design.architecture, self.weight, self.value, self.design.high_bits if two_rows else width
-            )
+                m, self.design.architecture, self.weight, self.value, self.design.high_bits if two_rows else width,
+                registers,
+            )  # fmt: skip
             return rows if two_rows or self.design.cuts_sums else ((rows[0] + rows[1])[:width], Const(0, 1))
         if isinstance(weights, PowerOfTwo):
             k, negative = self.weight[: weights.bits - 1], self.weight[weights.bits - 1]
@@ -69,13 +71,16 @@ class Multiplier(Component):
 
 
 def multiply(
-    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int
+    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int, registers: int = 0
 ) -> tuple[Value, Value]:
-    """Two rows that sum to the product of two signed numbers as `booth` or `array` has it."""
-    return (booth if architecture == "booth" else array)(m, multiplier, multiplicand, width)
+    """Two rows that sum to the product of two signed numbers as `booth` or `array` has it.
+
+    registers: in the compression, as of `BitHeap.compress`.
+    """
+    return (booth if architecture == "booth" else array)(m, multiplier, multiplicand, width, registers)
 
 
-def array(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tuple[Value, Value]:
+def array(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
     """Two rows that sum to the product of two signed numbers modulo 2**width; a partial product for each bit.
 
     Signs: Baugh and Wooley, "A two's complement parallel array multiplication algorithm" (IEEE Transactions on
@@ -89,10 +94,10 @@ def array(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tupl
         heap.add_unsigned(shared(m, row ^ Cat(inverted, Const(int(place != signs[0]), 1))), place)
     # -(x + y) for rows x of signs[1] bits at signs[0] and y of signs[0] bits at signs[1]: inverse and 1, less 2**width
     heap.constant += 2 ** signs[0] + 2 ** signs[1] - 2 ** (sum(signs) + 1)
-    return heap.compress(m)
+    return heap.compress(m, registers)
 
 
-def booth(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tuple[Value, Value]:
+def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
     """Two rows that sum to the product of two signed numbers modulo 2**width; above their bits, plus 2**`excess`.
 
     Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961). A row's
@@ -119,4 +124,4 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int) -> tupl
         below_row = Cat(negative, Const(0, 1))
     heap.add_bit(negative, 2 * digits - 2)
     heap.constant += 2 ** (len(once) - 1)
-    return heap.compress(m)
+    return heap.compress(m, registers)

@@ -7,13 +7,9 @@
 # pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.mapping.synthesis import run_yosys
 from fewbits.hardware.rtl.accumulate import Accumulator, OutputStage
 from fewbits.hardware.rtl.adder_tree import AdderTree
 from fewbits.hardware.rtl.bit_heap import delayed, registered
@@ -29,8 +25,8 @@ class Neuron(Component):
 
     Each cycle takes a chunk of `synapses` weights and inputs (codes, side by side, synapse 0 lowest). `first` and
     `last` mark the first and last chunk of an output; `bias` is read `bias_delay` cycles after a first chunk, `shift`
-    and `relu` hold for a layer. `valid` marks `output`; `total` is the accumulator. There is no reset: what was begun
-    without a first chunk means nothing.
+    and `relu` hold for a layer. `valid` marks `output`; `total` is the accumulator. `rst` clears what is on its way to
+    `valid`, and no data: what was begun without a first chunk means nothing.
     """
 
     def __init__(self, design: NeuronDesign) -> None:
@@ -44,6 +40,7 @@ class Neuron(Component):
             {
                 "weights": In(design.precision.weights.bits * design.synapses),
                 "inputs": In(design.precision.inputs.bits * design.synapses),
+                "rst": In(1),
                 "first": In(1),
                 "last": In(1),
                 "bias": In(design.accumulator_bits),
@@ -59,8 +56,10 @@ class Neuron(Component):
         """The pipeline, and `first` and `last` delayed along it."""
         m = Module()
         first = delayed(m, self.first, self.design.bias_delay, "first")
-        last = delayed(m, self.last, self.design.pipeline_stages, "last")
-        m.d.comb += self.valid.eq(last)
+        valid = self.last
+        for stage in range(self.design.pipeline_stages):
+            valid = registered(m, valid & ~self.rst, f"last_{stage + 1}")
+        m.d.comb += self.valid.eq(valid)
         if self.design.is_float:
             self._float(m, first)
         else:
@@ -128,14 +127,3 @@ def to_rtlil(design: NeuronDesign) -> str:
     neuron = Neuron(design)
     units = [unit_rtlil(unit, name) for name, unit in neuron.units.items()]
     return "".join([component_rtlil(neuron, "neuron"), *units])
-
-
-def to_verilog(design: NeuronDesign) -> str:
-    """The neuron as Verilog; its top module is `neuron`. Raises HardwareError if yosys fails."""
-    with tempfile.TemporaryDirectory(prefix="fewbits-verilog-") as name:
-        folder = Path(name)
-        (folder / "neuron.il").write_text(to_rtlil(design), encoding="utf-8")
-        script = "read_rtlil neuron.il\nhierarchy -top neuron\nproc\nopt_clean\nwrite_verilog -noattr neuron.v\n"
-        (folder / "verilog.ys").write_text(script, encoding="utf-8")
-        run_yosys(folder, "verilog.ys")
-        return (folder / "neuron.v").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import Format
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.bit_heap import delayed
+from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.divider import FloatAverage, IntegerAverage
 from fewbits.hardware.rtl.latency import float_average_stages, integer_average_stages, pooling_lanes
@@ -57,7 +57,7 @@ class PoolingStage(Component):
         window_end = Signal()
         m.d.sync += window_end.eq(self.valid & self.last)
         maxima = Cat(*(self._rectified(lane[: self.bits]) for lane in lanes))
-        count = Signal(COUNT_BITS)
+        count = Signal(COUNT_BITS, reset_less=True)
         with m.If(self.valid):
             m.d.sync += count.eq(Mux(self.first, 0, count) + self.counted)
         sums = self.float_sums if self.design.is_float else Cat(*lanes)
@@ -106,7 +106,7 @@ class PoolingStage(Component):
         row = Signal(self.lanes * self.bits, reset_less=True)
         m.d.sync += row.eq(Cat(row[self.bits :], self._rectified(divider.average)))
         stages = float_average_stages() if self.design.is_float else integer_average_stages(self.bits)
-        return row, delayed(m, left == 1, stages + 1, "whole")
+        return row, delayed_flag(m, left == 1, stages + 1, "whole")
 
     def _rectified(self, value: Value) -> Value:
         return Mux(self.relu & value[-1], 0, value)[: self.bits]

@@ -98,6 +98,8 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("operation", 2),
             Field("relu", 1),
             Field("is_last", 1),  # its accumulators are the network's result
+            Field("spills", 1),  # its accumulators are partial sums: they go to memory at full width
+            Field("resumes", 1),  # its sums begin with those of the piece before, one of them for each position
             Field("shift", design.shift_bits, signed=design.is_float and not design.is_float32),
             # Loops.
             Field("chunks", 16),
@@ -141,7 +143,7 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             # Weights and outputs.
             Field("weight_row", ADDRESS_BITS),
             Field("bias_row", ADDRESS_BITS),
-            Field("output_address", ADDRESS_BITS),
+            Field("output_address", ADDRESS_BITS),  # or the row of the first partial sums
             Field("plane", ADDRESS_BITS),  # positions of one channel
             Field("group_step", ADDRESS_BITS),  # from a neuron group's last position to the next group's first
             Field("tail_step", ADDRESS_BITS),  # the same after the last group

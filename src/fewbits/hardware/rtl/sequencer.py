@@ -8,11 +8,11 @@
 # pyright: reportGeneralTypeIssues=false
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, ResetSignal, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.bit_heap import registered
+from fewbits.hardware.rtl.bit_heap import delayed_flag, registered
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.instances import instance
 from fewbits.hardware.rtl.lane import LANE_PORTS, LANE_SETTINGS
@@ -79,8 +79,8 @@ class Sequencer(Component):
         m = Module()
         s = settings_of(self.fields, self.settings)
         loops = self._loops(m, s)
-        kernel = {name: registered(m, value, f"kernel_{name}") for name, value in loops.items()}
-        late = {name: registered(m, value, f"late_{name}") for name, value in kernel.items()}
+        kernel = {name: _next_stage(m, name, value, "kernel") for name, value in loops.items()}
+        late = {name: _next_stage(m, name, value, "late") for name, value in kernel.items()}
         weighted = s["operation"] == WEIGHTED
         self._weighted = Signal()
         averages = (s["operation"] == AVERAGE) if self.design.is_float else False
@@ -165,7 +165,7 @@ class Sequencer(Component):
         self, m: Module, s: dict[str, Value], slot: Value, ends: dict[str, Signal], row_end: Signal
     ) -> tuple[Signal, Signal]:
         """The output position: row and column of its first input, which padding may put outside."""
-        row, column = Signal(signed(SIZE_BITS)), Signal(signed(SIZE_BITS))
+        row, column = (Signal(signed(SIZE_BITS), name=name, reset_less=True) for name in ("row", "column"))
         m.d.comb += row_end.eq(column == s["last_column"])
         moved = {
             "row": Mux(row_end, row + s["row_stride"], row),
@@ -191,7 +191,7 @@ class Sequencer(Component):
         """From one position to the next: a block repeats until its last chunk, then on, then back."""
         after_block = Mux(ends["pass"], first, moved)
         if self.interleaves:
-            begin = Signal(register.shape(), name=f"block_{name}")
+            begin = Signal(register.shape(), name=f"block_{name}", reset_less=True)
             with m.If(slot & ends["block"]):
                 m.d.sync += begin.eq(after_block)
             with m.If(slot & ~ends["block"]):
@@ -205,7 +205,9 @@ class Sequencer(Component):
 
     def _address(self, m: Module, s: dict[str, Value], late: dict[str, Value]) -> Signal:
         """The address of the position's first input, modulo 2**ADDRESS_BITS."""
-        address, base, next_base = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        address, base, next_base = (
+            Signal(ADDRESS_BITS, name=name, reset_less=True) for name in ("address", "base", "next_base")
+        )
         ends = {name: late[f"{name}_end"] for name in ("positions", "block", "pass", "convolution")}
         moves_base = ends["convolution"] | (ends["pass"] & (s["operation"] != WEIGHTED))
         step = Mux(late["row_end"], s["row_step"][:ADDRESS_BITS], s["column_step"])
@@ -264,12 +266,12 @@ class Sequencer(Component):
         bin_chunk, bin_base, sb_chunk, sb_base = (
             Signal(len(self.bin_row), name=name) for name in ("bin_chunk", "bin_base", "sb_chunk", "sb_base")
         )
-        weight, weight_base = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        weight, weight_base = (Signal(ADDRESS_BITS, name=name, reset_less=True) for name in ("weight", "weight_base"))
         first_pass, first_block, loads_inputs, loads_weights = Signal(), Signal(), Signal(), Signal()
         slot, start = late["slot"], late["start"]
         no_position, no_group = late["position_in_block"] == 0, late["group_in_block"] == 0
         m.d.comb += [
-            loads_inputs.eq(slot & no_group & (first_pass | ~s["bin_resident"])),
+            loads_inputs.eq(slot & ~ResetSignal() & no_group & (first_pass | ~s["bin_resident"])),
             loads_weights.eq(slot & self._weighted & no_position & (first_block | ~s["sb_resident"])),
         ]
         bin_next = self._wrapped(m, bin_chunk, late["position_in_block"] + 1, "bin_next")
@@ -302,7 +304,9 @@ class Sequencer(Component):
             self.sb_read.eq(slot & self._weighted),
             self.sb_row.eq(self._wrapped(m, sb_chunk, late["group_in_block"], "sb_slot")),
             self.weight_address.eq(weight),
-            self.bias_request.eq(slot & self._weighted & late["first_chunk"] & no_position & first_block),
+            self.bias_request.eq(
+                slot & self._weighted & late["first_chunk"] & (s["resumes"] | (no_position & first_block))
+            ),
         ]
         return loads_inputs
 
@@ -312,3 +316,12 @@ class Sequencer(Component):
         result = Signal(len(row), name=name)
         m.d.comb += result.eq(Mux(total >= self.rows, total - self.rows, total))
         return result
+
+
+def _next_stage(m: Module, name: str, value: Value, stage: str) -> Value:
+    """What the loops tell, a stage later; reset clears what makes a stage do something."""
+    return (
+        delayed_flag(m, value, 1, f"{stage}_{name}")
+        if name in ("start", "slot")
+        else registered(m, value, f"{stage}_{name}")
+    )

@@ -50,19 +50,25 @@ static uint32_t cut(const uint32_t *row, size_t bit, size_t bits) {
 }
 
 struct Memory {
-  const uint32_t *program, *weights, *biases;
-  uint32_t *values, *results;
+  const uint32_t *program, *weights;
+  uint32_t *biases, *values, *results;
   int64_t program_rows, weight_rows, bias_rows, value_count, result_rows;
 };
 
 extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t lanes, int64_t neurons,
-                       int64_t code_bits, int64_t *accesses) {
+                       int64_t code_bits, int64_t *accesses, int64_t *partial_sums) {
   cxxrtl_design::p_accelerator top;
   const size_t program_words = top.p_program__word.chunks, weight_words = top.p_weight__data.chunks;
   const size_t bias_words = top.p_bias__data.chunks, load_words = top.p_load__data.chunks;
   const size_t total = program_words + weight_words + bias_words + load_words;
   std::vector<uint32_t> answers(latency * total);
+  std::vector<int64_t> partial_lanes(memory->bias_rows);  // of a row that holds partial sums
   int64_t result = 0, cycles = 0;
+  top.p_rst.data[0] = 1;
+  while (top.eval(), top.commit()) {}
+  top.p_clk.data[0] = 1;
+  while (top.eval(), top.commit()) {}
+  top.p_rst.data[0] = 0;
   top.p_start.data[0] = 1;
   for (int64_t cycle = 0;; cycle++) {
     uint32_t *answer = &answers[cycle % latency * total];
@@ -90,6 +96,7 @@ extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t l
     if (words(top.p_bias__request)[0]) {
       if ((address = words(top.p_bias__address)[0]) >= memory->bias_rows) return -5;
       std::memcpy(answer + program_words + weight_words, memory->biases + address * bias_words, bias_words * 4);
+      partial_sums[1] += partial_lanes[address];
     }
     for (int64_t lane = 0; lane < lanes; lane++) {
       if (!(words(top.p_load__request)[lane / 32] >> lane % 32 & 1)) continue;
@@ -104,6 +111,14 @@ extern "C" int64_t run(Memory *memory, int64_t limit, int64_t latency, int64_t l
         if (address >= memory->value_count) return -7;
         memory->values[address] = cut(words(top.p_store__data), lane * code_bits, code_bits);
       }
+    }
+    if (words(top.p_partial__valid)[0]) {
+      if ((address = words(top.p_store__address)[0]) >= memory->bias_rows) return -9;
+      std::memcpy(memory->biases + address * bias_words, words(top.p_result__data), bias_words * 4);
+      partial_lanes[address] = 0;
+      for (int64_t lane = 0; lane < neurons; lane++)
+        partial_lanes[address] += words(top.p_result__mask)[lane / 32] >> lane % 32 & 1;
+      partial_sums[0] += partial_lanes[address];
     }
     if (words(top.p_result__valid)[0]) {
       if (result == memory->result_rows) return -8;
@@ -125,6 +140,7 @@ _FAULTS = {
     -6: "read beyond the values",
     -7: "wrote beyond the values",
     -8: "gave too many results",
+    -9: "wrote beyond the biases and partial sums",
 }
 
 
@@ -149,6 +165,9 @@ class Run:
     accesses: dict[str, int]
     """Rows written and read in each buffer, by the names of `ACCESSES`."""
 
+    partial_sums: tuple[int, int]
+    """Sums that were stored in memory to be continued, and loaded from there."""
+
 
 class AcceleratorSimulator:
     """A compiled accelerator. Raises HardwareError if g++ or yosys is missing or fails."""
@@ -163,7 +182,7 @@ class AcceleratorSimulator:
     def run(
         self, network: BitExactNetwork, images: torch.Tensor, *, cycle_limit: int = 10**9, threads: int = 1
     ) -> list[Run]:
-        """Compute images one after another, each from power-on.
+        """Compute images one after another, each after one cycle of reset.
 
         images: as for `network.run`. Raises HardwareError if the network does not fit, or if the circuit misbehaves.
         """
@@ -181,10 +200,12 @@ class AcceleratorSimulator:
         rows = len(program.result_channels) * program.result_positions
         results = np.zeros((rows, words_of(self.design.accumulator_bits * self.accelerator.neurons)), np.uint32)
         accesses = np.zeros(len(ACCESSES), np.int64)
+        partial_sums = np.zeros(2, np.int64)
         program_words = words_of(WORD_BITS)
+        biases = program.biases.copy()  # partial sums are written behind them
         memory = _Memory(
-            *(array.ctypes.data for array in (program.words, program.weights, program.biases, values, results)),
-            len(program.words.reshape(-1, program_words)), len(program.weights), len(program.biases), len(values), rows,
+            *(array.ctypes.data for array in (program.words, program.weights, biases, values, results)),
+            len(program.words.reshape(-1, program_words)), len(program.weights), len(biases), len(values), rows,
         )  # fmt: skip
         cycles = self._library.run(
             ctypes.byref(memory),
@@ -193,11 +214,13 @@ class AcceleratorSimulator:
                 self.design.precision.inputs.bits,
             )),
             ctypes.c_void_p(accesses.ctypes.data),
+            ctypes.c_void_p(partial_sums.ctypes.data),
         )  # fmt: skip
         if cycles < 0:
             raise HardwareError(f"the simulated accelerator {_FAULTS[cycles]}: this is a fault of its circuit")
         counts = {name: int(count) for name, count in zip(ACCESSES, accesses, strict=True)}
-        return Run(self._logits(program, results), cycles, counts)
+        stored, loaded = partial_sums.tolist()
+        return Run(self._logits(program, results), cycles, counts, (stored, loaded))
 
     def _logits(self, program: Program, results: Words) -> Any:
         """Accumulators by output channel, then position."""

@@ -1,4 +1,4 @@
-"""The way out: rows of Bout for finished rows, addresses for them in memory; the last layer's sums past Bout."""
+"""The way out: rows of Bout for finished rows, addresses for them in memory; full-width sums past Bout."""
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -12,7 +12,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.bit_heap import delayed
+from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag
 from fewbits.hardware.rtl.design import NeuronDesign
 from fewbits.hardware.rtl.latency import RESULT_STAGES, STORE_STAGES, pooling_lanes
 from fewbits.hardware.rtl.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
@@ -23,7 +23,8 @@ class OutputStore(Component):
     """Rows come in the order neuron group, position. `finished` comes as the layer's last one is stored.
 
     A row's lanes go to `store_address`, and further lanes `store_stride` apart; `store_mask` says which there are. Rows
-    of the last layer (`totals`) leave a cycle after they came.
+    of sums (`totals`) leave a cycle after they came: the last layer's, and partial sums, for which `store_address` is a
+    row of the biases' memory.
     """
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
@@ -46,6 +47,7 @@ class OutputStore(Component):
                 "store_stride": Out(ADDRESS_BITS),
                 "store_mask": Out(accelerator.neurons),
                 "result_valid": Out(1),
+                "partial_valid": Out(1),
                 "result_mask": Out(accelerator.neurons),
                 "result_data": Out(total_bits),
                 "finished": Out(1),
@@ -57,24 +59,31 @@ class OutputStore(Component):
         m = Module()
         s = settings_of(self.fields, self.settings)
         row = Signal(len(self.bout_row))
+        sums = delayed_flag(m, self.totals_valid, RESULT_STAGES, "result")
         with m.If(self.row_valid):
             m.d.sync += row.eq(Mux(row == self.accelerator.buffer_rows - 1, 0, row + 1))
         m.d.comb += [
             self.bout_row.eq(row),
-            self.bout_read.eq(delayed(m, self.row_valid, 1, "written")),
+            self.bout_read.eq(delayed_flag(m, self.row_valid, 1, "written")),
             self.bout_read_row.eq(delayed(m, row, 1, "written_row")),
-            self.store_valid.eq(delayed(m, self.row_valid, STORE_STAGES, "stored")),
-            self.result_valid.eq(delayed(m, self.totals_valid, RESULT_STAGES, "result")),
+            self.store_valid.eq(delayed_flag(m, self.row_valid, STORE_STAGES, "stored")),
+            self.result_valid.eq(sums & s["is_last"]),
+            self.partial_valid.eq(sums & ~s["is_last"]),
         ]
+        result = Signal(len(self.totals), reset_less=True)
         with m.If(self.totals_valid):
-            m.d.sync += self.result_data.eq(self.totals)
-        leaves = self.store_valid | self.result_valid
+            m.d.sync += result.eq(self.totals)
+        m.d.comb += self.result_data.eq(result)
+        leaves = self.store_valid | sums
         self._addresses(m, s, leaves)
         return m
 
     def _addresses(self, m: Module, s: dict[str, object], leaves: object) -> None:
         """Step through positions and groups as rows leave."""
-        left, address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)  # positions of this plane still to come
+        left, address = (
+            Signal(ADDRESS_BITS, reset_less=True),
+            Signal(ADDRESS_BITS, reset_less=True),
+        )  # positions of this plane still to come
         group, convolution = Signal(GROUP_BITS), Signal(GROUP_BITS)
         last_group, plane_end = Signal(), Signal()
         m.d.comb += [last_group.eq(group == s["neuron_groups"]), plane_end.eq(left == 1)]

@@ -25,6 +25,7 @@ class Tile(Component):
             {
                 "weights": In(neurons * self.weight_bits),
                 "inputs": In(design.precision.inputs.bits * design.synapses),
+                "rst": In(1),
                 "first": In(1),
                 "last": In(1),
                 "bias": In(neurons * design.accumulator_bits),
@@ -50,6 +51,7 @@ class Tile(Component):
                 ("i", "clk", ClockSignal()),
                 ("i", "weights", self.weights.word_select(neuron, self.weight_bits)),
                 ("i", "inputs", self.inputs),
+                ("i", "rst", self.rst),
                 ("i", "first", self.first),
                 ("i", "last", self.last),
                 ("i", "bias", self.bias.word_select(neuron, design.accumulator_bits)),

@@ -129,11 +129,11 @@ def output_fields(positions: int, full: int, tail: int) -> dict[str, int]:
     }
 
 
-def lane_fields(w: Windows, lanes: int) -> dict[str, int]:
-    """Each lane's synapse in a window's first chunk."""
+def lane_fields(w: Windows, lanes: int, first: int = 0) -> dict[str, int]:
+    """Each lane's synapse in a window's first chunk, or in the chunk that begins with synapse `first`."""
     fields: dict[str, int] = {}
     for lane in range(lanes):
-        channel, place = divmod(lane, w.window)
+        channel, place = divmod(first + lane, w.window)
         row, column = (at * step for at, step in zip(divmod(place, w.kernel[1]), w.dilation, strict=True))
         fields |= {
             f"offset_{lane}": channel * w.plane + row * w.size[1] + column,

@@ -17,8 +17,18 @@ Tensors = frozenset[int]
 def with_held_values(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:
     """The layers, each with the values that wait in memory meanwhile (`LayerShape.held_values`).
 
-    reads: for each layer, the stored tensors that it takes. A tensor is kept from the layer that makes it to the last
-    one that takes it.
+    reads: for each layer, the stored tensors that it takes.
+    """
+    return tuple(
+        replace(layer, held_values=sum(tensors.values()))
+        for layer, tensors in zip(layers, waiting(layers, reads), strict=True)
+    )
+
+
+def waiting(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> list[dict[int, int]]:
+    """The tensors that wait in memory while each layer is computed, with the number of their values.
+
+    A tensor is kept from the layer that makes it to the last one that takes it.
     """
     sizes = {number: layer.output_values for number, layer in enumerate(layers)}
     last_use: dict[int, int] = {}
@@ -26,11 +36,11 @@ def with_held_values(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> 
         last_use.update(dict.fromkeys(taken, number))
         if IMAGE in taken:
             sizes.setdefault(IMAGE, layers[number].values_of_an_operand)
-    waiting = [
-        {tensor for tensor in sizes if tensor < number < last_use.get(tensor, IMAGE)} - taken
+    return [
+        {
+            tensor: size
+            for tensor, size in sizes.items()
+            if tensor < number < last_use.get(tensor, IMAGE) and tensor not in taken
+        }
         for number, taken in enumerate(reads)
     ]
-    return tuple(
-        replace(layer, held_values=sum(sizes[tensor] for tensor in tensors))
-        for layer, tensors in zip(layers, waiting, strict=True)
-    )

@@ -1,212 +1,163 @@
-"""The workload of a torch module: one pass in which every operation gives only the shape of its result.
+"""The workload of a torch module: the trace that `lower` reads, with shapes alone.
 
-Operations are seen where torch dispatches its functions, so a pooling that a module's `forward` calls as a function is
-counted like a pooling layer, in chains and in graphs; one that the tile cannot compute is refused, never passed over.
+What `lower` refuses is refused here in the same words; batch normalization that folds counts as folded.
 """
 
-# torch hands operations over with arguments of any type.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils.hooks import RemovableHandle
+from torch import nn
 
-from fewbits.errors import HardwareError, ModelError
+from fewbits.bitexact.lowering import trace_quantized
+from fewbits.errors import DataError, HardwareError, ModelError
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
-from fewbits.hardware.workload.own_precision import LEFT_FLOAT, own_precision, with_takers
-from fewbits.hardware.workload.torch_operations import ELEMENTWISE, LAYERS, REARRANGING
-from fewbits.hardware.workload.workload import LayerShape, Workload
-from fewbits.quantize import QuantizedModel
+from fewbits.hardware.workload.own_precision import own_precision, with_takers
+from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload, addition
+from fewbits.quantize import QuantizedLayer, QuantizedModel
+from fewbits.quantize.batch_norm import batch_norms, foldable
 from fewbits.quantize.float_layer import FloatLayer
-from fewbits.quantize.module_kinds import reason_to_skip
+from fewbits.quantize.functional import Addition, Concatenation, Meaning
+from fewbits.quantize.module_kinds import POOLING, VANISHING
+from fewbits.quantize.placement import check_modes
+from fewbits.quantize.shapes import Shape, is_rearranging, layer_windows, pooling_windows, result_shape
+from fewbits.quantize.tensor_rounding import TensorRounding
+from fewbits.quantize.tracing import IMAGES, Call, Trace, calls_of, graph_of
 
 
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     """The layers that a module computes on one image.
 
-    model: any module of 1- and 2-dimensional convolutions, linear layers, pooling, additions and concatenations; it may
-    be quantized, and is left as it was. No weight is read, so a module on the `meta` device does. Batch normalization
-    directly after a layer counts as folded into its weights and bias. A layer that `quantize` leaves float, or did, has
-    the precision float32 of its own.
+    model: any module that `lower` takes once it is quantized; it may be so already, and is left as it was. No weight is
+    read, so a module on the `meta` device does. Batch normalization that `fold_batch_norm` folds counts as part of the
+    weights and bias before it.
     input_shape: channels, height, width (or channels, length; or features).
-    Raises ModelError, naming the layer, for an operation that the tile does not compute, batch normalization left float
-    in a quantized model, or an input shape that does not fit.
+    Raises ModelError, naming the layer, for what has no bit-exact form, batch normalization left float in a quantized
+    model, or an input shape that does not fit.
     """
-    shape = tuple(input_shape)
-    precision, network, own_precisions = _float_twin(model)
-    recorder = _Recorder(own_precisions)
-    image = recorder.note_image(torch.empty((1, *shape), device="meta"))
+    if isinstance(model, QuantizedModel):
+        traced, biased = trace_quantized(model), frozenset[str]()
+    else:
+        network = nn.Sequential(OrderedDict(layer=model)) if isinstance(model, FloatLayer) else model
+        graph = graph_of(network)
+        folded = foldable(graph, network) if batch_norms(network) else {}
+        traced, biased = calls_of(network, graph, folded), frozenset(folded.values())
+        check_modes(network, graph)
+    precision = model.precision if isinstance(model, QuantizedModel) else None
+    shapes = _Shapes(traced, tuple(input_shape), biased)
     try:
-        with _evaluating(network), recorder.naming(network), torch.no_grad(), recorder:
-            network(image)
-    except ModelError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever a user's forward raises
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ModelError(f"the model cannot be run on an image of shape {shape}: {reason}") from error
-    try:
-        layers = _with_channel_shifts(model, recorder.layers)
-        return Workload(with_takers(with_held_values(layers, recorder.reads), recorder.reads), precision)
+        for call in traced.calls:
+            shapes.add(call)
+        layers = [_at_own_precision(layer, call, model) for layer, call in shapes.layers]
+        held = with_held_values(layers, shapes.reads)
+        return Workload(
+            with_takers(held, shapes.reads),
+            None if precision is None else precision.name,
+            tuple(call.place for call in traced.calls if isinstance(call.module, Concatenation)),
+            _end(traced),
+        )
+    except DataError as error:
+        raise ModelError(f"images of shape {tuple(input_shape)}: {error}") from None
     except HardwareError as error:
         raise ModelError(f"{type(model).__name__}: {error}") from None
 
 
-def _float_twin(model: nn.Module) -> tuple[str | None, nn.Module, dict[str, str | None]]:
-    """Precision and float network of a quantized model, its layers shared; any other model itself. And the layers that
-    are quantized or can be, by name, with their precision if it is another than the network's.
-    """
-    if not isinstance(model, QuantizedModel):
-        modules: dict[str, nn.Module] = dict(model.named_modules())
-        layers = {name: module for name, module in modules.items() if isinstance(module, FloatLayer)}
-        return None, model, {name: None for name, layer in layers.items() if reason_to_skip(layer) is None}
-    for entry in model.skipped:
-        if entry.kind.startswith("BatchNorm"):
-            raise ModelError(
-                f"layer {entry.name!r} is left in float: call fewbits.fold_batch_norm before quantize; what follows no "
-                "convolution or linear layer directly cannot be folded, and the accelerator does not compute it"
-            )
-    memo: dict[int, Any] = {id(layer): layer.layer for layer in model.layers.values()}
-    memo |= {id(rounding): nn.Identity() for rounding in model.roundings.values()}
-    own_precisions = {
-        name: own_precision(layer.weight_format, layer.input_format, layer.scale_bits, model.precision)
-        for name, layer in model.layers.items()
-    }
-    return model.precision.name, copy.deepcopy(model.network, memo), own_precisions
+def _end(traced: Trace) -> str | None:
+    """What comes last, reshaping apart; None if that is a layer or an addition."""
+    calls = {call.name: call for call in traced.calls}
+    call = calls.get(traced.output)
+    while call is not None and (is_rearranging(call.module) or isinstance(call.module, (*VANISHING, TensorRounding))):
+        call = calls.get(call.sources[0])
+    if call is None or isinstance(call.module, (FloatLayer, QuantizedLayer, Addition)):
+        return None
+    return call.place
 
 
-def _with_channel_shifts(model: nn.Module, shapes: list[LayerShape]) -> list[LayerShape]:
-    """The layers, those of a quantized model with per-channel radix points marked."""
-    quantized = model.layers if isinstance(model, QuantizedModel) else {}
-    names = {name for name, layer in quantized.items() if layer.channel_shifts is not None}
-    return [replace(shape, has_channel_shifts=shape.name.split("#")[0] in names) for shape in shapes]
+def _at_own_precision(layer: LayerShape, call: Call, model: nn.Module) -> LayerShape:
+    """A layer with its precision, if that is another than the network's, and what it stores for each output."""
+    made = call.module
+    if not isinstance(model, QuantizedModel) or not isinstance(made, QuantizedLayer):
+        return layer
+    own = own_precision(made.weight_format, made.input_format, made.scale_bits, model.precision)
+    return replace(layer, precision=own, has_channel_shifts=made.channel_shifts is not None)
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Generator[None]:
-    """Switch a module to evaluation for a while."""
-    modules: list[nn.Module] = list(model.modules())
-    before = [module.training for module in modules]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in zip(modules, before, strict=True):
-            module.training = training
+class _Shapes:
+    """Follows the shapes of values through a network's calls, and notes the layers that the tile computes."""
 
-
-class _Recorder(TorchFunctionMode):
-    """Answers each operation with a result of the right shape, and notes its layer."""
-
-    def __init__(self, own_precisions: Mapping[str, str | None]) -> None:
-        super().__init__()
-        self._own_precisions = own_precisions
-        self.layers: list[LayerShape] = []
+    def __init__(self, traced: Trace, input_shape: Shape, biased: frozenset[str]) -> None:
+        """biased: names of the layers that get a bias from a normalization."""
+        self._biased = biased
+        self._values: dict[str, tuple[Shape, Tensors]] = {IMAGES: (input_shape, frozenset((IMAGE,)))}
+        """By call: the shape of its result, and the stored tensors that this consists of."""
+        self.layers: list[tuple[LayerShape, Call]] = []
         self.reads: list[Tensors] = []
-        self._stack: list[str] = []
-        self._values: dict[int, tuple[Tensor, Tensors, bool]] = {}
-        """By identity: the tensor itself (kept, so that no other gets its identity), what it consists of, and whether
-        it is a layer's own result, before any function."""
 
-    def note_image(self, image: Tensor) -> Tensor:
-        """Know the network's input."""
-        return self._note(image, frozenset((IMAGE,)))
-
-    def _note(self, result: Tensor, stored: Tensors, *, is_layers_own: bool = False) -> Tensor:
-        self._values[id(result)] = (result, stored, is_layers_own)
-        return result
-
-    def _stored(self, arguments: Sequence[Any]) -> Tensors:
-        """What the tensors among arguments, perhaps in a list, consist of; weights count as nothing."""
-        stored = frozenset[int]()
-        for argument in arguments:
-            if isinstance(argument, (tuple, list)):
-                stored |= self._stored(argument)  # pyright: ignore[reportUnknownArgumentType]
-            elif id(argument) in self._values:
-                stored |= self._values[id(argument)][1]
-        return stored
-
-    @contextmanager
-    def naming(self, model: nn.Module) -> Generator[None]:
-        """Know by name which module is being run."""
-        handles: list[RemovableHandle] = []
-        modules: dict[str, nn.Module] = dict(model.named_modules())
-        for name, module in modules.items():
-            handles.append(module.register_forward_pre_hook(self._entering(name)))
-            handles.append(module.register_forward_hook(self._leaving))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _entering(self, name: str) -> Callable[[nn.Module, Any], None]:
-        """A hook that remembers the module about to be run."""
-
-        def hook(_module: nn.Module, _inputs: Any) -> None:
-            self._stack.append(name)
-
-        return hook
-
-    def _leaving(self, _module: nn.Module, _inputs: Any, _output: Any) -> None:
-        """Forget the module that has been run."""
-        self._stack.pop()
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Note a layer, let what costs nothing pass, refuse the rest."""
-        kind = str(getattr(func, "__name__", func))
-        place = self._stack[-1] if self._stack else ""
-        make = LAYERS.get(kind)
-        stored = self._stored([*args, *(kwargs or {}).values()])
-        if not stored:  # of weights alone: the same for every image
-            return func(*args, **(kwargs or {}))
-        if make is not None:
-            layer, shape = make(self._unique(place or kind), *args, **(kwargs or {}))
-            if layer.has_weights:
-                layer = replace(layer, precision=self._own_precisions.get(place, LEFT_FLOAT))
-            self.layers.append(layer)
+    def add(self, call: Call) -> None:
+        """Note what a call computes. Raises DataError or ModelError if the shapes do not fit."""
+        shapes = [self._values[source][0] for source in call.sources]
+        stored = frozenset[int]().union(*(self._values[source][1] for source in call.sources))
+        result = result_shape(call.name, call.module, shapes)
+        layer = self._computed(call, shapes)
+        if layer is not None:
             self.reads.append(stored)
-            own = frozenset((len(self.layers) - 1,))
-            return self._note(torch.empty(shape, device="meta"), own, is_layers_own=True)
-        if kind in ELEMENTWISE or kind == "batch_norm":
-            if kind == "batch_norm":
-                self._fold(place, args[0])
-            return self._note(torch.empty(args[0].shape, device="meta"), stored)
-        if kind not in REARRANGING:
-            where = f"layer {place!r}" if place else "the model"
-            raise ModelError(
-                f"{where}: the accelerator does not compute {kind!r}, only convolution, linear, pooling, addition and "
-                "concatenation"
-            )
-        result = func(*args, **(kwargs or {}))
-        return self._note(result, stored) if isinstance(result, Tensor) else result
+            stored = frozenset((len(self.layers),))
+            self.layers.append((layer, call))
+        self._values[call.name] = result, stored
 
-    def _fold(self, place: str, values: Tensor) -> None:
-        """Batch normalization becomes part of the layer before it, which then has a bias."""
-        _, stored, is_layers_own = self._values.get(id(values), (values, frozenset[int](), False))
-        number = next(iter(stored), IMAGE)
-        if not is_layers_own or not self.layers[number].has_weights:
-            raise ModelError(
-                f"layer {place!r} normalizes what is not directly a layer's result, so that it cannot be folded: the "
-                "accelerator does not compute it"
-            )
-        self.layers[number] = replace(self.layers[number], has_bias=True)
+    def _computed(self, call: Call, shapes: Sequence[Shape]) -> LayerShape | None:
+        """What the tile spends cycles on for a call; None if an address or a neuron's output stage does it."""
+        module: Meaning = call.module.layer if isinstance(call.module, QuantizedLayer) else call.module
+        if isinstance(module, FloatLayer):
+            return self._layer(call, module, shapes[0])
+        if type(module) in POOLING:
+            return self._pooling(call, module, shapes[0])
+        return addition(self._name(call), shapes[0]) if isinstance(module, Addition) else None
 
-    def _unique(self, name: str) -> str:
+    def _layer(self, call: Call, layer: FloatLayer, shape: Shape) -> LayerShape:
+        has_bias = layer.bias is not None or call.name in self._biased
+        if isinstance(layer, nn.Linear):
+            sizes = layer.in_features, (1, 1), layer.out_features, (1, 1)
+            return LayerShape(self._name(call), "linear", *sizes, has_bias=has_bias)
+        windows = layer_windows(call.name, layer, shape)
+        return LayerShape(
+            name=self._name(call),
+            kind="convolution",
+            input_channels=layer.in_channels,
+            input_size=_size(shape[1:]),
+            neurons=layer.out_channels,
+            output_size=_size(windows.positions),
+            kernel=_size(windows.kernel),
+            stride=_size(windows.stride),
+            dilation=_size(windows.dilation),
+            groups=layer.groups,
+            has_bias=has_bias,
+        )
+
+    def _pooling(self, call: Call, module: Meaning, shape: Shape) -> LayerShape:
+        windows = pooling_windows(call.name, module, shape)
+        kind: Kind = "max-pool" if "Max" in type(module).__name__ else "average-pool"
+        return LayerShape(
+            name=self._name(call),
+            kind=kind,
+            input_channels=shape[0],
+            input_size=_size(shape[1:]),
+            neurons=shape[0],
+            output_size=_size(windows.positions),
+            kernel=_size(windows.kernel),
+            stride=_size(windows.stride),
+            dilation=_size(windows.dilation),
+        )
+
+    def _name(self, call: Call) -> str:
         """A name for a layer that no other layer has, if a module is used more than once."""
-        taken = {layer.name for layer in self.layers}
-        names = (name if number == 1 else f"{name}#{number}" for number in range(1, len(taken) + 2))
+        taken = {layer.name for layer, _ in self.layers}
+        names = (call.place if number == 1 else f"{call.place}#{number}" for number in range(1, len(taken) + 2))
         return next(candidate for candidate in names if candidate not in taken)
+
+
+def _size(along: Shape) -> Size:
+    """Sizes along one or two dimensions as height and width."""
+    return (1, along[0]) if len(along) == 1 else (along[0], along[1])

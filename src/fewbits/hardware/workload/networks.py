@@ -62,6 +62,8 @@ def _built(name: str) -> nn.Module:
 
 def _bit_exact_workload(network: BitExactNetwork) -> Workload:
     """The layers among a bit-exact network's operations; the others are part of a neuron's output stage."""
+    from fewbits.bitexact.operations import Concatenation
+
     layers: list[LayerShape] = []
     reads: list[Tensors] = []
     stored: dict[str, Tensors] = {}
@@ -73,7 +75,20 @@ def _bit_exact_workload(network: BitExactNetwork) -> Workload:
             stored[operation.name] = frozenset((len(layers),))
             layers.append(layer)
             reads.append(taken)
-    return Workload(with_takers(with_held_values(layers, reads), reads), network.precision.name)
+    concatenations = tuple(one.name for one in network.operations if isinstance(one, Concatenation))
+    held = with_takers(with_held_values(layers, reads), reads)
+    return Workload(held, network.precision.name, concatenations, _end(network))
+
+
+def _end(network: BitExactNetwork) -> str | None:
+    """What comes last, reshaping apart; None if that is a layer or an addition."""
+    from fewbits.bitexact.operations import Addition, Flatten, Layer
+
+    by_name = {operation.name: operation for operation in network.operations}
+    last = network.operations[-1]
+    while isinstance(last, Flatten):
+        last = by_name[last.inputs[0]]
+    return None if isinstance(last, (Layer, Addition)) else last.name
 
 
 def _layer(operation: Operation, precision: Precision) -> LayerShape | None:

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fewbits.hardware.workload.liveness import Tensors
+from fewbits.hardware.workload.liveness import IMAGE, Tensors, waiting
 from fewbits.hardware.workload.workload import LayerShape
 
 if TYPE_CHECKING:
     from fewbits.formats import Format, Precision
-
-LEFT_FLOAT = "float32"
-"""What a layer that quantization leaves float is counted at."""
 
 
 def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Precision) -> str | None:
@@ -35,14 +32,15 @@ def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Pre
 def computes(datapath: Precision, layer: Precision) -> bool:
     """Whether a datapath's operands hold all values of a layer's: those of fixed8 hold fixed4's and binary ones."""
     pairs = ((datapath.weights, layer.weights), (datapath.inputs, layer.inputs))
-    return all(_holds(wide, narrow) for wide, narrow in pairs)
+    return all(holds(wide, narrow) for wide, narrow in pairs)
 
 
 _UNITS = ("binary", "ternary", "pow2")
 """Families of ±1, with 0, and with powers of two: each holds the ones before it."""
 
 
-def _holds(wide: Format, narrow: Format) -> bool:
+def holds(wide: Format, narrow: Format) -> bool:
+    """Whether every value of a format is one of another, up to a power of two that all share."""
     from fewbits.formats.floating import FloatFormat
 
     if isinstance(wide, FloatFormat) and isinstance(narrow, FloatFormat):
@@ -58,16 +56,24 @@ def _holds(wide: Format, narrow: Format) -> bool:
 
 
 def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:
-    """The layers, each with the precisions of those that take its result (`LayerShape.taken_at`), if one has its own.
+    """The layers, each with the precisions of those that take its result (`LayerShape.taken_at`), and what waits
+    meanwhile (`held_at`), if one has its own.
 
     reads: for each layer, the stored tensors that it takes. What pooling and additions take, they pass on.
     """
     if all(layer.precision is None for layer in layers):
         return tuple(layers)
-    taken_at: list[frozenset[str | None]] = [frozenset()] * len(layers)
-    for number in reversed(range(len(layers))):
+    taken_at: dict[int, frozenset[str | None]] = {}
+    for number in reversed(range(IMAGE, len(layers))):
         takers = [taker for taker in range(number + 1, len(layers)) if number in reads[taker]]
         taken_at[number] = frozenset[str | None]().union(
             *({layers[taker].precision} if layers[taker].has_weights else taken_at[taker] for taker in takers)
         )
-    return tuple(replace(layer, taken_at=takers) for layer, takers in zip(layers, taken_at, strict=True))
+    return tuple(
+        replace(
+            layer,
+            taken_at=taken_at[number],
+            held_at=tuple((values, taken_at[tensor]) for tensor, values in held.items()),
+        )
+        for number, (layer, held) in enumerate(zip(layers, waiting(layers, reads), strict=True))
+    )

@@ -51,6 +51,9 @@ class LayerShape:
     """Where any layer has a precision of its own: the precisions of the layers that take the result, None for the
     network's; empty for the last layer."""
 
+    held_at: tuple[tuple[int, frozenset[str | None]], ...] = ()
+    """There too: `held_values` by tensor, each with the precisions of the layers that take it, as `taken_at`."""
+
     def __post_init__(self) -> None:
         geometry = (*self.input_size, *self.output_size, *self.kernel, *self.stride, *self.dilation)
         if min(self.input_channels, self.neurons, self.groups, *geometry) < 1:
@@ -137,6 +140,12 @@ class Workload:
 
     precision: str | None = None
     """The precision's name, if the network has one."""
+
+    concatenations: tuple[str, ...] = ()
+    """Where tensors are joined, which takes no layer: names of the modules or functions."""
+
+    end: str | None = None
+    """Name of what ends the network behind its last layer or addition, if anything but reshaping does."""
 
     def __post_init__(self) -> None:
         if not any(layer.products for layer in self.layers):

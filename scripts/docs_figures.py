@@ -1,0 +1,146 @@
+"""Make the figures in README.md and docs/results.md that follow from stored results and the shipped table.
+
+Usage: python scripts/docs_figures.py
+A block that is made stands between `<!-- made by scripts/docs_figures.py: NAME -->` and `<!-- end -->`. Accuracies and
+the energies of the networks' own operands come from docs/three-seeds.json (`fewbits run docs/three-seeds.toml --out D`
+and `python scripts/store_reproduction.py docs/three-seeds.toml D`), all else from the technology table of the day.
+tests/test_documented_figures.py compares each block and picture with what this script gives.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from reproduction_tables import results_of
+
+from fewbits.hardware import load_technology
+from fewbits.hardware.interpolation import interpolation_errors
+from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
+from fewbits.report import group_runs, published
+from fewbits.report.charts import Chart, accuracy_energy_chart
+from fewbits.report.rows import Group
+from fewbits.report.table import markdown
+from fewbits.study import RunResult
+
+ROOT = Path(__file__).resolve().parents[1]
+STORED = ROOT / "docs" / "three-seeds.json"
+CHART = ROOT / "docs" / "figures" / "accuracy-energy.png"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+
+_BLOCK = re.compile(r"(<!-- made by scripts/docs_figures\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def stored() -> list[dict[str, Any]]:
+    """The stored runs, as scripts/store_reproduction.py keeps them."""
+    return json.loads(STORED.read_text())["runs"]
+
+
+@cache
+def _results() -> tuple[RunResult, ...]:
+    return tuple(results_of(stored()))
+
+
+def _group(*seeds: int) -> Group:
+    (group,) = group_runs([run for run in _results() if run.seed in seeds])
+    return group
+
+
+def default_study() -> str:
+    """What `fewbits run default` prints: seed 0 of the stored runs."""
+    return markdown([_group(0)]).split("\n", 2)[2]
+
+
+def three_seeds() -> str:
+    """The table of all seeds."""
+    return markdown([_group(0, 1, 2)]).split("\n", 2)[2]
+
+
+def default_chart() -> Chart:
+    """The chart of the default study."""
+    return accuracy_energy_chart(_group(0), "accuracy-energy")
+
+
+def savings() -> str:
+    """Area and power saved against float32, the published figures beside them."""
+    found = published.compare([_group(0)])
+    assert found is not None
+    lines = [
+        [pair.precision, *(f"{value:.1f}" for value in figures)]
+        for pair in found.pairs
+        for figures in [
+            (pair.area_percent, pair.published_area_percent, pair.power_percent, pair.published_power_percent)
+        ]
+    ]
+    return _table(["precision", "area", "area, published", "power", "power, published"], lines)
+
+
+def neurons() -> str:
+    """Each precision's neuron in the shipped table."""
+    lines: list[list[str]] = []
+    for name, one in load_technology(DEFAULT_TECHNOLOGY).datapaths.items():
+        parts = [one.components[part].area_um2 for part in ("multipliers", "adder_tree", "registers", "rest")]
+        figures = [f"{area:.0f}" for area in (sum(parts), *parts)]
+        widths = [str(one.accumulator_bits), str(one.pipeline_stages)]
+        lines.append([name, *figures, f"{one.longest_path_ns:.2f}", *widths, one.multiplier])
+    heads = ["precision", "area", "multipliers", "adder tree", "registers", "rest", "longest path"]
+    return _table([*heads, "accumulator bits", "stages"], lines, last="multiplier")
+
+
+def controls() -> str:
+    """Each precision's control in the shipped table."""
+    lines = [
+        [name, f"{one.area_um2:.0f}", str(one.cells), str(one.registers), f"{one.longest_path_ns:.2f}"]
+        + [f"{energy:.0f}" for energy in (one.computing_pj, one.pooling_pj, one.clock_tree_pj)]
+        for name, datapath in load_technology(DEFAULT_TECHNOLOGY).datapaths.items()
+        if (one := datapath.control) is not None
+    ]
+    heads = ["precision", "area", "cells", "flip-flops", "longest path", "pJ a cycle, computing", "pooling"]
+    return _table([*heads, "clock tree, estimated"], lines)
+
+
+def interpolation() -> str:
+    """Each characterized figure beside that interpolated without it."""
+    errors = interpolation_errors(load_technology(DEFAULT_TECHNOLOGY))
+    lines = [
+        [one.precision, *(f"{value:+.1f}" for value in (one.area_percent, one.leakage_percent, one.energy_percent))]
+        for one in errors
+    ]
+    return _table(["left out", "area", "leakage", "energy"], lines)
+
+
+def _table(heads: list[str], lines: list[list[str]], last: str | None = None) -> str:
+    """A Markdown table: the first column is text, as is one called `last`; the others are numbers."""
+    rule = ["---", *["---:"] * (len(heads) - 1), *["---"] * (last is not None)]
+    rows = [[*heads, *([last] if last else [])], rule, *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "default-study": default_study,
+    "three-seeds": three_seeds,
+    "savings": savings,
+    "neurons": neurons,
+    "controls": controls,
+    "interpolation": interpolation,
+}
+
+
+def remade(text: str) -> str:
+    """A page with each block made anew. Raises KeyError for a block that nothing makes."""
+    return _BLOCK.sub(lambda found: found[1] + BLOCKS[found[2]]() + found[3], text)
+
+
+def main() -> None:
+    """Write the pages and the chart."""
+    for page in PAGES:
+        page.write_text(remade(page.read_text()))
+    CHART.write_bytes(default_chart().png())
+
+
+if __name__ == "__main__":
+    main()

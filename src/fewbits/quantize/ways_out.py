@@ -1,0 +1,73 @@
+"""What to use in place of a module or function that has no bit-exact form.
+
+One table for both: `nn.LeakyReLU`, `F.leaky_relu` and `torch.leaky_relu_` have one key, their name without underscores.
+"""
+
+from __future__ import annotations
+
+FORMS = "use convolutions, linear layers, ReLU, pooling, flatten, addition and concatenation"
+
+_BY_ADVICE: dict[str, tuple[str, ...]] = {
+    "use nn.ReLU in its place and train on; rounding to the next layer's format bounds the values from above too": (
+        *("ReLU6", "Hardtanh", "clamp", "clip", "clamp_min", "clamp_max", "minimum", "maximum"),
+    ),
+    "use nn.ReLU in its place, and train the network anew": (
+        *("LeakyReLU", "PReLU", "RReLU", "ELU", "CELU", "SELU", "GELU", "SiLU", "Mish", "Softplus", "Softshrink"),
+        *("Hardshrink", "Hardswish", "Tanhshrink", "Softsign", "Threshold", "LogSigmoid", "GLU", "Tanh", "Sigmoid"),
+        *("Hardsigmoid", "abs", "exp", "sqrt"),
+    ),
+    "at the end of the network leave it out: the largest logit's class is the same, and nn.CrossEntropyLoss takes "
+    "logits": (*("Softmax", "LogSoftmax", "Softmax2d", "Softmin", "argmax", "AdaptiveLogSoftmaxWithLoss"),),
+    "it normalizes by each image's own statistics: use nn.BatchNorm2d (or 1d) directly behind a convolution or linear "
+    "layer, and fold it by fewbits.fold_batch_norm": (
+        *("LayerNorm", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "instance_norm", "RMSNorm"),
+        *("LocalResponseNorm", "CrossMapLRN2d", "normalize", "batch_norm"),
+    ),
+    "give the convolution behind it zeros by its own padding=": (
+        *(
+            f"{kind}Pad{n}d"
+            for kind in ("Zero", "Constant", "Reflection", "Replication", "Circular")
+            for n in (1, 2, 3)
+        ),
+        "pad",
+    ),
+    "use a convolution with a stride, or nn.MaxPool2d or nn.AvgPool2d": (
+        *("LPPool1d", "LPPool2d", "LPPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d", "MaxUnpool1d"),
+        *("MaxUnpool2d", "MaxUnpool3d", "max_pool2d_with_indices", "max_pool1d_with_indices"),
+        *("PixelUnshuffle", "Unfold"),
+    ),
+    "only networks over one and two dimensions can be lowered": (
+        *("Conv3d", "MaxPool3d", "AvgPool3d", "AdaptiveMaxPool3d", "AdaptiveAvgPool3d", "BatchNorm3d"),
+    ),
+    "multiplying tensors has no hardware: leave the gate or scale out, or put a constant factor into the weights and "
+    "bias of the layer before it": (*("mul", "multiply", "imul", "truediv", "div", "matmul", "bmm", "neg", "pow"),),
+    "put a constant into the bias of the layer before it, or add the negative weights' result": ("sub", "isub", "rsub"),
+    "the order of values stays as the layers make it: leave it out, or train with the layers in another order": (
+        *("permute", "transpose", "movedim", "swapaxes", "t", "ChannelShuffle", "native_channel_shuffle", "flip"),
+        *("roll", "PixelShuffle", "getitem", "chunk", "split", "unbind", "narrow", "index_select", "select", "stack"),
+        "Fold",
+    ),
+    "values are not repeated: leave it out": (
+        *("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "interpolate", "repeat", "expand", "expand_as"),
+        *("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "tile"),
+    ),
+    "make it an nn.Linear, nn.Conv1d or nn.Conv2d, whose weights are quantized": (
+        *("linear", "conv1d", "conv2d", "bilinear"),
+    ),
+    "say which dimensions, as x.flatten(1) or x.squeeze(-1)": ("squeeze",),
+}
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+_ADVICE = {_key(name): advice for advice, names in _BY_ADVICE.items() for name in names}
+
+
+def without_form(name: str) -> str:
+    """Why a module's class or a function stays float, and what to do instead.
+
+    name: of the class, or of the function or method, which may work in place (`relu6_`).
+    """
+    return f"its arithmetic stays float, as there is no bit-exact form of it; {_ADVICE.get(_key(name), FORMS)}"
