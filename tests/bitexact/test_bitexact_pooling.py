@@ -95,18 +95,33 @@ def test_an_average_of_powers_beyond_float64_is_exact() -> None:
     assert _averaged(codes, nn.AvgPool1d(3), "fixed8/pow2-7") == [2**60]
 
 
-def test_the_last_layers_accumulators_are_averaged_half_to_even() -> None:
+def test_the_last_layers_accumulators_are_summed_and_divided_at_the_end() -> None:
     model = fb.quantize(nn.Sequential(nn.Conv1d(1, 1, 1, bias=False), nn.AvgPool1d(2)), "fixed32")
     (layer,) = model.layers.values()
     layer.input_fraction_bits = layer.weight_fraction_bits = 0
     layer.layer.weight.data.fill_(2.0**30)
     images = torch.tensor([[[1.0, 5.0]]])
-    assert int(fb.lower(model, images).accumulators(images)[0, 0, 0]) == 3 * 2**30
+    network = fb.lower(model, images)
+    assert network.logits_divisor == 2
+    assert int(network.accumulators(images)[0, 0, 0]) == 6 * 2**30
+    assert network.run(images).item() == 3 * 2**30
     images = torch.tensor([[[2.0**29, 2.0**30]]])
-    assert int(fb.lower(model, images).accumulators(images)[0, 0, 0]) == 3 * 2**58
+    assert int(fb.lower(model, images).accumulators(images)[0, 0, 0]) == 3 * 2**59
     layer.layer.weight.data.fill_(1.0)
     images = torch.tensor([[[1.0, 2.0, 2.0, 3.0]]])
-    assert fb.lower(model, images).accumulators(images).flatten().tolist() == [2, 2]
+    assert fb.lower(model, images).accumulators(images).flatten().tolist() == [3, 5]
+    assert fb.lower(model, images).run(images).flatten().tolist() == [1.5, 2.5]
+
+
+def test_windows_of_different_divisors_are_brought_to_a_common_one() -> None:
+    model = fb.quantize(nn.Sequential(nn.Conv1d(1, 1, 1), nn.AvgPool1d(3, 2, 1, count_include_pad=False)), "fixed8")
+    images = torch.randn(8, 1, 5)
+    fb.calibrate(model, images)
+    network = fb.lower(model, images)
+    assert network.logits_divisor == 6
+    with torch.no_grad():
+        assert torch.allclose(network.run(images).float(), model(images), rtol=1e-6, atol=1e-6)
+    assert fb.first_difference(model, network, images) is None
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,9 @@ def _assert_equals_reference(network: BitExactNetwork, images: torch.Tensor) -> 
             assert (_as_objects(trace[name])[index] == values).all(), name
         last = expected[network.operations[-1].name]
         assert (_as_objects(accumulators)[index] == last).all()
-        rounded_once = [math.ldexp(float(value), -network.logits_fraction_bits) for value in last.flat]
+        rounded_once = [
+            math.ldexp(value / network.logits_divisor, -network.logits_fraction_bits) for value in last.flat
+        ]
         assert logits[index].flatten().tolist() == rounded_once
 
 

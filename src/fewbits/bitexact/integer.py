@@ -251,17 +251,26 @@ def _round(source: Value, operation: Rounding) -> Tensor:
 
 def _pool(source: Tensor | ObjectArray, operation: MaxPool | AveragePool) -> Tensor | ObjectArray:
     if isinstance(operation, MaxPool):
-        return _maximum(source, operation) if isinstance(source, Tensor) else _windowed(source, operation, np.max)
-    if isinstance(source, Tensor) and operation.number_format is not None:
+        return maximum(source, operation) if isinstance(source, Tensor) else _windowed(source, operation, np.max)
+    if operation.number_format is not None:
+        assert isinstance(source, Tensor)
         return _average(source, operation)
-    is_tensor = isinstance(source, Tensor)
-    values = as_objects(source.cpu().numpy()) if isinstance(source, Tensor) else source
-    sums = _windowed(values, operation, np.sum)
-    averages = divide_half_even(sums, operation.divisors.astype(object))
-    return torch.from_numpy(averages.astype(np.float64)) if is_tensor else averages
+    return _sum_windows(source, operation)
 
 
-def _maximum(source: Tensor, operation: MaxPool) -> Tensor:
+def _sum_windows(source: Tensor | ObjectArray, operation: AveragePool) -> Tensor | ObjectArray:
+    """Exact sums of accumulators, brought to the windows' common divisor; float64 below 2**53."""
+    factors = operation.common_divisor // operation.divisors
+    if isinstance(source, Tensor):
+        largest = int(source.abs().max()) if source.numel() else 0
+        if largest * math.prod(operation.kernel) * int(factors.max()) < FLOAT64_EXACT:
+            return window_sums(source, operation) * torch.from_numpy(factors).to(source)
+        source = as_objects(source.cpu().numpy())
+    sums: ObjectArray = _windowed(source, operation, np.sum) * factors.astype(object)
+    return sums
+
+
+def maximum(source: Tensor, operation: MaxPool) -> Tensor:
     """The largest of each window; infinity below zero stands for padding."""
     settings = (operation.kernel, operation.stride, operation.padding, operation.dilation)
     pool = F.max_pool2d if len(operation.kernel) == 2 else F.max_pool1d
@@ -278,7 +287,7 @@ def _average(source: Tensor, operation: AveragePool) -> Tensor:
     largest = magnitude(operation.number_format.integer_limits) * math.prod(operation.kernel)
     if largest >= 2**51:
         return _average_of_fractions(source, operation, operation.number_format)
-    sums = _window_sums(source, operation)
+    sums = window_sums(source, operation)
     divisors = torch.from_numpy(operation.divisors).to(sums.device, torch.float64)
     return nearest_integers(sums / divisors, operation.number_format)
 
@@ -291,7 +300,7 @@ def _average_of_fractions(source: Tensor, operation: AveragePool, number_format:
     return torch.from_numpy(nearest.reshape(quotients.shape)).to(source.device)
 
 
-def _window_sums(source: Tensor, operation: AveragePool) -> Tensor:
+def window_sums(source: Tensor, operation: AveragePool) -> Tensor:
     """Sums of windows in float64; a divisor of 1 makes torch's average a sum."""
     if len(operation.kernel) == 2:
         kernel, stride, padding, values = operation.kernel, operation.stride, operation.padding, source
@@ -313,14 +322,6 @@ def _windowed(values: ObjectArray, operation: Pooling, reduce: Any) -> ObjectArr
             part = np.take(part, list(along[int(index)]), axis=axis + 2)
         result[(slice(None), slice(None), *position)] = reduce(part, axis=tuple(range(2, values.ndim)))
     return result
-
-
-def divide_half_even(sums: ObjectArray, divisors: ObjectArray) -> ObjectArray:
-    """Exact quotients rounded to the nearest integer, ties to even."""
-    quotient = sums // divisors
-    twice = 2 * (sums - quotient * divisors)
-    up = (twice > divisors) | ((twice == divisors) & (quotient % 2 == 1))
-    return quotient + up.astype(object)
 
 
 def integer_bias(layer: Layer) -> tuple[int, ...] | None:

@@ -12,12 +12,13 @@ from fewbits.bitexact.layers import lower_layer, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding
 from fewbits.bitexact.pooling import lower_pooling
+from fewbits.bitexact.proof import prove_lowering
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize import QuantizedLayer, QuantizedModel, TensorRounding
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Addition, Concatenation, UnsupportedError
-from fewbits.quantize.module_kinds import POOLING, VANISHING
+from fewbits.quantize.module_kinds import POOLING, VANISHING, check_types
 from fewbits.quantize.shapes import added, is_rearranging, joined, rearranged
 from fewbits.quantize.size_search import misfit_of
 from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
@@ -29,18 +30,25 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
     The result is rounded to the next layer's input format directly after a layer or an addition and the ReLU that
     follows it, before any pooling; what comes after the last of them works on its accumulators or sums. The network
     itself stays as it is.
-    example: one image (channels, height, width) or a batch of them; only its shape counts.
+    Both networks are run on the example's first image and on a drawn one, their values not rounded, to see that they
+    compute the same.
+    example: one image (channels, height, width) or a batch of them; its shape counts.
     product_bits: cut every product to its top bits, as a neuron made by `hardware.rtl.design` with the same setting
     does (docs/architecture.md, "Arithmetic"); None keeps products whole. The quantized network keeps them whole.
-    Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, or if layers that share an input want
+    Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, has a hook that changes values,
+    computes something else than what it was lowered to, or if layers that share an input want
     it in different formats; UnsupportedError, a ModelError, for what was left float (see `skipped`) or has no bit-exact
     form; DataError if the example does not fit.
     """
     if not isinstance(module, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
+    check_types(module)
     traced = trace_quantized(module)
     shape = _image_shape(traced, example)
-    operations = operations_of(traced, shape, product_bits)
+    operations = operations_of(traced, shape)
+    prove_lowering(module, traced, operations, example, shape)
+    if product_bits is not None:
+        operations = operations_of(traced, shape, product_bits)
     is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
     return BitExactNetwork(operations, module.precision, shape, product_bits if is_cut else None)
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
-from fewbits.bitexact.integer import Value
-from fewbits.bitexact.operations import Addition, InputRounding, Layer, ObjectArray, Operation, Rounding
+from fewbits.bitexact.integer import FLOAT64_EXACT, Value
+from fewbits.bitexact.operations import Addition, AveragePool, InputRounding, Layer, ObjectArray, Operation, Rounding
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
 from fewbits.formats import Precision
@@ -85,31 +85,50 @@ class BitExactNetwork:
     @property
     def logits_fraction_bits(self) -> int:
         """Radix point of the accumulators (or sums) that are the logits."""
+        operation = self._tail[0]
+        if isinstance(operation, (Rounding, InputRounding)):
+            return operation.fraction_bits
+        assert isinstance(operation, (Layer, Addition))
+        return operation.accumulator_fraction_bits
+
+    @property
+    def logits_divisor(self) -> int:
+        """What the integers that are the logits are to be divided by: 1, unless the network ends in an average."""
+        if not self.layers or self.layers[-1].input_format.family == "float":
+            return 1
+        averages = [operation for operation in self._tail if isinstance(operation, AveragePool)]
+        return math.prod(average.common_divisor for average in averages if average.number_format is None)
+
+    @property
+    def _tail(self) -> list[Operation]:
+        """What makes the logits: the last operation that gives them a radix point, and those behind it."""
         by_name = {operation.name: operation for operation in self._operations}
-        operation = self._operations[-1]
-        while not isinstance(operation, (Layer, Addition, Rounding, InputRounding)):
-            operation = by_name[operation.inputs[0]]
-        is_rounded = isinstance(operation, (Rounding, InputRounding))
-        return operation.fraction_bits if is_rounded else operation.accumulator_fraction_bits
+        tail = [self._operations[-1]]
+        while not isinstance(tail[0], (Layer, Addition, Rounding, InputRounding)):
+            tail.insert(0, by_name[tail[0].inputs[0]])
+        return tail
 
     def run(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
         """Logits, float64, N first, on the images' device.
 
-        They are the last layer's accumulators times 2**-logits_fraction_bits: exact where an accumulator has at most
-        53 significant bits, else the nearest float64 (rounded once, ties to even).
+        They are the last layer's accumulators times 2**-logits_fraction_bits. Nothing behind it is rounded: an average
+        is a sum, divided by `logits_divisor`. Exact where that has at most 53 significant bits, else the nearest
+        float64 (rounded once, ties to even).
         images: N, then `input_shape`; float, normalized as for the float model. batch_size: images computed at a time;
         chosen so that memory stays bounded if None.
         Raises DataError for images of another shape or type, FormatError for NaN, ModelError (naming the layer) where
         a float precision overflows.
         """
-        scale = 2.0**-self.logits_fraction_bits
+        scale, divisor = 2.0**-self.logits_fraction_bits, self.logits_divisor
         values = self.accumulators(images, batch_size=batch_size)
-        if isinstance(values, Tensor):
-            return values.to(torch.float64) * scale
-        return torch.from_numpy(values.astype(np.float64) * scale).to(images.device)
+        if isinstance(values, Tensor) and (divisor == 1 or _are_exact_in_float64(values)):
+            return values.to(torch.float64) / divisor * scale
+        integers = as_objects(values.cpu().numpy()) if isinstance(values, Tensor) else values
+        quotients = integers / divisor  # Python divides integers with one rounding
+        return torch.from_numpy(quotients.astype(np.float64) * scale).to(images.device)
 
     def accumulators(self, images: Tensor, *, batch_size: int | None = None) -> ExactValues:
-        """The logits as exact integers, without their radix point; see `run`.
+        """The logits as exact integers, without their radix point and `logits_divisor`; see `run`.
 
         Returns int64, or Python integers if one does not fit 64 bits; float32 in a float precision.
         """
@@ -167,6 +186,10 @@ class BitExactNetwork:
     def __getstate__(self) -> dict[str, Any]:
         """Without the executors, whose buffers are made anew."""
         return {key: value for key, value in self.__dict__.items() if key != "_executors"}
+
+
+def _are_exact_in_float64(values: Tensor) -> bool:
+    return values.numel() == 0 or bool(values.abs().max() <= FLOAT64_EXACT)
 
 
 def exact_values(value: Value) -> ExactValues:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,10 +201,12 @@ class AveragePool(Pooling):
     """The sum of each window, divided by the count of its elements and rounded to the values' format.
 
     Integers: half to even. Floats: summed in row-major order in float32, divided in float32, then rounded.
+    Behind the last layer nothing is rounded: integer accumulators are summed, and each sum stands for its quotient by
+    `common_divisor`; floats are divided.
     """
 
     number_format: Format | None
-    """Format of the values; None for accumulators, whose average is rounded to an integer (or stays float32)."""
+    """Format of the values; None for accumulators."""
 
     count_include_pad: bool
     """Whether padding counts in the divisor."""
@@ -222,6 +225,11 @@ class AveragePool(Pooling):
             along = np.array(average_divisors(*settings, self.count_include_pad), dtype=np.int64)
             result = np.multiply.outer(result, along)
         return result
+
+    @property
+    def common_divisor(self) -> int:
+        """The least common multiple of the divisors: what sums of accumulators, brought to it, are to be divided by."""
+        return math.lcm(*map(int, np.unique(self.divisors)))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -154,8 +154,11 @@ def _pool(operation: MaxPool | AveragePool, source: Numbers, is_float: bool) -> 
             result[index] = max(window)
         else:
             divisor = _divisor(operation, index[1:])
-            average = _float_average if is_float else _integer_average
-            result[index] = average(window, divisor, operation.number_format)
+            result[index] = (
+                _float_average(window, divisor, operation.number_format)
+                if is_float
+                else _integer_average(window, divisor, operation)
+            )
     return result
 
 
@@ -186,9 +189,11 @@ def _divisor(operation: AveragePool, position: tuple[int, ...]) -> int:
     return count
 
 
-def _integer_average(window: list[int], divisor: int, number_format: Format | None) -> int:
-    average = Fraction(sum(window), divisor)
-    return round(average) if number_format is None else int(number_format.nearest(average))
+def _integer_average(window: list[int], divisor: int, operation: AveragePool) -> int:
+    """Rounded to the format; of accumulators, the sum that stands for its quotient by the common divisor."""
+    if operation.number_format is None:
+        return sum(window) * (operation.common_divisor // divisor)
+    return int(operation.number_format.nearest(Fraction(sum(window), divisor)))
 
 
 def _float_average(window: list[np.float32], divisor: int, number_format: Format | None) -> np.float32:

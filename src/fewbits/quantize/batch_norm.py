@@ -4,18 +4,24 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-import copy
-from typing import TypeVar
+from collections import Counter
+from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
+from fewbits.quantize.equivalence import agrees, prove, required_sample, results_of
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.functional import Reshape, application
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
+from fewbits.quantize.module_kinds import FoldedNorm, has_hooks, reason_to_leave, shared_parameters
+from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import graph_of, is_shared
+from fewbits.quantize.wrappers import copied, unwrapped
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -26,62 +32,140 @@ def batch_norms(model: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, module in modules.items() if isinstance(module, _BatchNorm))
 
 
-def fold_batch_norm(model: Network) -> Network:
+def fold_batch_norm(model: Network, images: Tensor | None = None) -> Network:
     """A copy in which each batch normalization that directly follows a layer is folded into it; the model stays.
 
     With the running statistics frozen, normalization is y = scale * x + offset for each channel, scale = weight /
     sqrt(variance + eps): the layer's weights are multiplied by the scale, and its bias becomes scale * (bias - mean) +
     the normalization's bias (Jacob et al., "Quantization and training of neural networks for efficient
     integer-arithmetic inference", CVPR 2018, equation 14). Computed in float64 and rounded once; an nn.Identity takes
-    the place of the normalization. The result computes what the model does in evaluation, up to float32's rounding.
+    the place of the normalization (a `FoldedNorm` where the graph does not tell that a linear layer is given vectors).
+    The result computes what the model does in evaluation, up to float rounding: both are run to see that.
 
     model: a float network that torch.fx can trace, or a quantized one, which then needs `calibrate` anew, as its
-    weights have changed. A normalization after anything else (a sum, a pooling, a layer whose result others use too)
-    stays; after `quantize` it is named in `.skipped`.
-    Raises ModelError if the network cannot be traced, or a normalization has no running statistics.
+    weights have changed. A normalization stays after anything else (a sum, a pooling, a layer whose result others use
+    too) and after a layer whose weights are computed, tied to others, or that has hooks; after `quantize` it is named
+    in `.skipped`.
+    images: what the model takes, to compare on; without them images are drawn, in the shape that `model.input_shape`
+    says, or one that is found by trying.
+    Raises ModelError if the network cannot be traced, a normalization has no running statistics, the result computes
+    something else, or no images are given and none are found.
     """
-    folded = copy.deepcopy(model)
-    network = folded.network if isinstance(folded, QuantizedModel) else folded
-    if not batch_norms(network):
-        return folded
-    done: list[str] = []
-    for layer_name, norm_name in _pairs(graph_of(network), network):
-        norm = network.get_submodule(norm_name)
+    given: nn.Module = unwrapped(model)
+    if isinstance(given, QuantizedModel):
+        given.prove(images)
+    pairs = _pairs_of(given)
+    folded = _folded(given, pairs)
+    if pairs:
+        found = required_sample(given, images, "fold_batch_norm(model, images)")
+        prove(
+            given,
+            folded,
+            found,
+            f"folding batch normalization into the layers of {type(given).__name__}",
+            remake=lambda exact: _folded(exact, pairs),
+            blame=lambda exact, exact_images: _first_wrong(exact, pairs, exact_images),
+        )
+    return cast(Network, folded)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A layer and the normalization that alone takes its result, by name."""
+
+    layer: str
+    norm: str
+    takes_vectors: bool
+    """Whether the graph tells that values have the batch and the channels as their only dimensions."""
+
+
+def _pairs_of(model: nn.Module) -> list[_Pair]:
+    network = _network(model)
+    return _pairs(graph_of(network), network) if batch_norms(network) else []
+
+
+def _network(model: nn.Module) -> nn.Module:
+    return model.network if isinstance(model, QuantizedModel) else model
+
+
+def _folded(model: nn.Module, pairs: list[_Pair]) -> nn.Module:
+    """A copy with some normalizations folded."""
+    folded = copied(model)
+    network = _network(folded)
+    for pair in pairs:
+        norm, layer = network.get_submodule(pair.norm), network.get_submodule(pair.layer)
         assert isinstance(norm, _BatchNorm)
-        fold_into(network.get_submodule(layer_name), norm, norm_name)
-        network.set_submodule(norm_name, nn.Identity())
-        done.append(norm_name)
+        fold_into(layer, norm, pair.norm)
+        plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
+        is_safe = pair.takes_vectors or not isinstance(plain, nn.Linear)
+        network.set_submodule(pair.norm, nn.Identity() if is_safe else FoldedNorm())
     if isinstance(folded, QuantizedModel):
+        done = {pair.norm for pair in pairs}
         folded.skipped = tuple(entry for entry in folded.skipped if entry.name not in done)
     return folded
 
 
+def _first_wrong(exact: nn.Module, pairs: list[_Pair], images: Tensor) -> str | None:
+    """The first normalization whose folding changes what a float64 network computes."""
+    (expected,) = results_of(exact, images)[:1]
+    for number, pair in enumerate(pairs, start=1):
+        if not agrees(expected, results_of(_folded(exact, pairs[:number]), images)[0]):
+            return f"{pair.norm!r} folded into {pair.layer!r}"
+    return None
+
+
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
 def foldable(graph: fx.Graph, network: nn.Module) -> dict[str, str]:
     """The normalizations that `fold_batch_norm` folds, by name, each with the name of the layer before it."""
-    return {norm: layer for layer, norm in _pairs(graph, network) if _has_statistics(network.get_submodule(norm))}
+    return {
+        pair.norm: pair.layer for pair in _pairs(graph, network) if _has_statistics(network.get_submodule(pair.norm))
+    }
 
 
 def _has_statistics(norm: nn.Module) -> bool:
     return getattr(norm, "running_mean", None) is not None
 
 
-def _pairs(graph: fx.Graph, network: nn.Module) -> list[tuple[str, str]]:
-    """Names of each layer and the normalization that alone takes its result, both used once."""
-    calls: dict[int, int] = {}
-    for node in graph.nodes:
-        if node.op == "call_module":
-            module = id(network.get_submodule(str(node.target)))
-            calls[module] = calls.get(module, 0) + 1
-    pairs: list[tuple[str, str]] = []
+def _pairs(graph: fx.Graph, network: nn.Module) -> list[_Pair]:
+    """Each layer and the normalization that alone takes its result, both used once and their weights their own."""
+    calls = Counter(id(network.get_submodule(str(node.target))) for node in graph.nodes if node.op == "call_module")
+    tied = shared_parameters(network)
+    pairs: list[_Pair] = []
     for node in graph.nodes:
         source = node.args[0] if node.op == "call_module" and node.args else None
         if not isinstance(source, fx.Node) or source.op != "call_module" or is_shared(source):
             continue
         norm, layer = network.get_submodule(str(node.target)), network.get_submodule(str(source.target))
-        is_pair = isinstance(norm, _BatchNorm) and isinstance(layer, (FloatLayer, QuantizedLayer))
-        if is_pair and calls[id(norm)] == calls[id(layer)] == 1:
-            pairs.append((str(source.target), str(node.target)))
+        plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
+        if type(norm) not in _NORMS or not isinstance(plain, FloatLayer) or has_hooks(norm) or has_hooks(layer):
+            continue
+        is_own = not tied.intersection(map(id, plain.parameters(recurse=False)))
+        is_used_once = calls[id(norm)] == calls[id(layer)] == 1
+        if is_used_once and is_own and reason_to_leave(plain) is None and norm.num_features == len(plain.weight):
+            pairs.append(_Pair(str(source.target), str(node.target), _are_vectors(source, network)))
     return pairs
+
+
+def _are_vectors(node: fx.Node, network: nn.Module) -> bool:
+    """Whether what a linear layer gives has two dimensions, by the flattening somewhere before it."""
+    while node.op in ("call_module", "call_function", "call_method"):
+        try:
+            applied = application(node, network)
+        except ModelError:
+            return False
+        meaning = applied.meaning
+        if isinstance(meaning, Reshape) or (
+            isinstance(meaning, nn.Flatten) and (meaning.start_dim, meaning.end_dim) == (1, -1)
+        ):
+            return True
+        if not isinstance(meaning, (nn.Linear, QuantizedLayer, TensorRounding, _BatchNorm, nn.ReLU, nn.Dropout)):
+            return False
+        if not isinstance(applied.sources[0], fx.Node):
+            return False
+        node = applied.sources[0]
+    return False
 
 
 def fold_into(layer: nn.Module, norm: _BatchNorm, name: str) -> None:

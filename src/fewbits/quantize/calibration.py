@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewbits.errors import DataError, ModelError
+from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.formats import Format
 from fewbits.quantize.channels import channel_scale, choose_channel_points
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
+from fewbits.quantize.module_kinds import check_types
 from fewbits.quantize.radix_point import Method, check_method, choose_fraction_bits, saturated_share
 from fewbits.quantize.tensor_rounding import TensorRounding
 
@@ -57,22 +58,50 @@ def calibrate(
     are joined: give what fits in memory, some hundred images. method, percentile: see `choose_fraction_bits`.
     weights: False leaves the weights' radix points as they are.
     Returns one entry a layer, in the order in which the layers were reached.
-    Raises DataError if the images are none, not floating point, or NaN or infinite; ModelError for an unknown method
-    or a model that is not quantized.
+    Raises DataError if the images are none, of another type than the model, not of its shape, or NaN or infinite;
+    ModelError for an unknown method, a model that is not quantized, or one that computes something else than what it
+    was made of (compared here where `quantize` found no images).
     """
     if not isinstance(model, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"calibrate takes what fewbits.quantize returns, not {type(model).__name__}")
     check_method(method, percentile)
     inputs = _joined(images)
     calibrator = _Calibrator(method, percentile, weights)
-    on_device = inputs.to(next(model.parameters()).device)
+    on_device = inputs.to(_checked_type(model, inputs).device)
     with _observed(model, calibrator.choose), torch.no_grad():
-        model(on_device)
+        _run(model, on_device)
         if calibrator.has_late_choices:
             calibrator.roundings_are_chosen = True
-            model(on_device)
+            _run(model, on_device)
+    model.prove(on_device)
     model.name_misfit(tuple(inputs.shape[1:]))
     return tuple(calibrator.chosen.values())
+
+
+def _checked_type(model: QuantizedModel, images: Tensor) -> Tensor:
+    """A parameter of the model. Raises DataError unless the images have its type."""
+    check_types(model)
+    parameter = next(model.parameters())
+    if images.dtype != parameter.dtype:
+        raise DataError(
+            f"the calibration images are {images.dtype}, the model computes in {parameter.dtype}: "
+            f"give images.to({parameter.dtype})"
+        )
+    return parameter
+
+
+def _run(model: QuantizedModel, images: Tensor) -> None:
+    """Run the model on a copy of the images, which it may overwrite. Raises DataError if it does not take them."""
+    try:
+        model(images.clone())
+    except FewbitsError:
+        raise
+    except Exception as error:  # whatever a network says to images that are not of its size
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(
+            f"the network does not take calibration images of shape {tuple(images.shape)}: {reason}; give images as "
+            "the float network takes them, N first"
+        ) from error
 
 
 class _Calibrator:

@@ -3,32 +3,35 @@
 # pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from fewbits.quantize.equivalence import agrees, prove, required_sample, results_of
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Meaning, Reshape
-from fewbits.quantize.module_kinds import AVERAGES
-from fewbits.quantize.tracing import Call, trace
+from fewbits.quantize.module_kinds import AVERAGES, FoldedNorm, has_hooks, reason_to_leave, shared_parameters
+from fewbits.quantize.tracing import trace
+from fewbits.quantize.wrappers import copied, unwrapped
 
 Network = TypeVar("Network", bound=nn.Module)
 
 _POOLS: frozenset[type[object]] = AVERAGES | frozenset(
     {nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d}
 )
-_POINTWISE: frozenset[type[object]] = frozenset({nn.ReLU, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d})
+_POINTWISE: frozenset[type[object]] = frozenset(
+    {nn.ReLU, nn.Identity, FoldedNorm, nn.Dropout, nn.Dropout1d, nn.Dropout2d}
+)
 """With the poolings, what a positive factor of a channel passes unchanged: f(a x) = a f(x) for a > 0."""
 
 _SWEEPS = 100
 """At most: a chain of n layers is equal to float32's precision after some 10 n sweeps."""
 
 
-def equalize_channels(model: Network) -> Network:
+def equalize_channels(model: Network, images: Tensor | None = None) -> Network:
     """A copy in which neighboring layers share the scale of their weights evenly; the model stays.
 
     Between two layers with nothing but ReLU, pooling and reshaping, a channel can be divided by any positive number
@@ -39,23 +42,72 @@ def equalize_channels(model: Network) -> Network:
     the weights of all layers alike. Folded batch normalization leaves them far apart.
 
     model: a float network that torch.fx can trace. Layers that meet anything else (additions, concatenations, other
-    functions, a second use of the layer or its result), and grouped convolutions behind them, stay as they are.
-    Raises ModelError if the network cannot be traced.
+    functions, a module with hooks, a second use of the layer or its result), grouped convolutions behind them, and
+    layers whose weights are computed, tied to others, or that have hooks, stay as they are.
+    images: what the model takes, to compare both on, as `fold_batch_norm` does.
+    Raises ModelError if the network cannot be traced, the result computes something else, or no images are given and
+    none are found.
     """
-    equalized = copy.deepcopy(model)
-    pairs = _neighbors(trace(equalized).calls)
+    given = unwrapped(model)
+    pairs = _neighbors(given)
+    equalized = _equalized(given, pairs)
+    if pairs:
+        found = required_sample(given, images, "equalize_channels(model, images)")
+        prove(
+            given,
+            equalized,
+            found,
+            f"equalizing the channels of {type(given).__name__}",
+            remake=lambda exact: _equalized(exact, pairs),
+            blame=lambda exact, exact_images: _first_wrong(exact, pairs, exact_images),
+        )
+    return cast(Network, equalized)
+
+
+def _equalized(model: nn.Module, names: list[tuple[str, str]]) -> nn.Module:
+    """A copy with some pairs of neighbors equalized."""
+    equalized = copied(model)
+    pairs = [(_layer(equalized, first), _layer(equalized, second)) for first, second in names]
+    layers = {id(layer): layer for pair in pairs for layer in pair}.values()
     with torch.no_grad():
+        types = [_cast(layer, torch.float64) for layer in layers]
         for _ in range(_SWEEPS):
             factors = [_equalize(*pair) for pair in pairs]
             if all(torch.allclose(factor, torch.ones_like(factor), rtol=1e-6, atol=0) for factor in factors):
                 break
+        for layer, dtype in zip(layers, types, strict=True):
+            _cast(layer, dtype)
     return equalized
+
+
+def _layer(network: nn.Module, name: str) -> FloatLayer:
+    layer = network.get_submodule(name)
+    assert isinstance(layer, FloatLayer)
+    return layer
+
+
+def _cast(layer: FloatLayer, dtype: torch.dtype) -> torch.dtype:
+    """Give a layer's own parameters a type, in which many small steps may be taken; the one they had."""
+    before = layer.weight.dtype
+    for parameter in layer.parameters(recurse=False):
+        parameter.data = parameter.data.to(dtype)
+    return before
+
+
+def _first_wrong(exact: nn.Module, pairs: list[tuple[str, str]], images: Tensor) -> str | None:
+    """The first neighbors whose equalization alone changes what a float64 network computes."""
+    expected = results_of(exact, images)[0]
+    for first, second in pairs:
+        if not agrees(expected, results_of(_equalized(exact, [(first, second)]), images)[0]):
+            return f"{first!r} with {second!r}"
+    return None
 
 
 @dataclass(frozen=True)
 class _Channels:
     """What a call returns still has the channels of a layer, each times what that layer gives it."""
 
+    name: str
     layer: FloatLayer
     are_last: bool
     """They lie along the last dimension, in blocks behind a flattening, as a linear layer takes them; else along the
@@ -68,31 +120,37 @@ class _Channels:
         flattens = isinstance(module, Reshape) or (
             isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1)
         )
-        return _Channels(self.layer, are_last=True) if flattens else None
+        return _Channels(self.name, self.layer, are_last=True) if flattens else None
 
     def fit(self, layer: FloatLayer) -> bool:
         """Whether a layer takes just these channels."""
         if isinstance(layer, nn.Linear):
-            return self.are_last and layer.in_features % len(self.layer.weight) == 0
+            blocks, rest = divmod(layer.in_features, len(self.layer.weight))
+            return self.are_last and rest == 0 and (blocks == 1 or not isinstance(self.layer, nn.Linear))
         return not self.are_last and layer.groups == 1
 
 
-def _neighbors(calls: tuple[Call, ...]) -> list[tuple[FloatLayer, FloatLayer]]:
-    """Each layer with the one that alone takes its channels."""
+def _neighbors(network: nn.Module) -> list[tuple[str, str]]:
+    """Names of each layer and of the one that alone takes its channels; weights of both are their own."""
+    calls = trace(network).calls
+    tied = shared_parameters(network)
     uses = Counter(source for call in calls for source in call.sources)
     times = Counter(id(call.module) for call in calls)
     known: dict[str, _Channels] = {}
-    pairs: list[tuple[FloatLayer, FloatLayer]] = []
+    pairs: list[tuple[str, str]] = []
     for call in calls:
         is_alone = len(call.sources) == 1 and uses[call.sources[0]] == 1
         channels = known.get(call.sources[0]) if is_alone else None
         module = call.module
+        if isinstance(module, nn.Module) and has_hooks(module):
+            continue
         if isinstance(module, FloatLayer):
-            if times[id(module)] > 1:
+            is_own = not tied.intersection(map(id, module.parameters(recurse=False)))
+            if times[id(module)] > 1 or not is_own or reason_to_leave(module) is not None:
                 continue
             if channels is not None and channels.fit(module):
-                pairs.append((channels.layer, module))
-            known[call.name] = _Channels(module, are_last=isinstance(module, nn.Linear))
+                pairs.append((channels.name, call.name))
+            known[call.name] = _Channels(call.name, module, are_last=isinstance(module, nn.Linear))
         elif channels is not None and (behind := channels.behind(module)) is not None:
             known[call.name] = behind
     return pairs

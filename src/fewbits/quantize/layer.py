@@ -68,6 +68,8 @@ class QuantizedLayer(nn.Module):
         self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
         self.formats_text: Tensor | None
         self.register_buffer("formats_text", None)
+        self.precision_text: Tensor
+        self.register_buffer("precision_text", LayerFormats(precision).to_tensor().to(device))
         self.rounded = RoundedParameters()
 
     def __getattr__(self, name: str) -> Any:
@@ -282,16 +284,34 @@ class QuantizedLayer(nn.Module):
         return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        """Load the buffers, then read them once: forward passes need plain integers."""
-        state, prefix = args[:2]
+        """Load the buffers, then read them once: forward passes need plain integers.
+
+        Raises ModelError for the state of a layer that was quantized to another precision; a state that does not tell
+        (one of before 0.4) is taken.
+        """
+        state, prefix, missing = args[0], args[1], args[4]
+        precision = state.get(f"{prefix}precision_text")
+        if precision is not None:
+            self._check_precision(LayerFormats.from_tensor(precision).precision)
         text = state.get(f"{prefix}formats_text")
         if text is not None:
             self._replace_formats(LayerFormats.from_tensor(text))  # a shared rounding's may be loaded later
         super()._load_from_state_dict(*args, **kwargs)
+        if precision is None and f"{prefix}precision_text" in missing:
+            missing.remove(f"{prefix}precision_text")
         self._weight_point = int(self.weight_radix_point.item())
         if self.input_radix_point is not None:
             self._input_point = int(self.input_radix_point.item())
         self.rounded.forget()
+
+    def _check_precision(self, stored: Precision) -> None:
+        """Raise ModelError unless a state is of the precision that the layer was quantized to."""
+        own = LayerFormats.from_tensor(self.precision_text).precision
+        if stored.name != own.name:
+            raise ModelError(
+                f"layer {self.name!r} was quantized to {own.name}, the state is of {stored.name}: quantize the float "
+                "model at that precision, then load"
+            )
 
 
 def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
+from fewbits.quantize.equivalence import prove, sample
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Skipped
+from fewbits.quantize.hooks import watching_hooks
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import is_initialized, is_opaque, reason_left_float, reason_to_skip
+from fewbits.quantize.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import place_roundings
 from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.size_search import misfit_of
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.tracing import TraceError, trace
+from fewbits.quantize.wrappers import copied, unwrapped
 
 
 class QuantizedModel(nn.Module):
@@ -42,6 +45,9 @@ class QuantizedModel(nn.Module):
         Where a network cannot be traced, all that its modules leave float. What depends on the images' size is known
         after `calibrate`.
         """
+        self.notices: tuple[str, ...] = ()
+        """What the formats change beyond rounding, a sentence each: zeros of a format that has none."""
+        self._unproved: tuple[nn.Module, ...] = ()  # in a tuple: it is no part of this module
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
@@ -68,9 +74,36 @@ class QuantizedModel(nn.Module):
             return network.forward_in_training(*args, **kwargs)
         return network(*args, **kwargs)
 
+    def prove(self, images: Tensor | None = None) -> None:
+        """Compare the network, roundings off, with the one that `quantize` was given, unless that was done.
+
+        `quantize` does it where it finds what the network takes; else `calibrate` and `lower` do it with their images.
+        images: some that the network takes; without them they are drawn. Raises ModelError where results differ.
+        """
+        for given in self._unproved:
+            self.prove_against(given, images)
+
+    def prove_against(self, given: nn.Module, images: Tensor | None = None) -> None:
+        """See `prove`; what cannot be compared for want of images is kept for a later time."""
+        with watching_hooks(given) as changing:
+            found = sample(given, images)
+        self._name_hooked(changing)
+        self._unproved = (_with_parameters_of(self, given),) if found is None else ()
+        if found is not None:
+            prove(given, self, found, f"quantizing {type(given).__name__}")
+
+    def _name_hooked(self, changing: dict[str, nn.Module]) -> None:
+        """Name the modules whose hooks change values, which layers and containers with functions are already."""
+        named = {entry.name for entry in self.skipped}
+        self.skipped += tuple(
+            Skipped(name, type(module).__name__, "it has a hook that changes values: what that does stays float")
+            for name, module in changing.items()
+            if name not in named and next(module.children(), None) is None
+        )
+
     def extra_repr(self) -> str:
-        """The precision, for printing."""
-        return f"precision={self.precision.name}"
+        """The precision and what it changes, for printing."""
+        return "\n".join((f"precision={self.precision.name}", *self.notices))
 
 
 def quantize(
@@ -98,15 +131,27 @@ def quantize(
     precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
     per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
     then stores a shift for each output.
-    Raises FormatError for an unknown precision; ModelError if the model is no module, is quantized already, cannot be
-    copied, holds a weight that is NaN or infinite, has no layer to quantize or none of a name in `layers`, or if layers
-    that share an input are given different input formats.
+    DataParallel and torch.compile's wrapper are taken off. What the formats change beyond rounding (weights of zero
+    where they have none) is told in `.notices`. The result is compared with the model, roundings off: see
+    `QuantizedModel.prove`.
+    Raises FormatError for an unknown precision; ModelError if the model is no module, is scripted, is quantized
+    already, cannot be copied, has parameters of other types than float32 or float64, holds a weight that is NaN or
+    infinite, has no layer to quantize or none of a name in `layers`, if layers that share an input are given different
+    input formats, or if the result computes something else than the model.
     """
     precision = _parsed(precision)
     if layers is not None and not isinstance(layers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"layers takes precisions by a layer's name, such as {{'fc': 'fixed16'}}, not {layers!r}")
     choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
-    network = _copy(model)
+    given = unwrapped(model)
+    network = _copy(given)
+    quantized = _quantized(network, type(given).__name__, choice).train(given.training)
+    quantized.prove_against(given)
+    return quantized
+
+
+def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel:
+    """A network, taken over, at a precision. kind: its class."""
     if isinstance(network, FloatLayer):
         network = nn.Sequential(OrderedDict(layer=network))
     skipped: list[Skipped] = []
@@ -115,16 +160,32 @@ def quantize(
     names = {name for name, module in modules.items() if isinstance(module, QuantizedLayer)}
     if not names:
         raise ModelError(
-            f"{type(model).__name__} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
+            f"{kind} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
             + "".join(f"; {entry.name or entry.kind}: {entry.reason}" for entry in skipped)
         )
     if unknown := sorted(choice.layers.keys() - names):
         raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
     try:
-        network, executed = place_roundings(network, precision.inputs)
+        network, executed = place_roundings(network, choice.usual.inputs)
     except TraceError as error:
         executed = (error.skipped, *(entry for entry in skipped if entry.name))  # what is called is not known
-    return QuantizedModel(network, precision, executed).train(model.training)
+    quantized = QuantizedModel(network, choice.usual, executed)
+    notices = map(_zeros_that_come_alive, quantized.layers.values())
+    quantized.notices = tuple(notice for notice in notices if notice is not None)
+    return quantized
+
+
+def _with_parameters_of(model: QuantizedModel, given: nn.Module) -> nn.Module:
+    """A copy of the float network with the quantized one's parameters and buffers, so that it follows their changes."""
+    own = dict(_tensors(model.network))
+    for name, layer in model.layers.items():
+        own |= {f"{name}.{part}": tensor for part, tensor in layer.layer.named_parameters()}
+    memo = {id(tensor): own[name] for name, tensor in _tensors(given) if name in own}
+    return copy.deepcopy(given, memo)
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
 
 
 @dataclass(frozen=True)
@@ -149,8 +210,7 @@ def _parsed(precision: str | Precision) -> Precision:
 
 def _copy(model: nn.Module) -> nn.Module:
     """A deep copy, after the checks that need no look inside."""
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ModelError(f"quantize takes a torch.nn.Module, not {type(model).__name__}")
+    check_types(model)
     if any(isinstance(module, (QuantizedModel, QuantizedLayer)) for module in model.modules()):
         raise ModelError("the model is quantized already: give the float model")
     modules: dict[str, nn.Module] = dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]
@@ -158,12 +218,27 @@ def _copy(model: nn.Module) -> nn.Module:
         if not is_initialized(module):
             raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")
     try:
-        return copy.deepcopy(model)
-    except Exception as error:
+        return copied(model)
+    except ModelError as error:
         for name, module in modules.items():
             if isinstance(module, FloatLayer) and (reason := reason_to_skip(module)) is not None:
                 raise ModelError(f"layer {name!r} cannot be copied: {reason}") from error
-        raise ModelError(f"{type(model).__name__} cannot be copied: {type(error).__name__}: {error}") from error
+        raise
+
+
+def _zeros_that_come_alive(layer: QuantizedLayer) -> str | None:
+    """A sentence on weights of zero in a format that has no zero; None where there are none."""
+    weight, number_format = layer.layer.weight.detach(), layer.weight_format
+    zeros = weight == 0
+    count = int(zeros.sum())
+    if count == 0 or number_format.quantize(weight.new_zeros(1)).item() == 0:
+        return None
+    outputs = int(zeros.flatten(1).all(1).sum())
+    return (
+        f"layer {layer.name!r}: {count} of {weight.numel()} weights are zero ({outputs} of {len(weight)} outputs have "
+        f"no other), and {number_format.name} has no zero: they become its value of least magnitude; remove what is "
+        "pruned, or take a format with a zero, such as ternary"
+    )
 
 
 def _replace_children(

@@ -1,11 +1,14 @@
 """Which modules of a network are quantized, which compute nothing that needs a format, which are left float."""
-# pyright: reportUnknownMemberType=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from collections import Counter
 
+import torch
+from torch import Tensor, nn
+
+from fewbits.errors import ModelError
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.ways_out import FORMS, without_form
 
@@ -21,6 +24,20 @@ AVERAGES: frozenset[type[nn.Module]] = frozenset(
 )
 """Modules that average values, which are rounded before and after it."""
 
+
+class FoldedNorm(nn.Identity):
+    """Where the normalization of a linear layer's results was, folded for one vector an image: passes vectors alone."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input. Raises ModelError for more dimensions, whose normalization was over another than the layer's."""
+        if input.ndim != 2:
+            raise ModelError(
+                f"a normalization was folded into the linear layer before it, which holds for vectors (N, features), "
+                f"not for a tensor of {input.ndim} dimensions: fold it after giving the linear layer vectors"
+            )
+        return input
+
+
 WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = AVERAGES | frozenset(
     {
         # containers
@@ -29,6 +46,7 @@ WITHOUT_ARITHMETIC: frozenset[type[nn.Module]] = AVERAGES | frozenset(
         nn.ModuleDict,
         # the same values, all of them or some, or zeros
         nn.Identity,
+        FoldedNorm,
         nn.Flatten,
         nn.Unflatten,
         nn.ReLU,
@@ -69,6 +87,7 @@ if it has no parameters, and every kind that fewbits does not know.
 """
 
 VANISHING = (
+    FoldedNorm,
     nn.Identity,
     nn.Dropout,
     nn.Dropout1d,
@@ -91,22 +110,49 @@ BIT_EXACT: frozenset[type[nn.Module]] = frozenset((*VANISHING, *POOLING, nn.ReLU
 def reason_to_skip(module: nn.Module) -> str | None:
     """Why a Conv1d, Conv2d or Linear is left float, and what to do; None if it can be quantized."""
     assert isinstance(module, FloatLayer)
-    kind = type(module)
+    if (reason := reason_to_leave(module)) is not None:
+        return reason
+    if not isinstance(module, nn.Linear) and module.padding_mode != "zeros":
+        return f"padding_mode {module.padding_mode!r}: only 'zeros' is quantized; use padding_mode='zeros'"
+    return None
+
+
+def reason_to_leave(module: nn.Module) -> str | None:
+    """Why the weights of a Conv1d, Conv2d or Linear are not to be changed or used by others; None if they may be."""
+    assert isinstance(module, FloatLayer)
     base = _base_name(module)
     if not is_initialized(module):
         return "it is not initialized; run the model once on an image first"
-    if not isinstance(module.weight, nn.Parameter):
-        return (
-            "its weight is computed (a parametrization or weight norm), not a parameter; after training make it one by "
-            "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') or remove_weight_norm(layer)"
-        )
-    if kind not in (nn.Conv1d, nn.Conv2d, nn.Linear):
+    for kind, values in (("weight", module.weight), ("bias", module.bias)):
+        if not isinstance(values, nn.Parameter) and (kind == "weight" or values is not None):
+            return (
+                f"its {kind} is computed (a parametrization, weight norm or a pruning mask), not a parameter; after "
+                f"training make it one by torch.nn.utils.parametrize.remove_parametrizations(layer, {kind!r}), "
+                "remove_weight_norm(layer) or prune.remove"
+            )
+    if type(module) not in (nn.Conv1d, nn.Conv2d, nn.Linear):
         return f"a kind derived from {base}, whose forward pass may differ; use nn.{base} itself"
-    if not isinstance(module, nn.Linear) and module.padding_mode != "zeros":
-        return f"padding_mode {module.padding_mode!r}: only 'zeros' is quantized; use padding_mode='zeros'"
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+    if "forward" in module.__dict__:
+        return "this instance has a forward pass of its own, which a quantized layer would not call"
+    if has_hooks(module):
         return "it has hooks, which a quantized layer would not call; remove them, or write what they do into forward"
     return None
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a module calls functions of the user's around its forward or backward pass."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
+
+
+def shared_parameters(network: nn.Module) -> set[int]:
+    """Identities of the parameters that a network has in several places: tied weights."""
+    counts = Counter(
+        id(parameter)
+        for module in network.modules()
+        for parameter in module._parameters.values()
+        if parameter is not None
+    )
+    return {parameter for parameter, count in counts.items() if count > 1}
 
 
 def is_opaque(module: nn.Module) -> bool:
@@ -172,6 +218,20 @@ def _torchs_base(module: nn.Module) -> type[nn.Module] | None:
 def _base_name(module: nn.Module) -> str:
     """Which of the quantizable kinds a module derives from."""
     return next(kind.__name__ for kind in (nn.Conv1d, nn.Conv2d, nn.Linear) if isinstance(module, kind))
+
+
+def check_types(network: nn.Module) -> None:
+    """Raise ModelError unless all parameters are float32, or all float64."""
+    parameters: dict[str, nn.Parameter] = dict(network.named_parameters())
+    named = {name: one.dtype for name, one in parameters.items() if one.is_floating_point() or one.is_complex()}
+    for name, dtype in named.items():
+        if dtype not in (torch.float32, torch.float64):
+            raise ModelError(
+                f"parameter {name!r} is {dtype}, which has no room for rounded values and sums: give model.float()"
+            )
+        first, first_dtype = next(iter(named.items()))
+        if dtype != first_dtype:
+            raise ModelError(f"parameter {name!r} is {dtype}, {first!r} is {first_dtype}: give model.float()")
 
 
 def is_initialized(module: nn.Module) -> bool:

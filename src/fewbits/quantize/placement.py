@@ -11,7 +11,6 @@ not commute (averages), or where several operations take the values (layers, add
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -101,9 +100,6 @@ def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module
         _replace_by_module(result, node, module)
     for group in groups:
         _insert(result, group, _format_of(group, input_format))
-    for node in graph.nodes:
-        if node.target is operator.iadd or node.target == "add_":  # its operands have other users now
-            node.op, node.target = "call_function", operator.add
     result.graph.lint()
     result.recompile()
     return result, floats

@@ -41,7 +41,7 @@ class TensorRounding(nn.Module):
         super().__init__()
         self.number_format = number_format
         self.name = name
-        self._rounds = number_format.name != "float32"
+        self.rounds = number_format.name != "float32"
         self._leader = () if leader is None else (leader,)  # in a tuple: a leader is no part of this module
         self._point = start(number_format)
         self.radix_point: Tensor | None
@@ -52,7 +52,7 @@ class TensorRounding(nn.Module):
     def set_format(self, number_format: Format) -> None:
         """Round to another format, which is kept with the state. The radix point must be set anew."""
         self.number_format = number_format
-        self._rounds = number_format.name != "float32"
+        self.rounds = number_format.name != "float32"
         if self.radix_point is not None:
             self._point = fill(self.radix_point, start(number_format))
         self.format_text = LayerFormats(Precision(number_format, number_format)).to_tensor()
@@ -85,7 +85,7 @@ class TensorRounding(nn.Module):
 
         Raises ModelError before calibration, FormatError for NaN.
         """
-        if not self._rounds:
+        if not self.rounds:
             return F.relu(x) if rectified else x
         if x.requires_grad and torch.is_grad_enabled():
             return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits, rectified)

@@ -31,8 +31,9 @@ from fewbits.quantize.functional import (
     unsupported,
 )
 from fewbits.quantize.global_average import write_as_pooling
+from fewbits.quantize.in_place import AUGMENTED, write_as_values
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import reason_left_float, reason_to_skip, reason_without_form
+from fewbits.quantize.module_kinds import FoldedNorm, reason_left_float, reason_to_skip, reason_without_form
 from fewbits.quantize.tensor_rounding import TensorRounding
 
 
@@ -104,13 +105,18 @@ def refusals_of(network: nn.Module, graph: fx.Graph) -> tuple[Skipped, ...]:
 def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
     """The graph of a network's calls in evaluation or training mode; arguments with a default keep it.
 
-    Means over all spatial dimensions are written as pooling. Raises TraceError if torch.fx cannot trace it.
+    Means over all spatial dimensions are written as pooling, in-place calls as calls whose result all later ones take.
+    Raises TraceError if torch.fx cannot trace it, or if it overwrites a part of a tensor whose rest is used again.
     """
     with _in_mode(network, training):
         try:
             graph = _Tracer().trace(network, concrete_args=_defaults(network))
         except (Exception, SystemExit) as error:  # whatever a user's forward raises when it is given proxies
             raise TraceError(network, f"it cannot be traced by torch.fx: {_cause(error)}") from error
+    try:
+        write_as_values(graph, network)
+    except ModelError as error:
+        raise TraceError(network, f"it cannot be traced as values: {error}") from error
     write_as_pooling(graph, network)
     return graph
 
@@ -120,7 +126,10 @@ class _DecisionError(ModelError):
 
 
 class _Tracer(fx.Tracer):
-    """Stops at quantized layers, roundings and torch's own modules; says what a decision rests on."""
+    """Stops at quantized layers, roundings and torch's own modules; says what a decision rests on.
+
+    Calls the network's own hooks, and sees `y += x`.
+    """
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Refuse an `if`, `assert` or `while` on a traced value."""
@@ -142,7 +151,53 @@ class _Tracer(fx.Tracer):
             raise _DecisionError(f"its forward pass loops over {what}") from None
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (QuantizedLayer, TensorRounding)) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Value(node, self)
+
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
+        """torch.fx traces the forward pass alone, without the hooks around it; those of parts it calls."""
+        forward, arguments = super().create_args_for_root(*args, **kwargs)
+
+        def with_hooks(network: nn.Module, *values: Any) -> Any:
+            return _with_hooks(network, forward, values)
+
+        return with_hooks, arguments
+
+
+class _Value(fx.Proxy):
+    """A traced value that records augmented assignments, which overwrite tensors, as what they are."""
+
+
+def _augmented(function: Any) -> Any:
+    def record(self: _Value, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return record
+
+
+for _name, _function in AUGMENTED.items():
+    setattr(_Value, _name, _augmented(_function))
+
+
+def _with_hooks(network: nn.Module, forward: Any, values: tuple[Any, ...]) -> Any:
+    """A forward pass with the hooks that calling the network would call."""
+    named: dict[str, Any] = {}
+    for number, hook in network._forward_pre_hooks.items():
+        takes_named = number in network._forward_pre_hooks_with_kwargs
+        given = hook(network, values, named) if takes_named else hook(network, values)
+        if given is not None:
+            given = given[0] if takes_named else given
+            values = given if isinstance(given, tuple) else (given,)
+    result = forward(network, *values)
+    for number, hook in network._forward_hooks.items():
+        takes_named = number in network._forward_hooks_with_kwargs
+        changed = hook(network, values, named, result) if takes_named else hook(network, values, result)
+        result = result if changed is None else changed
+    return result
 
 
 _LIBRARIES = {Path(torch.__file__).parent, Path(__file__).parents[1]}
@@ -227,12 +282,6 @@ class _Reader:
         try:
             applied = application(node, self._network)
             self._check_module(node, applied.meaning)
-            if getattr(applied.meaning, "inplace", False) and is_shared(applied.sources[0]):
-                raise unsupported(
-                    node,
-                    "it overwrites a value that other calls use too: give it inplace=False to say which of them takes "
-                    "what",
-                )
         except UnsupportedError as error:
             self._refuse(node, error.skipped)
             return Call(name, (), nn.Identity(), place)

@@ -92,7 +92,7 @@ class Workshop:
             wall_time_s=time.perf_counter() - start,
             notices=(
                 *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in (*notices, *outcome.notices)),
-                *(f"{run.training.precision}: {note}" for note in figures.notes),
+                *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
             **cost_fields(figures),

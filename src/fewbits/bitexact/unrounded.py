@@ -1,0 +1,111 @@
+"""A bit-exact network's operations on real numbers: its rounded weights and biases, but no rounding of values.
+
+That is what a quantized network computes with the roundings of its values off, so that the two can be compared.
+"""
+
+# torch's and numpy's conversions into each other are only partly typed.
+# pyright: reportUnknownMemberType=false
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fewbits.bitexact.integer import maximum, window_sums
+from fewbits.bitexact.operations import (
+    Addition,
+    AveragePool,
+    Concatenation,
+    Convolution,
+    Flatten,
+    InputRounding,
+    Layer,
+    Linear,
+    MaxPool,
+    Operation,
+    ReLU,
+    Rounding,
+)
+
+
+def unrounded_values(operations: tuple[Operation, ...], images: Tensor) -> dict[str, Tensor]:
+    """Every operation's result for a batch, by name, as values (codes with their radix points) in the images' type."""
+    results: dict[str, Tensor] = {}
+    for operation in operations:
+        sources = [images] if isinstance(operation, InputRounding) else [results[name] for name in operation.inputs]
+        results[operation.name] = _VALUES[type(operation)](operation, *sources)
+    return results
+
+
+def _weight(layer: Layer, like: Tensor) -> Tensor:
+    weight = layer.weight if layer.weight.dtype != object else layer.weight.astype(np.float64)
+    return torch.tensor(weight, dtype=like.dtype, device=like.device) * 2.0**-layer.weight_fraction_bits
+
+
+def _bias(layer: Layer, like: Tensor) -> Tensor | None:
+    if layer.bias is None:
+        return None
+    bias = (
+        torch.tensor([float(value) for value in layer.bias], dtype=torch.float64)
+        * 2.0**-layer.accumulator_fraction_bits
+    )
+    return bias.to(like.device, like.dtype)
+
+
+def _linear(layer: Linear, x: Tensor) -> Tensor:
+    return F.linear(x, _weight(layer, x), _bias(layer, x))
+
+
+def _convolution(layer: Convolution, x: Tensor) -> Tensor:
+    value = layer.padding_value * 2.0**-layer.input_fraction_bits
+    padded = F.pad(x, [width for along in reversed(layer.padding) for width in along], value=value)
+    convolve: Any = F.conv2d if len(layer.stride) == 2 else F.conv1d
+    result: Tensor = convolve(padded, _weight(layer, x), _bias(layer, x), layer.stride, 0, layer.dilation, layer.groups)
+    return result
+
+
+def _average(operation: AveragePool, x: Tensor) -> Tensor:
+    return window_sums(x, operation) / torch.from_numpy(operation.divisors).to(x.device, x.dtype)
+
+
+def _joined(operation: Concatenation, *parts: Tensor) -> Tensor:
+    return torch.cat(parts, dim=operation.axis + 1)
+
+
+def _same(_: Operation, x: Tensor) -> Tensor:
+    return x
+
+
+def _relu(_: ReLU, x: Tensor) -> Tensor:
+    return x.clamp(min=0)
+
+
+def _flattened(operation: Flatten, x: Tensor) -> Tensor:
+    return x.reshape(len(x), *operation.output_shape)
+
+
+def _sum(_: Addition, first: Tensor, second: Tensor) -> Tensor:
+    return first + second
+
+
+def _greatest(operation: MaxPool, x: Tensor) -> Tensor:
+    return maximum(x, operation)
+
+
+_VALUES: dict[type[Operation], Callable[..., Tensor]] = {
+    InputRounding: _same,
+    Rounding: _same,
+    ReLU: _relu,
+    Flatten: _flattened,
+    Addition: _sum,
+    Concatenation: _joined,
+    MaxPool: _greatest,
+    AveragePool: _average,
+    Linear: _linear,
+    Convolution: _convolution,
+}
+"""What each operation computes."""
