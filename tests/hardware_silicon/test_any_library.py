@@ -30,6 +30,8 @@ OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 
 PRECISION = "binary/fixed2"
 
+NOTE = "predictive: no foundry makes it"
+
 
 @pytest.fixture
 def osu018() -> Path:
@@ -58,7 +60,7 @@ def without(*statements: str) -> Callable[[str], str]:
 
 def characterized(liberty: Path, folder: Path) -> tuple[DatapathCost, dict[str, str], list[str]]:
     said: list[str] = []
-    table = characterize(liberty, None, [PRECISION], folder / "table.json", progress=said.append)
+    table = characterize(liberty, None, [PRECISION], folder / "table.json", progress=said.append, note=NOTE)
     assert load_technology(folder / "table.json") == table
     return table.datapaths[PRECISION], table.provenance, said
 
@@ -122,6 +124,19 @@ def test_a_table_tells_its_fallbacks(made: tuple[DatapathCost, dict[str, str], l
     assert notes[0] == wires
     assert notes[1].startswith("buffers are flip-flops of the library, since no SRAM macro has two ports")
     assert notes[2] == NO_SELECTION
+
+
+@pytest.mark.slow
+def test_a_given_note_is_in_each_cost_on_the_table(made: object, folder: Path) -> None:
+    assert made
+    assert cost("mlp", PRECISION, technology=folder / "table.json").notes[0] == f"technology table: {NOTE}"
+
+
+@pytest.mark.slow
+def test_a_given_note_stays_when_the_table_is_made_again_without(made: object, folder: Path) -> None:
+    assert made
+    again = characterize(folder / "written.lib", None, [PRECISION], folder / "table.json")
+    assert again.provenance["note"] == NOTE
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.technology import (
     CONTROL_ACTIVITY,
+    GIVEN_NOTE,
     LOGIC_COMPONENTS,
     ComponentCost,
     DatapathCost,
@@ -84,6 +85,7 @@ def characterize(
     multiplier: str = "booth",
     product_bits: int | None = None,
     clock_mhz: float | None = None,
+    note: str | None = None,
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
 
@@ -102,11 +104,16 @@ def characterize(
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
     they are part of the datapath's name in the table. clock_mhz: that all parts aim at; integer neurons get the first
     pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the standard pipelining.
-    Raises HardwareError for files that cannot be used or a senseless node, FormatError for an unknown precision.
+    note: what the files do not say and each cost on the table must, such as that they are predictive; one line. None
+    keeps that of the table at `out`.
+    Raises HardwareError for files that cannot be used, a senseless node or an empty note, FormatError for an unknown
+    precision.
     """
     say = progress or _silent
     if node_nm is not None and not 0 < node_nm < math.inf:
         raise HardwareError(f"the process node must be a positive number of nm, not {node_nm:g}")
+    if note is not None and not (note.strip() and note.isprintable()):
+        raise HardwareError(f"a note is one line of text, not {note!r}: say what each cost on this table must tell")
     target_mhz = (Accelerator() if clock_mhz is None else Accelerator(clock_mhz=clock_mhz)).clock_mhz
     neurons = [
         neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
@@ -152,7 +159,7 @@ def characterize(
     for note in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
         say(f"{library.name}: {note}")
     notes += of_clock
-    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm)})
+    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm, note)})
     table.save(out)
     return table
 
@@ -207,12 +214,15 @@ def _with_control(
     )
 
 
-def _described(completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
+def _described(
+    completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None, note: str | None
+) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
     library = {"corner": str(completed.library.corner), "cells": completed.cells}
-    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | (
-        {"node_nm": f"{node_nm:g}"} if node_nm is not None else {}
-    )
+    given = {"node_nm": None if node_nm is None else f"{node_nm:g}", GIVEN_NOTE: note}
+    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | {
+        name: value for name, value in given.items() if value is not None
+    }
 
 
 def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing: Timing) -> CompiledNetlist:
