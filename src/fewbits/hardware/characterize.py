@@ -105,7 +105,7 @@ def characterize(
     they are part of the datapath's name in the table. clock_mhz: that all parts aim at; integer neurons get the first
     pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the standard pipelining.
     note: what the files do not say and each cost on the table must, such as that they are predictive; one line. None
-    keeps that of the table at `out`.
+    keeps that of a table that goes on.
     Raises HardwareError for files that cannot be used, a senseless node or an empty note, FormatError for an unknown
     precision.
     """
@@ -133,8 +133,8 @@ def characterize(
     notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
     say(f"cells of {library.name}: {completed.cells}")
-    for note in notes:
-        say(f"{library.name}: {note}")
+    for line in notes:
+        say(f"{library.name}: {line}")
     say(f"what unpacks and packs narrower formats, on {library.name}")
     packing = characterize_packing(library, conditions, target_mhz, toggles_per_cycle)
     table = Technology(
@@ -151,15 +151,17 @@ def characterize(
     )
     if earlier is not None:
         table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance | of_macros)
+    if note is not None:
+        table = replace(table, provenance={**table.provenance, GIVEN_NOTE: note})
     for options in neurons:
         table, neuron = _with_neuron(table, options, out, library, conditions, toggles_per_cycle, say)
         table.save(out)
         table = _with_control(table, neuron, library, conditions, say)
         table.save(out)
-    for note in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
-        say(f"{library.name}: {note}")
+    for line in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
+        say(f"{library.name}: {line}")
     notes += of_clock
-    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm, note)})
+    table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm)})
     table.save(out)
     return table
 
@@ -214,15 +216,12 @@ def _with_control(
     )
 
 
-def _described(
-    completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None, note: str | None
-) -> dict[str, str]:
+def _described(completed: CompleteLibrary, notes: Sequence[str], node_nm: float | None) -> dict[str, str]:
     """What a table says about itself that decides no figure in it."""
     library = {"corner": str(completed.library.corner), "cells": completed.cells}
-    given = {"node_nm": None if node_nm is None else f"{node_nm:g}", GIVEN_NOTE: note}
-    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | {
-        name: value for name, value in given.items() if value is not None
-    }
+    return {"notes": "; ".join(notes), "control": CONTROL_ACTIVITY, **library} | (
+        {"node_nm": f"{node_nm:g}"} if node_nm is not None else {}
+    )
 
 
 def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing: Timing) -> CompiledNetlist:
