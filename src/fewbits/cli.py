@@ -257,6 +257,10 @@ def characterize(
         float | None,
         typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
     ] = None,
+    note: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What each cost on the table must say, such as that it is predictive."),
+    ] = None,
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
@@ -272,6 +276,7 @@ def characterize(
         multiplier=multiplier,
         product_bits=product_bits,
         clock_mhz=clock,
+        note=note,
     )
     typer.echo(str(out))
 

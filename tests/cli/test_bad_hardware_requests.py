@@ -165,6 +165,8 @@ def test_an_endless_liberty_file_is_not_read(fewbits: Command):
         (["--out", "."], ["a folder"]),
         (["--out", "t.json", "--node", "inf"], ["node", "inf"]),
         (["--out", "t.json", "--node", "nan"], ["node"]),
+        (["--out", "t.json", "--note", " "], ["note is one line"]),
+        (["--out", "t.json", "--note", "two\nlines"], ["note is one line"]),
         (["--out", "t.json", "--product-bits", "99"], ["product_bits", "2 to 8"]),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else None,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fewbits import __version__
 from fewbits.cli import main
+from fewbits.hardware import load_technology
 
 COST_FIELDS = {
     *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj", "activity"),
@@ -78,6 +80,25 @@ def test_cost_as_json(capfd: pytest.CaptureFixture[str]):
         assert sum(one["energy_uj_by_part"].values()) == pytest.approx(one["energy_uj"])
         assert sum(layer["energy_uj"] for layer in one["layers"]) == pytest.approx(one["energy_uj"])
         assert one["energy_with_off_chip_uj"][0] == pytest.approx(one["energy_uj"] + one["off_chip_uj"][0])
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> Path:
+    """A technology table whose maker left a note."""
+    table = load_technology()
+    path = tmp_path / "mine.json"
+    replace(table, name="mine", provenance={**table.provenance, "node_nm": "130", "note": "predictive"}).save(path)
+    return path
+
+
+def test_the_note_of_a_technology_table_is_in_the_cost_as_json(capfd: pytest.CaptureFixture[str], noted: Path):
+    assert main(["cost", "mlp", "fixed8", "--technology", str(noted), "--json"]) == 0
+    assert "technology mine: predictive" in json.loads(capfd.readouterr().out)[0]["notes"]
+
+
+def test_the_note_of_a_technology_table_is_printed_with_the_cost(capfd: pytest.CaptureFixture[str], noted: Path):
+    assert main(["cost", "mlp", "fixed8", "--technology", str(noted), "--node", "65"]) == 0
+    assert "fixed8: technology mine scaled to 65 nm: predictive" in capfd.readouterr().out
 
 
 def test_cost_of_a_users_model(capfd: pytest.CaptureFixture[str], tmp_path: Path):

@@ -23,12 +23,14 @@ from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, analyze
 from fewbits.hardware.memory.read_path import NO_SELECTION
 from fewbits.hardware.neuron_options import build_neuron, synthesize_first
-from fewbits.hardware.technology import DatapathCost, load_technology
+from fewbits.hardware.technology import DatapathCost, Technology, load_technology
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts it."""
 
 PRECISION = "binary/fixed2"
+
+NOTE = "predictive: no foundry makes it"
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def without(*statements: str) -> Callable[[str], str]:
 
 def characterized(liberty: Path, folder: Path) -> tuple[DatapathCost, dict[str, str], list[str]]:
     said: list[str] = []
-    table = characterize(liberty, None, [PRECISION], folder / "table.json", progress=said.append)
+    table = characterize(liberty, None, [PRECISION], folder / "table.json", progress=said.append, note=NOTE)
     assert load_technology(folder / "table.json") == table
     return table.datapaths[PRECISION], table.provenance, said
 
@@ -122,6 +124,19 @@ def test_a_table_tells_its_fallbacks(made: tuple[DatapathCost, dict[str, str], l
     assert notes[0] == wires
     assert notes[1].startswith("buffers are flip-flops of the library, since no SRAM macro has two ports")
     assert notes[2] == NO_SELECTION
+
+
+@pytest.mark.slow
+def test_a_given_note_is_in_each_cost_on_the_table(made: object, folder: Path) -> None:
+    assert made
+    assert cost("mlp", PRECISION, technology=folder / "table.json").notes[0] == f"technology table: {NOTE}"
+
+
+@pytest.mark.slow
+def test_a_given_note_stays_when_the_table_is_made_again_without(made: object, folder: Path) -> None:
+    assert made
+    again = characterize(folder / "written.lib", None, [PRECISION], folder / "table.json")
+    assert again.provenance["note"] == NOTE
 
 
 @pytest.mark.slow
@@ -310,13 +325,44 @@ def total(datapath: DatapathCost) -> tuple[float, float]:
     return sum(part.area_um2 for part in parts), sum(part.energy_pj for part in parts)
 
 
+@pytest.fixture(scope="module")
+def whole_tables(pdk: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Technology]:
+    """Tables with control and buffers of flip-flops, of three libraries."""
+    libraries = {
+        "ihp": [pdk / "sg13g2_stdcell_typ_1p20V_25C.lib"],
+        "sky130hd": shared_files("sky130hd", 1),
+        "asap7": shared_files("asap7", 5),
+    }
+    folder = tmp_path_factory.mktemp("whole")
+    return {
+        name: characterize(files, None, ["fixed4", "fixed8"], folder / f"{name}.json")
+        for name, files in libraries.items()
+    }
+
+
 @pytest.mark.nightly
-@pytest.mark.parametrize(("name", "files"), [("sky130hd", 1), ("asap7", 5)])
-def test_a_whole_open_library_characterizes_and_lenet_costs_on_it(tmp_path: Path, name: str, files: int) -> None:
-    table = characterize(shared_files(name, files), None, ["fixed4"], tmp_path / "table.json")
+@pytest.mark.parametrize("name", ["sky130hd", "asap7"])
+def test_a_whole_open_library_characterizes_and_lenet_costs_on_it(
+    whole_tables: dict[str, Technology], name: str
+) -> None:
+    table = whole_tables[name]
     assert table.datapaths["fixed4"].meets_target
     assert table.datapaths["fixed4"].control is not None
-    assert cost("lenet", "fixed4", technology=tmp_path / "table.json").energy_uj > 0
+    assert cost("lenet", "fixed4", technology=table).energy_uj > 0
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["sky130hd", "asap7"])
+@pytest.mark.parametrize("figure", ["area_mm2", "energy_uj"])
+def test_ratios_between_lenets_costs_are_those_on_ihps_cells(
+    whole_tables: dict[str, Technology], name: str, figure: str
+) -> None:
+    here, there = (
+        getattr(cost("lenet", "fixed8", technology=table), figure)
+        / getattr(cost("lenet", "fixed4", technology=table), figure)
+        for table in (whole_tables[name], whole_tables["ihp"])
+    )
+    assert here == pytest.approx(there, rel=0.15)
 
 
 def within_ten_percent(folder: Path, library: Library, precision: str) -> None:

@@ -52,6 +52,7 @@ from fewbits.hardware.rtl.control import control_rtlil
 from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.technology import (
     CONTROL_ACTIVITY,
+    GIVEN_NOTE,
     LOGIC_COMPONENTS,
     ComponentCost,
     DatapathCost,
@@ -84,6 +85,7 @@ def characterize(
     multiplier: str = "booth",
     product_bits: int | None = None,
     clock_mhz: float | None = None,
+    note: str | None = None,
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
 
@@ -102,11 +104,16 @@ def characterize(
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
     they are part of the datapath's name in the table. clock_mhz: that all parts aim at; integer neurons get the first
     pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the standard pipelining.
-    Raises HardwareError for files that cannot be used or a senseless node, FormatError for an unknown precision.
+    note: what the files do not say and each cost on the table must, such as that they are predictive; one line. None
+    keeps that of a table that goes on.
+    Raises HardwareError for files that cannot be used, a senseless node or an empty note, FormatError for an unknown
+    precision.
     """
     say = progress or _silent
     if node_nm is not None and not 0 < node_nm < math.inf:
         raise HardwareError(f"the process node must be a positive number of nm, not {node_nm:g}")
+    if note is not None and not (note.strip() and note.isprintable()):
+        raise HardwareError(f"a note is one line of text, not {note!r}: say what each cost on this table must tell")
     target_mhz = (Accelerator() if clock_mhz is None else Accelerator(clock_mhz=clock_mhz)).clock_mhz
     neurons = [
         neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
@@ -126,8 +133,8 @@ def characterize(
     notes += [flip_flops.describe(macros) if of_macros else describe(macros)]
     notes += [] if behind_macros.selection_ns else [NO_SELECTION]
     say(f"cells of {library.name}: {completed.cells}")
-    for note in notes:
-        say(f"{library.name}: {note}")
+    for line in notes:
+        say(f"{library.name}: {line}")
     say(f"what unpacks and packs narrower formats, on {library.name}")
     packing = characterize_packing(library, conditions, target_mhz, toggles_per_cycle)
     table = Technology(
@@ -144,13 +151,15 @@ def characterize(
     )
     if earlier is not None:
         table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance | of_macros)
+    if note is not None:
+        table = replace(table, provenance={**table.provenance, GIVEN_NOTE: note})
     for options in neurons:
         table, neuron = _with_neuron(table, options, out, library, conditions, toggles_per_cycle, say)
         table.save(out)
         table = _with_control(table, neuron, library, conditions, say)
         table.save(out)
-    for note in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
-        say(f"{library.name}: {note}")
+    for line in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
+        say(f"{library.name}: {line}")
     notes += of_clock
     table = replace(table, provenance={**table.provenance, **_described(completed, notes, node_nm)})
     table.save(out)

@@ -10,6 +10,7 @@ from fewbits.hardware.chip_parts import BUFFERS
 from fewbits.hardware.clock import Clock
 from fewbits.hardware.control.sizes import CHARACTERIZED
 from fewbits.hardware.packing import Narrow, is_packed
+from fewbits.hardware.technology import GIVEN_NOTE
 from fewbits.hardware.tiles import Tile, Tiles
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
@@ -26,6 +27,7 @@ def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdow
     """The notes of a network's cost on its tiles."""
     used = list(dict.fromkeys(tiles.of(layer) for layer in workload.layers))
     return (
+        *_of_tables(used),
         *clock.notes,
         *_other_clock(used, clock),
         *_own_accelerators(workload, tiles),
@@ -51,6 +53,13 @@ def narrower_layers(workload: Workload, tiles: Tiles) -> dict[str, str]:
         for layer in workload.layers
         if layer.precision is not None and layer.precision != tiles.of(layer).precision.name
     }
+
+
+def _of_tables(used: Sequence[Tile]) -> Iterator[str]:
+    """What the makers of the technology tables say of them."""
+    for technology in {tile.technology.name: tile.technology for tile in used}.values():
+        if note := technology.provenance.get(GIVEN_NOTE):
+            yield f"technology {technology.name}: {note}"
 
 
 def _other_clock(used: Sequence[Tile], clock: Clock) -> Iterator[str]:

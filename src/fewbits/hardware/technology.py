@@ -27,6 +27,9 @@ CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches
 FLIP_FLOPS = "flip-flops"
 """What the names and the sources of register files begin with."""
 
+GIVEN_NOTE = "note"
+"""In a table's provenance: what its maker says of it, and each cost on it repeats (`characterize --note`)."""
+
 _DIGITS = 7
 
 
