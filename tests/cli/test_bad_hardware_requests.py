@@ -127,11 +127,11 @@ LIBERTY_HEAD = """library (x) {
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", ["ends inside a group"]),
+        (b"", ["a liberty file is one group"]),
         (b"\x7fELF\x00\x01\x02", ["binary data"]),
         (b"library (x) {" + b"a (b) {" * 100_000, ["nested", "up to 100"]),
         (b"library (x) {" + b"a (b) {" * 5000 + b"}" * 5001, ["nested", "up to 100"]),
-        (b"library (x) { a : " + b"(" * 100_000, ["not liberty syntax"]),
+        (b"library (x) { a : " + b"(" * 100_000, ["ends inside a group"]),
         (LIBERTY_HEAD.encode() + b"cell (y) { area :", ["cells.lib"]),
         (LIBERTY_HEAD.encode() + b"}", ["no cell"]),
     ],

@@ -91,8 +91,8 @@ def test_both_recipes_stand_in_a_precisions_lines_and_best_says_what_it_stands_f
             ("fixed8", 98.9, "fine-tune", ""),
             ("fixed8", 98.9, "best", "fine-tune"),
             ("fixed4", 98.0, "fine-tune", ""),
-            ("binary/fixed16", 98.0, "fine-tune", ""),
-            ("binary/fixed16", 98.5, "best", "distill"),
+            ("ternary/fixed8", 98.0, "fine-tune", ""),
+            ("ternary/fixed8", 98.5, "best", "distill"),
         )
         for seed in (0, 1, 2)
     ]
@@ -101,10 +101,10 @@ def test_both_recipes_stand_in_a_precisions_lines_and_best_says_what_it_stands_f
         ["fixed8", "fine-tune", "0, 1, 2", "99.00 ± 0.10"],
         ["fixed8", "best (= fine-tune)", "0, 1, 2", "99.00 ± 0.10"],
         ["fixed4", "fine-tune", "0, 1, 2", "98.10 ± 0.10"],
-        ["binary/fixed16", "fine-tune", "0, 1, 2", "98.10 ± 0.10"],
-        ["binary/fixed16", "best (= distill)", "0, 1, 2", "98.60 ± 0.10"],
+        ["ternary/fixed8", "fine-tune", "0, 1, 2", "98.10 ± 0.10"],
+        ["ternary/fixed8", "best (= distill)", "0, 1, 2", "98.60 ± 0.10"],
     ]
-    assert "twelfth: binary/fixed16 by best (= distill) (98.60 %)" in tables.sections(runs, lambda *_: "")["mnist"]
+    assert "twelfth: ternary/fixed8 by best (= distill) (98.60 %)" in tables.sections(runs, lambda *_: "")["mnist"]
 
 
 def test_a_row_tells_the_epoch_that_was_kept_of_each_seed(tables: ModuleType):
@@ -208,9 +208,9 @@ def test_a_stored_run_carries_its_networks_key_and_the_wall_time(tiny, tmp_path:
 
 
 def test_the_most_accurate_point_of_a_twelfth_of_the_energy_is_named(tables: ModuleType) -> None:
-    runs = [entry("float32", 99.0), entry("fixed4", 98.0), entry("binary/fixed16", 98.5), entry("fixed8", 98.9)]
+    runs = [entry("float32", 99.0), entry("fixed4", 98.0), entry("ternary/fixed8", 98.5), entry("fixed8", 98.9)]
     text = tables.sections(runs, lambda *_: "")["mnist"]
-    assert "the energy of float32: a twelfth: binary/fixed16 (98.50 %); a twentieth: nothing." in text
+    assert "the energy of float32: a twelfth: ternary/fixed8 (98.50 %); a twentieth: nothing." in text
 
 
 def test_of_several_networks_the_first_ones_float32_is_the_measure(tables: ModuleType) -> None:

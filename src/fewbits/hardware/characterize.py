@@ -49,6 +49,7 @@ from fewbits.hardware.neuron_options import (
 )
 from fewbits.hardware.packing import characterize_packing
 from fewbits.hardware.rtl.control import control_rtlil
+from fewbits.hardware.rtl.design import design
 from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.technology import (
     CONTROL_ACTIVITY,
@@ -115,15 +116,17 @@ def characterize(
     if note is not None and not (note.strip() and note.isprintable()):
         raise HardwareError(f"a note is one line of text, not {note!r}: say what each cost on this table must tell")
     target_mhz = (Accelerator() if clock_mhz is None else Accelerator(clock_mhz=clock_mhz)).clock_mhz
-    neurons = [
-        neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
-    ]
+    for name in precisions:
+        design(name, multiplier=multiplier, product_bits=product_bits)  # refuses in a moment what cannot be built
     _check_place(out)
     files = [liberty] if isinstance(liberty, Path) else list(liberty)
-    say(f"reading {', '.join(path.name for path in files)}")
     completed = complete(read_libraries(files))
     library = completed.library
     given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
+    say(f"{', '.join(path.name for path in files)} read")
+    neurons = [
+        neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None) for name in precisions
+    ]
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     behind_macros = read_path(library, conditions)
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
