@@ -36,6 +36,13 @@ def test_buffers_too_small_for_a_block_are_refused(rows: int):
         compile_network(network, design("float32"), Accelerator(buffer_rows=rows))
 
 
+@pytest.mark.parametrize("precision", ["float32", "fp8-e4m3"])
+def test_neurons_that_would_add_floats_in_another_order_are_refused(precision: str):
+    network = lowered(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), (1, 8, 8), precision)
+    with pytest.raises(HardwareError, match="adds floats 16 at a time, and neurons of 4 synapses would round"):
+        compile_network(network, design(precision, synapses=4), Accelerator(synapses=4))
+
+
 def test_a_sum_of_too_many_products_names_the_layer():
     network = lowered(nn.Sequential(nn.Flatten(), nn.Linear(20_000, 2)), (1, 100, 200))
     with pytest.raises(HardwareError, match="layer '1' sums 20000 products: this datapath's accumulator takes 16384"):

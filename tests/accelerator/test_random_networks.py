@@ -150,8 +150,11 @@ def test_many_random_networks_without_averages(precision: str, chain: Chain, see
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("precision", ["binary/fixed16", "float32"])
-@pytest.mark.parametrize("accelerator", [SMALL, NARROW], ids=["small", "narrow"])
+@pytest.mark.parametrize(
+    ("accelerator", "precision"),
+    [(SMALL, "binary/fixed16"), (SMALL, "float32"), (NARROW, "binary/fixed16")],
+    ids=["small", "small-float32", "narrow"],
+)
 @random_networks(20)
 @given(chains(), SEEDS)
 def test_many_random_networks_on_accelerators_of_other_shapes(

@@ -22,6 +22,7 @@ from fewbits.bitexact import (
     Operation,
     Rounding,
 )
+from fewbits.bitexact.float_kernels import CHUNK
 from fewbits.errors import HardwareError
 from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.rtl.design import NeuronDesign
@@ -85,6 +86,11 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
     if design.synapses != accelerator.synapses:
         raise HardwareError(
             f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
+        )
+    if design.is_float and accelerator.synapses != CHUNK:
+        raise HardwareError(
+            f"the bit-exact network adds floats {CHUNK} at a time, and neurons of {accelerator.synapses} synapses would "
+            f"round its sums otherwise: give {CHUNK} synapses, or integers"
         )
     return _Compiler(network, design, accelerator).compile()
 
