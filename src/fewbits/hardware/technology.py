@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
+from fewbits.arguments import is_real, shown
 from fewbits.errors import HardwareError
 
 TABLES = Path(__file__).parent / "tables"
@@ -306,6 +306,19 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     return DatapathCost(**entry)
 
 
+SMALLEST, LARGEST = 1e-9, 1e15
+"""Of figures that cannot be 0, and of all: a square metre has 1e12 um2, a microjoule 1e6 pJ."""
+
+ZERO_KELVIN_C = 273.15
+
+_ABOVE_ZERO = frozenset(
+    {
+        *("clock_mhz", "target_clock_mhz", "voltage_v", "longest_path_ns", "rows", "bits", "ports"),
+        *("accumulator_bits", "pipeline_stages", "accumulate_cycles"),
+    }
+)
+"""Figures that others are divided by, or sizes of something that is there."""
+
 _PLAIN_TYPES = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
@@ -329,8 +342,12 @@ def _fields(kind: type, raw: object) -> dict[str, Any]:
             not isinstance(value, allowed) or (type_name != "bool" and isinstance(value, bool))
         ):
             raise TypeError(f"{kind.__name__}.{name} must be a {type_name}, not {value!r}")
-        if isinstance(value, int | float) and name != "temperature_c" and not 0 <= value < math.inf:
-            raise ValueError(f"{kind.__name__}.{name} must be a number from 0 up, not {value!r}")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        lowest = -ZERO_KELVIN_C if name == "temperature_c" else SMALLEST if name in _ABOVE_ZERO else 0
+        if is_number and not is_real(value, lowest, LARGEST):
+            raise ValueError(
+                f"{kind.__name__}.{name} must be a number from {lowest:g} to {LARGEST:g}, not {shown(value)}"
+            )
     return dict(given)
 
 

@@ -89,8 +89,8 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
         )
     if design.is_float and accelerator.synapses != CHUNK:
         raise HardwareError(
-            f"the bit-exact network adds floats {CHUNK} at a time, and neurons of {accelerator.synapses} synapses would "
-            f"round its sums otherwise: give {CHUNK} synapses, or integers"
+            f"the bit-exact network adds floats {CHUNK} at a time, and neurons of {accelerator.synapses} synapses would"
+            f" round its sums otherwise: give {CHUNK} synapses, or integers"
         )
     return _Compiler(network, design, accelerator).compile()
 
