@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fewbits.errors import HardwareError
+from fewbits.hardware import cost, workload_of
 from fewbits.hardware.technology import load_technology, shipped_technologies
 
 
@@ -81,8 +85,8 @@ def test_an_unknown_name_says_what_there_is() -> None:
         (lambda t: t.update(datapaths=[]), "objects"),
         (lambda t: t.update(voltage_v="1.2"), "voltage_v must be a float"),
         (lambda t: t["datapaths"]["fixed8"].pop("clock_mhz"), "clock_mhz"),
-        (lambda t: t["datapaths"]["fixed8"].update(clock_mhz=-1), "from 0 up"),
-        (lambda t: t["datapaths"]["fixed8"].update(clock_mhz=float("nan")), "from 0 up"),
+        (lambda t: t["datapaths"]["fixed8"].update(clock_mhz=-1), "must be a number from 1e-09 to 1e.15"),
+        (lambda t: t["datapaths"]["fixed8"].update(clock_mhz=float("nan")), "must be a number from 1e-09 to 1e.15"),
         (lambda t: t["datapaths"]["fixed8"].update(meets_target=1), "meets_target must be a bool"),
         (lambda t: t["datapaths"]["fixed8"].update(pipeline_stages=True), "pipeline_stages must be a int"),
         (lambda t: t["datapaths"]["fixed8"].update(precision="fixed9"), "fixed9"),
@@ -105,3 +109,36 @@ def test_saving_into_no_folder_is_refused(tmp_path: Path) -> None:
 def test_a_saved_table_leaves_nothing_beside_it(tmp_path: Path) -> None:
     load_technology().save(tmp_path / "table.json")
     assert [path.name for path in tmp_path.iterdir()] == ["table.json"]
+
+
+NONSENSE = (0, -1, True, None, "", "x", [], {}, 1e308, 10**30, float("nan"), float("inf"), 5e-324)
+
+
+def places(value: object, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where something stands in JSON, the first two entries of a list for all."""
+    yield place
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from places(entry, (*place, name))
+    if isinstance(value, list):
+        for number, entry in enumerate(value[:2]):
+            yield from places(entry, (*place, number))
+
+
+def test_nonsense_anywhere_in_a_table_is_refused_or_gives_finite_figures(table: dict[str, Any], tmp_path: Path):
+    table["datapaths"] = {"fixed8": table["datapaths"]["fixed8"]}
+    mlp = workload_of("mlp")
+    for place in places(table):
+        is_text = place[:1] == ("provenance",) and len(place) > 1
+        if not place or is_text or "cell_counts" in place[:-1]:
+            continue
+        for value in NONSENSE:
+            damaged = copy.deepcopy(table)
+            entry: Any = damaged
+            for name in place[:-1]:
+                entry = entry[name]
+            entry[place[-1]] = value
+            (tmp_path / "table.json").write_text(json.dumps(damaged))
+            with contextlib.suppress(HardwareError):
+                found = cost(mlp, "fixed8", technology=tmp_path / "table.json")
+                assert all(0 < figure < 1e30 for figure in (found.area_mm2, found.energy_uj, found.power_mw)), place

@@ -275,6 +275,8 @@ def _technology(raw: object) -> Technology:
     """Build the table from parsed JSON; raises TypeError or ValueError where a field is missing, unknown or wrong."""
     table = _fields(Technology, raw)
     table["datapaths"] = {name: _datapath(name, entry) for name, entry in _entries(table["datapaths"])}
+    if not all(isinstance(text, str) for _, text in _entries(table["provenance"])):
+        raise TypeError("provenance must be texts")
     if not isinstance(table["macros"], list):
         raise TypeError("macros must be a list")
     table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
@@ -353,5 +355,5 @@ def _fields(kind: type, raw: object) -> dict[str, Any]:
 
 def _entries(raw: object) -> Iterator[tuple[str, object]]:
     if not isinstance(raw, dict):
-        raise TypeError("datapaths and components must be objects")
+        raise TypeError("datapaths, components and provenance must be objects")
     return iter(cast("dict[str, object]", raw).items())
