@@ -33,7 +33,14 @@ from fewbits.quantize.functional import (
 from fewbits.quantize.global_average import write_as_pooling
 from fewbits.quantize.in_place import AUGMENTED, write_as_values
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import FoldedNorm, reason_left_float, reason_to_skip, reason_without_form
+from fewbits.quantize.module_kinds import (
+    FoldedNorm,
+    has_hooks,
+    reason_left_float,
+    reason_to_skip,
+    reason_without_form,
+    shared_parameters,
+)
 from fewbits.quantize.tensor_rounding import TensorRounding
 
 
@@ -133,6 +140,9 @@ class _Tracer(fx.Tracer):
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Refuse an `if`, `assert` or `while` on a traced value."""
+        inner = next(reversed(self.module_stack.values()))[0] if self.module_stack else ""
+        if isinstance(norm := self.root.get_submodule(inner), _BatchNorm) and (reason := reason_left_float(norm)):
+            raise _DecisionError(f"layer {inner!r} ({kind_of(norm)}) is {reason}")
         if is_size(obj.node):
             raise _DecisionError(
                 "its forward pass decides on a shape, which is not known before an image is given; leave the check "
@@ -151,9 +161,8 @@ class _Tracer(fx.Tracer):
             raise _DecisionError(f"its forward pass loops over {what}") from None
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        is_whole = isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or _is_plain_norm(m)
+        return is_whole or super().is_leaf_module(m, module_qualified_name)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Value(node, self)
@@ -166,6 +175,11 @@ class _Tracer(fx.Tracer):
             return _with_hooks(network, forward, values)
 
         return with_hooks, arguments
+
+
+def _is_plain_norm(module: nn.Module) -> bool:
+    """Whether a batch normalization's forward pass is torch's own, which asks for the images' shape."""
+    return isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward
 
 
 class _Value(fx.Proxy):
@@ -360,6 +374,7 @@ def why_not_folded(node: fx.Node, network: nn.Module) -> str:
         return reason_left_float(norm) or apart
     if not isinstance(source, fx.Node) or not isinstance(layer, (FloatLayer, QuantizedLayer)):
         of = "the images" if isinstance(source, fx.Node) and source.op == "placeholder" else f"{source}"
+        of = f"what {source.target!r} gives" if isinstance(source, fx.Node) and _is_module(source) else of
         return (
             f"{apart}: it normalizes {of}, not what a convolution or linear layer makes, so that it cannot be folded; "
             "put it directly behind one, or leave it out"
@@ -373,7 +388,32 @@ def why_not_folded(node: fx.Node, network: nn.Module) -> str:
         return f"{apart}: it keeps no running statistics, so that it cannot be folded; train it with them"
     if isinstance(layer, FloatLayer) and (reason := reason_to_skip(layer)) is not None:
         return f"{apart}: layer {source.target!r} before it cannot be quantized ({reason})"
+    plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
+    assert isinstance(plain, FloatLayer)
+    assert isinstance(norm, _BatchNorm)
+    if (obstacle := _obstacle_to_folding(norm, plain, network)) is not None:
+        return f"{apart}: {obstacle.format(layer=repr(source.target))}"
     return f"{apart}; fold it into layer {source.target!r} by fewbits.fold_batch_norm, before quantize or after it"
+
+
+def _obstacle_to_folding(norm: _BatchNorm, layer: FloatLayer, network: nn.Module) -> str | None:
+    """What keeps a normalization from being folded into the layer before it, though each alone would do; None: nothing.
+
+    With a place for the layer's name.
+    """
+    if has_hooks(norm):
+        return "it has hooks, which folding would lose; remove them, then fold it by fewbits.fold_batch_norm"
+    if shared_parameters(network).intersection(map(id, layer.parameters(recurse=False))):
+        return (
+            "layer {layer} before it shares its weights with another (they are tied), so that it cannot be folded into "
+            "them; give each layer weights of its own, or leave it out"
+        )
+    if norm.num_features != len(layer.weight):
+        return (
+            f"its {norm.num_features} channels are not the {len(layer.weight)} outputs of layer {{layer}} before it, "
+            "so that it cannot be folded; normalize the layer's outputs, or leave it out"
+        )
+    return None
 
 
 def _is_module(node: fx.Node) -> bool:
