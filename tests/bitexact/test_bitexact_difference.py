@@ -111,3 +111,10 @@ def test_both_uses_of_a_layer_are_compared() -> None:
     found = fb.first_difference(model, network, images)
     assert isinstance(found, Difference)
     assert (found.layer, found.place) == (second, "input")
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64])
+def test_images_of_another_type_than_the_module_are_refused(kind: torch.dtype) -> None:
+    model, images = _model()
+    with pytest.raises(fb.DataError, match=r"the images are .*, the model computes in torch\.float32: give images\.to"):
+        fb.first_difference(model, fb.lower(model, images), images.to(kind))

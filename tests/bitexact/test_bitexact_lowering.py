@@ -330,6 +330,11 @@ def test_an_example_that_does_not_fit_is_a_data_error(
     assert message in str(caught.value)
 
 
+def test_an_example_without_an_image_is_a_data_error() -> None:
+    with pytest.raises(fb.DataError, match="which holds no image"):
+        fb.lower(_quantized(nn.Conv2d(1, 2, 3)), torch.zeros(0, 1, 8, 8))
+
+
 def test_an_example_must_be_a_tensor() -> None:
     with pytest.raises(fb.DataError, match="an example is a tensor"):
         fb.lower(_quantized(nn.Conv2d(1, 2, 3)), [1])  # type: ignore[arg-type]

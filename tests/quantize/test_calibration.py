@@ -191,6 +191,7 @@ def test_channels_last_images_give_the_same_points():
         (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), "normalized float images, not torch.uint8"),
         ([], "a tensor of images"),
         (["image"], "a tensor of images"),
+        (None, "a tensor of images .*, not NoneType"),
     ],
 )
 def test_images_that_cannot_be_used_are_refused(images: object, message: str):

@@ -304,3 +304,59 @@ def test_a_sum_that_fits_at_some_size_is_not_named():
             return self.fc((F.avg_pool2d(x, 7) + F.adaptive_max_pool2d(x, 1)).flatten(1))
 
     assert named(Pools()) == []
+
+
+def tied() -> nn.Module:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    network[0].weight = network[2].weight
+    return network
+
+
+def over_positions() -> nn.Module:
+    return nn.Sequential(nn.Flatten(2), nn.Linear(64, 7), nn.BatchNorm1d(3), nn.Flatten(), nn.Linear(21, 2))
+
+
+def with_a_hook() -> nn.Module:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+    network[1].register_forward_hook(lambda *_: None)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (tied, "folded into layer '0' before it, whose weights others use too (tied weights)"),
+        (over_positions, "layer '1' before it, as it normalizes 3 channels and that makes 7"),
+        (with_a_hook, "it has hooks, which folding would lose; remove them"),
+    ],
+)
+def test_what_folding_leaves_is_named_with_what_kept_it(make: Callable[[], nn.Module], cause: str):
+    folded = fb.fold_batch_norm(make().eval())
+    reasons = [reason for _, kind, reason in named(folded) if kind.startswith("BatchNorm")]
+    assert reasons
+    assert all("fold it into layer" not in reason for reason in reasons)
+    assert cause in reasons[0]
+
+
+class Derived(nn.BatchNorm2d):
+    """A kind of a user's own that adds nothing."""
+
+
+class Doubled(nn.BatchNorm2d):
+    """A kind of a user's own that adds something to torch's forward pass, which asks for the number of dimensions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 2
+
+
+def test_a_derived_normalization_is_named_as_one_and_the_rest_is_quantized():
+    quantized = fb.quantize(fb.fold_batch_norm(Block(Derived(4)).eval()), "fixed8")
+    entry = quantized.skipped[0]
+    assert set(quantized.layers) == {"conv", "fc"}
+    assert (entry.name, entry.kind) == ("part", "Derived")
+    assert "use nn.BatchNorm2d itself" in entry.reason
+
+
+def test_a_derived_normalization_that_cannot_be_traced_is_the_reason_given():
+    with pytest.raises(fb.ModelError, match=r"layer 'part' \(Doubled\) is a kind derived from BatchNorm2d.* use nn"):
+        fb.fold_batch_norm(Block(Doubled(4)).eval())

@@ -17,6 +17,7 @@ from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.operations import AveragePool, Layer
 from fewbits.errors import ModelError
 from fewbits.quantize import QuantizedLayer, QuantizedModel
+from fewbits.quantize.calibration import check_images_type
 from fewbits.quantize.modes import in_mode
 from fewbits.quantize.tracing import trace
 
@@ -79,6 +80,7 @@ def first_difference(module: QuantizedModel, network: BitExactNetwork, images: T
     not belong together.
     """
     exact = network.trace(images)
+    check_images_type(module, images)
     observed, result = _observe(module, images)
     layers = network.layers
     for number, layer in enumerate(layers):

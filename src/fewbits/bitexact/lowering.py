@@ -292,6 +292,8 @@ def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
     """Shape of one image, from an image or a batch of them."""
     if not isinstance(example, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise DataError(f"an example is a tensor of one image or a batch of images, not {type(example).__name__}")
+    if example.numel() == 0:
+        raise DataError(f"the example has shape {tuple(example.shape)}, which holds no image: give one, or a batch")
     kind = _first_shaped(traced)
     shape = tuple(example.shape)
     fitting = [reading for reading in (shape[1:], shape) if reading and misfit_of(traced, reading) is None]

@@ -68,7 +68,7 @@ def calibrate(
     check_method(method, percentile)
     inputs = _joined(images)
     calibrator = _Calibrator(method, percentile, weights)
-    on_device = inputs.to(_checked_type(model, inputs).device)
+    on_device = inputs.to(check_images_type(model, inputs, "calibration images").device)
     with _observed(model, calibrator.choose), torch.no_grad():
         _run(model, on_device)
         if calibrator.has_late_choices:
@@ -79,13 +79,13 @@ def calibrate(
     return tuple(calibrator.chosen.values())
 
 
-def _checked_type(model: QuantizedModel, images: Tensor) -> Tensor:
-    """A parameter of the model. Raises DataError unless the images have its type."""
+def check_images_type(model: QuantizedModel, images: Tensor, called: str = "images") -> Tensor:
+    """A parameter of the model. Raises DataError unless the images have its type; `called` says which they are."""
     check_types(model)
     parameter = next(model.parameters())
     if images.dtype != parameter.dtype:
         raise DataError(
-            f"the calibration images are {images.dtype}, the model computes in {parameter.dtype}: "
+            f"the {called} are {images.dtype}, the model computes in {parameter.dtype}: "
             f"give images.to({parameter.dtype})"
         )
     return parameter
@@ -208,6 +208,10 @@ def _observed(model: QuantizedModel, choose: Any) -> Generator[None]:
 def _joined(images: Tensor | Iterable[Any]) -> Tensor:
     """One tensor of all the images, checked."""
     if not isinstance(images, Tensor):
+        if not isinstance(images, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(
+                f"calibration takes a tensor of images or an iterable of such tensors, not {type(images).__name__}"
+            )
         batches = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in images]
         if not batches or not all(isinstance(batch, Tensor) for batch in batches):
             raise DataError("calibration takes a tensor of images or an iterable of such tensors")

@@ -143,6 +143,9 @@ class _Tracer(fx.Tracer):
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Refuse an `if`, `assert` or `while` on a traced value."""
+        inner = next(reversed(self.module_stack.values()))[0] if self.module_stack else ""
+        if isinstance(norm := self.root.get_submodule(inner), _BatchNorm) and (reason := reason_left_float(norm)):
+            raise _DecisionError(f"layer {inner!r} ({kind_of(norm)}) is {reason}")
         if is_size(obj.node):
             raise _DecisionError(
                 "its forward pass decides on a shape, which is not known before an image is given; leave the check "
@@ -161,9 +164,8 @@ class _Tracer(fx.Tracer):
             raise _DecisionError(f"its forward pass loops over {what}") from None
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        is_whole = isinstance(m, (QuantizedLayer, TensorRounding, FoldedNorm)) or _is_plain_norm(m)
+        return is_whole or super().is_leaf_module(m, module_qualified_name)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Value(node, self)
@@ -176,6 +178,11 @@ class _Tracer(fx.Tracer):
             return _with_hooks(network, forward, values)
 
         return with_hooks, arguments
+
+
+def _is_plain_norm(module: nn.Module) -> bool:
+    """Whether a batch normalization's forward pass is torch's own, which asks for the images' shape."""
+    return isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward
 
 
 class _Value(fx.Proxy):
