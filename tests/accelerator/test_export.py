@@ -200,7 +200,7 @@ def test_bench_of_the_users_own_network_passes(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fixed4", "fp8-e4m3"])
+@pytest.mark.parametrize("precision", ["fixed4", pytest.param("fp8-e4m3", marks=pytest.mark.nightly)])
 def test_bench_of_a_network_in_pieces_passes(precision: str, tmp_path: Path):
     (tmp_path / "deep.py").write_text(DEEP_NETWORK)
     folder = tmp_path / "rtl"
