@@ -21,7 +21,10 @@ from fewbits.hardware.rtl import design, export_verilog
 CIRCUIT = ("accelerator.v", "buffers.v", "tile.v", "neuron.v")
 
 WIDE = ("fixed32", "float32")
-"""Icarus takes minutes for their accelerators."""
+"""Icarus takes minutes for their accelerators, Verilator about one."""
+
+SLOW = [pytest.param(one, marks=pytest.mark.nightly if one in WIDE else pytest.mark.slow) for one in STUDY_PRECISIONS]
+"""The study's precisions, each with its mark."""
 
 OWN_NETWORK = """
 from torch import nn
@@ -87,9 +90,8 @@ def test_verilators_default_lint_passes(fixed4: Path):
     assert said_by_verilator(fixed4, *verilog_of(fixed4)) == ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", [None, "lenet"])
-@pytest.mark.parametrize("precision", STUDY_PRECISIONS)
+@pytest.mark.parametrize("precision", SLOW)
 def test_verilators_default_lint_passes_at_every_precision(precision: str, model: str | None, tmp_path: Path):
     export_verilog(precision, tmp_path, model=model)
     assert said_by_verilator(tmp_path, *verilog_of(tmp_path)) == ""
@@ -152,14 +154,7 @@ def test_benches_pass_from_undefined_registers(fixed4: Path, tmp_path: Path):
     assert_benches_pass(copied(fixed4, tmp_path))
 
 
-@pytest.mark.parametrize(
-    "precision",
-    [
-        pytest.param(one, marks=pytest.mark.nightly if one in WIDE else pytest.mark.slow)
-        for one in STUDY_PRECISIONS
-        if one != "fixed4"
-    ],
-)
+@pytest.mark.parametrize("precision", [one for one in SLOW if one.values != ("fixed4",)])
 def test_benches_pass_from_undefined_registers_at_every_precision(precision: str, tmp_path: Path):
     export_verilog(precision, tmp_path)
     assert_benches_pass(tmp_path)
@@ -205,7 +200,7 @@ def test_bench_of_the_users_own_network_passes(tmp_path: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fixed4", "fp8-e4m3"])
+@pytest.mark.parametrize("precision", ["fixed4", pytest.param("fp8-e4m3", marks=pytest.mark.nightly)])
 def test_bench_of_a_network_in_pieces_passes(precision: str, tmp_path: Path):
     (tmp_path / "deep.py").write_text(DEEP_NETWORK)
     folder = tmp_path / "rtl"

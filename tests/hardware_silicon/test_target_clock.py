@@ -143,7 +143,7 @@ def test_a_clock_of_another_tables_pipelining_is_named() -> None:
         cost("lenet", "fixed8", technology=with_stages("odd", "fixed8"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_table_for_a_high_clock_has_more_registers(tmp_path: Path) -> None:
     path = tmp_path / "tiny.lib"
     path.write_text(mappable_liberty())
