@@ -183,6 +183,46 @@ def test_folding_is_advised_only_where_it_helps(join, norm: nn.Module, cause: st
     assert ("fewbits.fold_batch_norm" in reason) == ("fold it into" in cause)
 
 
+def _tied(network: Normalized) -> None:
+    network.last = nn.Conv2d(3, 4, 3)
+    network.last.weight = network.conv.weight
+
+
+def _weight_normed(network: Normalized) -> None:
+    nn.utils.parametrizations.weight_norm(network.conv)
+
+
+def _watched(network: Normalized) -> None:
+    network.norm.register_forward_hook(lambda module, inputs, output: None)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [(_tied, "tied weights"), (_weight_normed, "its weight is computed"), (_watched, "it has hooks")],
+)
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda network: fb.quantize(network, "fixed8"),
+        lambda network: fb.quantize(fb.fold_batch_norm(network), "fixed8"),
+        lambda network: fb.fold_batch_norm(fb.quantize(network, "fixed8")),
+    ],
+    ids=["quantized", "folded before", "folded after"],
+)
+def test_folding_is_not_advised_where_fold_batch_norm_leaves_the_norm(change, cause: str, prepare):
+    class Straight(Normalized):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.norm(self.conv(x))
+
+    network = Straight(lambda x, _: x, nn.BatchNorm2d(4)).eval()
+    change(network)
+    network.input_shape = (3, 6, 6)
+    skipped = prepare(network).skipped
+    (reason,) = (entry.reason for entry in skipped if entry.name == "norm")
+    assert cause in reason
+    assert "fewbits.fold_batch_norm" not in reason
+
+
 def test_a_layer_whose_weight_is_read_by_the_forward_pass_is_one_clear_line():
     class Reads(nn.Module):
         def __init__(self) -> None:

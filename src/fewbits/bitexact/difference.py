@@ -17,7 +17,7 @@ from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.operations import AveragePool, Layer
 from fewbits.errors import ModelError
 from fewbits.quantize import QuantizedLayer, QuantizedModel
-from fewbits.quantize.equivalence import evaluating
+from fewbits.quantize.modes import in_mode
 from fewbits.quantize.tracing import trace
 
 
@@ -158,7 +158,7 @@ def _observe(module: QuantizedModel, images: Tensor) -> tuple[dict[str, tuple[Te
         rounded = layer.input_format.quantize(arguments[0], layer.input_fraction_bits)
         observed[uses[layer].pop(0)] = (rounded.clone(), result.clone())
 
-    with evaluating(module), torch.no_grad():
+    with in_mode(module, training=False), torch.no_grad():
         handles = [layer.register_forward_hook(note) for layer in uses]
         try:
             result: Tensor = module(images.clone())

@@ -22,9 +22,10 @@ from fewbits.quantize.module_kinds import POOLING, VANISHING, check_types
 from fewbits.quantize.shapes import added, is_rearranging, joined, rearranged
 from fewbits.quantize.size_search import misfit_of
 from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
+from fewbits.quantize.wrappers import unwrapped
 
 
-def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None = None) -> BitExactNetwork:
+def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None) -> BitExactNetwork:
     """The bit-exact network of a calibrated quantized network, in evaluation mode.
 
     The result is rounded to the next layer's input format directly after a layer or an addition and the ReLU that
@@ -40,17 +41,18 @@ def lower(module: QuantizedModel, example: Tensor, *, product_bits: int | None =
     it in different formats; UnsupportedError, a ModelError, for what was left float (see `skipped`) or has no bit-exact
     form; DataError if the example does not fit.
     """
-    if not isinstance(module, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
+    model = unwrapped(module)
+    if not isinstance(model, QuantizedModel):
         raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
-    check_types(module)
-    traced = trace_quantized(module)
+    check_types(model)
+    traced = trace_quantized(model)
     shape = _image_shape(traced, example)
     operations = operations_of(traced, shape)
-    prove_lowering(module, traced, operations, example, shape)
+    prove_lowering(model, traced, operations, example, shape)
     if product_bits is not None:
         operations = operations_of(traced, shape, product_bits)
     is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
-    return BitExactNetwork(operations, module.precision, shape, product_bits if is_cut else None)
+    return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None)
 
 
 def trace_quantized(model: QuantizedModel) -> Trace:

@@ -4,7 +4,6 @@
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -15,12 +14,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from fewbits.errors import ModelError
 from fewbits.quantize.equivalence import agrees, prove, required_sample, results_of
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.foldings import Foldings, has_statistics
 from fewbits.quantize.functional import Reshape, application
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
-from fewbits.quantize.module_kinds import FoldedNorm, has_hooks, reason_to_leave, shared_parameters
+from fewbits.quantize.module_kinds import FoldedNorm
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import graph_of, is_shared
+from fewbits.quantize.tracing import graph_of
 from fewbits.quantize.wrappers import copied, unwrapped
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -114,36 +114,22 @@ def _first_wrong(exact: nn.Module, pairs: list[_Pair], images: Tensor) -> str | 
     return None
 
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
-
-
 def foldable(graph: fx.Graph, network: nn.Module) -> dict[str, str]:
     """The normalizations that `fold_batch_norm` folds, by name, each with the name of the layer before it."""
     return {
-        pair.norm: pair.layer for pair in _pairs(graph, network) if _has_statistics(network.get_submodule(pair.norm))
+        pair.norm: pair.layer for pair in _pairs(graph, network) if has_statistics(network.get_submodule(pair.norm))
     }
 
 
-def _has_statistics(norm: nn.Module) -> bool:
-    return getattr(norm, "running_mean", None) is not None
-
-
 def _pairs(graph: fx.Graph, network: nn.Module) -> list[_Pair]:
-    """Each layer and the normalization that alone takes its result, both used once and their weights their own."""
-    calls = Counter(id(network.get_submodule(str(node.target))) for node in graph.nodes if node.op == "call_module")
-    tied = shared_parameters(network)
+    """Each layer and the normalization that alone takes its result."""
+    foldings = Foldings(graph, network)
     pairs: list[_Pair] = []
     for node in graph.nodes:
-        source = node.args[0] if node.op == "call_module" and node.args else None
-        if not isinstance(source, fx.Node) or source.op != "call_module" or is_shared(source):
+        if node.op != "call_module" or not isinstance(network.get_submodule(str(node.target)), _BatchNorm):
             continue
-        norm, layer = network.get_submodule(str(node.target)), network.get_submodule(str(source.target))
-        plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
-        if type(norm) not in _NORMS or not isinstance(plain, FloatLayer) or has_hooks(norm) or has_hooks(layer):
-            continue
-        is_own = not tied.intersection(map(id, plain.parameters(recurse=False)))
-        is_used_once = calls[id(norm)] == calls[id(layer)] == 1
-        if is_used_once and is_own and reason_to_leave(plain) is None and norm.num_features == len(plain.weight):
+        if foldings.obstacle(node) is None:
+            (source,) = node.all_input_nodes
             pairs.append(_Pair(str(source.target), str(node.target), _are_vectors(source, network)))
     return pairs
 

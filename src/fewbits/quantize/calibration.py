@@ -17,6 +17,7 @@ from fewbits.formats import Format
 from fewbits.quantize.channels import channel_scale, choose_channel_points
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.model import QuantizedModel
+from fewbits.quantize.modes import in_mode
 from fewbits.quantize.module_kinds import check_types
 from fewbits.quantize.radix_point import Method, check_method, choose_fraction_bits, saturated_share
 from fewbits.quantize.tensor_rounding import TensorRounding
@@ -196,15 +197,12 @@ def _observed(model: QuantizedModel, choose: Any) -> Generator[None]:
 
     roundings = [rounding for rounding in model.roundings.values() if rounding.is_leader]
     hooks = [module.register_forward_pre_hook(observe) for module in (*model.layers.values(), *roundings)]
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
-        yield
+        with in_mode(model, training=False):
+            yield
     finally:
         for hook in hooks:
             hook.remove()
-        for module, training in modes.items():
-            module.training = training
 
 
 def _joined(images: Tensor | Iterable[Any]) -> Tensor:

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from fewbits.errors import FewbitsError, ModelError
 from fewbits.quantize.input_shapes import shapes
 from fewbits.quantize.layer import QuantizedLayer
+from fewbits.quantize.modes import in_mode
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.wrappers import copied
 
@@ -137,29 +138,24 @@ def results_of(network: nn.Module, images: Tensor, *, weights: bool = False) -> 
     weights: leave the roundings of weights and biases on.
     """
     with (
-        evaluating(network),
+        in_mode(network, training=False),
         without_roundings(network, weights=weights),
         torch.no_grad(),
-        torch.random.fork_rng(devices=[]),
+        _drawing_the_same(images.device),
     ):
-        torch.manual_seed(0)  # for what draws by chance even in evaluation
         leaves: list[Any] = pytree.tree_leaves(network(images.clone()))
     return leaves
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Generator[None]:
-    """Evaluation mode for a while."""
-    modes = {module: module.training for module in network.modules()}
-    if not any(modes.values()):  # setting it again would make layers round their weights anew
+def _drawing_the_same(device: torch.device) -> Generator[None]:
+    """Let what draws by chance draw the same each time, for a while; the user's draws go on behind it."""
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would seed every GPU too, for good
+        if on_gpu:
+            torch.cuda.default_generators[device.index or 0].manual_seed(0)
         yield
-        return
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @contextmanager

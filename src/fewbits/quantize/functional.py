@@ -158,6 +158,11 @@ def is_size(node: fx.Node) -> bool:
     return all(map(is_size, node.all_input_nodes))
 
 
+def is_shared(node: fx.Node) -> bool:
+    """Whether several calls use a node's values (a shape is none of them)."""
+    return sum(not is_size(user) for user in node.users) > 1
+
+
 def is_batch_size(node: Any) -> bool:
     """Whether a node reads how many images there are: `x.size(0)`, `x.shape[0]`, `len(x)`."""
     if not isinstance(node, fx.Node):

@@ -15,6 +15,7 @@ from torch.nn.modules import module as torch_modules
 from torch.utils import _pytree as pytree
 
 from fewbits.errors import ModelError
+from fewbits.quantize.functional import Skipped
 
 
 @contextmanager
@@ -45,6 +46,15 @@ def watching_hooks(network: nn.Module) -> Generator[dict[str, nn.Module]]:
             "a hook of all modules (torch.nn.modules.module.register_module_forward_hook) changes values, which no "
             "rewrite of a network can follow: remove it"
         )
+
+
+def changed_by_hooks(changing: dict[str, nn.Module]) -> tuple[Skipped, ...]:
+    """What stays float for that reason: modules without parts, as the graph shows what hooks of others do."""
+    return tuple(
+        Skipped(name, type(module).__name__, "it has a hook that changes values: what that does stays float")
+        for name, module in changing.items()
+        if next(module.children(), None) is None
+    )
 
 
 def _watched(hook: Callable[..., Any], note: Callable[[], Any]) -> Callable[..., Any]:

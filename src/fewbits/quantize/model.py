@@ -17,7 +17,7 @@ from fewbits.formats import Precision, parse_precision
 from fewbits.quantize.equivalence import prove, sample
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Skipped
-from fewbits.quantize.hooks import watching_hooks
+from fewbits.quantize.hooks import changed_by_hooks, watching_hooks
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
 from fewbits.quantize.placement import place_roundings
@@ -87,19 +87,11 @@ class QuantizedModel(nn.Module):
         """See `prove`; what cannot be compared for want of images is kept for a later time."""
         with watching_hooks(given) as changing:
             found = sample(given, images)
-        self._name_hooked(changing)
+        named = {entry.name for entry in self.skipped}  # a layer is for its hooks already
+        self.skipped += tuple(entry for entry in changed_by_hooks(changing) if entry.name not in named)
         self._unproved = (_with_parameters_of(self, given),) if found is None else ()
         if found is not None:
             prove(given, self, found, f"quantizing {type(given).__name__}")
-
-    def _name_hooked(self, changing: dict[str, nn.Module]) -> None:
-        """Name the modules whose hooks change values, which layers and containers with functions are already."""
-        named = {entry.name for entry in self.skipped}
-        self.skipped += tuple(
-            Skipped(name, type(module).__name__, "it has a hook that changes values: what that does stays float")
-            for name, module in changing.items()
-            if name not in named and next(module.children(), None) is None
-        )
 
     def extra_repr(self) -> str:
         """The precision and what it changes, for printing."""

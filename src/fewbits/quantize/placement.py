@@ -27,6 +27,7 @@ from fewbits.quantize.functional import (
     Concatenation,
     Skipped,
     application,
+    is_shared,
     is_size,
     settings_of,
 )
@@ -35,7 +36,15 @@ from fewbits.quantize.module_kinds import AVERAGES, VANISHING, WITHOUT_ARITHMETI
 from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.size_search import misfit
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import TraceError, calls_of, graph_of, is_shared, kind_of, place_of, refusals_of
+from fewbits.quantize.tracing import (
+    TraceError,
+    calls_of,
+    graph_and_mode,
+    graph_of,
+    kind_of,
+    place_of,
+    refusals_of,
+)
 
 _Kind = Literal["layer", "keeps", "averages", "joins", "adds", "result", "other"]
 
@@ -86,13 +95,13 @@ def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module
     A network whose forward pass does other things in training than in evaluation (dropout aside) stays as it is.
     Raises TraceError if torch.fx cannot trace it; ModelError if layers that share an input have other input formats.
     """
-    graph = graph_of(network)
+    graph, asks_for_mode = graph_and_mode(network)
     groups = [group for group in _groups(graph, network) if group.needs_rounding]
     floats = refusals_of(network, graph) or _misfits(network, graph)
     if not groups:
         return network, floats
     try:
-        dropouts = _dropouts(network, graph)
+        dropouts = _dropouts(network, graph) if asks_for_mode else []
     except TraceError as error:
         return network, floats or (error.skipped,)
     result = RoundedGraph(network, graph, class_name=type(network).__name__)
@@ -106,7 +115,10 @@ def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module
 
 
 def check_modes(network: nn.Module, graph: fx.Graph) -> None:
-    """Raise the TraceError that `place_roundings` would raise for a network, which may be float still."""
+    """Raise the TraceError that `place_roundings` would raise for a network, which may be float still.
+
+    graph: one that asks for the mode.
+    """
     if any(group.needs_rounding for group in _groups(graph, network)):
         _dropouts(network, graph)
 

@@ -10,16 +10,12 @@ from collections.abc import Iterator
 from torch import nn
 
 from fewbits.errors import DataError, ModelError
+from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Addition, Concatenation, Skipped, UnsupportedError
+from fewbits.quantize.input_shapes import usual_shapes
 from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.shapes import Shape, result_shape
-from fewbits.quantize.tracing import IMAGES, Trace, kind_of
-
-_SIZES = (32, 28, 224, 64, 96, 128, 256, 227, 299, 16, 24, 40, 48, 80, 112, 160, 192, 320, 384, 512)
-"""Heights and widths that are in use, the usual ones first: of MNIST, CIFAR-10, ImageNet and between them. An estimate
-of what images are: where all of these fail, another might do."""
-
-_LENGTHS = (*_SIZES, 100, 1000, 1024, 8000, 16000, 48000)
+from fewbits.quantize.tracing import IMAGES, Call, Trace, kind_of
 
 
 def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
@@ -28,7 +24,7 @@ def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
     shapes = {IMAGES: shape}
     try:
         for call in traced.calls:
-            shapes[call.name] = result_shape(call.name, call.module, [shapes[source] for source in call.sources])
+            _follow(call, shapes)
     except UnsupportedError as error:
         return error.skipped
     except (DataError, ModelError) as error:
@@ -44,8 +40,10 @@ def misfit(traced: Trace) -> Skipped | None:
         return None
     found: dict[str, Skipped] = {}
     for shape in _candidates(traced):
+        shapes = {IMAGES: shape}
         try:
-            _follow(traced, shape)
+            for call in traced.calls:
+                _follow(call, shapes)
         except UnsupportedError as error:
             found.setdefault(error.skipped.name, error.skipped)
         except (DataError, ModelError):  # of another size
@@ -55,20 +53,13 @@ def misfit(traced: Trace) -> Skipped | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _follow(traced: Trace, shape: Shape) -> None:
-    shapes = {IMAGES: shape}
-    for call in traced.calls:
-        shapes[call.name] = result_shape(call.name, call.module, [shapes[source] for source in call.sources])
+def _follow(call: Call, shapes: dict[str, Shape]) -> None:
+    shapes[call.name] = result_shape(call.name, call.module, [shapes[source] for source in call.sources])
 
 
 def _candidates(traced: Trace) -> Iterator[Shape]:
     """Shapes of images that the first layer takes."""
     modules = (call.module for call in traced.calls)
     layers = (module.layer if isinstance(module, QuantizedLayer) else module for module in modules)
-    first = next((layer for layer in layers if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear))), None)
-    if isinstance(first, nn.Conv2d):
-        yield from ((first.in_channels, size, size) for size in _SIZES)
-    elif isinstance(first, nn.Conv1d):
-        yield from ((first.in_channels, length) for length in _LENGTHS)
-    elif isinstance(first, nn.Linear):
-        yield (first.in_features,)
+    first = next((layer for layer in layers if isinstance(layer, FloatLayer)), None)
+    return iter(()) if first is None else usual_shapes(first)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Collection, Generator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
 from fewbits.quantize.float_layer import FloatLayer
+from fewbits.quantize.foldings import Foldings
 from fewbits.quantize.functional import (
     OWN_TENSOR,
     Meaning,
@@ -33,7 +33,9 @@ from fewbits.quantize.functional import (
 from fewbits.quantize.global_average import write_as_pooling
 from fewbits.quantize.in_place import AUGMENTED, write_as_values
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.module_kinds import FoldedNorm, reason_left_float, reason_to_skip, reason_without_form
+from fewbits.quantize.modes import in_mode, noting_mode
+from fewbits.quantize.module_kinds import FoldedNorm, has_hooks, reason_left_float, reason_to_skip, reason_without_form
+from fewbits.quantize.rounded_graph import RoundedGraph
 from fewbits.quantize.tensor_rounding import TensorRounding
 
 
@@ -103,12 +105,20 @@ def refusals_of(network: nn.Module, graph: fx.Graph) -> tuple[Skipped, ...]:
 
 
 def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
-    """The graph of a network's calls in evaluation or training mode; arguments with a default keep it.
+    """The graph of a network's calls in evaluation or training mode; see `graph_and_mode`."""
+    return graph_and_mode(network, training=training)[0]
 
-    Means over all spatial dimensions are written as pooling, in-place calls as calls whose result all later ones take.
+
+def graph_and_mode(network: nn.Module, *, training: bool = False) -> tuple[fx.Graph, bool]:
+    """The graph of a network's calls in evaluation or training mode, and whether the other mode's may differ.
+
+    Arguments with a default keep it. Means over all spatial dimensions are written as pooling, in-place calls as calls
+    whose result all later ones take. A network with roundings has its graph already.
     Raises TraceError if torch.fx cannot trace it, or if it overwrites a part of a tensor whose rest is used again.
     """
-    with _in_mode(network, training):
+    if isinstance(network, RoundedGraph) and not has_hooks(network):
+        return network.graph, False
+    with in_mode(network, training=training), noting_mode(network) as asking:
         try:
             graph = _Tracer().trace(network, concrete_args=_defaults(network))
         except (Exception, SystemExit) as error:  # whatever a user's forward raises when it is given proxies
@@ -118,7 +128,7 @@ def graph_of(network: nn.Module, *, training: bool = False) -> fx.Graph:
     except ModelError as error:
         raise TraceError(network, f"it cannot be traced as values: {error}") from error
     write_as_pooling(graph, network)
-    return graph
+    return graph, bool(asking)
 
 
 class _DecisionError(ModelError):
@@ -222,18 +232,6 @@ def _defaults(network: nn.Module) -> dict[str, Any] | None:
     return {one.name: one.default for one in parameters if one.default is not one.empty} or None
 
 
-@contextmanager
-def _in_mode(network: nn.Module, training: bool) -> Generator[None]:
-    """A mode for a while: `self.training` is read while tracing."""
-    modes = {module: module.training for module in network.modules()}
-    network.train(training)
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
 class _Reader:
     """Turns the nodes of a traced graph into calls; what has no bit-exact form is noted and read on."""
 
@@ -241,6 +239,7 @@ class _Reader:
         self._network = network
         self._graph = graph
         self._folded = folded
+        self._foldings = Foldings(graph, network)
         self._names: dict[fx.Node, str] = {}
         self._refusals: dict[str, Skipped] = {}
 
@@ -296,7 +295,7 @@ class _Reader:
             return
         assert isinstance(meaning, nn.Module)
         normalizes = isinstance(meaning, _BatchNorm)
-        reason = why_not_folded(node, self._network) if normalizes else reason_without_form(meaning)
+        reason = self._foldings.advice(node) if normalizes else reason_without_form(meaning)
         if reason is not None and node.op == "call_module":
             raise UnsupportedError(Skipped(str(node.target), type(meaning).__name__, reason))
         if reason is not None:
@@ -348,46 +347,6 @@ def place_of(node: fx.Node) -> str:
 def kind_of(module: nn.Module) -> str:
     """A module's class; that of the float layer in a quantized one."""
     return type(module.layer if isinstance(module, QuantizedLayer) else module).__name__
-
-
-def why_not_folded(node: fx.Node, network: nn.Module) -> str:
-    """Why batch normalization is there when a network is to be lowered, and what to do about it."""
-    norm = network.get_submodule(str(node.target))
-    source = node.args[0] if node.args else None
-    layer = network.get_submodule(str(source.target)) if isinstance(source, fx.Node) and _is_module(source) else None
-    apart = "its parameters and arithmetic stay float"
-    if type(norm) not in (nn.BatchNorm1d, nn.BatchNorm2d):
-        return reason_left_float(norm) or apart
-    if not isinstance(source, fx.Node) or not isinstance(layer, (FloatLayer, QuantizedLayer)):
-        of = "the images" if isinstance(source, fx.Node) and source.op == "placeholder" else f"{source}"
-        return (
-            f"{apart}: it normalizes {of}, not what a convolution or linear layer makes, so that it cannot be folded; "
-            "put it directly behind one, or leave it out"
-        )
-    if is_shared(source) or _uses(node) > 1 or _uses(source) > 1:
-        return (
-            f"{apart}: it or layer {source.target!r} before it is used more than once, or others take that layer's "
-            "result too, so that it cannot be folded; give each place modules of its own, or leave it out"
-        )
-    if getattr(norm, "running_mean", None) is None:
-        return f"{apart}: it keeps no running statistics, so that it cannot be folded; train it with them"
-    if isinstance(layer, FloatLayer) and (reason := reason_to_skip(layer)) is not None:
-        return f"{apart}: layer {source.target!r} before it cannot be quantized ({reason})"
-    return f"{apart}; fold it into layer {source.target!r} by fewbits.fold_batch_norm, before quantize or after it"
-
-
-def _is_module(node: fx.Node) -> bool:
-    return node.op == "call_module"
-
-
-def _uses(node: fx.Node) -> int:
-    """How often the module is called that a node calls."""
-    return sum(other.op == "call_module" and other.target == node.target for other in node.graph.nodes)
-
-
-def is_shared(node: fx.Node) -> bool:
-    """Whether several calls use a node's values (a shape is none of them)."""
-    return sum(not is_size(user) for user in node.users) > 1
 
 
 def needed_nodes(graph: fx.Graph) -> set[fx.Node]:

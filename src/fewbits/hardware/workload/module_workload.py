@@ -18,13 +18,16 @@ from fewbits.hardware.workload.own_precision import own_precision, with_takers
 from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload, addition
 from fewbits.quantize import QuantizedLayer, QuantizedModel
 from fewbits.quantize.batch_norm import batch_norms, foldable
+from fewbits.quantize.equivalence import drawn_images, results_of
 from fewbits.quantize.float_layer import FloatLayer
-from fewbits.quantize.functional import Addition, Concatenation, Meaning
-from fewbits.quantize.module_kinds import POOLING, VANISHING
+from fewbits.quantize.functional import Addition, Concatenation, Meaning, UnsupportedError
+from fewbits.quantize.hooks import changed_by_hooks, watching_hooks
+from fewbits.quantize.module_kinds import POOLING, VANISHING, has_hooks
 from fewbits.quantize.placement import check_modes
 from fewbits.quantize.shapes import Shape, is_rearranging, layer_windows, pooling_windows, result_shape
 from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import IMAGES, Call, Trace, calls_of, graph_of
+from fewbits.quantize.tracing import IMAGES, Call, Trace, calls_of, graph_and_mode
+from fewbits.quantize.wrappers import unwrapped
 
 
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
@@ -32,24 +35,28 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
 
     model: any module that `lower` takes once it is quantized; it may be so already, and is left as it was. No weight is
     read, so a module on the `meta` device does. Batch normalization that `fold_batch_norm` folds counts as part of the
-    weights and bias before it.
+    weights and bias before it. DataParallel and torch.compile's wrapper are taken off.
     input_shape: channels, height, width (or channels, length; or features).
-    Raises ModelError, naming the layer, for what has no bit-exact form, batch normalization left float in a quantized
-    model, or an input shape that does not fit.
+    Raises ModelError for a scripted module and, naming the layer, for what has no bit-exact form, batch normalization
+    left float in a quantized model, or an input shape that does not fit.
     """
+    model = unwrapped(model)
     if isinstance(model, QuantizedModel):
         traced, biased = trace_quantized(model), frozenset[str]()
     else:
         network = nn.Sequential(OrderedDict(layer=model)) if isinstance(model, FloatLayer) else model
-        graph = graph_of(network)
+        graph, asks_for_mode = graph_and_mode(network)
         folded = foldable(graph, network) if batch_norms(network) else {}
         traced, biased = calls_of(network, graph, folded), frozenset(folded.values())
-        check_modes(network, graph)
+        if asks_for_mode:
+            check_modes(network, graph)
     precision = model.precision if isinstance(model, QuantizedModel) else None
     shapes = _Shapes(traced, tuple(input_shape), biased)
     try:
         for call in traced.calls:
             shapes.add(call)
+        if not isinstance(model, QuantizedModel):  # such a one knows it
+            _check_hooks(model, tuple(input_shape))
         layers = [_at_own_precision(layer, call, model) for layer, call in shapes.layers]
         held = with_held_values(layers, shapes.reads)
         return Workload(
@@ -62,6 +69,16 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         raise ModelError(f"images of shape {tuple(input_shape)}: {error}") from None
     except HardwareError as error:
         raise ModelError(f"{type(model).__name__}: {error}") from None
+
+
+def _check_hooks(model: nn.Module, input_shape: Shape) -> None:
+    """Raise UnsupportedError for the first module with a hook that changes values, which no graph shows."""
+    if not any(map(has_hooks, model.modules())):
+        return
+    with watching_hooks(model) as changing:
+        results_of(model, drawn_images(model, input_shape))
+    for skipped in changed_by_hooks(changing):
+        raise UnsupportedError(skipped)
 
 
 def _end(traced: Trace) -> str | None:
