@@ -52,6 +52,10 @@ def check(model: nn.Module) -> None:
         with torch.no_grad():
             assert _near(expected, quantized.eval()(IMAGES.clone())), "fake-quantized"
         network = _tried("lower", lambda quantized=quantized: fb.lower(quantized, IMAGES[:1]))
+        priced = _tried("cost", lambda start=start: fb.cost(start, "fixed8", input_shape=IMAGES.shape[1:]))
+        assert priced is not None or network is None, "lowered without a cost"
+        is_folded = not any(entry.kind.startswith("BatchNorm") for entry in quantized.skipped)
+        assert priced is None or not (quantized.skipped and is_folded), "a cost of what cannot be lowered"
         if network is not None:
             assert _near(expected, network.run(IMAGES)), "lower"
             found = fb.first_difference(quantized, network, IMAGES)

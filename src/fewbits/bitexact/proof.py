@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from fewbits.bitexact.operations import Operation
 from fewbits.bitexact.unrounded import unrounded_values
-from fewbits.errors import ModelError
 from fewbits.quantize import QuantizedModel
 from fewbits.quantize.equivalence import IMAGES, agrees, drawn_images, prove, recorded, sample
-from fewbits.quantize.hooks import watching_hooks
+from fewbits.quantize.functional import UnsupportedError
+from fewbits.quantize.hooks import hooked, watching_hooks
 from fewbits.quantize.tracing import Trace
 
 _SMALL = 1024
@@ -37,11 +37,7 @@ def prove_lowering(
     called = {id(call.module) for call in traced.calls}
     for name, module in changing.items():
         if module is model or id(module) in called:
-            path = name.removeprefix("network.") or type(model).__name__
-            raise ModelError(
-                f"module {path!r} ({type(module).__name__}) has a hook that changes values, which lowering cannot see: "
-                "remove it, or write what it does as modules"
-            )
+            raise UnsupportedError(hooked(name.removeprefix("network").removeprefix("."), module))
     lowered = _Operations(operations)
     prove(
         model,

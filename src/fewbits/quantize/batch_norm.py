@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
-from fewbits.quantize.equivalence import agrees, prove, required_sample, results_of
+from fewbits.quantize.equivalence import prove_steps
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.foldings import Foldings, has_statistics
 from fewbits.quantize.functional import Reshape, application
@@ -56,16 +56,8 @@ def fold_batch_norm(model: Network, images: Tensor | None = None) -> Network:
         given.prove(images)
     pairs = _pairs_of(given)
     folded = _folded(given, pairs)
-    if pairs:
-        found = required_sample(given, images, "fold_batch_norm(model, images)")
-        prove(
-            given,
-            folded,
-            found,
-            f"folding batch normalization into the layers of {type(given).__name__}",
-            remake=lambda exact: _folded(exact, pairs),
-            blame=lambda exact, exact_images: _first_wrong(exact, pairs, exact_images),
-        )
+    action = "folding batch normalization into the layers of"
+    prove_steps(given, folded, images, pairs, _folded, call="fold_batch_norm", action=action)
     return cast(Network, folded)
 
 
@@ -75,8 +67,11 @@ class _Pair:
 
     layer: str
     norm: str
-    takes_vectors: bool
-    """Whether the graph tells that values have the batch and the channels as their only dimensions."""
+    is_safe: bool
+    """Whether the graph tells that the two have one axis of channels: a linear layer must be given vectors for that."""
+
+    def __str__(self) -> str:
+        return f"{self.norm!r} folded into {self.layer!r}"
 
 
 def _pairs_of(model: nn.Module) -> list[_Pair]:
@@ -90,28 +85,17 @@ def _network(model: nn.Module) -> nn.Module:
 
 def _folded(model: nn.Module, pairs: list[_Pair]) -> nn.Module:
     """A copy with some normalizations folded."""
-    folded = copied(model)
+    given = _network(model)
+    norms = {pair: given.get_submodule(pair.norm) for pair in pairs}
+    folded = copied(model, {norms[pair]: nn.Identity() if pair.is_safe else FoldedNorm() for pair in pairs})
     network = _network(folded)
-    for pair in pairs:
-        norm, layer = network.get_submodule(pair.norm), network.get_submodule(pair.layer)
+    for pair, norm in norms.items():
         assert isinstance(norm, _BatchNorm)
-        fold_into(layer, norm, pair.norm)
-        plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
-        is_safe = pair.takes_vectors or not isinstance(plain, nn.Linear)
-        network.set_submodule(pair.norm, nn.Identity() if is_safe else FoldedNorm())
+        fold_into(network.get_submodule(pair.layer), norm, pair.norm)
     if isinstance(folded, QuantizedModel):
         done = {pair.norm for pair in pairs}
         folded.skipped = tuple(entry for entry in folded.skipped if entry.name not in done)
     return folded
-
-
-def _first_wrong(exact: nn.Module, pairs: list[_Pair], images: Tensor) -> str | None:
-    """The first normalization whose folding changes what a float64 network computes."""
-    (expected,) = results_of(exact, images)[:1]
-    for number, pair in enumerate(pairs, start=1):
-        if not agrees(expected, results_of(_folded(exact, pairs[:number]), images)[0]):
-            return f"{pair.norm!r} folded into {pair.layer!r}"
-    return None
 
 
 def foldable(graph: fx.Graph, network: nn.Module) -> dict[str, str]:
@@ -130,7 +114,10 @@ def _pairs(graph: fx.Graph, network: nn.Module) -> list[_Pair]:
             continue
         if foldings.obstacle(node) is None:
             (source,) = node.all_input_nodes
-            pairs.append(_Pair(str(source.target), str(node.target), _are_vectors(source, network)))
+            layer = network.get_submodule(str(source.target))
+            plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
+            is_safe = not isinstance(plain, nn.Linear) or _are_vectors(source, network)
+            pairs.append(_Pair(str(source.target), str(node.target), is_safe))
     return pairs
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from fewbits.quantize.equivalence import agrees, prove, required_sample, results_of
+from fewbits.quantize.equivalence import prove_steps
 from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Meaning, Reshape
 from fewbits.quantize.module_kinds import AVERAGES, FoldedNorm, has_hooks, reason_to_leave, shared_parameters
@@ -51,23 +51,26 @@ def equalize_channels(model: Network, images: Tensor | None = None) -> Network:
     given = unwrapped(model)
     pairs = _neighbors(given)
     equalized = _equalized(given, pairs)
-    if pairs:
-        found = required_sample(given, images, "equalize_channels(model, images)")
-        prove(
-            given,
-            equalized,
-            found,
-            f"equalizing the channels of {type(given).__name__}",
-            remake=lambda exact: _equalized(exact, pairs),
-            blame=lambda exact, exact_images: _first_wrong(exact, pairs, exact_images),
-        )
+    action = "equalizing the channels of"
+    prove_steps(given, equalized, images, pairs, _equalized, call="equalize_channels", action=action)
     return cast(Network, equalized)
 
 
-def _equalized(model: nn.Module, names: list[tuple[str, str]]) -> nn.Module:
+@dataclass(frozen=True)
+class _Neighbors:
+    """Names of a layer and of the one that alone takes its channels."""
+
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.first!r} with {self.second!r}"
+
+
+def _equalized(model: nn.Module, neighbors: list[_Neighbors]) -> nn.Module:
     """A copy with some pairs of neighbors equalized."""
     equalized = copied(model)
-    pairs = [(_layer(equalized, first), _layer(equalized, second)) for first, second in names]
+    pairs = [(_layer(equalized, pair.first), _layer(equalized, pair.second)) for pair in neighbors]
     layers = {id(layer): layer for pair in pairs for layer in pair}.values()
     with torch.no_grad():
         types = [_cast(layer, torch.float64) for layer in layers]
@@ -92,15 +95,6 @@ def _cast(layer: FloatLayer, dtype: torch.dtype) -> torch.dtype:
     for parameter in layer.parameters(recurse=False):
         parameter.data = parameter.data.to(dtype)
     return before
-
-
-def _first_wrong(exact: nn.Module, pairs: list[tuple[str, str]], images: Tensor) -> str | None:
-    """The first neighbors whose equalization alone changes what a float64 network computes."""
-    expected = results_of(exact, images)[0]
-    for first, second in pairs:
-        if not agrees(expected, results_of(_equalized(exact, [(first, second)]), images)[0]):
-            return f"{first!r} with {second!r}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -130,14 +124,14 @@ class _Channels:
         return not self.are_last and layer.groups == 1
 
 
-def _neighbors(network: nn.Module) -> list[tuple[str, str]]:
-    """Names of each layer and of the one that alone takes its channels; weights of both are their own."""
+def _neighbors(network: nn.Module) -> list[_Neighbors]:
+    """All of a network whose weights are their own."""
     calls = trace(network).calls
     tied = shared_parameters(network)
     uses = Counter(source for call in calls for source in call.sources)
     times = Counter(id(call.module) for call in calls)
     known: dict[str, _Channels] = {}
-    pairs: list[tuple[str, str]] = []
+    pairs: list[_Neighbors] = []
     for call in calls:
         is_alone = len(call.sources) == 1 and uses[call.sources[0]] == 1
         channels = known.get(call.sources[0]) if is_alone else None
@@ -149,7 +143,7 @@ def _neighbors(network: nn.Module) -> list[tuple[str, str]]:
             if times[id(module)] > 1 or not is_own or reason_to_leave(module) is not None:
                 continue
             if channels is not None and channels.fit(module):
-                pairs.append((channels.name, call.name))
+                pairs.append(_Neighbors(channels.name, call.name))
             known[call.name] = _Channels(call.name, module, are_last=isinstance(module, nn.Linear))
         elif channels is not None and (behind := channels.behind(module)) is not None:
             known[call.name] = behind

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from fewbits.quantize.layer import QuantizedLayer
 from fewbits.quantize.modes import in_mode
 from fewbits.quantize.tensor_rounding import TensorRounding
 from fewbits.quantize.wrappers import copied
+
+_Step = TypeVar("_Step")
 
 IMAGES = 2
 """Images on which a rewrite is compared: more than one, so that mixing images shows."""
@@ -65,17 +67,6 @@ def sample(network: nn.Module, images: Tensor | None = None, *, weights: bool = 
             if isinstance(error, FewbitsError):
                 raise
     return None
-
-
-def required_sample(network: nn.Module, images: Tensor | None, call: str) -> Sample:
-    """See `sample`. Raises ModelError where there is none, saying by which call the user may give images."""
-    found = sample(network, images)
-    if found is None:
-        raise ModelError(
-            f"{type(network).__name__} takes no images of a shape that could be found by trying, so that its rewrite "
-            f"cannot be compared with it: give some, {call}, or an attribute input_shape such as (3, 32, 32)"
-        )
-    return found
 
 
 def drawn_images(network: nn.Module, shape: tuple[int, ...], count: int = IMAGES) -> Tensor:
@@ -125,6 +116,41 @@ def prove(
         f"{action} does not compute what the model does: {named or 'its result'} differs, "
         f"{_distance(expected, results)} with roundings off; {_MEND}"
     )
+
+
+def prove_steps(
+    given: nn.Module,
+    made: nn.Module,
+    images: Tensor | None,
+    steps: list[_Step],
+    rewrite: Callable[[nn.Module, list[_Step]], nn.Module],
+    *,
+    call: str,
+    action: str,
+) -> None:
+    """See `prove`; for a rewrite of a network's weights in steps, each of which alone keeps what it computes.
+
+    images: some that the network takes; without them they are drawn. rewrite: a copy after some of the steps.
+    call: the function that the user calls. action: what is done to it, as a sentence's subject without the network.
+    Raises DiffersError, naming the first step that changes something; ModelError where no images are found.
+    """
+    if not steps:
+        return
+    kind = type(given).__name__
+    if (found := sample(given, images)) is None:
+        raise ModelError(
+            f"{kind} takes no images of a shape that could be found by trying, so that its rewrite cannot be compared "
+            f"with it: give some, {call}(model, images), or an attribute input_shape such as (3, 32, 32)"
+        )
+
+    def first_wrong(exact: nn.Module, exact_images: Tensor) -> str | None:
+        expected = results_of(exact, exact_images)[0]
+        for step in steps:
+            if not agrees(expected, results_of(rewrite(exact, [step]), exact_images)[0]):
+                return str(step)
+        return None
+
+    prove(given, made, found, f"{action} {kind}", remake=lambda exact: rewrite(exact, steps), blame=first_wrong)
 
 
 def agrees(expected: Tensor, found: Tensor) -> bool:

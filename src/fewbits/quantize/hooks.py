@@ -48,13 +48,17 @@ def watching_hooks(network: nn.Module) -> Generator[dict[str, nn.Module]]:
         )
 
 
+def hooked(name: str, module: nn.Module) -> Skipped:
+    """What stays float as a hook changes its values."""
+    reason = (
+        "it has a hook that changes values: what that does stays float; remove it, or write what it does as modules"
+    )
+    return Skipped(name, type(module).__name__, reason)
+
+
 def changed_by_hooks(changing: dict[str, nn.Module]) -> tuple[Skipped, ...]:
     """What stays float for that reason: modules without parts, as the graph shows what hooks of others do."""
-    return tuple(
-        Skipped(name, type(module).__name__, "it has a hook that changes values: what that does stays float")
-        for name, module in changing.items()
-        if next(module.children(), None) is None
-    )
+    return tuple(hooked(name, module) for name, module in changing.items() if next(module.children(), None) is None)
 
 
 def _watched(hook: Callable[..., Any], note: Callable[[], Any]) -> Callable[..., Any]:

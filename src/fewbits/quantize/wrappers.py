@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,9 +41,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return network
 
 
-def copied(network: nn.Module) -> nn.Module:
+def copied(network: nn.Module, replaced: Mapping[nn.Module, nn.Module] | None = None) -> nn.Module:
     """A deep copy; also of weights that a hook computes before each call (pruning, weight norm), which torch refuses.
 
+    replaced: what the copy has in place of some modules.
     Raises ModelError where a part cannot be copied.
     """
     computed = [
@@ -52,7 +55,8 @@ def copied(network: nn.Module) -> nn.Module:
         if isinstance(value, Tensor) and not value.is_leaf
     ]
     try:
-        return copy.deepcopy(network, {id(value): value.detach().clone() for value in computed})
+        memo: dict[int, Any] = {id(value): value.detach().clone() for value in computed}
+        return copy.deepcopy(network, memo | {id(module): other for module, other in (replaced or {}).items()})
     except Exception as error:
         raise ModelError(f"{type(network).__name__} cannot be copied: {type(error).__name__}: {error}") from error
 
