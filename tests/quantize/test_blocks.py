@@ -182,6 +182,23 @@ def test_a_block_that_cannot_be_lowered_has_no_cost_either(make: Callable[[], Bl
     assert sentence is not None
 
 
+def test_sums_of_images_before_a_flattening_are_computed_by_all() -> None:
+    class Sums(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(192, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head((F.relu(x).view(-1, *SHAPE) + x).flatten(1))
+
+    model, images = Sums().eval(), torch.randn(4, *SHAPE)
+    quantized = fb.quantize(model, "fixed24")
+    assert quantized.skipped == ()
+    fb.calibrate(quantized, images, "maximum")
+    assert _near(results_of(model, images)[0], fb.lower(quantized, images).run(images))
+    assert fb.cost(model, "fixed8", input_shape=SHAPE).cycles > 0
+
+
 class KeepsItsMode(nn.Module):
     """Keeps the mode under a name of its own."""
 

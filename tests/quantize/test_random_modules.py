@@ -55,7 +55,7 @@ def check(model: nn.Module) -> None:
         priced = _tried("cost", lambda start=start: fb.cost(start, "fixed8", input_shape=IMAGES.shape[1:]))
         assert priced is not None or network is None, "lowered without a cost"
         is_folded = not any(entry.kind.startswith("BatchNorm") for entry in quantized.skipped)
-        assert priced is None or not (quantized.skipped and is_folded), "a cost of what cannot be lowered"
+        assert priced is None or not (quantized.skipped and is_folded), f"a cost of {quantized.skipped}"
         if network is not None:
             assert _near(expected, network.run(IMAGES)), "lower"
             found = fb.first_difference(quantized, network, IMAGES)

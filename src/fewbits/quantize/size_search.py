@@ -14,7 +14,7 @@ from fewbits.quantize.float_layer import FloatLayer
 from fewbits.quantize.functional import Addition, Concatenation, Skipped, UnsupportedError
 from fewbits.quantize.input_shapes import usual_shapes
 from fewbits.quantize.layer import QuantizedLayer
-from fewbits.quantize.shapes import Shape, result_shape
+from fewbits.quantize.shapes import Shape, is_rearranging, result_shape
 from fewbits.quantize.tracing import IMAGES, Call, Trace, kind_of
 
 
@@ -58,8 +58,10 @@ def _follow(call: Call, shapes: dict[str, Shape]) -> None:
 
 
 def _candidates(traced: Trace) -> Iterator[Shape]:
-    """Shapes of images that the first layer takes."""
-    modules = (call.module for call in traced.calls)
-    layers = (module.layer if isinstance(module, QuantizedLayer) else module for module in modules)
-    first = next((layer for layer in layers if isinstance(layer, FloatLayer)), None)
-    return iter(()) if first is None else usual_shapes(first)
+    """Shapes of images that the first layer takes; none where images are reshaped before it, which hides theirs."""
+    for call in traced.calls:
+        module = call.module.layer if isinstance(call.module, QuantizedLayer) else call.module
+        if isinstance(module, FloatLayer):
+            yield from usual_shapes(module)
+        if isinstance(module, FloatLayer) or is_rearranging(module):
+            return
