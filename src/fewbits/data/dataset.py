@@ -161,6 +161,16 @@ def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
     low = int(min(arrays.train_labels.min(), arrays.test_labels.min()))
     high = int(max(arrays.train_labels.max(), arrays.test_labels.max()))
     limit = int(arrays.train_labels.max()) + 1 if classes is None else classes
+    if low < 0 and classes is None:
+        raise DataError(
+            f"data {name!r}: labels reach from {low} to {high}, but classes are counted from 0: store y + {-low}, or "
+            "number them as numpy.unique(y, return_inverse=True)[1] does"
+        )
+    if low >= 0 and high >= limit and classes is None:
+        raise DataError(
+            f"data {name!r}: labels must be 0 to {limit - 1}, as the training images have them, but those of the test "
+            f"images reach to {high}: train on images of each class, or leave that class out"
+        )
     if low < 0 or high >= limit:
         raise DataError(f"data {name!r}: labels must be 0 to {limit - 1}, but they reach from {low} to {high}")
     if low > 0 and classes is None:
