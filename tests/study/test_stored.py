@@ -58,6 +58,15 @@ def test_a_network_that_is_gone_is_not_trained_anew(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_network_with_a_flipped_bit_is_named_as_damaged(trained, tmp_path):
+    folder = shutil.copytree(trained[0], tmp_path / "copy")
+    (path,) = (folder / "networks").glob("*fine_tune*seed1*")
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+    with pytest.raises(StudyError, match=r"stored network .*seed1.* is damaged: fewbits run, with this folder"):
+        stored_network(folder, "fixed8", recipe="fine-tune", seed=1)
+
+
+@pytest.mark.slow
 def test_a_study_of_relative_paths_is_read_where_its_file_lies(tiny, workplace, tmp_path, monkeypatch):
     monkeypatch.chdir(workplace)
     spec = tiny(models=["tiny.py:make"], precisions=["float32"])

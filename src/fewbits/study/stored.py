@@ -11,7 +11,7 @@ from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import StudyError
 from fewbits.formats import parse_precision
 from fewbits.hardware import Accelerator
-from fewbits.study.networks import load_network, network_path
+from fewbits.study.networks import is_damaged, load_network, network_path
 from fewbits.study.plan import Run, make_plan
 from fewbits.study.point import Workshop
 from fewbits.study.spec import parse_study
@@ -78,7 +78,10 @@ def stored_network(
         )
     (run,) = found
     for training in (run.float_training, run.training):
-        if load_network(network_path(folder, training.stem), training.key) is None:
+        path = network_path(folder, training.stem)
+        if is_damaged(path, training.key):
+            raise StudyError(f"stored network {path} is damaged: fewbits run, with this folder, makes it anew")
+        if load_network(path, training.key) is None:
             raise StudyError(
                 f"the study in {folder} holds no network of {_named(run)} as its model and data are now: finish it by "
                 "fewbits run, with this folder"
