@@ -76,3 +76,12 @@ def test_a_broken_liberty_file_is_refused(fewbits: Command, tmp_path: Path, text
     arguments = ("characterize", "--liberty", "cells.lib", "--out", "table.json", "--precision", "fixed4")
     refused(fewbits(*arguments), "cells.lib")
     assert not (tmp_path / "table.json").exists()
+
+
+def test_a_model_file_without_its_function_is_refused(fewbits: Command):
+    refused(fewbits("cost", "net.py", "fixed8"), "'net.py' is a file: name its function too, as 'net.py:make_net'")
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_folder_is_no_study(fewbits: Command, name: str):
+    refused(fewbits("run", name), "is a folder, not a study: give a TOML file")

@@ -152,3 +152,16 @@ assert not {"torch", "numba", "numpy"} & set(sys.modules), "loaded"
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", [8, None, b"fixed8", ["fixed8"], 10**5000], ids=lambda name: type(name).__name__)
+def test_a_name_that_is_no_text_is_refused(name: object):
+    for parse in (parse_format, parse_precision):
+        with pytest.raises(FormatError, match="named by a text such as 'fixed8'"):
+            parse(name)  # pyright: ignore
+
+
+@pytest.mark.parametrize("name", ["fixed8/", "/fixed8", "/", "fixed8//fixed8"])
+def test_a_precision_with_a_missing_part_is_refused_as_one(name: str):
+    with pytest.raises(FormatError, match="is not a precision: give weights/inputs"):
+        parse_precision(name)

@@ -84,6 +84,8 @@ def _checked_labels(path: Path, part: str, labels: Array) -> Array:
         raise DataError(f"{given}: if it is one-hot, store y.argmax(1)")
     if labels.ndim != 1:
         raise DataError(given)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise DataError(f"{given}: some are NaN or infinite; leave these images out, then store y.astype('int64')")
     if labels.dtype.kind in "fb":
         raise DataError(f"{given}: store y.astype('int64')")
     if labels.dtype.kind not in "iu":

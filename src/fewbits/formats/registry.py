@@ -6,6 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
+from fewbits.arguments import shown
 from fewbits.errors import FormatError
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import BFLOAT16, FLOAT16, FLOAT32, FP8_E4M3, FP8_E5M2, small_float
@@ -74,6 +75,7 @@ def all_format_names() -> tuple[str, ...]:
 
 def parse_format(text: str) -> Format:
     """The format of that name. Raises FormatError for an unknown one and suggests the nearest."""
+    _require_text(text)
     if text in _NAMED:
         return _NAMED[text]
     if small := re.fullmatch(f"float-e{_NUMBER}m{_NUMBER}", text):
@@ -97,10 +99,16 @@ def suggest(text: str) -> str | None:
     return other_name(text) or (nearest[0] if nearest else None)
 
 
+def _require_text(name: object) -> None:
+    if not isinstance(name, str):
+        raise FormatError(f"a format or precision is named by a text such as 'fixed8', not by {shown(name)}")
+
+
 def parse_precision(text: str) -> Precision:
     """The precision of that name: `weights/inputs`, or one format for both. Raises FormatError."""
+    _require_text(text)
     parts = text.split("/")
-    if len(parts) > 2:
+    if len(parts) > 2 or (len(parts) == 2 and not all(part.strip() for part in parts)):
         raise FormatError(f"{text!r} is not a precision: give weights/inputs, such as pow2-6/fixed16, or one format")
     if len(parts) == 1 and (widths := re.fullmatch(r"w(\d+)a(\d+)(?:kv\d+)?", plain_name(text))):
         weights, inputs = (other_name(f"int{width}") for width in widths.groups())

@@ -96,6 +96,8 @@ def _user_function(name: str, source: ModelSource) -> Callable[[], object]:
     if not colon or not place or not function:
         close = difflib.get_close_matches(name, MODEL_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
+        if name.endswith(".py"):
+            raise ModelError(f"model {name!r} is a file: name its function too, as '{name}:make_net'")
         raise ModelError(
             f"unknown model {name!r}: give one of {', '.join(MODEL_NAMES)}, 'file.py:function' or "
             f"'package.module:function'{hint}"

@@ -229,6 +229,8 @@ def _cause(error: BaseException) -> str:
         return f"{error}{where}"
     if "'len' is not supported" in str(error):
         return f"its forward pass takes the length of a tensor, which x.size(0) gives too{where}"
+    if "does not support item assignment" in str(error):
+        return f"its forward pass writes into a part of a tensor{where}; make a new one, as torch.where or torch.cat do"
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return f"{reason}{where}; make its forward pass one of layers and functions of tensors, without decisions on values"
 

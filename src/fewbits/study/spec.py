@@ -207,6 +207,8 @@ def load_study(name_or_path: str | Path) -> StudySpec:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
     except FileNotFoundError:
         raise StudyError(_no_such_study(name)) from None
+    except IsADirectoryError:
+        raise StudyError(f"{name or 'an empty name'} is a folder, not a study: give a TOML file") from None
     except OSError as error:
         raise StudyError(f"cannot read the study {name!r}: {error.strerror}; give a TOML file") from None
     except UnicodeDecodeError:
