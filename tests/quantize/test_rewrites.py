@@ -353,6 +353,7 @@ def test_zeros_of_a_format_without_zero_are_named() -> None:
         "layer '0': 6 of 12 weights are zero (2 of 4 outputs have no other), and binary has no zero"
     )
     assert notice in repr(fb.quantize(network, "binary/fixed8"))
+    assert notice in fb.cost(fb.quantize(network, "binary/fixed16"), input_shape=(3, 4, 4)).notes
     assert fb.quantize(network, "ternary/fixed8").notices == ()
 
 

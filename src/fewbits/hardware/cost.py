@@ -199,7 +199,9 @@ def cost(
     if activity is not None:
         _check_activity(activity, workload, tiles)
     without_factors = _cost(workload, tiles, activity)
-    return with_factors(without_factors, factor_bits(network), workload, table, accelerator)
+    found = with_factors(without_factors, factor_bits(network), workload, table, accelerator)
+    notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
+    return replace(found, notes=(*found.notes, *notices)) if notices else found
 
 
 def _check_activity(activity: NetworkPower, workload: Workload, tiles: Tiles) -> None:
