@@ -107,7 +107,7 @@ def test_an_unknown_study_is_refused_with_the_nearest():
 
 
 def test_a_folder_is_no_study(tmp_path):
-    with pytest.raises(StudyError, match="Is a directory"):
+    with pytest.raises(StudyError, match="is a folder, not a study"):
         load_study(tmp_path)
 
 
