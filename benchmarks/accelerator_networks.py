@@ -18,11 +18,11 @@ from torch import nn
 import fewbits as fb
 from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.design import design
-from fewbits.hardware.rtl.latency import pipeline
-from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator, Run
-from fewbits.hardware.schedule import Schedule, schedule
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.latency import pipeline
+from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
+from fewbits.hardware.dataflow.diannao.simulation import ACCESSES, AcceleratorSimulator, Run
+from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.workload.networks import workload_of
 
 COLUMNS = ("network", "precision", "images", "cycles an image", "equal", "to compile [s]", "an image [s]")

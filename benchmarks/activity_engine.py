@@ -21,7 +21,7 @@ import numpy as np
 from fewbits.hardware.activity.toggles import Stimulus, compile_model, count_toggles, words_of_bits
 from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.energy_model import CellKind, EnergyModel
-from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
+from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
 
 
 def main() -> None:

@@ -18,23 +18,23 @@ from pathlib import Path
 import fewbits as fb
 from fewbits import data
 from fewbits.bitexact import BitExactNetwork
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.characterize import CLOCK_SLEW_NS
-from fewbits.hardware.chip_parts import CONTROL
-from fewbits.hardware.control.cost import ATTEMPTS, reference_network
-from fewbits.hardware.control.glitches import ControlGlitches, control_glitches
-from fewbits.hardware.control.run import planned_cycles
-from fewbits.hardware.cost import Cost
+from fewbits.hardware.characterization.control import ATTEMPTS, reference_network
+from fewbits.hardware.characterization.control_glitches import ControlGlitches, control_glitches
+from fewbits.hardware.characterization.control_run import planned_cycles
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
+from fewbits.hardware.costing.chip_parts import CONTROL
+from fewbits.hardware.costing.network_cost import Cost
+from fewbits.hardware.costing.network_power import IMAGES, network_power
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
+from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
-from fewbits.hardware.library.check import complete
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.network_power import IMAGES, network_power
-from fewbits.hardware.rtl.control import control_rtlil
-from fewbits.hardware.rtl.design import design
-from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, load_technology
+from fewbits.hardware.process.library.check import complete
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY, load_technology
 
 PDK = Path(os.environ.get("PDK_ROOT", Path(__file__).resolve().parents[2] / "shared" / "pdk"))
 LIBERTY = PDK / "ihp-sg13g2" / "sg13g2_stdcell_typ_1p20V_25C.lib"

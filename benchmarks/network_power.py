@@ -21,18 +21,18 @@ import fewbits as fb
 from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.activity.delays import count_with_delays, delayed_gates
 from fewbits.hardware.activity.glitches import sampled
-from fewbits.hardware.activity.operands import layer_operands, layer_stimulus
 from fewbits.hardware.activity.program import gates_of_model
 from fewbits.hardware.activity.toggles import compile_model, count_toggles
-from fewbits.hardware.cost import Cost
+from fewbits.hardware.costing.network_cost import Cost
+from fewbits.hardware.costing.network_power import IMAGES, network_power
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.operands import layer_operands, layer_stimulus
+from fewbits.hardware.datapath import design
 from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.power import Activity, toggle_costs
-from fewbits.hardware.network_power import IMAGES, network_power
-from fewbits.hardware.rtl import design
-from fewbits.hardware.technology import DEFAULT_TECHNOLOGY, LOGIC_COMPONENTS
+from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY, LOGIC_COMPONENTS
 
 
 def main() -> None:

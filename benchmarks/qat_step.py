@@ -6,7 +6,7 @@ round. Peers that are not installed are named with the reason.
 
     python benchmarks/qat_step.py [NETWORK ...] [--rounds 40] [--only TEXT ...] [--json FILE]
 
-A NETWORK is what `fewbits.models.build` takes; LeNet, ALEX and ResNet-20 if none is given.
+A NETWORK is what `fewbits.models.builder` takes; LeNet, ALEX and ResNet-20 if none is given.
 
 The workers of a study let malloc reuse freed pages; to time a step as they take it, set MALLOC_MMAP_MAX_=0 and
 MALLOC_TRIM_THRESHOLD_=1099511627776 (glibc's mallopt(3)).
@@ -235,7 +235,7 @@ def figures_of(times: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Measure and print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("networks", nargs="*", default=DEFAULT, help="as fewbits.models.build takes them")
+    parser.add_argument("networks", nargs="*", default=DEFAULT, help="as fewbits.models.builder takes them")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--only", nargs="*", help="names that contain one of these texts, beside the float ones")
     parser.add_argument("--json", type=Path, help="write the figures here")

@@ -128,7 +128,7 @@ def measure(epochs: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
 def main() -> None:
     """Measure and print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("networks", nargs="*", default=["lenet", "alex"], help="as fewbits.models.build takes them")
+    parser.add_argument("networks", nargs="*", default=["lenet", "alex"], help="as fewbits.models.builder takes them")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=2048, help="of an epoch")
     parser.add_argument("--precision", nargs="*", default=["fixed8", "binary/fixed16"])

@@ -19,8 +19,8 @@ from typing import Any
 from reproduction_tables import results_of
 
 from fewbits.hardware import load_technology
-from fewbits.hardware.interpolation import interpolation_errors
-from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
+from fewbits.hardware.datapath.interpolation import interpolation_errors
+from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
 from fewbits.report import group_runs, published
 from fewbits.report.charts import Chart, accuracy_energy_chart
 from fewbits.report.rows import Group

@@ -18,18 +18,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
-from fewbits.hardware.control.cost import control_cost
-from fewbits.hardware.control.sizes import CHARACTERIZED, control_at
-from fewbits.hardware.library.check import complete
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.characterization.control import control_cost
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
+from fewbits.hardware.costing.packing import BITS, LANES, STORED, of_a_bit, packing_cost, row_cost
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
+from fewbits.hardware.dataflow.diannao.control_sizes import CHARACTERIZED, control_at
+from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.packing import BITS, LANES, STORED, of_a_bit, packing_cost, row_cost
-from fewbits.hardware.rtl.control import control_rtlil
-from fewbits.hardware.rtl.design import design
-from fewbits.hardware.technology import ControlCost, NeuronShare, PackingCost
+from fewbits.hardware.process.library.check import complete
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.technology import ControlCost, NeuronShare, PackingCost
 
 OUT = Path(__file__).parent.parent / "docs" / "control_sizes.json"
 

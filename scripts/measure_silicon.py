@@ -27,20 +27,20 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import FixedPoint, PowerOfTwo
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, component_costs
+from fewbits.hardware.characterization.neuron_options import ATTEMPTS, build_neuron
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, component_costs
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.datapath import neuron as rtl_neuron
+from fewbits.hardware.datapath.multipliers import Multiplier
+from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.energy.power import estimate, uniform_activity
-from fewbits.hardware.library.check import complete
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, launch_overhead_ns
-from fewbits.hardware.neuron_options import ATTEMPTS, build_neuron
-from fewbits.hardware.rtl import neuron as rtl_neuron
+from fewbits.hardware.process.library.check import complete
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
 from fewbits.hardware.rtl.bit_heap import BitHeap, shared
-from fewbits.hardware.rtl.design import NeuronDesign, design
-from fewbits.hardware.rtl.multipliers import Multiplier
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Debian's package qflow-tech-osu018."""

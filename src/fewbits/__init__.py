@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork, first_difference, lower
     from fewbits.formats import Format, Precision, parse_format, parse_precision
     from fewbits.hardware import cost
-    from fewbits.quantize import calibrate, equalize_channels, fold_batch_norm, quantize
+    from fewbits.quantization import calibrate, equalize_channels, fold_batch_norm, quantize
 
 __version__ = "0.1.0"
 
@@ -19,15 +19,15 @@ _LAZY = {
     "BitExactNetwork": "fewbits.bitexact",
     "Format": "fewbits.formats",
     "Precision": "fewbits.formats",
-    "calibrate": "fewbits.quantize",
+    "calibrate": "fewbits.quantization",
     "cost": "fewbits.hardware",
-    "equalize_channels": "fewbits.quantize",
+    "equalize_channels": "fewbits.quantization",
     "first_difference": "fewbits.bitexact",
-    "fold_batch_norm": "fewbits.quantize",
+    "fold_batch_norm": "fewbits.quantization",
     "lower": "fewbits.bitexact",
     "parse_format": "fewbits.formats",
     "parse_precision": "fewbits.formats",
-    "quantize": "fewbits.quantize",
+    "quantize": "fewbits.quantization",
 }
 """Public names and the package that holds each: loaded at first use, so that the command line answers at once."""
 

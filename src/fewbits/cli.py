@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.hardware import Cost
-    from fewbits.hardware.breakdown import LayerCost
+    from fewbits.hardware.costing.breakdown import LayerCost
     from fewbits.study import RunResult
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -155,8 +155,8 @@ def cost(
     """Cost of a network at precisions, without training."""
     from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
-    from fewbits.hardware.scaling import scale
-    from fewbits.hardware.technology import DEFAULT_TECHNOLOGY
+    from fewbits.hardware.process.scaling import scale
+    from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
@@ -216,7 +216,7 @@ def rtl(
     seed: Annotated[int | None, typer.Option(help="The same.")] = None,
 ) -> None:
     """Write a precision's datapath and test bench in Verilog."""
-    from fewbits.hardware.rtl import export_verilog
+    from fewbits.hardware.dataflow.diannao.export import export_verilog
 
     options: dict[str, Any] = {"multiplier": multiplier, "product_bits": product_bits, "progress": _progress_line}
     if study is None:
@@ -264,7 +264,7 @@ def characterize(
 ) -> None:
     """Make the technology table of a cell library."""
     from fewbits.formats import STUDY_PRECISIONS
-    from fewbits.hardware.characterize import characterize as make_table
+    from fewbits.hardware.characterization.technology_table import characterize as make_table
 
     make_table(
         liberty,
@@ -431,7 +431,7 @@ def _shares(one: Cost, off_chip: bool) -> str:
     shares = ", ".join(f"{name} {100 * energy / one.energy_uj:.0f}" for name, energy in parts if energy > 0)
     line = f"{one.precision} energy in %: {shares}"
     if off_chip:
-        from fewbits.hardware.breakdown import DRAM
+        from fewbits.hardware.costing.breakdown import DRAM
 
         line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
     return line
@@ -439,7 +439,7 @@ def _shares(one: Cost, off_chip: bool) -> str:
 
 def _bandwidth(one: Cost) -> str:
     """What the memory must give, and whether it does, in a line."""
-    from fewbits.hardware.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
+    from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
 
     needed = one.needed_bandwidth_gb_s
     most = max(needed, key=needed.__getitem__)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 import fewbits as fb
 from fewbits import models
 from fewbits.bitexact import BitExactNetwork
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.design import NeuronDesign, design
-from fewbits.hardware.rtl.latency import pipeline
-from fewbits.hardware.rtl.simulate_accelerator import ACCESSES, AcceleratorSimulator
-from fewbits.hardware.schedule import Schedule, schedule
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.latency import pipeline
+from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
+from fewbits.hardware.dataflow.diannao.simulation import ACCESSES, AcceleratorSimulator
+from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.workload.networks import workload_of
 
 TILE = Accelerator()

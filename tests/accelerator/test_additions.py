@@ -15,9 +15,9 @@ from torch.nn import functional as F
 import fewbits as fb
 from fewbits import HardwareError, models
 from fewbits.bitexact import Rounding
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.compiler import compile_network
-from fewbits.hardware.rtl.design import design
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.compiler import compile_network
+from fewbits.hardware.datapath.neuron_design import design
 
 needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
 

@@ -12,11 +12,11 @@ from torch import nn
 import fewbits as fb
 from fewbits import HardwareError
 from fewbits.bitexact import BitExactNetwork
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.compiler import compile_network
-from fewbits.hardware.rtl.design import design
-from fewbits.hardware.rtl.memory_images import pack_codes
-from fewbits.hardware.rtl.program import Field, Layout
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.compiler import compile_network
+from fewbits.hardware.dataflow.diannao.memory_images import pack_codes
+from fewbits.hardware.dataflow.diannao.program import Field, Layout
+from fewbits.hardware.datapath.neuron_design import design
 
 TILE = Accelerator()
 

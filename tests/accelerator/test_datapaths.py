@@ -10,7 +10,7 @@ from comparison import TILE, assert_equal, lowered
 from torch import Tensor, nn
 
 from fewbits.formats import parse_precision
-from fewbits.hardware.rtl.design import design
+from fewbits.hardware.datapath.neuron_design import design
 
 pytestmark = [
     pytest.mark.slow,

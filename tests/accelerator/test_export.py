@@ -15,8 +15,9 @@ from fewbits import models
 from fewbits.cli import main
 from fewbits.errors import DataError, HardwareError
 from fewbits.formats import STUDY_PRECISIONS
+from fewbits.hardware.dataflow.diannao.export import export_verilog
+from fewbits.hardware.datapath import design
 from fewbits.hardware.mapping.synthesis import run_yosys
-from fewbits.hardware.rtl import design, export_verilog
 
 CIRCUIT = ("accelerator.v", "buffers.v", "tile.v", "neuron.v")
 

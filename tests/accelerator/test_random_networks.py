@@ -14,8 +14,8 @@ from torch import nn
 
 from fewbits.bitexact import Rounding
 from fewbits.formats import STUDY_PRECISIONS, parse_precision
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl import design
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.datapath import design
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from fewbits import models
 from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware.accelerator import Accelerator
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao import simulation as simulate_accelerator
+from fewbits.hardware.dataflow.diannao.circuit.accelerator import to_rtlil
+from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.mapping.synthesis import run_yosys
-from fewbits.hardware.rtl import simulate_accelerator
-from fewbits.hardware.rtl.accelerator import to_rtlil
-from fewbits.hardware.rtl.design import NeuronDesign, design
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
 

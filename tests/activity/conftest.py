@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fewbits.hardware.characterize import CLOCK_SLEW_NS
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.characterization.neuron_options import build_neuron
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze
-from fewbits.hardware.neuron_options import build_neuron
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fewbits.hardware.library.boolean import truth_table, variables
-from fewbits.hardware.library.liberty import Cell
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog, verilog_name
+from fewbits.hardware.process.library.boolean import truth_table, variables
+from fewbits.hardware.process.library.liberty import Cell
 
 PERIOD = 100_000
 """Time steps of a clock cycle: more than any net takes to settle, unbuffered ones of many sinks too."""

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.hardware.library.boolean import probability, truth_table, variables
-from fewbits.hardware.library.liberty import Cell, InternalPower
 from fewbits.hardware.mapping.netlist import CellGroup, Netlist
 from fewbits.hardware.mapping.timing import FALL, RISE, TableBank, Timing
+from fewbits.hardware.process.library.boolean import probability, truth_table, variables
+from fewbits.hardware.process.library.liberty import Cell, InternalPower
 
 
 def internal_energy_pj(netlist: Netlist, timing: Timing, toggles: float) -> NDArray[np.float64]:

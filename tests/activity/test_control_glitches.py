@@ -11,24 +11,24 @@ import numpy as np
 import pytest
 from icarus import toggles_by_icarus  # pyright: ignore
 
-from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.activity.delays import DelayedCounts, count_with_delays, delayed_gates
 from fewbits.hardware.activity.kernels import BLOCK_CYCLES
 from fewbits.hardware.activity.program import gates_of, gates_of_model
 from fewbits.hardware.activity.sequential_simulation import SequentialSimulation
 from fewbits.hardware.activity.toggles import Stimulus, compile_model, words_of_bits
-from fewbits.hardware.characterize import CLOCK_SLEW_NS
-from fewbits.hardware.control.cost import reference_network
-from fewbits.hardware.control.glitches import GlitchSample, control_glitches, glitch_energy
-from fewbits.hardware.control.run import run_control
+from fewbits.hardware.characterization.control import reference_network
+from fewbits.hardware.characterization.control_glitches import GlitchSample, control_glitches, glitch_energy
+from fewbits.hardware.characterization.control_run import run_control
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
+from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs
-from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, Netlist
 from fewbits.hardware.mapping.synthesis import synthesize
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, mean_delays_ns
-from fewbits.hardware.rtl.control import control_rtlil
-from fewbits.hardware.rtl.design import NeuronDesign, design
+from fewbits.hardware.process.library.liberty import Library
 
 SMALL = Accelerator(neurons=2, buffer_rows=8)
 ICARUS_CYCLES = 120

@@ -14,9 +14,12 @@ from torch import nn
 import fewbits as fb
 from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import DataError, HardwareError
-from fewbits.hardware import load_technology, rtl
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.activity.operands import (
+from fewbits.hardware import datapath, load_technology
+from fewbits.hardware.activity.toggles import Stimulus, bits_of_words, compile_model, count_toggles
+from fewbits.hardware.costing.layer_power import half_interval
+from fewbits.hardware.costing.network_power import network_power, power_from_operands
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.operands import (
     LayerOperands,
     counted_words,
     layer_operands,
@@ -24,12 +27,9 @@ from fewbits.hardware.activity.operands import (
     stream_bits,
     stream_words,
 )
-from fewbits.hardware.activity.toggles import Stimulus, bits_of_words, compile_model, count_toggles
 from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.power import Activity, power_of, toggle_costs, uniform_activity
-from fewbits.hardware.layer_power import half_interval
-from fewbits.hardware.network_power import network_power, power_from_operands
-from fewbits.hardware.technology import LOGIC_COMPONENTS
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 
 TABLE = "ihp-sg13g2"
 TILE = Accelerator()
@@ -64,7 +64,7 @@ def accumulators(
     lowered: BitExactNetwork, images: torch.Tensor, precision: str, tile: Accelerator = TILE
 ) -> tuple[list[float], list[float]]:
     """What the netlist's accumulator shows after each last chunk, and the network's value for that output."""
-    netlist, design = shipped(precision), rtl.design(precision)
+    netlist, design = shipped(precision), datapath.design(precision)
     trace = lowered.trace(images)
     seen: list[float] = []
     expected: list[float] = []

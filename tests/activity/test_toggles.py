@@ -16,11 +16,11 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.activity.kernels import BLOCK_WORDS
 from fewbits.hardware.activity.program import Gates, compile_gates
 from fewbits.hardware.activity.toggles import Stimulus, bits_of_words, compile_netlist, count_toggles, words_of_bits
-from fewbits.hardware.library.gate_functions import evaluate, gate_program
-from fewbits.hardware.library.liberty import Library
+from fewbits.hardware.characterization.neuron_options import build_neuron
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, Netlist
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
-from fewbits.hardware.neuron_options import build_neuron
+from fewbits.hardware.process.library.gate_functions import evaluate, gate_program
+from fewbits.hardware.process.library.liberty import Library
 
 
 def random_stimulus(netlist: Netlist, cycles: int, seed: int) -> dict[str, np.ndarray]:

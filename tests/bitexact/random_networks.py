@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import fewbits as fb
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 
 INTEGER_PRECISIONS = (
     *("fixed4", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "pow2-8/fixed32", "binary/fixed16", "ternary/fixed8"),

@@ -12,7 +12,7 @@ import fewbits as fb
 from fewbits.bitexact import BitExactNetwork
 from fewbits.bitexact.accumulator import twos_complement_bits
 from fewbits.bitexact.reference import reference_values
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 
 WORST = ["fixed2", "fixed4", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "pow2-8/fixed32", "pow2-8"]
 WORST = [*WORST, "ternary", "binary", "binary/fixed16", "fixed32/binary"]

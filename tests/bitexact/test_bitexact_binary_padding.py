@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import fewbits as fb
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 
 
 def padded_convolution(precision: str, padding: int | str, inputs: torch.Tensor) -> QuantizedModel:

@@ -13,7 +13,7 @@ import fewbits as fb
 from fewbits import ModelError
 from fewbits.bitexact import BitExactNetwork
 from fewbits.bitexact.reference import reference_values
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 
 RANDOM = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -9,7 +9,7 @@ from torch import nn
 import fewbits as fb
 from fewbits.bitexact import Difference
 from fewbits.models import build
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 
 
 def _model(precision: str = "fixed8") -> tuple[QuantizedModel, torch.Tensor]:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import fewbits as fb
 from fewbits.bitexact.geometry import average_divisors, pooling_windows
-from fewbits.quantize.shapes import convolution_length, pooling_length
+from fewbits.graph.shapes import convolution_length, pooling_length
 
 GEOMETRIES = [
     (length, kernel, stride, padding, ceil)

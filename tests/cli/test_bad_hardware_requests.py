@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from refusal import Command, refused  # pyright: ignore
 
-from fewbits.hardware.rtl import export
+from fewbits.hardware.dataflow.diannao.export import verilog_export as export
 
 USER_MODEL = """
 import torch
@@ -68,7 +68,7 @@ def test_a_file_that_no_export_wrote_is_kept(
     fewbits: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):
     monkeypatch.setattr(
-        "fewbits.hardware.rtl.export_accelerator.accelerator_files", lambda *_arguments: {"README.md": ""}
+        "fewbits.hardware.dataflow.diannao.export.accelerator.accelerator_files", lambda *_arguments: {"README.md": ""}
     )
     (tmp_path / name).write_text("mine")
     refused(fewbits("rtl", "fixed4", "--out", tmp_path), name, "another folder")
@@ -78,7 +78,7 @@ def test_a_file_that_no_export_wrote_is_kept(
 
 def test_an_export_may_be_written_anew(fewbits: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
-        "fewbits.hardware.rtl.export_accelerator.accelerator_files", lambda *_arguments: {"README.md": ""}
+        "fewbits.hardware.dataflow.diannao.export.accelerator.accelerator_files", lambda *_arguments: {"README.md": ""}
     )
     monkeypatch.setattr(export, "CHUNKS", 10)
     assert fewbits("rtl", "fixed4", "--out", "rtl").status == 0

@@ -30,8 +30,8 @@ def test_a_full_disk_is_told(fewbits: Command, tmp_path: Path, monkeypatch: pyte
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
     from fewbits import HardwareError
-    from fewbits.hardware.rtl import design
-    from fewbits.hardware.rtl.simulate import Simulator
+    from fewbits.hardware.datapath import design
+    from fewbits.hardware.datapath.simulation import Simulator
 
     monkeypatch.setenv("PATH", "")
     with pytest.raises(HardwareError, match=r"g\+\+ was not found"):

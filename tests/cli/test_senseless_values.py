@@ -14,7 +14,7 @@ from refusal import Command, refused  # pyright: ignore
 from fewbits import data, models
 from fewbits.errors import FewbitsError, HardwareError, ModelError
 from fewbits.hardware import Accelerator
-from fewbits.hardware.rtl import design
+from fewbits.hardware.datapath import design
 from fewbits.study import load_study
 from fewbits.study.plan import make_plan
 from fewbits.study.spec import StudySpec

@@ -10,7 +10,7 @@ import pytest
 from fewbits import HardwareError
 from fewbits.cli import main
 from fewbits.hardware import Accelerator, Cost, LayerShape, Workload, cost
-from fewbits.hardware.accelerator import ASSUMED_BANDWIDTH
+from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH
 
 PAIRS = [("fixed8", "fp8-e4m3"), ("fixed16", "bfloat16"), ("fixed32", "float32")]
 """An integer format and a float of its width."""

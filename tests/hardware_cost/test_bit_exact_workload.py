@@ -13,7 +13,7 @@ from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.hardware.workload.module_workload import module_workload
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.models import build, input_shape
-from fewbits.quantize import calibrate, quantize
+from fewbits.quantization import calibrate, quantize
 
 
 def lowered(model: nn.Module, shape: tuple[int, ...], precision: str) -> BitExactNetwork:

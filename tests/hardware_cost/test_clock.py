@@ -11,9 +11,9 @@ from lenet_by_hand import LENET
 
 from fewbits.cli import main
 from fewbits.hardware import Accelerator, Cost, Technology, cost, load_technology
-from fewbits.hardware.chip_parts import BUFFERS
-from fewbits.hardware.scaling import node_scaling, scale
-from fewbits.hardware.technology import MacroCost, ReadPath
+from fewbits.hardware.costing.chip_parts import BUFFERS
+from fewbits.hardware.process.scaling import node_scaling, scale
+from fewbits.hardware.process.technology import MacroCost, ReadPath
 
 READ_PATH = ReadPath(setup_ns=0.1, selection_ns=0.2)
 

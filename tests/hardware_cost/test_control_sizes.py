@@ -10,11 +10,11 @@ import pytest
 
 from fewbits.formats import parse_precision
 from fewbits.hardware import Accelerator, Technology, cost, load_technology
-from fewbits.hardware.control.sizes import CHARACTERIZED, control_at
-from fewbits.hardware.interpolation import interpolate
-from fewbits.hardware.rtl.design import design
-from fewbits.hardware.scaling import scale
-from fewbits.hardware.technology import ControlCost, NeuronShare
+from fewbits.hardware.dataflow.diannao.control_sizes import CHARACTERIZED, control_at
+from fewbits.hardware.datapath.interpolation import interpolate
+from fewbits.hardware.datapath.neuron_design import design
+from fewbits.hardware.process.scaling import scale
+from fewbits.hardware.process.technology import ControlCost, NeuronShare
 
 MEASURED = json.loads((Path(__file__).parents[2] / "docs" / "control_sizes.json").read_text())["controls"]
 OTHERS = [name for name in MEASURED if not name.endswith(" 16x64")]

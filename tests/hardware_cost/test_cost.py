@@ -11,11 +11,11 @@ from lenet_by_hand import LENET
 from torch import nn
 
 from fewbits import FormatError, HardwareError, ModelError
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.chip_parts import PARTS
-from fewbits.hardware.cost import Cost, cost
-from fewbits.hardware.memory import sram
-from fewbits.hardware.technology import (
+from fewbits.hardware.costing.chip_parts import PARTS
+from fewbits.hardware.costing.network_cost import Cost, cost
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.process.memory import sram
+from fewbits.hardware.process.technology import (
     LOGIC_COMPONENTS,
     ComponentCost,
     ControlCost,
@@ -255,7 +255,7 @@ def test_buffers_need_two_ports():
 
 
 def test_quantized_model_costs_what_its_precision_does(fixed8: Cost):
-    quantize = pytest.importorskip("fewbits.quantize").quantize
+    quantize = pytest.importorskip("fewbits.quantization").quantize
     assert cost(quantize(build("lenet"), "fixed8"), technology=TABLE, input_shape=(1, 28, 28)) == fixed8
 
 

@@ -6,10 +6,10 @@ from torch import nn
 
 import fewbits as fb
 from fewbits.hardware import load_technology
-from fewbits.hardware.factors import factor_bits
-from fewbits.quantize import QuantizedModel
-from fewbits.quantize.channel_scales import ChannelScales
-from fewbits.quantize.training_method import settle
+from fewbits.hardware.costing.factors import factor_bits
+from fewbits.quantization import QuantizedModel
+from fewbits.quantization.layers.training_method import settle
+from fewbits.quantization.methods.channel_scales import ChannelScales
 
 
 @pytest.fixture

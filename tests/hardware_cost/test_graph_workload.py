@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import fewbits as fb
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.schedule import Pipeline, schedule
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape
 from fewbits.models import build, input_shape

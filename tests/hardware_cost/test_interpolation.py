@@ -8,10 +8,10 @@ import pytest
 
 from fewbits import HardwareError, parse_precision
 from fewbits.hardware import load_technology
-from fewbits.hardware.cost import cost
-from fewbits.hardware.interpolation import can_interpolate, interpolate, interpolation_errors
-from fewbits.hardware.rtl import design
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology
+from fewbits.hardware.costing.network_cost import cost
+from fewbits.hardware.datapath import design
+from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate, interpolation_errors
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, Technology
 
 
 def datapath(name: str, scale: float = 1.0) -> DatapathCost:

@@ -16,9 +16,9 @@ import fewbits as fb
 from fewbits.cli import main
 from fewbits.formats import parse_format
 from fewbits.hardware import Cost, Technology, load_technology, workload_of
-from fewbits.hardware.packing import Narrow, is_packed
+from fewbits.hardware.costing.packing import Narrow, is_packed
+from fewbits.hardware.process.technology import PackingCost
 from fewbits.hardware.rtl.packing import Packer, Unpacker
-from fewbits.hardware.technology import PackingCost
 
 SHAPE = (3, 16, 16)
 IMAGES = torch.rand((8, *SHAPE), generator=torch.Generator().manual_seed(0))
@@ -252,7 +252,7 @@ def test_the_circuit_saturates_and_packs(widths: tuple[int, int], data: st.DataO
 
 
 def test_a_scaled_table_scales_unpackers_too(table: Technology):
-    from fewbits.hardware.scaling import scale
+    from fewbits.hardware.process.scaling import scale
 
     scaled = scale(table, 65.0)
     assert scaled.packing is not None

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lenet_by_hand import LENET
 
 from fewbits import HardwareError
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.schedule import LayerSchedule, Pipeline, Schedule, Widths, schedule
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Pipeline, Schedule, Widths, schedule
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 TILE = Accelerator()

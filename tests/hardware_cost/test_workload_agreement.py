@@ -14,9 +14,9 @@ from torch.nn.utils import parametrizations
 import fewbits as fb
 from fewbits.cli import main
 from fewbits.errors import FewbitsError
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.rtl.compiler import compile_network
-from fewbits.hardware.rtl.design import design
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.compiler import compile_network
+from fewbits.hardware.datapath.neuron_design import design
 
 SHAPE = (3, 8, 8)
 IMAGES = torch.rand((4, *SHAPE), generator=torch.Generator().manual_seed(0))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny_library import json_netlist, tiny_liberty  # pyright: ignore
 
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog
+from fewbits.hardware.process.library.liberty import Library
 
 PERIOD_NS = 100.0
 SLEW_NS = 0.1

@@ -12,18 +12,23 @@ from sta import SLEW_NS, gates_leakage_uw, longest_path_ns  # pyright: ignore
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.characterize import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, characterize, datapath_cost
-from fewbits.hardware.cost import cost
+from fewbits.hardware.characterization.neuron_options import build_neuron, synthesize_first
+from fewbits.hardware.characterization.read_path import NO_SELECTION
+from fewbits.hardware.characterization.technology_table import (
+    CLOCK_SLEW_NS,
+    TOGGLES_PER_CYCLE,
+    characterize,
+    datapath_cost,
+)
+from fewbits.hardware.costing.network_cost import cost
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import estimate, uniform_activity
-from fewbits.hardware.library.check import complete
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_libraries, read_library
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, analyze
-from fewbits.hardware.memory.read_path import NO_SELECTION
-from fewbits.hardware.neuron_options import build_neuron, synthesize_first
-from fewbits.hardware.technology import DatapathCost, Technology, load_technology
+from fewbits.hardware.process.library.check import complete
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_libraries, read_library
+from fewbits.hardware.process.technology import DatapathCost, Technology, load_technology
 
 OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 """Where Debian's package qflow-tech-osu018 puts it."""

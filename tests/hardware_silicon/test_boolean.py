@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.boolean import (
+from fewbits.hardware.process.library.boolean import (
     boolean_difference,
     explicit,
     is_ambiguous,

@@ -11,12 +11,12 @@ import pytest
 from tiny_library import json_netlist  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.characterize import component_costs
+from fewbits.hardware.characterization.technology_table import component_costs
 from fewbits.hardware.energy.power import Activity, estimate, uniform_activity
-from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist, to_verilog
 from fewbits.hardware.mapping.timing import Conditions, analyze
-from fewbits.hardware.technology import LOGIC_COMPONENTS
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 
 
 def nets(netlist: Netlist) -> dict[str, int]:

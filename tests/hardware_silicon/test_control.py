@@ -10,24 +10,24 @@ import pytest
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.accelerator import Accelerator
 from fewbits.hardware.activity.kernels import BLOCK_CYCLES
-from fewbits.hardware.activity.operands import counted_words
 from fewbits.hardware.activity.sequential_simulation import SequentialSimulation
 from fewbits.hardware.activity.toggles import Stimulus, compile_model, count_toggles, words_of_bits
-from fewbits.hardware.control import run as control_run
-from fewbits.hardware.control.cost import control_cost, reference_network
-from fewbits.hardware.control.sizes import each_neuron
+from fewbits.hardware.characterization import control_run
+from fewbits.hardware.characterization.control import control_cost, reference_network
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
+from fewbits.hardware.dataflow.diannao.control_sizes import each_neuron
+from fewbits.hardware.dataflow.diannao.operands import counted_words
+from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import power_of, uniform_activity
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import synthesize
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.rtl.control import control_rtlil
-from fewbits.hardware.rtl.design import design
-from fewbits.hardware.technology import load_technology
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.technology import load_technology
 
 SMALL = Accelerator(neurons=2, buffer_rows=8)
 

@@ -14,17 +14,23 @@ from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import Accelerator, cost, load_technology
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.characterization import flip_flops
+from fewbits.hardware.characterization.flip_flops import (
+    IDLE,
+    describe,
+    register_file_cost,
+    register_files,
+    with_register_files,
+)
+from fewbits.hardware.dataflow.diannao.circuit.buffers import Buffer
 from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.synthesis import synthesize
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.memory import flip_flops
-from fewbits.hardware.memory.flip_flops import IDLE, describe, register_file_cost, register_files, with_register_files
-from fewbits.hardware.memory.sram import compose
-from fewbits.hardware.rtl.buffers import Buffer
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.memory.sram import compose
+from fewbits.hardware.process.technology import FLIP_FLOPS, MacroCost, Technology
 from fewbits.hardware.rtl.register_file import RegisterFile
-from fewbits.hardware.technology import FLIP_FLOPS, MacroCost, Technology
 
 MHZ = 250.0
 

@@ -11,9 +11,9 @@ import pytest
 from tiny_library import tiny_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
-from fewbits.hardware.library.liberty_syntax import MAXIMUM_BYTES
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.library.liberty_syntax import MAXIMUM_BYTES
 
 STANDARD_CELLS = "sg13g2_stdcell_typ_1p20V_25C.lib"
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewbits.hardware.characterize import CLOCK_SLEW_NS
+from fewbits.hardware.characterization.neuron_options import build_neuron
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.energy.power import estimate, uniform_activity
-from fewbits.hardware.library.liberty import Cell, Library
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog, verilog_name
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import FALL, RISE, Conditions, Timing, analyze
-from fewbits.hardware.neuron_options import build_neuron
+from fewbits.hardware.process.library.liberty import Cell, Library
+from fewbits.hardware.process.library.liberty_reader import read_library
 
 PERIOD_NS = 4.0
 TOGGLES = 0.2

@@ -9,10 +9,10 @@ import pytest
 from tiny_library import tiny_liberty  # pyright: ignore
 
 from fewbits.hardware import load_technology
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.characterization.read_path import read_path
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.memory.read_path import read_path
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
 
 CONDITIONS = Conditions(clock_slew_ns=0.1, input_slew_ns=0.1)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from fewbits.cli import main
 from fewbits.errors import HardwareError
 from fewbits.hardware import cost, load_technology
-from fewbits.hardware.scaling import ENERGY, LOW_POWER_ENERGY, node_scaling, scale
-from fewbits.hardware.technology import Technology
+from fewbits.hardware.process.scaling import ENERGY, LOW_POWER_ENERGY, node_scaling, scale
+from fewbits.hardware.process.technology import Technology
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,17 @@ import pytest
 
 from fewbits import HardwareError
 from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware.characterize import characterize
+from fewbits.hardware.characterization.neuron_options import build_neuron
+from fewbits.hardware.characterization.technology_table import characterize
 from fewbits.hardware.energy.power import estimate, uniform_activity
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist, to_verilog
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze
-from fewbits.hardware.memory.sram import compose
-from fewbits.hardware.memory.sram_macros import read_macros
-from fewbits.hardware.neuron_options import build_neuron
-from fewbits.hardware.technology import LOGIC_COMPONENTS, MacroCost, load_technology
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.memory.sram import compose
+from fewbits.hardware.process.memory.sram_macros import read_macros
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS, MacroCost, load_technology
 
 SLEW_NS = 0.1
 REMADE = "fixed4"

@@ -11,13 +11,13 @@ from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import load_technology
-from fewbits.hardware.characterize import CLOCK_SLEW_NS
-from fewbits.hardware.library.check import complete
-from fewbits.hardware.library.liberty_reader import read_library
+from fewbits.hardware.characterization.plausibility import flip_flop_figures, questions
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.memory.plausibility import flip_flop_figures, questions
-from fewbits.hardware.memory.sram_macros import read_macro, read_macros
-from fewbits.hardware.technology import MacroCost
+from fewbits.hardware.process.library.check import complete
+from fewbits.hardware.process.library.liberty_reader import read_library
+from fewbits.hardware.process.memory.sram_macros import read_macro, read_macros
+from fewbits.hardware.process.technology import MacroCost
 
 MACRO = """library (ram) {
   time_unit : "1ns"; voltage_unit : "1V"; leakage_power_unit : "1mW"; capacitive_load_unit (1, pF);

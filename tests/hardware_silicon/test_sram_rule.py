@@ -6,8 +6,8 @@ import pytest
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import load_technology
-from fewbits.hardware.memory.sram_rule import describe, leave_one_out, rule_errors
-from fewbits.hardware.technology import MacroCost
+from fewbits.hardware.process.memory.sram_rule import describe, leave_one_out, rule_errors
+from fewbits.hardware.process.technology import MacroCost
 
 
 def macro(rows: int, bits: int, area: float, ports: int = 1) -> MacroCost:

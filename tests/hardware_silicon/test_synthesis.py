@@ -8,9 +8,9 @@ import pytest
 from tiny_library import tiny_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.liberty import Library
-from fewbits.hardware.library.liberty_reader import read_library
 from fewbits.hardware.mapping.synthesis import merge_equal_modules, run_yosys, synthesize, top_module, unused_cells
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.library.liberty_reader import read_library
 
 _LEAF = """attribute \\src "{place}"
 module \\{name}

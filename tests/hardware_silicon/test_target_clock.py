@@ -12,14 +12,15 @@ from tiny_library import mappable_liberty  # pyright: ignore
 from fewbits.cli import main
 from fewbits.errors import HardwareError
 from fewbits.formats import parse_precision
-from fewbits.hardware import cost, load_technology, neuron_options
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.characterize import characterize
-from fewbits.hardware.interpolation import can_interpolate, interpolate
-from fewbits.hardware.neuron_options import Neuron, clock_notes, synthesize_first
-from fewbits.hardware.neuron_options import neuron_options as options_of
-from fewbits.hardware.technology import Technology
-from fewbits.hardware.tiles import tile_of
+from fewbits.hardware import cost, load_technology
+from fewbits.hardware.characterization import neuron_options
+from fewbits.hardware.characterization.neuron_options import Neuron, clock_notes, synthesize_first
+from fewbits.hardware.characterization.neuron_options import neuron_options as options_of
+from fewbits.hardware.characterization.technology_table import characterize
+from fewbits.hardware.costing.tiles import tile_of
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
+from fewbits.hardware.process.technology import Technology
 
 STAGES = ("short", "standard", "long", "longest")
 

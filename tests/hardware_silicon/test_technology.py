@@ -15,12 +15,12 @@ import pytest
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import cost, workload_of
-from fewbits.hardware.technology import load_technology, shipped_technologies
+from fewbits.hardware.process.technology import load_technology, shipped_technologies
 
 
 @pytest.fixture
 def table() -> dict[str, Any]:
-    from fewbits.hardware.technology import TABLES
+    from fewbits.hardware.process.technology import TABLES
 
     return json.loads((TABLES / "ihp-sg13g2.json").read_text())
 
@@ -38,8 +38,8 @@ def test_the_shipped_table_is_found_by_name() -> None:
 
 def test_loading_imports_no_parser_and_no_torch() -> None:
     code = (
-        "import sys, fewbits.hardware.technology as t; t.load_technology(); "
-        "print({'fewbits.hardware.library.liberty_syntax', 'torch'} & set(sys.modules))"
+        "import sys, fewbits.hardware.process.technology as t; t.load_technology(); "
+        "print({'fewbits.hardware.process.library.liberty_syntax', 'torch'} & set(sys.modules))"
     )
     # The package's own __init__ is left out: it is another part's.
     code = (

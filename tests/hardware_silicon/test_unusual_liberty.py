@@ -11,17 +11,17 @@ import pytest
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.characterize import CLOCK_SLEW_NS, characterize, datapath_cost
+from fewbits.hardware.characterization.neuron_options import build_neuron, synthesize_first
+from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS, characterize, datapath_cost
 from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.energy.energy_tables import energy_model
-from fewbits.hardware.library.check import CompleteLibrary, complete
-from fewbits.hardware.library.liberty import Cell
-from fewbits.hardware.library.liberty_reader import read_libraries, read_library
-from fewbits.hardware.library.liberty_syntax import parse_groups
-from fewbits.hardware.library.passed_over import HARMLESS, READ
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.neuron_options import build_neuron, synthesize_first
-from fewbits.hardware.technology import DatapathCost
+from fewbits.hardware.process.library.check import CompleteLibrary, complete
+from fewbits.hardware.process.library.liberty import Cell
+from fewbits.hardware.process.library.liberty_reader import read_libraries, read_library
+from fewbits.hardware.process.library.liberty_syntax import parse_groups
+from fewbits.hardware.process.library.passed_over import HARMLESS, READ
+from fewbits.hardware.process.technology import DatapathCost
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "liberty"
 """`../shared` beside the checkout."""
@@ -413,7 +413,7 @@ def test_a_damaged_packed_file_is_refused(tmp_path: Path, keep: float) -> None:
 
 
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fewbits.hardware.library.liberty_syntax.MAXIMUM_BYTES", 100_000)
+    monkeypatch.setattr("fewbits.hardware.process.library.liberty_syntax.MAXIMUM_BYTES", 100_000)
     path = tmp_path / "bomb.lib.gz"
     path.write_bytes(gzip.compress(b" " * 10_000_000))
     with pytest.raises(HardwareError, match="more than 100000 bytes unpacked"):

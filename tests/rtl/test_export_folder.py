@@ -8,7 +8,9 @@ import pytest
 
 from fewbits.cli import INTERRUPTED, main
 from fewbits.errors import HardwareError
-from fewbits.hardware.rtl import export, export_accelerator, export_verilog
+from fewbits.hardware.dataflow.diannao.export import accelerator as export_accelerator
+from fewbits.hardware.dataflow.diannao.export import export_verilog
+from fewbits.hardware.dataflow.diannao.export import verilog_export as export
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ import torch
 import fewbits as fb
 from fewbits import ModelError
 from fewbits.bitexact import BitExactNetwork
-from fewbits.hardware.rtl import design
-from fewbits.hardware.rtl.headers import FLOAT32_LIMITS, neuron_headers
-from fewbits.hardware.rtl.simulate import Operands, Simulator
+from fewbits.hardware.dataflow.diannao.export.headers import FLOAT32_LIMITS, neuron_headers
+from fewbits.hardware.datapath import design
+from fewbits.hardware.datapath.simulation import Operands, Simulator
 
 LARGEST = float(np.finfo(np.float32).max)
 

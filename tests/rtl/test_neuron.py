@@ -13,9 +13,10 @@ import torch
 import fewbits as fb
 from fewbits import HardwareError
 from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware.rtl import NeuronDesign, design, export_verilog, to_rtlil
-from fewbits.hardware.rtl.simulate import Operands, Simulator, Trace, pack, unpack
-from fewbits.hardware.rtl.vectors import flushed, make_vectors
+from fewbits.hardware.dataflow.diannao.export import export_verilog
+from fewbits.hardware.datapath import NeuronDesign, design, to_rtlil
+from fewbits.hardware.datapath.simulation import Operands, Simulator, Trace, pack, unpack
+from fewbits.hardware.datapath.vectors import flushed, make_vectors
 
 QUICK = ("fixed4", "fixed8", "binary/fixed16", "binary")
 SHIPPED = (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fewbits.formats import parse_precision
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, Technology
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, Technology
 from fewbits.study import RunResult, StudySpec
 from fewbits.study.spec import parse_study
 

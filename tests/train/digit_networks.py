@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fewbits.data import Dataset
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 from fewbits.train import RecipeOptions, TrainSettings, evaluate, run_recipe
 
 

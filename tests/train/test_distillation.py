@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fewbits import parse_precision
 from fewbits.data import Dataset
-from fewbits.quantize import quantize
+from fewbits.quantization import quantize
 from fewbits.train import RecipeOptions, TrainSettings
 from fewbits.train.distillation import distillation_loss
 from fewbits.train.gradual import stages_above

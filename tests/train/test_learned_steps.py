@@ -9,7 +9,7 @@ from torch import nn
 
 from fewbits import ModelError, parse_format
 from fewbits.data import Dataset
-from fewbits.quantize.learned_step import learned
+from fewbits.quantization.methods.learned_step import learned
 
 SETTINGS = {"epochs": 3, "batch_size": 32, "calibration_method": "maximum"}
 

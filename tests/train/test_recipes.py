@@ -9,7 +9,7 @@ from torch import nn
 
 from fewbits import ModelError, data, models
 from fewbits.data import Dataset, Split
-from fewbits.quantize import equalize_channels
+from fewbits.quantization import equalize_channels
 from fewbits.train import TrainSettings, evaluate, run_recipe, train_float
 
 SETTINGS = TrainSettings(epochs=3, batch_size=25, learning_rate=0.05, optimizer="sgd")

@@ -6,7 +6,7 @@ from torch import nn
 
 from fewbits import ModelError, cost, lower
 from fewbits.data import Dataset
-from fewbits.quantize import quantize
+from fewbits.quantization import quantize
 from fewbits.train import RecipeOptions, TrainSettings, evaluate, operating_points, run_recipe
 
 PARTS = (0.25, 1.0)

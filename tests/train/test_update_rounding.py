@@ -6,7 +6,7 @@ from digit_networks import trained_by
 from torch import nn
 
 from fewbits.data import Dataset
-from fewbits.quantize.stochastic import round_stochastically
+from fewbits.quantization.methods.stochastic import round_stochastically
 
 SGD = {"epochs": 2, "batch_size": 32, "optimizer": "sgd", "momentum": 0.0, "learning_rate": 0.004}
 

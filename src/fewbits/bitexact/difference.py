@@ -16,10 +16,10 @@ from torch import Tensor
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.operations import AveragePool, Layer
 from fewbits.errors import ModelError
-from fewbits.quantize import QuantizedLayer, QuantizedModel
-from fewbits.quantize.calibration import check_images_type
-from fewbits.quantize.modes import in_mode
-from fewbits.quantize.tracing import trace
+from fewbits.graph.modes import in_mode
+from fewbits.graph.tracing import trace
+from fewbits.quantization import QuantizedLayer, QuantizedModel
+from fewbits.quantization.calibration import check_images_type
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where windows lie: positions and divisors of pooling along one dimension.
 
 The rules are those of torch.nn (`MaxPool2d`, `AvgPool2d`), written out so that the bit-exact network does not rest on
-the library that it is compared with. How many windows there are: `quantize/shapes.py`.
+the library that it is compared with. How many windows there are: `graph/shapes.py`.
 """
 
 from __future__ import annotations

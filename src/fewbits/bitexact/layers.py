@@ -21,9 +21,9 @@ from fewbits.bitexact.operations import Convolution, Layer, Linear, Operation
 from fewbits.bitexact.wide import as_objects
 from fewbits.errors import ModelError
 from fewbits.formats import Format
-from fewbits.quantize import QuantizedLayer
-from fewbits.quantize.channels import channel_scale
-from fewbits.quantize.shapes import after_layer, layer_windows
+from fewbits.graph.shapes import after_layer, layer_windows
+from fewbits.quantization import QuantizedLayer
+from fewbits.quantization.layers.channels import channel_scale
 
 LARGEST_PRODUCT_BITS = 64
 """Widest product, sign included, that is cut: an int64 holds it."""

@@ -15,14 +15,14 @@ from fewbits.bitexact.pooling import lower_pooling
 from fewbits.bitexact.proof import prove_lowering
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
-from fewbits.quantize import QuantizedLayer, QuantizedModel, TensorRounding
-from fewbits.quantize.float_layer import FloatLayer
-from fewbits.quantize.functional import Addition, Concatenation, UnsupportedError
-from fewbits.quantize.module_kinds import POOLING, VANISHING, check_types
-from fewbits.quantize.shapes import added, is_rearranging, joined, rearranged
-from fewbits.quantize.size_search import misfit_of
-from fewbits.quantize.tracing import IMAGES, Call, Trace, trace
-from fewbits.quantize.wrappers import unwrapped
+from fewbits.graph.float_layer import FloatLayer
+from fewbits.graph.functional import Addition, Concatenation, UnsupportedError
+from fewbits.graph.module_kinds import POOLING, VANISHING, check_types
+from fewbits.graph.shapes import added, is_rearranging, joined, rearranged
+from fewbits.graph.size_search import misfit_of
+from fewbits.graph.tracing import IMAGES, Call, Trace, trace
+from fewbits.graph.wrappers import unwrapped
+from fewbits.quantization import QuantizedLayer, QuantizedModel, TensorRounding
 
 
 def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None) -> BitExactNetwork:
@@ -43,7 +43,7 @@ def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None
     """
     model = unwrapped(module)
     if not isinstance(model, QuantizedModel):
-        raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
+        raise ModelError(f"lower takes what fewbits.quantization returns, not {type(module).__name__}")
     check_types(model)
     traced = trace_quantized(model)
     shape = _image_shape(traced, example)

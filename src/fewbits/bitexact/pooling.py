@@ -8,7 +8,7 @@ from torch import nn
 
 from fewbits.bitexact.operations import AveragePool, MaxPool, Operation, Pooling
 from fewbits.formats import Format
-from fewbits.quantize.shapes import pooling_windows
+from fewbits.graph.shapes import pooling_windows
 
 _AVERAGING = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from fewbits.bitexact.operations import Operation
 from fewbits.bitexact.unrounded import unrounded_values
-from fewbits.quantize import QuantizedModel
-from fewbits.quantize.equivalence import IMAGES, agrees, drawn_images, prove, recorded, sample
-from fewbits.quantize.functional import UnsupportedError
-from fewbits.quantize.hooks import hooked, watching_hooks
-from fewbits.quantize.tracing import Trace
+from fewbits.graph.equivalence import IMAGES, agrees, drawn_images, prove, recorded, sample
+from fewbits.graph.functional import UnsupportedError
+from fewbits.graph.hooks import hooked, watching_hooks
+from fewbits.graph.tracing import Trace
+from fewbits.quantization import QuantizedModel
 
 _SMALL = 1024
 """Values of an image up to which a second one costs next to nothing."""

@@ -1,9 +1,9 @@
 """What a precision costs in silicon: accelerator, schedule, technology tables and cost."""
 
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.cost import Cost, cost
-from fewbits.hardware.schedule import Schedule, schedule
-from fewbits.hardware.technology import Technology, load_technology
+from fewbits.hardware.costing.network_cost import Cost, cost
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
+from fewbits.hardware.process.technology import Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
 

@@ -1,6 +1,6 @@
 """Networks: LeNet, ConvNet and the ALEX family, widened ones, and the user's own by name."""
 
-from fewbits.models.build import MODEL_NAMES, build, input_shape, is_built_in
+from fewbits.models.builder import MODEL_NAMES, build, input_shape, is_built_in
 from fewbits.models.source import ModelSource
 from fewbits.models.widen import widen
 

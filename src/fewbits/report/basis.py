@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fewbits.hardware.accelerator import Accelerator
-from fewbits.hardware.breakdown import DRAM
+from fewbits.hardware.costing.breakdown import DRAM
+from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.report.networks import across_networks, comparison, front_line
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fewbits.hardware.breakdown import DRAM
+from fewbits.hardware.costing.breakdown import DRAM
 from fewbits.report.table import decimals_for
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
 
 LEAKAGE = "leakage"
-"""Beside the parts of `fewbits.hardware.chip_parts.PARTS`: what all of them leak; the parts' own figures are without
-it."""
+"""Beside the parts of `fewbits.hardware.costing.chip_parts.PARTS`: what all of them leak; the parts' own figures are
+without it."""
 
 NAMES = {
     "multipliers": "multipliers",

@@ -178,7 +178,7 @@ def _differences(rows: dict[str, Row], pairs: Sequence[SavingsPair]) -> tuple[st
 
 
 def _product_bits(precision: str) -> int:
-    from fewbits.hardware.rtl.design import design  # loads torch's formats: late
+    from fewbits.hardware.datapath.neuron_design import design  # loads torch's formats: late
 
     return design(precision).product_bits
 

@@ -14,8 +14,8 @@ from statistics import mean
 
 from fewbits.formats import STUDY_PRECISIONS
 from fewbits.hardware import Accelerator, Technology, Workload, cost, load_technology, workload_of
-from fewbits.hardware.memory.sram_rule import QUANTITIES, leave_one_out, rule_errors
-from fewbits.hardware.scaling import node_scaling, scale
+from fewbits.hardware.process.memory.sram_rule import QUANTITIES, leave_one_out, rule_errors
+from fewbits.hardware.process.scaling import node_scaling, scale
 from fewbits.report import published
 from fewbits.report.rows import BASELINE
 from fewbits.report.silicon_variants import (
@@ -309,7 +309,7 @@ def _sram(table: Technology) -> str:
         for one in left_out
     ]
     intro = f"""A memory of any size is composed of one kind of macro, side by side and one above the other: the kind
-    that takes the least area (`fewbits.hardware.memory.sram.compose`). Each of the {len(left_out)} macros, composed of
+    that takes the least area (`memory.sram.compose`). Each of the {len(left_out)} macros, composed of
     the others with as many ports, has so much more than the macro itself, in percent. The selection among banks is not
     in it. The smallest macros come out worst, as there is nothing smaller to compose them of. The buffers of the
     default accelerator are whole macros of {Accelerator().buffer_rows} rows: the rule costs them no more than

@@ -15,8 +15,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from fewbits.hardware import Accelerator, cost
-from fewbits.hardware.chip_parts import BUFFERS
-from fewbits.hardware.technology import LOGIC_COMPONENTS, ComponentCost, DatapathCost, MacroCost, ReadPath, Technology
+from fewbits.hardware.costing.chip_parts import BUFFERS
+from fewbits.hardware.process.technology import (
+    LOGIC_COMPONENTS,
+    ComponentCost,
+    DatapathCost,
+    MacroCost,
+    ReadPath,
+    Technology,
+)
 
 if TYPE_CHECKING:
     from fewbits.hardware import Workload

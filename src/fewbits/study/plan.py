@@ -20,10 +20,10 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
-from fewbits.hardware.interpolation import can_interpolate
-from fewbits.hardware.technology import shipped_technologies
+from fewbits.hardware.datapath.interpolation import can_interpolate
+from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
-from fewbits.quantize import fold_batch_norm, quantize
+from fewbits.quantization import fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256, json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec

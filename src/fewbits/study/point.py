@@ -16,8 +16,8 @@ from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.data import Dataset
 from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, load_technology
-from fewbits.hardware.network_power import power_from_operands
-from fewbits.quantize import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
+from fewbits.hardware.costing.network_power import power_from_operands
+from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256
 from fewbits.study.networks import (
     TrainingOutcome,

@@ -114,7 +114,7 @@ class CalibrationSection(_Section):
 
 
 class AcceleratorSection(_Section):
-    """The tile; what is left out takes the default of `fewbits.hardware.accelerator.Accelerator`."""
+    """The tile; what is left out takes the default of `fewbits.hardware.dataflow.accelerator.Accelerator`."""
 
     neurons: int | None = None
     synapses: int | None = None
@@ -133,7 +133,7 @@ class StudySpec(_Section):
 
     name: Name
     models: Names
-    """As `fewbits.models.build` takes them; files are looked for from `folder`."""
+    """As `fewbits.models.builder` takes them; files are looked for from `folder`."""
 
     widen: Annotated[tuple[Width, ...], Field(min_length=1)] = (1.0,)
     """Each model is taken at each of these widths: its inner channels times the factor, as `model*factor`."""
@@ -185,7 +185,7 @@ class StudySpec(_Section):
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """Models at their widths, as `fewbits.models.build` takes them; a factor of 1 leaves a name as it is."""
+        """Models at their widths, as `fewbits.models.builder` takes them; a factor of 1 leaves a name as it is."""
         return tuple(model if width == 1 else f"{model}*{width:g}" for model in self.models for width in self.widen)
 
     def definition(self) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from torch import nn
 
 from fewbits.errors import ModelError
 from fewbits.formats import Precision, parse_format
-from fewbits.quantize import QuantizedModel
-from fewbits.quantize.channel_scales import ChannelScales
-from fewbits.quantize.layer_formats import LayerFormats
+from fewbits.quantization import QuantizedModel
+from fewbits.quantization.layers.layer_formats import LayerFormats
+from fewbits.quantization.methods.channel_scales import ChannelScales
 from fewbits.train.learned_steps import train_with
 from fewbits.train.loop import do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fewbits.quantize.learned_step import LearnedSteps
+from fewbits.quantization.methods.learned_step import LearnedSteps
 from fewbits.train.distillation import distillation_loss
 from fewbits.train.gradual import descend
 from fewbits.train.learned_steps import train_with

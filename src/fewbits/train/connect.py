@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fewbits.quantize import QuantizedLayer
-from fewbits.quantize.connect import StochasticSigns, TernaryConnect
+from fewbits.quantization import QuantizedLayer
+from fewbits.quantization.methods.connect import StochasticSigns, TernaryConnect
 from fewbits.train.learned_steps import train_with
 from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord

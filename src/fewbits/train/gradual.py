@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fewbits.formats import Format, Precision, parse_format
-from fewbits.quantize.layer_formats import LayerFormats
-from fewbits.quantize.network_formats import set_network_formats
+from fewbits.quantization.layers.layer_formats import LayerFormats
+from fewbits.quantization.network_formats import set_network_formats
 from fewbits.train.loop import Loss, cross_entropy, do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fewbits.quantize import QuantizedLayer
-from fewbits.quantize.learned_step import FreeWeightSteps, LearnedClipping, LearnedSteps
-from fewbits.quantize.training_method import TrainingMethod, settle
+from fewbits.quantization import QuantizedLayer
+from fewbits.quantization.layers.training_method import TrainingMethod, settle
+from fewbits.quantization.methods.learned_step import FreeWeightSteps, LearnedClipping, LearnedSteps
 from fewbits.train.loop import Loss, cross_entropy, do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord

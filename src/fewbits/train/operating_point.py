@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fewbits.errors import ModelError
-from fewbits.quantize import QuantizedLayer, QuantizedModel, calibrate
-from fewbits.quantize.float_layer import FloatLayer
+from fewbits.graph.float_layer import FloatLayer
+from fewbits.quantization import QuantizedLayer, QuantizedModel, calibrate
 
 Kept = dict[str, tuple[int, int]]
 """Outputs and inputs of each layer that stay, by its name: the first ones."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fewbits.data import Dataset
-from fewbits.quantize import QuantizedModel, calibrate
+from fewbits.quantization import QuantizedModel, calibrate
 from fewbits.train.computation import computation_sha256
 from fewbits.train.evaluation import evaluate
 from fewbits.train.identity import checkpoint_path, run_hash

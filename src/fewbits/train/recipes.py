@@ -12,7 +12,7 @@ from torch import nn
 from fewbits.data import Dataset
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
-from fewbits.quantize import QuantizedModel, equalize_channels, quantize
+from fewbits.quantization import QuantizedModel, equalize_channels, quantize
 from fewbits.train.best import trained_recipe
 from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES

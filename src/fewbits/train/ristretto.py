@@ -9,9 +9,9 @@ from dataclasses import asdict, astuple, dataclass, replace
 from torch import nn
 
 from fewbits.formats import Format, Precision, parse_format
-from fewbits.quantize import QuantizedLayer
-from fewbits.quantize.layer_formats import LayerFormats
-from fewbits.quantize.network_formats import set_network_formats
+from fewbits.quantization import QuantizedLayer
+from fewbits.quantization.layers.layer_formats import LayerFormats
+from fewbits.quantization.network_formats import set_network_formats
 from fewbits.train.evaluation import evaluate
 from fewbits.train.recipe_run import RecipeRun
 from fewbits.train.record import TrainRecord

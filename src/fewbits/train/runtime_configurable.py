@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from fewbits.quantize import QuantizedModel
+from fewbits.quantization import QuantizedModel
 from fewbits.train.loop import do_nothing
 from fewbits.train.operating_point import Kept, kept, sliced, write_back
 from fewbits.train.recipe_run import SCALED_FAMILIES, RecipeRun, clipper

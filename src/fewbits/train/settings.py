@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import ModelError
-from fewbits.quantize.radix_point import Method, check_method
+from fewbits.quantization.layers.radix_point import Method, check_method
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from fewbits.errors import ModelError
-from fewbits.quantize.batch_norm import batch_norms, fold_into
+from fewbits.quantization.batch_norm import batch_norms, fold_into
 from fewbits.train.evaluation import evaluate
 from fewbits.train.loop import Plan, train
 from fewbits.train.record import TrainRecord

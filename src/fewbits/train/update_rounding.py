@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fewbits.quantize import calibrate, quantize
-from fewbits.quantize.stochastic import round_stochastically
+from fewbits.quantization import calibrate, quantize
+from fewbits.quantization.methods.stochastic import round_stochastically
 from fewbits.train.recipe_run import RecipeRun
 from fewbits.train.record import TrainRecord
 

@@ -13,10 +13,10 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.activity.kernels import AND, REGISTER
 from fewbits.hardware.activity.order import CORE, depths, sort_gates
 from fewbits.hardware.energy.energy_model import EnergyModel
-from fewbits.hardware.library.boolean import truth_table, variables
-from fewbits.hardware.library.gate_functions import MAXIMUM_INPUTS, GateProgram, Operand, gate_program
-from fewbits.hardware.library.liberty import Cell
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, CONSTANT_ZERO, UNCONNECTED, Netlist
+from fewbits.hardware.process.library.boolean import truth_table, variables
+from fewbits.hardware.process.library.gate_functions import MAXIMUM_INPUTS, GateProgram, Operand, gate_program
+from fewbits.hardware.process.library.liberty import Cell
 
 _ALL_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewbits.hardware.energy.power import CLOCK_TOGGLES
-from fewbits.hardware.library.liberty import Cell, Library
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import plain_buffers
+from fewbits.hardware.process.library.liberty import Cell, Library
 
 SINKS_PER_BUFFER = 25
 """Most sinks under one buffer: the default of OpenLane's CTS_SINK_CLUSTERING_SIZE (OpenLane 1.0 documentation,

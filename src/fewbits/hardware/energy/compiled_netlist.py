@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fewbits.errors import HardwareError
 from fewbits.hardware.energy.clock_tree import ClockTree
 from fewbits.hardware.energy.energy_model import CellBlock, CellKind, Condition, EnergyModel, Event, Function
-from fewbits.hardware.technology import LOGIC_COMPONENTS, TABLES
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS, TABLES
 
 FORMAT = 2
 PIPELINING = "pipelining"

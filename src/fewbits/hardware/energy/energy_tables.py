@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.energy.energy_model import CellBlock, CellKind, Condition, EnergyModel, Event, Function
-from fewbits.hardware.library.boolean import boolean_difference, truth_table, variables
-from fewbits.hardware.library.liberty import Cell, InternalPower, Table
 from fewbits.hardware.mapping.netlist import CellGroup, Netlist
 from fewbits.hardware.mapping.timing import FALL, RISE, TableBank
+from fewbits.hardware.process.library.boolean import boolean_difference, truth_table, variables
+from fewbits.hardware.process.library.liberty import Cell, InternalPower, Table
 
 _BOTH_EDGES = ((FALL, FALL), (RISE, RISE))
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fewbits.errors import HardwareError
 from fewbits.hardware.energy.energy_model import CellBlock, Condition, EnergyModel
 from fewbits.hardware.energy.energy_tables import energy_model
-from fewbits.hardware.library.boolean import probability
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, CONSTANT_ZERO, Netlist
+from fewbits.hardware.process.library.boolean import probability
 
 CLOCK_TOGGLES = 2.0
 """Of a clock net in a cycle."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fewbits.hardware.library.liberty import Library
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress, synthesize
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, launch_overhead_ns
+from fewbits.hardware.process.library.liberty import Library
 
 
 def synthesize_for_clock(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.liberty import Cell, Library, Pin, WireLoad
+from fewbits.hardware.process.library.liberty import Cell, Library, Pin, WireLoad
 
 CONSTANT_ZERO = 0
 CONSTANT_ONE = 1

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.boolean import single_variable
-from fewbits.hardware.library.check import set_aside
-from fewbits.hardware.library.liberty import Cell, Library, Table
-from fewbits.hardware.library.liberty_writer import liberty_text
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist
+from fewbits.hardware.process.library.boolean import single_variable
+from fewbits.hardware.process.library.check import set_aside
+from fewbits.hardware.process.library.liberty import Cell, Library, Table
+from fewbits.hardware.process.library.liberty_writer import liberty_text
 
 Progress = Callable[[str], None]
 """Called with one line of text as a long job goes on."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.library.liberty import Cell, Library, Table, WireLoad
 from fewbits.hardware.mapping.netlist import CellGroup, Netlist
+from fewbits.hardware.process.library.liberty import Cell, Library, Table, WireLoad
 
 FALL, RISE = 0, 1
 """Node 2 * net + edge is one edge of one net."""

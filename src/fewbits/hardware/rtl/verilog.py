@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fewbits import __version__
+from fewbits.hardware.dataflow.diannao.export.headers import Header
 from fewbits.hardware.mapping.synthesis import run_yosys
-from fewbits.hardware.rtl.headers import Header
 
 _FLATTEN = """read_rtlil given.il
 hierarchy -check -top {top}

@@ -13,21 +13,21 @@ from torch import nn
 
 from fewbits.bitexact.lowering import trace_quantized
 from fewbits.errors import DataError, HardwareError, ModelError
+from fewbits.graph.equivalence import drawn_images, results_of
+from fewbits.graph.float_layer import FloatLayer
+from fewbits.graph.functional import Addition, Concatenation, Meaning, UnsupportedError
+from fewbits.graph.hooks import changed_by_hooks, watching_hooks
+from fewbits.graph.module_kinds import POOLING, VANISHING, has_hooks
+from fewbits.graph.shapes import Shape, is_rearranging, layer_windows, pooling_windows, result_shape
+from fewbits.graph.tracing import IMAGES, Call, Trace, calls_of, graph_and_mode
+from fewbits.graph.wrappers import unwrapped
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
 from fewbits.hardware.workload.own_precision import own_precision, with_takers
 from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload, addition
-from fewbits.quantize import QuantizedLayer, QuantizedModel
-from fewbits.quantize.batch_norm import batch_norms, foldable
-from fewbits.quantize.equivalence import drawn_images, results_of
-from fewbits.quantize.float_layer import FloatLayer
-from fewbits.quantize.functional import Addition, Concatenation, Meaning, UnsupportedError
-from fewbits.quantize.hooks import changed_by_hooks, watching_hooks
-from fewbits.quantize.module_kinds import POOLING, VANISHING, has_hooks
-from fewbits.quantize.placement import check_modes
-from fewbits.quantize.shapes import Shape, is_rearranging, layer_windows, pooling_windows, result_shape
-from fewbits.quantize.tensor_rounding import TensorRounding
-from fewbits.quantize.tracing import IMAGES, Call, Trace, calls_of, graph_and_mode
-from fewbits.quantize.wrappers import unwrapped
+from fewbits.quantization import QuantizedLayer, QuantizedModel
+from fewbits.quantization.batch_norm import batch_norms, foldable
+from fewbits.quantization.layers.tensor_rounding import TensorRounding
+from fewbits.quantization.placement import check_modes
 
 
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:

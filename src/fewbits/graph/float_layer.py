@@ -1,0 +1,57 @@
+"""The float layers that can be quantized, and their operation with other weights than their own."""
+
+from __future__ import annotations
+
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
+"""The layers that can be quantized."""
+
+
+class WrappedLayer(nn.Module):
+    """A module around a float layer, which readers of networks take for that layer: a quantized one."""
+
+    layer: FloatLayer
+    rounds_inputs: bool
+    """Whether the input is rounded here."""
+
+
+class ValueRounding(nn.Module):
+    """A module that rounds values and leaves their shape: readers of networks take it for a rounding."""
+
+    rounds: bool
+    """Whether it does; else it hands values on."""
+
+
+class TracedNetwork(fx.GraphModule):
+    """A network that has its graph of calls already."""
+
+
+def padding_of(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
+    """Elements before and after along each dimension; for 'same' an odd one goes after, as torch does it."""
+    if layer.padding == "valid":
+        return ((0, 0),) * len(layer.kernel_size)
+    if layer.padding == "same":
+        totals = [dilation * (kernel - 1) for dilation, kernel in zip(layer.dilation, layer.kernel_size, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((int(width), int(width)) for width in layer.padding)
+
+
+def apply_layer(
+    layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None, padding_value: float = 0.0
+) -> Tensor:
+    """The float layer's operation with other weights, and with another value than zero in a convolution's padding.
+
+    The result is in the dtype of the weights, also where autocast multiplies in a shorter one: what rounds it to a
+    format computes in that.
+    """
+    if isinstance(layer, nn.Linear):
+        return F.linear(x, weight, bias).to(weight.dtype)
+    padding = layer.padding
+    if padding_value:
+        x = F.pad(x, [width for along in reversed(padding_of(layer)) for width in along], value=padding_value)
+        padding = 0
+    if isinstance(layer, nn.Conv2d):
+        return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups).to(weight.dtype)
+    return F.conv1d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups).to(weight.dtype)

@@ -1,0 +1,66 @@
+"""Sums and concatenations whose operands fit each other at no size of image, found by trying sizes.
+
+`quantize` is given no image, but an addition that repeats one operand (`x + pool(x)`) is not computed at any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from fewbits.errors import DataError, ModelError
+from fewbits.graph.float_layer import FloatLayer, WrappedLayer
+from fewbits.graph.functional import Addition, Concatenation, Skipped, UnsupportedError
+from fewbits.graph.input_shapes import usual_shapes
+from fewbits.graph.shapes import Shape, is_rearranging, result_shape
+from fewbits.graph.tracing import IMAGES, Call, Trace, kind_of
+
+
+def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
+    """The first call that does not fit images of a shape that the network computes; None if all do."""
+    call = traced.calls[0]
+    shapes = {IMAGES: shape}
+    try:
+        for call in traced.calls:
+            _follow(call, shapes)
+    except UnsupportedError as error:
+        return error.skipped
+    except (DataError, ModelError) as error:
+        kind = kind_of(call.module) if isinstance(call.module, nn.Module) else "call"
+        reason = str(error).replace(f"layer {call.name!r} takes", "it takes")
+        return Skipped(call.name, kind, reason)
+    return None
+
+
+def misfit(traced: Trace) -> Skipped | None:
+    """The first sum or concatenation whose operands never fit; None if at some size all does, or it is not known."""
+    if not any(isinstance(call.module, (Addition, Concatenation)) for call in traced.calls):
+        return None
+    found: dict[str, Skipped] = {}
+    for shape in _candidates(traced):
+        shapes = {IMAGES: shape}
+        try:
+            for call in traced.calls:
+                _follow(call, shapes)
+        except UnsupportedError as error:
+            found.setdefault(error.skipped.name, error.skipped)
+        except (DataError, ModelError):  # of another size
+            continue
+        else:
+            return None
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _follow(call: Call, shapes: dict[str, Shape]) -> None:
+    shapes[call.name] = result_shape(call.name, call.module, [shapes[source] for source in call.sources])
+
+
+def _candidates(traced: Trace) -> Iterator[Shape]:
+    """Shapes of images that the first layer takes; none where images are reshaped before it, which hides theirs."""
+    for call in traced.calls:
+        module = call.module.layer if isinstance(call.module, WrappedLayer) else call.module
+        if isinstance(module, FloatLayer):
+            yield from usual_shapes(module)
+        if isinstance(module, FloatLayer) or is_rearranging(module):
+            return

@@ -1,0 +1,90 @@
+"""What surrounds the neurons: the rest of the accelerator synthesized, timed, and its energy on LeNet's program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fewbits.hardware.characterization.control_run import COMPUTING, POOLING, run_control
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.control_sizes import each_neuron
+from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.energy.clock_tree import estimate_clock_tree
+from fewbits.hardware.energy.energy_tables import energy_model
+from fewbits.hardware.energy.power import power_of
+from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
+from fewbits.hardware.mapping.netlist import Netlist
+from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.mapping.timing import Conditions, Timing
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.technology import ControlCost, rounded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewbits.bitexact import BitExactNetwork
+
+ATTEMPTS = (("balanced", 0.5), ("balanced", 0.3), ("buffered", 0.5), ("buffered", 0.3))
+"""As of the neurons; descriptors reach all lanes, so that nets of many sinks need buffers from the start."""
+
+
+def control_cost(
+    name: str,
+    rtlil: str,
+    design: NeuronDesign,
+    library: Library,
+    conditions: Conditions,
+    target_mhz: float,
+    say: Progress,
+    accelerator: Accelerator | None = None,
+) -> ControlCost:
+    """Synthesize the control of a design on a library, run LeNet on the result.
+
+    name: for progress. rtlil: of `rtl.control.control_rtlil` for the accelerator, the default one where none is given.
+    Raises HardwareError if yosys fails, or if the result does not run in the schedule's cycles and accesses.
+    """
+    netlist, timing = synthesize_for_clock(name, rtlil, "control", library, conditions, target_mhz, ATTEMPTS, say)
+    say(f"{name}: running LeNet on the netlist of {len(netlist.cell_names)} cells")
+    network, image = reference_network(design)
+    return _cost(netlist, timing, design, conditions, target_mhz, accelerator or Accelerator(), network, image)
+
+
+def reference_network(design: NeuronDesign) -> tuple[BitExactNetwork, Tensor]:
+    """LeNet with initial weights at a design's precision, and an embedded digit."""
+    import fewbits  # loads torch: late
+    from fewbits import data, models
+
+    digits = data.load("digits")
+    images = digits.inputs(digits.test.images[:8])
+    quantized = fewbits.quantize(models.build("lenet", seed=0), design.precision)
+    fewbits.calibrate(quantized, images)
+    return fewbits.lower(quantized, images[:1], product_bits=design.kept_product_bits), images[:1]
+
+
+def _cost(
+    netlist: Netlist,
+    timing: Timing,
+    design: NeuronDesign,
+    conditions: Conditions,
+    target_mhz: float,
+    accelerator: Accelerator,
+    network: BitExactNetwork,
+    image: Tensor,
+) -> ControlCost:
+    simulation = run_control(netlist, design, accelerator, network, image)
+    model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
+    powers = [power_of(model, simulation.activity(kind)) for kind in (COMPUTING, POOLING)]
+    energies = [float(power.dynamic_pj.sum() + power.input_switching_pj.sum()) for power in powers]
+    area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
+    meets = timing.highest_clock_mhz >= target_mhz
+    return ControlCost(
+        cells=len(netlist.cell_names),
+        registers=int(netlist.sequential.sum()),
+        area_um2=rounded(area),
+        leakage_uw=rounded(float(powers[COMPUTING].leakage_uw.sum())),
+        longest_path_ns=rounded(timing.longest_path_ns),
+        clock_mhz=target_mhz if meets else rounded(timing.highest_clock_mhz),
+        computing_pj=rounded(energies[COMPUTING]),
+        pooling_pj=rounded(energies[POOLING]),
+        clock_tree_pj=rounded(estimate_clock_tree(netlist, conditions.clock_slew_ns).energy_pj),
+        each_neuron=each_neuron(netlist, powers[COMPUTING], powers[POOLING], accelerator.neurons),
+    )

@@ -1,0 +1,280 @@
+"""A network's program run on the synthesized control, cycle by cycle: that it works, and how often its nets toggle.
+
+Memory, buffers and tile around the control are modeled: they answer with the bit-exact network's own values, as the
+circuit's would. Cycles and buffer accesses must be those of the schedule.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbits.bitexact import Convolution, Flatten, InputRounding, Layer, ReLU, Rounding
+from fewbits.errors import HardwareError
+from fewbits.hardware.activity.sequential_simulation import SequentialSimulation, Watch
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS
+from fewbits.hardware.dataflow.diannao.compiler import Program, compile_network
+from fewbits.hardware.dataflow.diannao.latency import pipeline
+from fewbits.hardware.dataflow.diannao.memory_images import encode_images
+from fewbits.hardware.dataflow.diannao.operands import value_codes
+from fewbits.hardware.dataflow.diannao.program import WORD_BITS, layout
+from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
+from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.workload.networks import workload_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewbits.bitexact import BitExactNetwork
+    from fewbits.hardware.mapping.netlist import Netlist
+
+COMPUTING, POOLING = 0, 1
+"""Kinds of cycles: of layers with weights and of pooling, each with its set-up, fill and drain."""
+
+Bits = NDArray[np.uint8]
+
+_FOLLOWERS = (Flatten, ReLU, Rounding)
+"""What needs no descriptor of its own."""
+
+
+def run_control(
+    netlist: Netlist,
+    design: NeuronDesign,
+    accelerator: Accelerator,
+    network: BitExactNetwork,
+    image: Tensor,
+    watch: Watch | None = None,
+) -> SequentialSimulation:
+    """Run one image's program from power-on to the end; the result holds the activity by kind of cycle.
+
+    netlist: of `rtl.control.control_rtlil`, mapped. image: one, as for `network.run`, with the leading dimension of 1.
+    watch: sees each cycle from the program's start on.
+    Raises HardwareError if cycles or accesses are not those of the schedule, or the control asks for what there is not.
+    """
+    program = compile_network(network, design, accelerator)
+    plan = _plan(design, accelerator, network)
+    rows = _rows(network, design, image, accelerator.neurons)
+    memory = _memory(network, program, image)
+    run = _Run(netlist, design, accelerator, program, memory, rows, _descriptors(plan), watch)
+    run.to_the_end(plan)
+    return run.simulation
+
+
+def planned_cycles(design: NeuronDesign, accelerator: Accelerator, network: BitExactNetwork) -> list[int]:
+    """Cycles of each kind in the schedule."""
+    plan = _plan(design, accelerator, network)
+    kinds = _kinds(plan)
+    return [
+        sum(layer.cycles for layer, its in zip(plan.layers, kinds, strict=True) if its == k)
+        for k in (COMPUTING, POOLING)
+    ]
+
+
+def _plan(design: NeuronDesign, accelerator: Accelerator, network: BitExactNetwork) -> Schedule:
+    return schedule(workload_of(network, None), accelerator, pipeline(design, accelerator))
+
+
+def _kinds(plan: Schedule) -> list[int]:
+    return [COMPUTING if layer.products else POOLING for layer in plan.layers]
+
+
+@dataclass(frozen=True)
+class _Descriptor:
+    """What the model around the control must know of a layer, or of a piece of its chunks."""
+
+    kind: int
+    spills: bool
+    """Whether its sums are partial: they leave past the output stage."""
+
+
+def _descriptors(plan: Schedule) -> list[_Descriptor]:
+    """All of a program, in their order."""
+    return [
+        _Descriptor(kind, piece < layer.pieces - 1)
+        for layer, kind in zip(plan.layers, _kinds(plan), strict=True)
+        for piece in range(layer.pieces)
+    ]
+
+
+class _Run:
+    def __init__(
+        self,
+        netlist: Netlist,
+        design: NeuronDesign,
+        accelerator: Accelerator,
+        program: Program,
+        values: NDArray[np.uint32],
+        rows: Iterator[Bits],
+        descriptors: list[_Descriptor],
+        watch: Watch | None,
+    ) -> None:
+        self.simulation = SequentialSimulation(netlist, kinds=2, watch=watch)
+        self._accelerator = accelerator
+        self._code_bits = design.precision.inputs.bits
+        self._descriptor_words = layout(design, accelerator).words
+        self._words = _bits(program.words.reshape(-1, WORD_BITS // 32))
+        self._weights, self._biases = _bits(program.weights), _bits(program.biases)
+        self._values = values
+        self._rows = rows
+        self._descriptors = descriptors
+        self._partial = np.zeros(accelerator.neurons * design.output_bits, np.uint8)
+        self._buffers = {name: np.zeros((accelerator.buffer_rows, bits), np.uint8) for name, bits in (
+            ("bin", accelerator.synapses * self._code_bits),
+            ("sb", accelerator.neurons * accelerator.synapses * design.precision.weights.bits),
+        )}  # fmt: skip
+        self._read: dict[str, Bits] = {}
+        self._answers: deque[dict[str, Bits | None]] = deque()
+        self._answers.extend({} for _ in range(accelerator.memory_latency))
+        self._ends: deque[_Descriptor | None] = deque([None] * design.pipeline_stages)
+        """Whose output's last chunk went into the tile in each of the last cycles."""
+        self._accesses = np.zeros(6, np.int64)
+        self._at = descriptors[0]
+
+    def to_the_end(self, plan: Schedule) -> None:
+        """Reset, start, run, compare with the schedule."""
+        simulation = self.simulation
+        simulation.set("rst", np.ones(1, np.uint8))
+        simulation.settle()
+        simulation.clock(COMPUTING, counts=False)
+        simulation.set("rst", np.zeros(1, np.uint8))
+        simulation.set("start", np.ones(1, np.uint8))
+        simulation.settle()
+        simulation.clock(COMPUTING, counts=False)
+        simulation.set("start", np.zeros(1, np.uint8))
+        cycle = 0
+        while not self._is_done():
+            if cycle > plan.cycles:
+                raise HardwareError(f"the synthesized control does not end after the schedule's {plan.cycles} cycles")
+            self._outputs()
+            simulation.clock(self._at.kind)
+            cycle += 1
+        names = ("bin_writes", "bin_reads", "sb_writes", "sb_reads", "bout_writes", "bout_reads")
+        expected = [sum(getattr(layer, name) for layer in plan.layers) for name in names]
+        if cycle != plan.cycles or self._accesses.tolist() != expected:
+            raise HardwareError(
+                f"the synthesized control took {cycle} cycles and {self._accesses.tolist()} buffer accesses, the "
+                f"schedule says {plan.cycles} and {expected}"
+            )
+
+    def _is_done(self) -> bool:
+        """Begin a cycle."""
+        self._inputs()
+        self.simulation.settle()
+        return bool(self.simulation.number("done"))
+
+    def _inputs(self) -> None:
+        """What memory, buffers and tile say in this cycle."""
+        self._answer = self._answers.popleft()
+        for port, bits in (self._answer | self._read).items():
+            if bits is not None:
+                self.simulation.set(port, bits)
+        self._read.clear()
+        if (end := self._ends.popleft()) is not None:
+            self.simulation.set("tile.valid", np.ones(1, np.uint8))
+            self.simulation.set("tile.outputs", self._partial if end.spills else next(self._rows))
+        else:
+            self.simulation.set("tile.valid", np.zeros(1, np.uint8))
+
+    def _outputs(self) -> None:
+        """What this cycle asks for."""
+        get, number = self.simulation.get, self.simulation.number
+        answer: dict[str, Bits | None] = {"program_word": None, "weight_data": None, "bias_data": None}
+        if number("program_request"):
+            self._at = self._descriptors[number("program_address") // self._descriptor_words]
+            answer["program_word"] = self._row(self._words, "program_address")
+        if number("weight_request"):
+            answer["weight_data"] = self._row(self._weights, "weight_address")
+        if number("bias_request"):
+            answer["bias_data"] = self._row(self._biases, "bias_address")
+        answer["load_data"] = self._loaded(get("load_request") != 0)
+        self._answers.append(answer)
+        self._ends.append(self._at if number("tile.last") else None)
+        accesses = get("accesses")
+        self._accesses += accesses.astype(np.int64)
+        for place, (name, port) in enumerate((("bin", "load_data"), ("sb", "weight_data"))):
+            self._access(name, self._answer.get(port), *accesses[2 * place : 2 * place + 2])
+
+    def _row(self, rows: Bits, port: str) -> Bits:
+        """The row of memory that an address asks for."""
+        address = self.simulation.number(port)
+        if address >= len(rows):
+            raise HardwareError(f"the synthesized control asks for row {address} at {port}, memory has {len(rows)}")
+        return rows[address]
+
+    def _loaded(self, asked: NDArray[np.bool_]) -> Bits | None:
+        """The row of inputs that the load port asks for."""
+        if not asked.any():
+            return None
+        lanes = self.simulation.get("load_address").reshape(-1, LANE_WORD_BITS)
+        addresses = (lanes << np.arange(LANE_WORD_BITS, dtype=np.uint64)).sum(axis=1)
+        if (addresses[asked] >= len(self._values)).any():
+            raise HardwareError("the synthesized control reads beyond the values in memory")
+        codes = np.where(asked, self._values[np.where(asked, addresses, 0)], 0)
+        return (codes[:, None] >> np.arange(self._code_bits) & 1).astype(np.uint8).ravel()
+
+    def _access(self, name: str, data: Bits | None, writes: np.uint64, reads: np.uint64) -> None:
+        """What is read is there in the next cycle, and stays until the next is read."""
+        rows = self._buffers[name]
+        if reads:
+            self._read[f"{name}.read_data"] = rows[self.simulation.number(f"{name}.read__addr")].copy()
+        if writes:
+            row = rows[self.simulation.number(f"{name}.write_row")]
+            row[:] = 0 if data is None else data[: len(row)]
+
+
+def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArray[np.uint32]:
+    """All values that are in memory in the end: the image, then what each layer and pooling stores."""
+    memory = np.zeros(program.values, np.uint32)
+    codes = encode_images(program.input_rounding, image)[0]
+    memory[: len(codes)] = codes
+    place = len(codes)
+    for stored in _stored(network, image):
+        memory[place : place + stored.size] = stored.ravel()
+        place += stored.size
+    return memory
+
+
+def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons: int) -> Iterator[Bits]:
+    """The tile's outputs in the order in which they come: convolution group, neuron group, position; zeros at last."""
+    layers = [operation for operation in network.operations if not isinstance(operation, (InputRounding, *_FOLLOWERS))]
+    bits = design.output_bits
+    for layer, stored in zip(layers, _stored(network, image), strict=False):
+        if not isinstance(layer, Layer):
+            continue
+        groups = layer.groups if isinstance(layer, Convolution) else 1
+        for group in np.split(stored.reshape(len(layer.weight), -1), groups):
+            for start in range(0, len(group), neurons):
+                some = group[start : start + neurons]
+                for position in range(some.shape[1]):
+                    row = np.zeros(neurons, np.int64)
+                    row[: len(some)] = some[:, position]
+                    yield (row[:, None] >> np.arange(bits) & 1).astype(np.uint8).ravel()
+    while True:
+        yield np.zeros(neurons * bits, np.uint8)
+
+
+def _stored(network: BitExactNetwork, image: Tensor) -> Iterator[NDArray[np.int64]]:
+    """Codes of what each layer and pooling stores, but for the last layer, whose sums leave as they are."""
+    values = network.trace(image)
+    operations = network.operations
+    for index, operation in enumerate(operations):
+        if isinstance(operation, (InputRounding, *_FOLLOWERS)):
+            continue
+        last = operation
+        for follower in operations[index + 1 :]:
+            if not isinstance(follower, _FOLLOWERS):
+                break
+            last = follower
+        if last is not operations[-1]:
+            yield value_codes(network.precision.inputs, values[last.name])[0]
+
+
+def _bits(words: NDArray[np.uint32]) -> Bits:
+    """Bits of rows of words, lowest first."""
+    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=1, bitorder="little")

@@ -1,0 +1,136 @@
+"""The neurons that a precision may have, with more or fewer registers, and the first of them that keeps a clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
+from fewbits.hardware.mapping.netlist import Netlist
+from fewbits.hardware.mapping.synthesis import Progress, top_module
+from fewbits.hardware.mapping.timing import Conditions, Timing
+from fewbits.hardware.process.library.liberty import Library
+from fewbits.hardware.process.technology import DatapathCost, Technology
+from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS
+
+ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("buffered", 0.3))
+"""(mapping, fraction of the clock period that ABC sizes for), in turn until one meets the target clock. ABC sizes
+each module by itself and knows no wires: its delays come out shorter than the netlist's."""
+
+_HOPELESS = 1.3
+"""An option whose first netlist takes so many periods is left for the next: on IHP's cells at 400 MHz the best other
+attempt made fixed4's path 18 % shorter, 2.68 ns of 3.26."""
+
+_LARGE_SLACK = 0.5
+"""A note suggests another clock where every longest path takes less than this part of the period."""
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """The design of one neuron of a precision: its RTLIL, and what the table keeps about it."""
+
+    precision: str
+    rtlil: str
+    accumulator_bits: int
+    pipeline_stages: int
+    accumulate_cycles: int
+    multiplier: str
+    design: NeuronDesign
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the RTLIL."""
+        return hashlib.sha256(self.rtlil.encode()).hexdigest()
+
+
+def build_neuron(
+    precision: str, multiplier: str = "booth", product_bits: int | None = None, stages: str = DEFAULT
+) -> Neuron:
+    """The RTL of a precision's neuron; its `precision` is the design's name. stages: as of `datapath.design`."""
+    from fewbits.hardware import datapath
+
+    design = datapath.design(precision, multiplier=multiplier, product_bits=product_bits, stages=stages)
+    return Neuron(
+        precision=design.name,
+        rtlil=datapath.to_rtlil(design),
+        accumulator_bits=design.accumulator_bits,
+        pipeline_stages=design.pipeline_stages,
+        accumulate_cycles=design.accumulate_cycles,
+        multiplier=design.multiplier,
+        design=design,
+    )
+
+
+def neuron_options(
+    precision: str, multiplier: str, product_bits: int | None, *, any_pipelining: bool
+) -> tuple[Neuron, ...]:
+    """The neurons to try, from the fewest registers to the most; the standard one alone of floats, or if asked for."""
+    standard = build_neuron(precision, multiplier, product_bits)
+    if standard.design.is_float or not any_pipelining:
+        return (standard,)
+    return tuple(
+        standard if stages == DEFAULT else build_neuron(precision, multiplier, product_bits, stages)
+        for stages in PIPELININGS
+    )
+
+
+def synthesize_first(
+    options: Sequence[Neuron], library: Library, conditions: Conditions, target_mhz: float, say: Progress
+) -> tuple[Neuron, Netlist, Timing]:
+    """The first of the options that keeps the clock, or the fastest of all. Raises HardwareError if yosys fails."""
+    tried: list[tuple[float, Neuron, Netlist, Timing]] = []
+    for neuron in options:
+        pipelining = f", {neuron.design.pipelining.name} pipelining" if len(options) > 1 else ""
+        netlist, timing = synthesize_for_clock(
+            neuron.precision + pipelining, neuron.rtlil, top_module(neuron.rtlil), library, conditions, target_mhz,
+            ATTEMPTS, say, give_up_beyond=_HOPELESS if neuron is not options[-1] else None,
+        )  # fmt: skip
+        tried.append((timing.longest_path_ns, neuron, netlist, timing))
+        if timing.highest_clock_mhz >= target_mhz:
+            break
+    met = [one for one in tried if one[3].highest_clock_mhz >= target_mhz]
+    _, neuron, netlist, timing = met[0] if met else min(tried, key=lambda one: one[0])
+    return neuron, netlist, timing
+
+
+def path_end(netlist: Netlist, timing: Timing) -> str:
+    """The part of the neuron that the longest path ends in: a submodule's instance, or the port."""
+    if timing.end in netlist.cell_names:
+        return netlist.instances[netlist.cell_names.index(timing.end)] or "registers"
+    return timing.end
+
+
+def clock_notes(table: Technology, names: Sequence[str], *, asked: bool) -> list[str]:
+    """Which datapaths and controls miss the target clock, and what they reach; or how large the slack is.
+
+    names: of the datapaths that were asked for. asked: whether a clock was; else a large slack is worth a line.
+    """
+    target = table.target_clock_mhz
+    notes: list[str] = []
+    slowest: list[float] = []
+    for name in names:
+        datapath = table.datapaths[name]
+        paths = [datapath.longest_path_ns, *((datapath.control.longest_path_ns,) if datapath.control else ())]
+        slowest.append(max(paths))
+        notes += _missed(name, datapath, target)
+    if not asked and slowest and max(slowest) < _LARGE_SLACK * 1000 / target:
+        notes.append(
+            f"the longest path of all is {max(slowest):.3g} ns, {max(slowest) * target / 10:.2g} % of the period of "
+            f"{target:g} MHz, the default clock: characterize with --clock for a higher one"
+        )
+    return notes
+
+
+def _missed(name: str, datapath: DatapathCost, target_mhz: float) -> list[str]:
+    """A line for each part that misses the clock."""
+    lines: list[str] = []
+    if not datapath.meets_target:
+        where = f", its longest path ends in {datapath.path_end}" if datapath.path_end else ""
+        lines.append(
+            f"{name} reaches {datapath.clock_mhz:.4g} of {target_mhz:g} MHz, {datapath.pipelining} pipelining{where}"
+        )
+    if datapath.control is not None and datapath.control.clock_mhz < target_mhz:
+        lines.append(f"the control of {name} reaches {datapath.control.clock_mhz:.4g} of {target_mhz:g} MHz")
+    return lines

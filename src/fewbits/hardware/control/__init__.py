@@ -1,1 +1,0 @@
-"""What surrounds the neurons, run and costed gate by gate."""

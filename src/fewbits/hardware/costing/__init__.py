@@ -1,0 +1,1 @@
+"""From a network, an accelerator and a process to the figures."""

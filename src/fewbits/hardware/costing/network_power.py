@@ -1,0 +1,186 @@
+"""The neurons' energy while they compute a network: from its own operands, by layer, component and image.
+
+From each image and layer a stretch of the schedule is taken at a random output of a random neuron, and simulated on
+the neuron's netlist. What varies from image to image, the places drawn included, gives the confidence interval. What
+glitches add is found in a sample of those cycles, simulated with each gate's own delays (`glitches`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fewbits.errors import DataError, HardwareError
+from fewbits.hardware.activity.delays import DelayedCounts, DelayedGates, count_with_delays, delayed_gates
+from fewbits.hardware.activity.glitches import glitch_factors, sampled
+from fewbits.hardware.activity.program import gates_of_model
+from fewbits.hardware.activity.toggles import ToggleCounts, compile_model, count_toggles
+from fewbits.hardware.costing.layer_power import COMPONENTS, LayerPower, NetworkPower
+from fewbits.hardware.costing.tiles import tile_of, tiles_of
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.energy.compiled_netlist import (
+    PIPELINING,
+    CompiledNetlist,
+    compiled_netlist_path,
+    read_compiled_netlist,
+)
+from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS, datapath_name
+from fewbits.hardware.workload.networks import workload_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from fewbits.bitexact import BitExactNetwork
+    from fewbits.bitexact.operations import Layer
+    from fewbits.hardware.activity.program import Program
+    from fewbits.hardware.datapath.neuron_design import NeuronDesign
+    from fewbits.hardware.process.technology import Technology
+
+IMAGES = 32
+"""Images that power is taken from, where no other number is asked for."""
+
+
+def network_power(
+    network: BitExactNetwork,
+    images: Tensor,
+    netlist: CompiledNetlist,
+    accelerator: Accelerator | None = None,
+    *,
+    glitches: bool = True,
+    blocks: int = 1,
+    seed: int = 0,
+) -> NetworkPower:
+    """Simulate a neuron on a network's operands.
+
+    images: N, then the network's input shape; all are taken, N at least 2. blocks: stretches of BLOCK_CYCLES cycles
+    from each image and layer. glitches: whether toggles beyond the settled ones count. seed: of the places drawn.
+    Raises HardwareError if the netlist is of another precision, DataError for images that do not fit.
+    """
+    from fewbits.hardware.datapath import design
+    from fewbits.hardware.rtl.pipelining import DEFAULT
+
+    name = datapath_name(network.precision.name, product_bits=network.product_bits)
+    if name != netlist.precision:
+        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
+    if len(images) < 2:
+        raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
+    tile = accelerator or Accelerator()
+    stages = netlist.provenance.get(PIPELINING, DEFAULT)
+    neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
+    model = netlist.model
+    gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
+    simulation = _Simulation(netlist, compile_model(model), gates, neuron, tile, blocks)
+    trace = network.trace(images)
+    generator = np.random.default_rng(seed)
+    layers: dict[str, LayerPower] = {}
+    for layer in network.layers:
+        source = trace.get(layer.inputs[0], images)
+        layers[layer.name] = simulation.layer(network, layer, source, len(images), generator)
+    return NetworkPower(
+        precision=netlist.precision,
+        layers=layers,
+        idle_clock_pj=idle_clock_pj(netlist),
+        images=len(images),
+        glitches=glitches,
+        provenance=netlist.provenance,
+    )
+
+
+def idle_clock_pj(netlist: CompiledNetlist) -> float:
+    """Energy of the clock in a cycle without any other toggle: clock pins, their net, the estimated tree."""
+    model = netlist.model
+    power = power_of(model, uniform_activity(model, 0.0))
+    return float(power.clock_pj.sum() + power.input_switching_pj[model.clock_nets].sum()) + netlist.clock_tree.energy_pj
+
+
+@dataclass(frozen=True)
+class _Simulation:
+    """What all layers of a network share."""
+
+    netlist: CompiledNetlist
+    program: Program
+    gates: DelayedGates | None
+    """None where glitches do not count."""
+
+    design: NeuronDesign
+    accelerator: Accelerator
+    blocks: int
+
+    def layer(
+        self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
+    ) -> LayerPower:
+        """Simulate a stretch of one layer for each image and cost it."""
+        from fewbits.hardware.dataflow.diannao.operands import layer_operands, layer_stimulus
+
+        operands = layer_operands(network, layer, values, self.design)
+        ports = self.netlist.model.ports
+        stimulus = layer_stimulus(operands, self.design, self.accelerator, ports, images, generator, self.blocks)
+        counts = count_toggles(self.program, stimulus)
+        if self.gates is None:
+            nothing = np.zeros((0, self.program.net_count), np.int64)
+            return self._costed(layer.name, counts, DelayedCounts(np.zeros(0, np.int64), nothing, nothing))
+        delayed = count_with_delays(self.program, self.gates, sampled(stimulus, generator))
+        return self._costed(layer.name, counts, delayed)
+
+    def _costed(self, name: str, counts: ToggleCounts, delayed: DelayedCounts) -> LayerPower:
+        model, cycles = self.netlist.model, int(counts.cycles.sum())
+        settled = counts.settled / counts.cycles[:, None]
+        mean = counts.settled.sum(axis=0) / cycles
+        glitches = (delayed.with_glitches - delayed.settled).sum(axis=0) / max(1, int(delayed.cycles.sum()))
+        duty = counts.ones / cycles
+        duty[model.clock_nets] = 0.5
+        toggles = mean + glitches
+        toggles[model.clock_nets] = CLOCK_TOGGLES
+        costs = toggle_costs(model, Activity(toggles, duty), self.netlist.components, len(LOGIC_COMPONENTS))
+        found = glitch_factors(delayed, costs)
+        clock = CLOCK_TOGGLES * costs[model.clock_nets].sum(axis=0)
+        clock[-1] += self.netlist.clock_tree.energy_pj
+        settled_pj = mean @ costs
+        data = np.ones(model.net_count, dtype=bool)
+        data[[0, 1, *model.clock_nets]] = False
+        return LayerPower(
+            name=name,
+            energy_pj=dict(zip(COMPONENTS, (settled_pj * (1 + found.factors) + clock).tolist(), strict=True)),
+            images_pj=settled @ costs @ (1 + found.factors) + clock.sum(),
+            glitches_pj=float(settled_pj @ found.factors),
+            glitch_deviations_pj=found.deviations @ settled_pj,
+            toggles=float(toggles[data].mean()),
+            settled_toggles=float(mean[data].mean()),
+            cycles=cycles,
+            sampled_cycles=int(delayed.cycles.sum()),
+        )
+
+
+def power_from_operands(
+    network: BitExactNetwork,
+    images: Tensor,
+    technology: Technology,
+    table: Path | str,
+    accelerator: Accelerator | None = None,
+) -> NetworkPower | None:
+    """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
+
+    There is none of a network whose layers need several datapaths. A table scaled to another process node has none
+    either: the netlist's energies are the library's own.
+    images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
+    """
+    precision = network.precision.name
+    path = compiled_netlist_path(table, precision)
+    if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
+        return None
+    main = tile_of(network.precision, technology, accelerator or Accelerator())
+    workload = workload_of(network)
+    tiles = tiles_of(workload, main)
+    if any(tiles.of(layer) is not main for layer in workload.layers):
+        return None
+    netlist = read_compiled_netlist(path)
+    expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))
+    if (netlist.provenance.get("rtlil_sha256"), netlist.provenance.get("liberty_sha256")) != expected:
+        return None
+    chosen = np.linspace(0, len(images) - 1, min(IMAGES, len(images))).round().astype(np.int64)
+    return network_power(network, images[chosen.tolist()], netlist, accelerator)

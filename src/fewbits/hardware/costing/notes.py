@@ -1,0 +1,213 @@
+"""What a cost's figures are of, where that is not what was asked for: one line for each such thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from fewbits.hardware.costing.breakdown import Breakdown
+from fewbits.hardware.costing.chip_parts import BUFFERS
+from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.packing import Narrow, is_packed
+from fewbits.hardware.costing.tiles import Tile, Tiles
+from fewbits.hardware.dataflow.diannao.control_sizes import CHARACTERIZED
+from fewbits.hardware.process.technology import GIVEN_NOTE
+from fewbits.hardware.workload.workload import LayerShape, Workload
+
+_Value = TypeVar("_Value")
+
+CONTROL_ERROR = (
+    "within 2 % in area and 5 % in energy of those synthesized with 4 to 64 neurons, its energy up to a third too high "
+    "at 256"
+)
+"""Of `control.sizes.control_at`, as docs/results.md has it (`scripts/measure_control.py`)."""
+
+
+def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdown) -> tuple[str, ...]:
+    """The notes of a network's cost on its tiles."""
+    used = list(dict.fromkeys(tiles.of(layer) for layer in workload.layers))
+    return (
+        *_of_tables(used),
+        *clock.notes,
+        *_other_clock(used, clock),
+        *_own_accelerators(workload, tiles),
+        *_narrower(workload, tiles),
+        *(note for tile in used for note in _packing(tile, tiles, workload)),
+        *(note for tile in used for note in _control(tile)),
+        *_flip_flop_buffers(used, breakdown),
+        *_left_out(workload, tiles),
+        *_not_in_circuit(workload, tiles),
+    )
+
+
+def own_datapaths(workload: Workload, tiles: Tiles) -> dict[str, str]:
+    """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
+    found = {layer.name: tiles.of(layer) for layer in workload.layers}
+    return {name: tile.name for name, tile in found.items() if tile is not tiles.main}
+
+
+def narrower_layers(workload: Workload, tiles: Tiles) -> dict[str, str]:
+    """Layers of narrower formats than the datapath that computes them, by name, with theirs."""
+    return {
+        layer.name: layer.precision
+        for layer in workload.layers
+        if layer.precision is not None and layer.precision != tiles.of(layer).precision.name
+    }
+
+
+def _of_tables(used: Sequence[Tile]) -> Iterator[str]:
+    """What the makers of the technology tables say of them."""
+    for technology in {tile.technology.name: tile.technology for tile in used}.values():
+        if note := technology.provenance.get(GIVEN_NOTE):
+            yield f"technology {technology.name}: {note}"
+
+
+def _other_clock(used: Sequence[Tile], clock: Clock) -> Iterator[str]:
+    characterized = used[0].technology.target_clock_mhz
+    if clock.asked_mhz > characterized:
+        path_ns = clock.paths_ns[clock.limited_by] or 0.0
+        yield (
+            f"area and energy are of circuits synthesized for {characterized:.4g} MHz, not for the "
+            f"{clock.asked_mhz:.4g} asked for; the longest path is the {clock.limited_by}'s {path_ns:.3g} ns: make the "
+            "technology table anew with a higher clock, or ask for this one"
+        )
+    if clock.asked_mhz < characterized:
+        yield (
+            f"area and energy are of circuits synthesized for {characterized:.4g} MHz, which are larger than "
+            f"{clock.asked_mhz:.4g} MHz need"
+        )
+
+
+def _own_accelerators(workload: Workload, tiles: Tiles) -> Iterator[str]:
+    for name, layers in _by(own_datapaths(workload, tiles)):
+        yield (
+            f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}; what "
+            "converts values between them is in no figure"
+        )
+    for tile in dict.fromkeys(tiles.own.values()):
+        if tile.is_interpolated and tile is not tiles.main:
+            yield f"the datapath of {tile.name} is interpolated between characterized precisions"
+
+
+def _narrower(workload: Workload, tiles: Tiles) -> Iterator[str]:
+    computed_by = {layer.name: tiles.of(layer).name for layer in workload.layers}
+    narrower = narrower_layers(workload, tiles)
+    for (name, datapath), layers in _by({layer: (name, computed_by[layer]) for layer, name in narrower.items()}):
+        yield (
+            f"{layers} at {name}, on the datapath of {datapath}: weights and values are stored and transferred at "
+            f"their own width; biases, buffers, neurons and cycles are those of {datapath}"
+        )
+
+
+def _packing(tile: Tile, tiles: Tiles, workload: Workload) -> Iterator[str]:
+    narrow = tiles.narrow(tile, workload.layers)
+    packed = [one for one in narrow if is_packed(one)]
+    if packed and tile.technology.packing is None:
+        yield (
+            f"unpacker not in this technology table: not counted; for what unpacks and packs {_conversions(packed)}, "
+            "make it anew with fewbits characterize"
+        )
+    elif packed:
+        parts = (tiles.parts(tile, workload.layers), tile.parts)
+        with_packing, without = (sum(part.area_um2 for part in each.values()) for each in parts)
+        yield (
+            f"what unpacks and packs {_conversions(packed)} is counted with the buffers: "
+            f"{(with_packing - without) * 1e-6:.2g} mm2, estimated from one row's at uniform activity"
+        )
+    if decoded := [one for one in narrow if not one.is_priced]:
+        yield f"what decodes {_conversions(decoded)} is in no figure"
+
+
+def _conversions(narrow: Iterable[Narrow]) -> str:
+    """Such as `weights fixed4 to fixed8`."""
+    values = {"sb": "weights", "bin": "inputs", "bout": "outputs"}
+    texts = (
+        (one.datapath, one.stored, values[one.buffer])
+        if one.buffer == "bout"
+        else (one.stored, one.datapath, values[one.buffer])
+        for one in narrow
+    )
+    return ", ".join(f"{what} {start.name} to {end.name}" for start, end, what in texts)
+
+
+def _control(tile: Tile) -> Iterator[str]:
+    """What of the control is of another size than asked for."""
+    control, accelerator = tile.datapath.control, tile.accelerator
+    if control is None:
+        yield f"the control around {tile.name} is not in this technology table: not counted"
+        return
+    if accelerator.neurons != CHARACTERIZED.neurons:
+        if control.each_neuron is None:
+            yield (
+                f"the control is that of {CHARACTERIZED.neurons} neurons, not of {accelerator.neurons}: this "
+                "technology table does not tell a neuron's part; make it anew with fewbits characterize"
+            )
+        else:
+            yield (
+                f"the control of {accelerator.neurons} neurons is estimated from that of {CHARACTERIZED.neurons} "
+                f"({CONTROL_ERROR}); its longest path is that of {CHARACTERIZED.neurons}"
+            )
+    for what, asked, characterized in (
+        ("buffer rows", accelerator.buffer_rows, CHARACTERIZED.buffer_rows),
+        ("cycles of memory latency", accelerator.memory_latency, CHARACTERIZED.memory_latency),
+    ):
+        if asked != characterized:
+            yield f"the control is that of {characterized} {what}, not of {asked}"
+
+
+def _flip_flop_buffers(used: Sequence[Tile], breakdown: Breakdown) -> Iterator[str]:
+    """That buffers are flip-flops, where they are, and what that makes of area and energy."""
+    sources = {buffer.macro.source for tile in used for buffer in tile.buffers.values() if buffer.macro.is_flip_flops}
+    shares = ", ".join(
+        f"{100 * sum(amounts[name] for name in BUFFERS) / sum(amounts.values()):.0f} % of the {what}"
+        for what, amounts in (("area", breakdown.area_mm2), ("energy", breakdown.energy_uj))
+    )
+    for source in sorted(sources):
+        yield f"buffers are {source}, since the technology has no SRAM macro of two ports: {shares}; no clock is gated"
+
+
+def _left_out(workload: Workload, tiles: Tiles) -> Iterator[str]:
+    additions = [layer for layer in workload.layers if layer.kind == "addition"]
+    if additions:
+        yield (
+            f"the energy of the neurons' logic in {_named(additions)} is not counted; cycles, clock and accesses are"
+        )
+    averages = [
+        layer for layer in workload.layers if layer.kind == "average-pool" and tiles.of(layer).pipeline.neurons_average
+    ]
+    if averages:
+        yield f"the energy of the float adders in {_named(averages)} is not counted; cycles, clock and accesses are"
+    shifted = [layer for layer in workload.layers if layer.has_channel_shifts]
+    if shifted:
+        yield f"the adder of each output's own shift in {_named(shifted)} is in no figure"
+
+
+def _not_in_circuit(workload: Workload, tiles: Tiles) -> Iterator[str]:
+    """What is priced, but refused by `rtl.compiler.compile_network`."""
+    lacks = "is not in the circuit that fewbits rtl writes"
+    if workload.concatenations:
+        names = ", ".join(map(repr, dict.fromkeys(workload.concatenations)))
+        yield f"a concatenation {lacks}; {names} is counted as addressing, without a cycle"
+    if workload.end is not None:
+        yield f"{workload.end!r} behind the last sums {lacks}, which ends with the sums of a layer or an addition"
+    inputs = tiles.main.precision.inputs
+    averages = [layer for layer in workload.layers if layer.kind == "average-pool" and layer.name != workload.end]
+    if averages and (inputs.family == "binary" or (inputs.family == "float" and inputs.name != "float32")):
+        yield f"an average of {inputs.name} {lacks}: {_named(averages)}"
+    additions = [layer for layer in workload.layers if layer.kind == "addition"]
+    if additions and tiles.main.precision.weights.family == "binary":
+        yield f"an addition by binary weights {lacks}: {_named(additions)}"
+
+
+def _named(layers: Sequence[LayerShape]) -> str:
+    """Up to three names, and how many more."""
+    names = ", ".join(repr(layer.name) for layer in layers[:3])
+    return names + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
+
+
+def _by(named: Mapping[str, _Value]) -> list[tuple[_Value, str]]:
+    """Each value of a dictionary, and its keys in a line."""
+    keys: dict[_Value, list[str]] = {}
+    for key, value in named.items():
+        keys.setdefault(value, []).append(repr(key))
+    return [(value, ", ".join(each)) for value, each in keys.items()]

@@ -1,0 +1,194 @@
+"""Layers of narrower formats than their datapath's: what their values are stored as, and what unpacking them costs.
+
+Memory off the chip holds every value at its own width, and transfers move it so. Between memory and the buffers Bin
+and SB stands an unpacker for each narrower format, and behind Bout a packer (`rtl.packing`): buffers and neurons see
+words of the datapath's width. Area, leakage and the energy of a row count with the buffer that they belong to; each row
+that is written (or, of Bout, read) passes all of them, also in layers that are not narrow.
+
+Both are made of two circuits, whose cost a bit is characterized for a library: a selection between the wide and the
+narrow place of a bit, one for each bit that leaves, and before a packer's a saturation, one for each bit that comes.
+Of formats of one family, and of those whose codes are two's complement, only bits move (a binary code is the sign over
+constants). What needs a decoder is named in the cost's notes, and not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewbits.hardware.process.technology import PackingCost, Technology, rounded
+
+if TYPE_CHECKING:
+    from fewbits.formats import Format
+    from fewbits.hardware.costing.chip_parts import Part
+    from fewbits.hardware.mapping.netlist import Netlist
+    from fewbits.hardware.mapping.timing import Conditions
+    from fewbits.hardware.process.library.liberty import Library
+
+SELECTION, SATURATION = "selection", "saturation"
+
+LANES, BITS, STORED = 16, 16, 8
+"""What is characterized: a row of Bin of fixed16 that holds fixed8. docs/results.md has the error on others."""
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """A narrower format in memory, and the datapath's format that it becomes or comes from."""
+
+    buffer: str
+    """`bin`, `sb` or `bout`."""
+
+    stored: Format
+    datapath: Format
+
+    @property
+    def is_wired(self) -> bool:
+        """Whether one becomes the other without any selection: the codes are the same."""
+        return self.stored.bits == self.datapath.bits and {self.stored.family, self.datapath.family} == {
+            "fixed",
+            "ternary",
+        }
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether the characterized circuit does it: bits move, signs are extended; results of integers saturate."""
+        stored, wide = self.stored, self.datapath
+        if self.buffer == "bout":
+            return stored.family == wide.family == "fixed"
+        if stored.family == wide.family == "float":
+            return _exponent_bits(stored) == _exponent_bits(wide)
+        if wide.family == "fixed":
+            return stored.family in ("fixed", "ternary", "binary")
+        return stored.family != "fixed"  # powers of two, ternary and binary: a sign and a small number
+
+
+def _exponent_bits(number_format: Format) -> int:
+    from fewbits.formats.floating import FloatFormat
+
+    return number_format.exponent_bits if isinstance(number_format, FloatFormat) else 0
+
+
+def is_packed(narrow: Narrow) -> bool:
+    """Whether a circuit of the technology table stands for it."""
+    return narrow.is_priced and not narrow.is_wired
+
+
+def with_packing(
+    parts: Mapping[str, Part], narrow: Sequence[Narrow], row_bits: Mapping[str, int], table: Technology
+) -> dict[str, Part]:
+    """The parts of an accelerator, its buffers with the packing of narrower formats; itself without any.
+
+    narrow: each once. row_bits: of a buffer's row.
+    """
+    found = dict(parts)
+    if table.packing is None:
+        return found
+    for one in narrow:
+        if not is_packed(one):
+            continue
+        part, wide_bits = found[one.buffer], row_bits[one.buffer]
+        stored_bits = wide_bits // one.datapath.bits * one.stored.bits
+        packs = one.buffer == "bout"
+        added = row_cost(table.packing, wide_bits, stored_bits, packs=packs)
+        energy = "read_pj" if packs else "write_pj"
+        found[one.buffer] = replace(
+            part,
+            area_um2=part.area_um2 + added.area_um2,
+            leakage_uw=part.leakage_uw + added.leakage_uw,
+            **{energy: getattr(part, energy) + added.energy_pj},
+        )
+    return found
+
+
+def row_cost(packing: Mapping[str, PackingCost], wide_bits: int, stored_bits: int, *, packs: bool) -> PackingCost:
+    """A row's unpacker, or with `packs` its packer. wide_bits, stored_bits: of a row on the datapath and in memory."""
+    selected, saturated = (stored_bits, wide_bits) if packs else (wide_bits, 0)
+
+    def total(figure: str) -> float:
+        selection, saturation = (getattr(packing[name], figure) for name in (SELECTION, SATURATION))
+        return selected * selection + saturated * saturation
+
+    return PackingCost(total("area_um2"), total("leakage_uw"), total("energy_pj"))
+
+
+def characterize_packing(
+    library: Library, conditions: Conditions, target_mhz: float, toggles_per_cycle: float
+) -> dict[str, PackingCost]:
+    """Synthesize an unpacker and a packer: the cost of a selection and of a saturation, a bit, by their names.
+
+    toggles_per_cycle: of the data in a row; which format it has, changes with the layer and does not count.
+    Raises HardwareError if yosys fails.
+    """
+    unpacker, packer = (
+        packing_cost(name, LANES, BITS, STORED, library, conditions, target_mhz, toggles_per_cycle)
+        for name in ("unpacker", "packer")
+    )
+    return of_a_bit(unpacker, packer)
+
+
+def of_a_bit(unpacker: PackingCost, packer: PackingCost) -> dict[str, PackingCost]:
+    """The cost of a selection and of a saturation, a bit, from an unpacker and a packer of LANES, BITS, STORED."""
+    wide_bits, stored_bits = LANES * BITS, LANES * STORED
+    figures = [field.name for field in fields(PackingCost)]
+    selection = {name: getattr(unpacker, name) / wide_bits for name in figures}
+    saturation = {name: (getattr(packer, name) - stored_bits * selection[name]) / wide_bits for name in figures}
+    return {
+        name: PackingCost(**{figure: max(0.0, rounded(value)) for figure, value in values.items()})
+        for name, values in ((SELECTION, selection), (SATURATION, saturation))
+    }
+
+
+def packing_cost(
+    name: str,
+    lanes: int,
+    bits: int,
+    stored: int,
+    library: Library,
+    conditions: Conditions,
+    target_mhz: float,
+    toggles_per_cycle: float,
+) -> PackingCost:
+    """`unpacker` or `packer` of a row of so many words, of so many bits and so many in memory, synthesized."""
+    from fewbits.hardware.energy.energy_tables import energy_model
+    from fewbits.hardware.energy.power import Activity, power_of, uniform_activity
+    from fewbits.hardware.mapping.synthesis import synthesize
+    from fewbits.hardware.mapping.timing import analyze
+    from fewbits.hardware.rtl.instances import component_rtlil
+    from fewbits.hardware.rtl.packing import Packer, Unpacker
+
+    made = {"unpacker": Unpacker, "packer": Packer}[name](lanes, bits, stored)
+    period_ns = 1000.0 / target_mhz
+    netlist = synthesize(
+        component_rtlil(made, name), library, delay_target_ns=period_ns / 2, top=name, mapping="balanced"
+    ).netlist
+    timing = analyze(netlist, conditions)
+    model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
+    uniform = uniform_activity(model, toggles_per_cycle)
+    toggles = np.where(_fixed_nets(netlist, netlist.ports["narrow"].nets), 0.0, uniform.toggles)
+    power = power_of(model, Activity(toggles, uniform.duty))
+    area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
+    return PackingCost(
+        area_um2=rounded(area),
+        leakage_uw=rounded(float(power.leakage_uw.sum())),
+        energy_pj=rounded(float(power.dynamic_pj.sum() + power.input_switching_pj.sum())),
+    )
+
+
+def _fixed_nets(netlist: Netlist, settings: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Nets that depend on nothing but settings and constants; shape (net_count,)."""
+    fixed = np.zeros(netlist.net_count, dtype=bool)
+    fixed[[0, 1, *settings]] = True
+    before = 0
+    while before != fixed.sum():
+        before = int(fixed.sum())
+        for group in netlist.groups:
+            pins = list(group.cell.pins.values())
+            ins, outs = ([k for k, pin in enumerate(pins) if pin.direction == way] for way in ("input", "output"))
+            follows = fixed[group.nets[:, ins]].all(axis=1)
+            outputs = group.nets[follows][:, outs]
+            fixed[outputs[outputs >= 0]] = True
+    return fixed

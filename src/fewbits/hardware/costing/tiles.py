@@ -1,0 +1,261 @@
+"""The accelerators that a network needs: that of its precision, and one for each that this one cannot compute.
+
+A layer that stays float, or has formats of its own that the network's datapath does not hold, is computed by an
+accelerator of its own, with neurons, control and buffers, on the same chip. One works at a time, at one clock, the
+slowest's; the others leak, and are gated off otherwise. What converts values between integers and floats is not
+characterized. Memory holds the values of a layer at the layer's own width, whatever computes it (`packing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.costing.chip_parts import Part, buffers, chip_parts, row_bits
+from fewbits.hardware.costing.clock import Clock, clock_of, logic_mhz
+from fewbits.hardware.costing.packing import Narrow, with_packing
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.control_sizes import control_at
+from fewbits.hardware.dataflow.diannao.latency import pipeline
+from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, Widths
+from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
+from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
+from fewbits.hardware.process.memory.sram import Buffer
+from fewbits.hardware.process.technology import DatapathCost, Technology, datapath_name
+from fewbits.hardware.rtl.pipelining import DEFAULT
+from fewbits.hardware.workload.own_precision import computes, holds
+from fewbits.hardware.workload.workload import LayerShape, Workload
+
+if TYPE_CHECKING:
+    from fewbits.formats import Format, Precision
+
+_CHARACTERIZED_SYNAPSES = 16
+"""Synapses of the neuron that technology tables hold (`DatapathCost`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """The accelerator of one precision, as a technology makes it."""
+
+    name: str
+    """Of the datapath: its precision's, and the multiplier's variant."""
+
+    design: NeuronDesign
+    datapath: DatapathCost
+    is_interpolated: bool
+    accelerator: Accelerator
+    technology: Technology
+
+    @property
+    def precision(self) -> Precision:
+        """Whose numbers it multiplies."""
+        return self.design.precision
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """Its latencies, for the schedule."""
+        return pipeline(self.design, self.accelerator)
+
+    @property
+    def widths(self) -> Widths:
+        """Bits of its weights, inputs and accumulators."""
+        return Widths(self.precision.weights.bits, self.precision.inputs.bits, self.datapath.accumulator_bits)
+
+    @cached_property
+    def buffers(self) -> Mapping[str, Buffer]:
+        """Bin, SB and Bout, composed of macros."""
+        period_ns = 1000.0 / logic_mhz(self.datapath, self.accelerator.clock_mhz)
+        return buffers(self.widths, self.accelerator, self.technology, period_ns)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that it keeps."""
+        return clock_of(self.datapath, self.buffers, self.technology, self.accelerator.clock_mhz)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Every part of it, all neurons together."""
+        return chip_parts(self.datapath, self.buffers, self.accelerator.neurons)
+
+
+def tile_of(
+    precision: Precision,
+    table: Technology,
+    accelerator: Accelerator,
+    *,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
+) -> Tile:
+    """The tile of a precision, its datapath interpolated where the table lacks it but can.
+
+    Raises HardwareError if the table has no such datapath, or neurons of another number of synapses.
+    """
+    if accelerator.synapses != _CHARACTERIZED_SYNAPSES:
+        raise HardwareError(
+            f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
+        )
+    name = datapath_name(precision.name, multiplier, product_bits)
+    datapath, is_interpolated = table.datapaths.get(name), False
+    if datapath is None and name == precision.name and can_interpolate(table, precision):
+        datapath, is_interpolated = interpolate(table, precision), True
+    made = design(
+        precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
+        stages=DEFAULT if datapath is None else datapath.pipelining,
+    )  # fmt: skip
+    if datapath is not None:
+        return Tile(name, made, _sized(datapath, made, accelerator), is_interpolated, accelerator, table)
+    options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
+    raise HardwareError(
+        f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
+        f"add it with 'fewbits characterize --precision {precision.name}{options}'"
+    )
+
+
+def _sized(datapath: DatapathCost, made: NeuronDesign, accelerator: Accelerator) -> DatapathCost:
+    """The datapath with the control for an accelerator's size."""
+    if datapath.control is None:
+        return datapath
+    return replace(datapath, control=control_at(datapath.control, made, accelerator))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The formats of a layer's values in memory."""
+
+    weights: Format
+    inputs: Format
+
+    outputs: Format | None
+    """None where no layer takes them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """The tiles of a network's layers."""
+
+    main: Tile
+    """Of the precision that the network is costed at."""
+
+    own: Mapping[str, Tile]
+    """By the name of a layer's own precision: the main one where that computes it."""
+
+    precisions: Mapping[str, Precision]
+    """By their names, those that layers have of their own."""
+
+    def of(self, layer: LayerShape) -> Tile:
+        """What computes a layer; pooling and additions belong to the widest of those that take their result."""
+        if layer.has_weights:
+            return self._at(layer.precision)
+        return max(self._takers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
+
+    def stored(self, layer: LayerShape) -> Stored:
+        """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
+        layers that take the result.
+        """
+        outputs = self._format(layer.taken_at)
+        if layer.has_weights:
+            own = self._precision(layer.precision)
+            return Stored(own.weights, own.inputs, outputs)
+        return Stored(self.of(layer).precision.weights, outputs or self.main.precision.inputs, outputs)
+
+    def widths(self, layer: LayerShape) -> Widths:
+        """Of a layer's weights, inputs and outputs as they are stored; accumulators and biases are the tile's."""
+        stored, outputs = self.stored(layer), None
+        if stored.outputs is not None:
+            outputs = stored.outputs.bits
+        return Widths(stored.weights.bits, stored.inputs.bits, self.of(layer).datapath.accumulator_bits, outputs)
+
+    def held_bits(self, layer: LayerShape) -> int:
+        """Bits that wait in memory while a layer is computed."""
+        usual = self.main.precision.inputs
+        if not layer.held_at:
+            return layer.held_values * usual.bits
+        return sum(values * (self._format(takers) or usual).bits for values, takers in layer.held_at)
+
+    def narrow(self, tile: Tile, layers: Sequence[LayerShape]) -> tuple[Narrow, ...]:
+        """Formats that are narrower in memory than on a tile, of the layers that it computes; each once."""
+        return tuple(dict.fromkeys(one for layer in layers if self.of(layer) is tile for one in self._narrow(layer)))
+
+    def parts(self, tile: Tile, layers: Sequence[LayerShape]) -> dict[str, Part]:
+        """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers."""
+        rows = row_bits(tile.widths, tile.accelerator)
+        return with_packing(tile.parts, self.narrow(tile, layers), rows, tile.technology)
+
+    def _narrow(self, layer: LayerShape) -> Iterator[Narrow]:
+        stored, datapath = self.stored(layer), self.of(layer).precision
+        if layer.has_weights and stored.weights != datapath.weights:
+            yield Narrow("sb", stored.weights, datapath.weights)
+        if stored.inputs != datapath.inputs and holds(datapath.inputs, stored.inputs):
+            yield Narrow("bin", stored.inputs, datapath.inputs)
+        if stored.outputs not in (None, datapath.inputs) and holds(datapath.inputs, stored.outputs):
+            yield Narrow("bout", stored.outputs, datapath.inputs)
+
+    def _precision(self, name: str | None) -> Precision:
+        return self.main.precision if name is None else self.precisions[name]
+
+    def _format(self, takers: frozenset[str | None]) -> Format | None:
+        """The format that layers of these precisions share as their input: the widest, where they differ."""
+        formats = [self._precision(name).inputs for name in takers]
+        return max(formats, key=lambda one: (one.bits, one.name), default=None)
+
+    def clock(self, used: Sequence[Tile]) -> Clock:
+        """The clock of all that are used: the slowest's, with what is not known of any."""
+        slowest = min(used, key=lambda tile: tile.clock.mhz)
+        unknown = dict.fromkeys(note for tile in used for note in tile.clock.unknown)
+        reason = slowest.clock.reason
+        if reason and slowest is not self.main:
+            reason = f"{slowest.name}: {reason}"
+        return replace(slowest.clock, reason=reason, unknown=tuple(unknown))
+
+    def _at(self, precision: str | None) -> Tile:
+        return self.main if precision is None else self.own[precision]
+
+    def _takers(self, layer: LayerShape) -> list[Tile]:
+        return [self._at(precision) for precision in layer.taken_at]
+
+
+def tiles_of(workload: Workload, main: Tile) -> Tiles:
+    """The tiles that a network needs beside that of the precision it is costed at.
+
+    Raises HardwareError, naming the layer, if the technology has none for one of them.
+    """
+    from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
+
+    own: dict[str, Tile] = {}
+    by_name = {main.name: main}
+    for layer, name in workload.own_precisions.items():
+        if name not in own:
+            try:
+                tile = _own_tile(name, main)
+            except HardwareError as error:
+                raise HardwareError(f"layer {layer!r} is at {name}, which {main.name} does not hold: {error}") from None
+            own[name] = by_name.setdefault(tile.name, tile)
+    return Tiles(main, own, {name: parse_precision(name) for name in own})
+
+
+def _own_tile(name: str, main: Tile) -> Tile:
+    """The tile for layers of a precision of their own: the main one if it computes them, else that of the precision, or
+    the smallest that computes it.
+    """
+    from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
+
+    precision, table = parse_precision(name), main.technology
+    if computes(main.precision, precision):
+        return main
+    if name not in table.datapaths and not can_interpolate(table, precision):
+        known = [parse_precision(other) for other in table.datapaths if " " not in other]  # no variant of a multiplier
+        tiles = [tile_of(other, table, main.accelerator) for other in known if computes(other, precision)]
+        if tiles:
+            return min(tiles, key=lambda tile: sum(part.area_um2 for part in tile.parts.values()))
+    return tile_of(precision, table, main.accelerator)
+
+
+def _options(variant: str) -> list[str]:
+    """Options of `fewbits characterize` for what follows the precision in a datapath's name."""
+    return [
+        f"--product-bits {word.removeprefix('product')}" if word.startswith("product") else f"--multiplier {word}"
+        for word in variant.split()
+    ]

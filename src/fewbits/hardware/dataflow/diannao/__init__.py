@@ -1,0 +1,1 @@
+"""The dataflow of DianNao: a tile of neurons x synapses between Bin, SB and Bout."""

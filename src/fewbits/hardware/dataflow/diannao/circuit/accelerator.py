@@ -1,0 +1,265 @@
+"""The whole accelerator: controller, sequencer, Bin and SB, tile, pooling stage, the way out through Bout."""
+
+# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
+# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
+# pyright: reportGeneralTypeIssues=false
+from __future__ import annotations
+
+from amaranth.back import rtlil
+from amaranth.hdl import (
+    Cat,
+    ClockDomain,
+    ClockSignal,
+    Const,
+    Fragment,
+    Instance,
+    Module,
+    Mux,
+    ResetSignal,
+    Signal,
+    Value,
+)
+from amaranth.lib.wiring import Component, In, Out
+
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.buffers import Buffer
+from fewbits.hardware.dataflow.diannao.circuit.lane import Lane
+from fewbits.hardware.dataflow.diannao.circuit.pooling import PoolingStage
+from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS, Sequencer, settings_of
+from fewbits.hardware.dataflow.diannao.circuit.store import OutputStore
+from fewbits.hardware.dataflow.diannao.circuit.tile import to_rtlil as tile_rtlil
+from fewbits.hardware.dataflow.diannao.latency import READ_STAGES, SETTLED_STAGES
+from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
+from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag, registered
+from fewbits.hardware.rtl.instances import unit_rtlil
+
+
+class Controller(Component):
+    """Fetches the descriptor of a layer word by word, starts the layer, waits until all of it is stored."""
+
+    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
+        self.latency = accelerator.memory_latency
+        self.fields = layout(design, accelerator)
+        super().__init__(
+            {
+                "start": In(1),
+                "done": Out(1),
+                "program_request": Out(1),
+                "program_address": Out(ADDRESS_BITS),
+                "program_word": In(WORD_BITS),
+                "settings": Out(self.fields.bits),
+                "layer_start": Out(1),
+                "layer_finished": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Idle, requesting words, waiting for the last of them, running a layer."""
+        m = Module()
+        words = self.fields.words
+        record = Signal(words * WORD_BITS, reset_less=True)
+        left, address = Signal(range(words + 1)), Signal(ADDRESS_BITS, reset_less=True)
+        request, idle = Signal(), Signal(init=1)
+        m.d.comb += [
+            request.eq(left != 0),
+            self.program_request.eq(request),
+            self.program_address.eq(address),
+            self.settings.eq(record[: self.fields.bits]),
+            self.done.eq(idle),
+        ]
+        with m.If(request):
+            m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
+        arrives = delayed_flag(m, request, self.latency, "arrives")
+        with m.If(arrives):
+            m.d.sync += record.eq(Cat(record[WORD_BITS:], self.program_word))
+        m.d.comb += self.layer_start.eq(delayed_flag(m, left == 1, self.latency + 1, "whole"))
+        is_last = settings_of(self.fields, self.settings)["is_last"]
+        with m.If(idle & self.start):
+            m.d.sync += [idle.eq(0), address.eq(0), left.eq(words)]
+        with m.If(self.layer_finished):
+            m.d.sync += [idle.eq(is_last), left.eq(Mux(is_last, 0, words))]
+        return m
+
+
+class AcceleratorCore(Component):
+    """The accelerator, whose ports go to memory.
+
+    A memory answers each request after `memory_latency` cycles; lanes of the load port that ask for nothing must read
+    as zero. All requests of a cycle are granted: bandwidth is what the schedule says, latency is hidden.
+    """
+
+    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
+        self.design, self.accelerator = design, accelerator
+        neurons, lanes = accelerator.neurons, accelerator.synapses
+        self.bin_bits = lanes * design.precision.inputs.bits
+        self.sb_bits = neurons * lanes * design.precision.weights.bits
+        self.bias_bits = neurons * design.accumulator_bits
+        self.row_bits = neurons * design.output_bits
+        super().__init__(
+            {
+                "start": In(1), "done": Out(1),
+                "program_request": Out(1), "program_address": Out(ADDRESS_BITS), "program_word": In(WORD_BITS),
+                "load_request": Out(lanes), "load_address": Out(lanes * LANE_WORD_BITS), "load_data": In(self.bin_bits),
+                "weight_request": Out(1), "weight_address": Out(ADDRESS_BITS), "weight_data": In(self.sb_bits),
+                "bias_request": Out(1), "bias_address": Out(ADDRESS_BITS), "bias_data": In(self.bias_bits),
+                "store_valid": Out(1), "store_address": Out(ADDRESS_BITS), "store_stride": Out(ADDRESS_BITS),
+                "store_mask": Out(neurons), "store_data": Out(self.row_bits),
+                "result_valid": Out(1), "partial_valid": Out(1),  # the last layer's sums; partial ones, a row of biases
+                "result_mask": Out(neurons), "result_data": Out(self.bias_bits),
+                "accesses": Out(6),  # of this cycle: Bin written and read, SB likewise, Bout likewise
+            }
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The parts, and the flags of a slot delayed to where its data are."""
+        m = Module()
+        design, accelerator, latency = self.design, self.accelerator, self.accelerator.memory_latency
+        m.submodules.controller = controller = Controller(design, accelerator)
+        m.submodules.sequencer = sequencer = Sequencer(design, accelerator)
+        m.submodules.store = store = OutputStore(design, accelerator)
+        s = settings_of(controller.fields, controller.settings)
+        _wire(m, self, controller, ("start", "done", "program_request", "program_address", "program_word"))
+        m.d.comb += [
+            controller.layer_finished.eq(store.finished),
+            *(part.settings.eq(controller.settings) for part in (sequencer, store)),
+            *(part.start.eq(controller.layer_start) for part in (sequencer, store)),
+            self.load_request.eq(sequencer.load_request),
+            self.load_address.eq(sequencer.load_address),
+            self.weight_request.eq(sequencer.sb_write),
+            self.weight_address.eq(sequencer.weight_address),
+        ]
+        bin_data, sb_data = self._buffers(m, sequencer)
+        token = {
+            name: delay(m, getattr(sequencer, name), latency + READ_STAGES, name)
+            for names, delay in ((("valid", "last"), delayed_flag), (("first", "in_image", "counted"), delayed))
+            for name in names
+        }
+        self._bias(m, s, sequencer, controller)
+        weighted = s["operation"] == WEIGHTED
+        sums = weighted | ((s["operation"] == AVERAGE) if design.is_float else Const(0, 1))
+        outputs, valid, totals = self._neurons(m, s, bin_data, sb_data, token, sums)
+        ends = delayed_flag(m, token["last"] & sums, design.accumulator_delay, "ends")
+        row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)
+        hands_out_sums = s["is_last"] | s["spills"]
+        written = valid & ~hands_out_sums
+        if design.output_stages > SETTLED_STAGES:
+            written = delayed_flag(m, ends & weighted & ~hands_out_sums, design.output_stages, "written")
+        m.d.comb += [
+            store.row_valid.eq(Mux(weighted, written, row_valid)),
+            store.totals.eq(totals),
+            store.totals_valid.eq(ends & weighted & hands_out_sums),
+        ]
+        leaving = ("store_", "result_", "partial_")
+        _wire(m, self, store, [name for name in store.signature.members if name.startswith(leaving)])
+        m.submodules.bout = bout = Buffer(accelerator.buffer_rows, self.row_bits)
+        m.d.comb += [
+            bout.write.eq(store.row_valid),
+            bout.write_row.eq(store.bout_row),
+            bout.write_data.eq(Mux(weighted, outputs, row)),
+            bout.read.eq(store.bout_read),
+            bout.read_row.eq(store.bout_read_row),
+            self.store_data.eq(bout.read_data),
+        ]
+        m.d.comb += self.accesses[4:].eq(Cat(store.row_valid, store.store_valid))
+        return m
+
+    def _buffers(self, m: Module, sequencer: Sequencer) -> tuple[Value, Value]:
+        """Bin and SB: written as a row arrives, read a cycle later; then the operands' registers."""
+        rows, latency = self.accelerator.buffer_rows, self.accelerator.memory_latency
+        m.submodules.bin = inputs = Buffer(rows, self.bin_bits)
+        m.submodules.sb = synapses = Buffer(rows, self.sb_bits)
+        for place, (buffer, name, data) in enumerate(
+            ((inputs, "bin", self.load_data), (synapses, "sb", self.weight_data))
+        ):
+            write = delayed_flag(m, getattr(sequencer, f"{name}_write"), latency, f"{name}_write")
+            row = delayed(m, getattr(sequencer, f"{name}_row"), latency, f"{name}_row")
+            read = sequencer.valid if name == "bin" else sequencer.sb_read
+            m.d.comb += [
+                buffer.write.eq(write),
+                buffer.write_row.eq(row),
+                buffer.write_data.eq(data),
+                buffer.read.eq(delayed_flag(m, read, latency + 1, f"{name}_read")),
+                buffer.read_row.eq(delayed(m, row, 1, f"{name}_read_row")),
+                self.accesses[2 * place : 2 * place + 2].eq(Cat(buffer.write, buffer.read)),
+            ]
+        return registered(m, inputs.read_data, "inputs"), registered(m, synapses.read_data, "weights")
+
+    def _bias(self, m: Module, s: dict[str, Value], sequencer: Sequencer, controller: Controller) -> None:
+        """Ask for a row of biases so that it is in its register when the neurons read it."""
+        latency = self.accelerator.memory_latency
+        wait = READ_STAGES - 1 + self.design.bias_delay
+        request = delayed_flag(m, sequencer.bias_request, wait, "bias_request")
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        self._bias_row = Signal(self.bias_bits, reset_less=True)
+        m.d.comb += [self.bias_request.eq(request), self.bias_address.eq(address)]
+        with m.If(request):
+            m.d.sync += address.eq(address + 1)
+        with m.If(controller.layer_start):
+            m.d.sync += address.eq(s["bias_row"])
+        with m.If(delayed_flag(m, request, latency, "bias_arrives")):
+            m.d.sync += self._bias_row.eq(self.bias_data)
+
+    def _neurons(
+        self, m: Module, s: dict[str, Value], inputs: Value, weights: Value, token: dict[str, Value], sums: Value
+    ) -> tuple[Value, Value, Value]:
+        """Outputs, whether they are valid, and accumulators, of all neurons."""
+        outputs, totals, valid = Signal(self.row_bits), Signal(self.bias_bits), Signal()
+        m.submodules.tile = Instance(
+            "tile",
+            ("i", "clk", ClockSignal()),
+            ("i", "rst", ResetSignal()),
+            ("i", "weights", weights),
+            ("i", "inputs", inputs),
+            ("i", "first", token["first"] & sums),
+            ("i", "last", token["last"] & sums),
+            ("i", "bias", self._bias_row),
+            ("i", "shift", s["shift"]),
+            ("i", "relu", s["relu"]),
+            ("o", "outputs", outputs),
+            ("o", "valid", valid),
+            ("o", "totals", totals),
+        )
+        return outputs, valid, totals
+
+    def _pooling(
+        self, m: Module, s: dict[str, Value], values: Value, token: dict[str, Value], totals: Value, ends: Value
+    ) -> tuple[Value, Value]:
+        """Rows of the pooling stage, and whether there is one."""
+        m.submodules.pooling = pooling = PoolingStage(self.design, self.accelerator)
+        pools = s["operation"] != WEIGHTED
+        m.d.comb += [
+            pooling.averages.eq(s["operation"] == AVERAGE),
+            pooling.relu.eq(s["relu"]),
+            pooling.divisor.eq(s["divisor"]),
+            pooling.valid.eq(token["valid"] & pools),
+            *(getattr(pooling, name).eq(token[name]) for name in ("first", "last", "in_image", "counted")),
+            pooling.values.eq(values[: len(pooling.values)]),
+            pooling.float_last.eq(ends),
+            pooling.float_sums.eq(totals[: len(pooling.float_sums)]),
+        ]
+        return pooling.row, pooling.row_valid
+
+
+def _wire(m: Module, outer: Component, inner: Component, names: list[str] | tuple[str, ...]) -> None:
+    """Connect ports of the same name."""
+    for name in names:
+        if inner.signature.members[name].flow == In:
+            m.d.comb += getattr(inner, name).eq(getattr(outer, name))
+        else:
+            m.d.comb += getattr(outer, name).eq(getattr(inner, name))
+
+
+def to_rtlil(design: NeuronDesign, accelerator: Accelerator) -> str:
+    """The accelerator as RTLIL; its top module is `accelerator`, below it `tile` and `neuron`."""
+    core = AcceleratorCore(design, accelerator)
+    domain = ClockDomain("sync")
+    fragment = Fragment.get(core, None)
+    fragment.add_domains(domain)
+    ports = [domain.clk, domain.rst, *(getattr(core, port) for port in core.signature.members)]
+    top = rtlil.convert(fragment, name="accelerator", ports=ports, emit_src=False)
+    tile = tile_rtlil(design, accelerator.neurons).replace("attribute \\top 1\n", "")
+    return top + unit_rtlil(Lane(), "lane") + tile

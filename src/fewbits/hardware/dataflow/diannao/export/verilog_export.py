@@ -1,0 +1,169 @@
+"""The circuit as files: Verilog, self-checking test benches with golden vectors, timing constraints and a README."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.export.benches import NEURON_BENCH
+from fewbits.hardware.dataflow.diannao.export.constraints import Constraints, constraints
+from fewbits.hardware.dataflow.diannao.export.headers import FLOAT32_LIMITS, neuron_headers
+from fewbits.hardware.datapath.neuron import to_rtlil
+from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
+from fewbits.hardware.datapath.simulation import hexadecimal
+from fewbits.hardware.datapath.vectors import Vectors, make_vectors
+from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, verilog_file
+from fewbits.hardware.rtl.verilog import to_verilog as modules_of
+from fewbits.output_folder import OutputFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewbits.bitexact import BitExactNetwork
+
+CHUNKS = 1000
+
+README = """# Neuron {name}
+
+`neuron.v` is one neuron of {synapses} synapses, pipelined in {stages} stages, with an accumulator of {total} bits
+({multiplier}). Each cycle it takes {synapses} weight codes of {weight_bits} bits and {synapses} input codes of
+{input_bits} bits, synapse 0 in the lowest bits. `first` and `last` mark an output's first and last chunk; `bias` is
+read {bias_delay} cycles after a first chunk; `shift` and `relu` are settings of a layer. `valid` marks `output_value`.
+{limits}
+**Reset.** `rst` is synchronous, and one cycle of it is enough, whatever the registers hold: it clears valid bits, state
+and counters. Registers of data have no reset, and none has an initial value. Before the reset, outputs mean nothing.
+
+**Names.** All modules begin with `{prefix}_`, so that circuits of several precisions fit on one chip. All files pass
+`verilator --lint-only`. Each module's header says what it is, what its ports mean, and its latency.
+
+`neuron_bench.v` feeds {chunks} golden vectors, computed by exact arithmetic apart from the RTL, and checks each
+accumulator and output:
+
+    iverilog -g2012 -o bench neuron_bench.v neuron.v && vvp bench
+
+`neuron.sdc` and `accelerator.sdc` hold the clock of {clock_mhz:g} MHz
+({clock_source}) and assumed delays of the ports.
+
+Made by `fewbits rtl {command}`.
+"""
+
+
+def export_verilog(
+    precision: str,
+    out: Path,
+    *,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
+    model: str | None = None,
+    dataset: str = "digits",
+    network: BitExactNetwork | None = None,
+    images: Tensor | None = None,
+    origin: str = "the network that was given",
+    accelerator: Accelerator | None = None,
+    progress: Progress | None = None,
+) -> tuple[Path, ...]:
+    """Write neuron, tile and accelerator, their benches with vectors and a README to a folder, and return their paths.
+
+    multiplier, product_bits: as for `design`. model: the network that the accelerator's bench runs, with fresh weights
+    (untrained, unless the user's function trains it), on an image of the data set `dataset`; None is a small one of its
+    own. network: instead, a trained one, whose sums on the first of `images` (N, then its input shape; normalized) the
+    bench expects; origin: where it is from, for the README. accelerator: the default one if None. progress: is told
+    each step, from the first on that can no longer be refused. Nothing is written until all files are made.
+    Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used,
+    if files of these names in it are not as an earlier export wrote them, or if the network is of another precision or
+    does not fit the accelerator, ModelError or DataError for a network or data that cannot be used.
+    """
+    from fewbits.hardware.dataflow.diannao.export.accelerator import accelerator_files  # loads torch: late
+    from fewbits.hardware.dataflow.diannao.export.network import fresh_network, given_network
+
+    say = progress or _say_nothing
+    chosen = accelerator or Accelerator()
+    product_bits = network.product_bits if network is not None and product_bits is None else product_bits
+    made = design(precision, chosen.synapses, multiplier=multiplier, product_bits=product_bits)
+    folder = OutputFolder(out, HardwareError)
+    folder.check(("README.md", "neuron.v"))  # before the work that would be lost
+    _check_place(out)
+    if network is not None or images is not None:
+        bench = given_network(made, network, images, origin)
+    else:
+        bench = fresh_network(made, model, dataset)
+    accelerator_texts = accelerator_files(made, chosen, bench, say)
+    say(f"making the neuron and {CHUNKS} golden vectors")
+    neuron = to_verilog(made)
+    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made, neuron))}
+    texts = {**accelerator_texts, **texts, "README.md": texts["README.md"] + accelerator_texts["README.md"]}
+    say(f"writing {len(texts)} files")
+    return folder.write({name: text.encode() for name, text in texts.items()})
+
+
+def to_verilog(design: NeuronDesign) -> str:
+    """The neuron as Verilog; its top module is `PRECISION_neuron`. Raises HardwareError if yosys fails."""
+    headers = neuron_headers(design)
+    return verilog_file(*modules_of(to_rtlil(design), headers, module_prefix(design.name)).values())
+
+
+def _check_place(out: Path) -> None:
+    """Raise HardwareError if the folder, or what is to hold it, cannot be written."""
+    try:
+        nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+        with tempfile.TemporaryDirectory(prefix=".fewbits-rtl-", dir=nearest):
+            pass
+    except OSError as error:
+        raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
+
+
+def _say_nothing(_: str) -> None:
+    pass
+
+
+def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) -> dict[str, str]:
+    operands = vectors.operands(chosen)
+    total, output = chosen.accumulator_bits, chosen.output_bits
+    control = [int(first) | int(last) << 1 for first, last in zip(operands.first, operands.last, strict=True)]
+    prefix = module_prefix(chosen.name)
+    fields = {
+        "prefix": prefix,
+        "many_tops": MANY_TOPS,
+        "name": chosen.name,
+        "command": _command(chosen),
+        "multiplier": chosen.multiplier,
+        "limits": f"{FLOAT32_LIMITS}\n" if chosen.is_float else "",
+        "synapses": chosen.synapses,
+        "weight_bits": chosen.precision.weights.bits,
+        "input_bits": chosen.precision.inputs.bits,
+        "weights": chosen.precision.weights.bits * chosen.synapses,
+        "inputs": chosen.precision.inputs.bits * chosen.synapses,
+        "total": total,
+        "output": output,
+        "chunks": len(vectors.first),
+        "cycles": len(control),
+        "shift_bits": chosen.shift_bits,
+        "shift": vectors.shift & ((1 << chosen.shift_bits) - 1),
+        "relu": int(vectors.relu),
+        "bias_delay": chosen.bias_delay,
+        "accumulator_delay": chosen.accumulator_delay,
+        "stages": chosen.pipeline_stages,
+        "clock_mhz": timing.clock_mhz,
+        "clock_source": timing.clock_source,
+    }
+    return {
+        "neuron_bench.v": NEURON_BENCH.format(**fields),
+        "neuron.sdc": timing.text,
+        "README.md": README.format(**fields),
+        "weights.hex": hexadecimal(operands.weights, chosen.precision.weights.bits * chosen.synapses),
+        "inputs.hex": hexadecimal(operands.inputs, chosen.precision.inputs.bits * chosen.synapses),
+        "bias.hex": hexadecimal(operands.bias, total),
+        "control.hex": "".join(f"{value:x}\n" for value in control),
+        "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),
+        "output.hex": "".join(f"{value & ((1 << output) - 1):x}\n" for value in vectors.outputs),
+    }
+
+
+def _command(chosen: NeuronDesign) -> str:
+    """The arguments that ask for a design."""
+    cut = "" if chosen.kept_product_bits is None else f" --product-bits {chosen.kept_product_bits}"
+    return chosen.precision.name + ("" if chosen.architecture == "booth" else " --multiplier array") + cut

@@ -1,0 +1,136 @@
+"""Images of the accelerator's memories: rows of weights and of biases in the order in which they are loaded, codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fewbits.bitexact import InputRounding, Layer
+from fewbits.formats import Format
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.tiling import Tiling
+from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.datapath.simulation import pack
+
+Words = NDArray[np.uint32]
+"""Rows of a memory: 32 bits a word, lowest first."""
+
+
+class MemoryImages:
+    """Weights and biases of the layers that were added so far."""
+
+    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
+        self._design, self._accelerator = design, accelerator
+        self._weights: list[Words] = []
+        self._biases: list[Words] = []
+        self.weight_rows = self.bias_rows = 0
+        """Rows so far: where the next layer's begin."""
+
+    @property
+    def weights(self) -> Words:
+        """Rows of SB."""
+        return np.concatenate(self._weights)
+
+    @property
+    def biases(self) -> Words:
+        """Rows of a bias for each neuron."""
+        return np.concatenate(self._biases)
+
+    def add_weights(self, layer: Layer, piece: Tiling) -> None:
+        """Rows of a piece of a layer's chunks, in the order convolution group, block of neuron groups, chunk, neuron
+        group.
+        """
+        codes = _codes(layer.weight, layer.weight_format)
+        neurons, lanes = self._accelerator.neurons, self._accelerator.synapses
+        groups, neuron_groups, chunks = piece.groups, piece.neuron_groups, piece.chunks
+        start = piece.first_chunk * lanes
+        codes = codes[:, start : start + chunks * lanes]
+        of_group, synapses = len(codes) // groups, codes.shape[1]
+        padded = np.zeros((groups, neuron_groups * neurons, chunks * lanes), np.int64)
+        padded[:, :of_group, :synapses] = codes.reshape(groups, of_group, synapses)
+        tiles = padded.reshape(groups, neuron_groups, neurons, chunks, lanes).transpose(0, 1, 3, 2, 4)
+        for group in range(groups):
+            for first in range(0, neuron_groups, piece.block_groups):
+                block = tiles[group, first : first + piece.block_groups].swapaxes(0, 1)
+                rows = block.reshape(-1, neurons * lanes)
+                self._append_weights(rows)
+
+    def add_biases(self, layer: Layer, groups: int) -> None:
+        """Rows in the order convolution group, neuron group, less what the last chunk's filling adds."""
+        bias: Sequence[Any] = layer.bias or (0,) * len(layer.weight)
+        filling = self._design.filling(layer.synapses)
+        is_float = self._design.is_float
+        numbers = [_float_bits(value) if is_float else int(value) - filling for value in bias]
+        of_group, neurons = len(numbers) // groups, self._accelerator.neurons
+        padded: list[int] = []
+        for group in range(groups):
+            part = numbers[group * of_group : (group + 1) * of_group]
+            padded += part + [0] * (-len(part) % neurons)
+        self._append_biases(padded)
+
+    def add_partial_sums(self, rows: int) -> None:
+        """Rows behind the biases for sums that are not complete: written and read while a layer is computed."""
+        self._append_biases([0] * (rows * self._accelerator.neurons))
+
+    def add_diagonals(self, factors: Sequence[int], slices: int) -> None:
+        """For each slice of channels and each chunk a factor at the synapse of a neuron's own number; no bias.
+
+        So each neuron adds, times the factors, what the chunks hold of one channel, in their order.
+        """
+        numbers = np.array(factors, np.float64)
+        neurons = self._accelerator.neurons
+        rows = np.zeros((len(factors), neurons, self._accelerator.synapses), np.int64)
+        for row, code in zip(rows, _codes(numbers, self._design.precision.weights)[:, 0].tolist(), strict=True):
+            np.fill_diagonal(row, code)
+        self._append_weights(np.tile(rows.reshape(len(factors), -1), (slices, 1)))
+        self._append_biases([0] * (slices * neurons))
+
+    def _append_weights(self, rows: NDArray[np.int64]) -> None:
+        self._weights.append(pack_codes(rows, self._design.precision.weights.bits))
+        self.weight_rows += len(rows)
+
+    def _append_biases(self, numbers: list[int]) -> None:
+        """A row for each group of neurons."""
+        neurons, bits = self._accelerator.neurons, self._design.accumulator_bits
+        mask = (1 << bits) - 1
+        rows = [
+            sum((number & mask) << (bits * place) for place, number in enumerate(numbers[start : start + neurons]))
+            for start in range(0, len(numbers), neurons)
+        ]
+        self._biases.append(pack(rows, bits * neurons))
+        self.bias_rows += len(rows)
+
+
+def encode_images(rounding: InputRounding, images: torch.Tensor) -> Words:
+    """Images as the codes that are put into the memory of values: (images, values)."""
+    codes = rounding.number_format.encode(images.to(torch.float64), rounding.fraction_bits)
+    return np.ascontiguousarray(codes.reshape(len(images), -1).numpy().astype(np.uint32))
+
+
+def pack_codes(codes: NDArray[np.int64], bits: int) -> Words:
+    """Rows of codes side by side, the first one lowest, as words.
+
+    codes: rows, codes; only the lowest `bits` of each count.
+    """
+    rows, count = codes.shape
+    words = -(-count * bits // 32)
+    result = np.zeros((rows, words * 4), np.uint8)
+    for start in range(0, rows, 1024):  # eight bytes a bit would else be taken for all rows at once
+        part = codes[start : start + 1024, :, None] >> np.arange(bits) & 1
+        packed = np.packbits(part.reshape(len(part), -1).astype(np.uint8), axis=1, bitorder="little")
+        result[start : start + 1024, : packed.shape[1]] = packed
+    return result.view("<u4").astype(np.uint32)
+
+
+def _codes(weight: NDArray[Any], number_format: Format) -> NDArray[np.int64]:
+    """Weights as codes: outputs, synapses."""
+    numbers = torch.as_tensor(weight.astype(np.float64)).reshape(len(weight), -1)  # exact: 32 significant bits at most
+    return number_format.encode(numbers).numpy().astype(np.int64)
+
+
+def _float_bits(value: float) -> int:
+    return int(np.float32(value).view(np.uint32))

@@ -1,0 +1,59 @@
+"""The adder tree of an integer neuron: all rows compressed to two, then added."""
+
+# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
+# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
+from __future__ import annotations
+
+from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.lib.wiring import Component, In, Out
+
+from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.rtl.bit_heap import BitHeap, delayed
+
+
+class AdderTree(Component):
+    """The sum of the products, `tree_stages` cycles later; `high` and `low` hold the multipliers' rows side by side.
+
+    Each segment of the sum comes a cycle after the one below it.
+    """
+
+    def __init__(self, design: NeuronDesign) -> None:
+        self.design = design
+        super().__init__(
+            {
+                "high": In(design.high_bits * design.synapses),
+                "low": In(design.low_bits * design.synapses),
+                "sum": Out(design.tree_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Compress, register, add, register."""
+        m = Module()
+        heap = BitHeap(self.design.tree_bits)
+        if self.design.is_popcount:  # of n products that are 1, the sum is 2 * n - synapses
+            heap.constant -= self.design.synapses
+            for bit in self.high:
+                heap.add_bit(bit, 1)
+        for synapse in range(0 if self.design.is_popcount else self.design.synapses):
+            high = self.high.word_select(synapse, self.design.high_bits)
+            low = self.low.word_select(synapse, self.design.low_bits)
+            if self.design.carry_save_products:
+                heap.add_unsigned(high)
+            else:
+                heap.add_signed(high)
+            heap.add_unsigned(low)
+        cycles = self.design.pipelining.compress_cycles
+        rows = heap.compress(m, max(cycles - 1, 0))
+        carry: Value = Const(0, 1)
+        held = [part for part in self.design.segments if part[0] < self.design.tree_bits]
+        for cycle, (start, stop) in enumerate(held):
+            row0, row1 = (delayed(m, row[start:stop], min(cycles, 1) + cycle, f"row_{start}") for row in rows)
+            total = Signal(len(row0) + 1, name=f"sum_{start}", reset_less=True)
+            m.d.sync += total.eq(row0 + row1 + carry)
+            m.d.comb += self.sum[start:stop].eq(total)
+            carry = total[-1]
+        return m

@@ -1,0 +1,127 @@
+"""Multipliers of one synapse for integer precisions: Booth or array, shifter, sign selection, XNOR."""
+
+# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
+# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib.wiring import Component, In, Out
+
+from fewbits.formats import FixedPoint, PowerOfTwo
+from fewbits.hardware.datapath.neuron_design import Architecture, NeuronDesign
+from fewbits.hardware.rtl.bit_heap import BitHeap, registered, shared
+
+
+class Multiplier(Component):
+    """One product a cycle, as a signed row `high` and a second row or bit `low` that is added to it.
+
+    `low` is the carry-save partner of a product, or the one that completes a negation; 1 bit of constant zero where a
+    product is one row. Outputs are registered. A product that is cut is one row: the top bits of the rows' sum.
+    """
+
+    def __init__(self, design: NeuronDesign) -> None:
+        self.design = design
+        weights, inputs = design.precision.weights, design.precision.inputs
+        super().__init__(
+            {"weight": In(weights.bits), "value": In(signed(inputs.bits)),
+             "high": Out(design.high_bits), "low": Out(design.low_bits)}
+        )  # fmt: skip
+
+    def elaborate(self, platform: object) -> Module:
+        """The rows and their registers."""
+        m = Module()
+        high, low = self._rows(m)
+        if self.design.cuts_sums:
+            high, low = registered(m, high, "high_row"), registered(m, low, "low_row")
+        if self.design.kept_product_bits is not None:
+            high, low = (high + low)[self.design.dropped_product_bits : self.design.full_product_bits], Const(0, 1)
+        m.d.sync += [self.high.eq(high), self.low.eq(low)]
+        return m
+
+    def _rows(self, m: Module) -> tuple[Value, Value]:
+        weights, width = self.design.precision.weights, self.design.full_product_bits
+        if self.design.is_popcount:
+            return ~(self.weight ^ self.value[0]), Const(0, 1)
+        if isinstance(weights, FixedPoint):
+            two_rows = self.design.carry_save_products
+            registers = self.design.pipelining.multiply_cycles - 1
+            rows = multiply(
+                m, self.design.architecture, self.weight, self.value, self.design.high_bits if two_rows else width,
+                registers,
+            )  # fmt: skip
+            return rows if two_rows or self.design.cuts_sums else ((rows[0] + rows[1])[:width], Const(0, 1))
+        if isinstance(weights, PowerOfTwo):
+            k, negative = self.weight[: weights.bits - 1], self.weight[weights.bits - 1]
+            shifted = Signal(signed(width))
+            enabled = Mux(k == 0, 0, self.value)
+            m.d.comb += shifted.eq(enabled.as_signed() << (k - 1)[: weights.bits - 1])
+            return shifted ^ negative.replicate(len(shifted)), negative
+        if weights.family == "binary":
+            negative = self.weight[0]
+            return self._extended(self.value) ^ negative.replicate(width), negative
+        negative = self.weight[1]
+        kept = self._extended(self.value) & self.weight[0].replicate(width)
+        return kept ^ negative.replicate(width), negative
+
+    def _extended(self, value: Value) -> Value:
+        return Cat(value, value[-1].replicate(self.design.full_product_bits - len(value)))
+
+
+def multiply(
+    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int, registers: int = 0
+) -> tuple[Value, Value]:
+    """Two rows that sum to the product of two signed numbers as `booth` or `array` has it.
+
+    registers: in the compression, as of `BitHeap.compress`.
+    """
+    return (booth if architecture == "booth" else array)(m, multiplier, multiplicand, width, registers)
+
+
+def array(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
+    """Two rows that sum to the product of two signed numbers modulo 2**width; a partial product for each bit.
+
+    Signs: Baugh and Wooley, "A two's complement parallel array multiplication algorithm" (IEEE Transactions on
+    Computers, 1973): where one of two bits is a sign, the product's inverse is added, and constants make up for it.
+    """
+    heap = BitHeap(width)
+    signs = len(multiplier) - 1, len(multiplicand) - 1
+    for place, bit in enumerate(multiplier):
+        row = multiplicand & bit.replicate(len(multiplicand))
+        inverted = Const(1, 1).replicate(signs[1]) if place == signs[0] else Const(0, signs[1])
+        heap.add_unsigned(shared(m, row ^ Cat(inverted, Const(int(place != signs[0]), 1))), place)
+    # -(x + y) for rows x of signs[1] bits at signs[0] and y of signs[0] bits at signs[1]: inverse and 1, less 2**width
+    heap.constant += 2 ** signs[0] + 2 ** signs[1] - 2 ** (sum(signs) + 1)
+    return heap.compress(m, registers)
+
+
+def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
+    """Two rows that sum to the product of two signed numbers modulo 2**width; above their bits, plus 2**`excess`.
+
+    Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961). A row's
+    sign weighs -2**top = 2**top + 2**(top + 1) - 2**(top + 2): its inverse, a one above it, and what the next row's
+    sign takes up. For the last row nothing does, so that the sum is too large by 2**excess, excess = len(multiplicand)
+    + 2 * digits, no less than the product's width: out of range, or cancelled in a tree of 2**n products that is n bits
+    wider than they are. The one that completes a negated row lies in the free places below the next row.
+    """
+    digits = (len(multiplier) + 1) // 2
+    extended = Cat(Const(0, 1), multiplier, multiplier[-1].replicate(2))
+    once = Cat(multiplicand, multiplicand[-1])
+    twice = Cat(Const(0, 1), multiplicand)
+    heap = BitHeap(width)
+    below_row: Value = Const(0, 0)
+    negative: Value = Const(0, 1)
+    for digit in range(digits):
+        below, middle, above = (extended[2 * digit + i] for i in range(3))
+        is_one = shared(m, below ^ middle)
+        is_two = shared(m, (above & ~middle & ~below) | (~above & middle & below))
+        negative = shared(m, above & ~(middle & below))
+        row = (once & is_one.replicate(len(once))) | (twice & is_two.replicate(len(twice)))
+        row = shared(m, row ^ Cat(negative.replicate(len(once) - 1), ~negative))
+        heap.add_unsigned(Cat(below_row, row, Const(1, 1)), 2 * digit - len(below_row))
+        below_row = Cat(negative, Const(0, 1))
+    heap.add_bit(negative, 2 * digits - 2)
+    heap.constant += 2 ** (len(once) - 1)
+    return heap.compress(m, registers)

@@ -1,0 +1,1 @@
+"""Processes: technology tables, node scaling, liberty libraries and memories."""

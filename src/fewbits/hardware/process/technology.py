@@ -1,0 +1,359 @@
+"""The technology table: what one neuron's datapath and the SRAM macros cost, as characterized from liberty files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from fewbits.arguments import is_real, shown
+from fewbits.errors import HardwareError
+
+TABLES = Path(__file__).parent / "tables"
+"""Folder of the tables that the package ships."""
+
+DEFAULT_TECHNOLOGY = "ihp-sg13g2"
+
+LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
+"""Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
+`rest` is the accumulator's adder, the output rounding, ReLU and control."""
+
+CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
+"""What the energies of a `ControlCost` rest on."""
+
+FLIP_FLOPS = "flip-flops"
+"""What the names and the sources of register files begin with."""
+
+GIVEN_NOTE = "note"
+"""In a table's provenance: what its maker says of it, and each cost on it repeats (`characterize --note`)."""
+
+_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class ComponentCost:
+    """One logic component of one neuron."""
+
+    cells: int
+    """Standard cells."""
+
+    area_um2: float
+    leakage_uw: float
+
+    energy_pj: float
+    """Dynamic energy of a clock cycle (internal and switching) at the datapath's `activity`."""
+
+
+@dataclass(frozen=True)
+class NeuronShare:
+    """What each neuron adds to the control: registers of its weights, bias and result (`control.sizes`)."""
+
+    cells: int
+    registers: int
+    area_um2: float
+    leakage_uw: float
+    computing_pj: float
+    pooling_pj: float
+
+
+@dataclass(frozen=True)
+class ControlCost:
+    """All of the accelerator but neurons and buffers, for 16 neurons of 16 synapses and 64 rows (`control.cost`)."""
+
+    cells: int
+    registers: int
+    """Flip-flops among the cells."""
+
+    area_um2: float
+    leakage_uw: float
+    longest_path_ns: float
+    clock_mhz: float
+    """As of `DatapathCost`."""
+
+    computing_pj: float
+    """Of a cycle of a layer with weights, the clock pins in it."""
+
+    pooling_pj: float
+    """Of a cycle of a pooling layer."""
+
+    clock_tree_pj: float
+    """Of a cycle: the estimated tree over its registers, in neither of the two."""
+
+    each_neuron: NeuronShare | None = None
+    """The part of it that goes with the neurons; None in tables that were made before it was measured."""
+
+
+@dataclass(frozen=True)
+class DatapathCost:
+    """One neuron (16 synapses) of one precision, synthesized on the technology."""
+
+    precision: str
+    """Its name; see `datapath_name`."""
+
+    components: dict[str, ComponentCost]
+    """By name, those of LOGIC_COMPONENTS."""
+
+    cell_counts: dict[str, int]
+    """Number of cells by cell name."""
+
+    accumulator_bits: int
+    longest_path_ns: float
+    """Longest register-to-register path with setup, from `timing`."""
+
+    clock_mhz: float
+    """The clock it is used at: the target if the longest path allows, else what it reaches."""
+
+    meets_target: bool
+    pipeline_stages: int
+    """Cycles from operands at the inputs to the rounded output."""
+
+    accumulate_cycles: int
+    """Cycles from one addition's start until its sum can be added to (1 for integers). The schedule interleaves
+    this many independent outputs."""
+
+    multiplier: str
+    """Architecture in words: `booth radix-4`, `shifter`, `sign selection`, `float32`."""
+
+    activity: float
+    """Mean toggles of a data net per cycle behind `energy_pj`."""
+
+    pipelining: str = "standard"
+    """Where it has registers: one of `rtl.pipelining.PIPELININGS`, chosen for the target clock."""
+
+    path_end: str = ""
+    """The part that its longest path ends in, such as `accumulator`; empty in tables made before it was kept."""
+
+    control: ControlCost | None = None
+    """What surrounds such neurons; None where it was not characterized, and is not counted."""
+
+
+@dataclass(frozen=True)
+class MacroCost:
+    """One SRAM macro."""
+
+    name: str
+    rows: int
+    bits: int
+    ports: int
+    area_um2: float
+    read_energy_pj: float
+    write_energy_pj: float
+    leakage_uw: float
+    access_ns: float
+    """From the clock's edge to the data of a read; 0 where it is not known."""
+
+    cycle_energy_pj: float = 0.0
+    """Of every cycle, accessed or not, to which an access adds its own; 0 for an SRAM, which spends nothing then."""
+
+    source: str = ""
+    """Where its figures are from, beside the table's SRAM files: a datasheet, or flip-flops of a library."""
+
+    @property
+    def is_flip_flops(self) -> bool:
+        """Whether it is a register file, synthesized of a library's flip-flops."""
+        return self.source.startswith(FLIP_FLOPS)
+
+
+@dataclass(frozen=True)
+class ReadPath:
+    """What a row passes between its macro and the operand register, in the period of the read (`read_path`)."""
+
+    setup_ns: float
+    """Of the operand register."""
+
+    selection_ns: float
+    """Of one two-to-one selection among banks; 0 where it is not known."""
+
+
+@dataclass(frozen=True)
+class PackingCost:
+    """A circuit between values of a narrower format in memory and the datapath's words (`packing`)."""
+
+    area_um2: float
+    leakage_uw: float
+    energy_pj: float
+    """Dynamic energy as a row passes."""
+
+
+@dataclass(frozen=True)
+class Technology:
+    """Everything that a cost rests on: datapaths by precision, SRAM macros, and where both come from."""
+
+    name: str
+    process: str
+    voltage_v: float
+    temperature_c: float
+    target_clock_mhz: float
+    datapaths: dict[str, DatapathCost]
+    macros: tuple[MacroCost, ...]
+    provenance: dict[str, str]
+    """What made the table, from what, with which versions and hashes."""
+
+    read_path: ReadPath | None = None
+    """None in tables that were made before it was measured."""
+
+    packing: dict[str, PackingCost] | None = None
+    """Of a bit: `selection` and `saturation`; None in tables that were made before they were measured."""
+
+    def datapath(self, precision: str) -> DatapathCost:
+        """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
+        if precision not in self.datapaths:
+            raise HardwareError(
+                f"technology {self.name} has no datapath for {precision!r}, it has {', '.join(self.datapaths)}: "
+                "use one of these, or add it with fewbits characterize"
+            )
+        return self.datapaths[precision]
+
+    def save(self, path: Path | str) -> None:
+        """Write the table as JSON: to a temporary name beside `path`, then renamed.
+
+        Raises HardwareError if the folder cannot be written.
+        """
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.part")
+        try:
+            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise HardwareError(f"cannot write the technology table {path}: {error.strerror}") from None
+
+
+def rounded(value: float) -> float:
+    """To as many digits as carry meaning, so that a remade table is the same text."""
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def datapath_name(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> str:
+    """A datapath's name in a table: the precision, and what differs from Booth multipliers with whole products.
+
+    Such as `fixed16`, `fixed16 array`, `fixed16 product20`.
+    """
+    cut = "" if product_bits is None else f" product{product_bits}"
+    return precision + ("" if multiplier == "booth" else f" {multiplier}") + cut
+
+
+def shipped_technologies() -> list[str]:
+    """Names of the tables that the package ships."""
+    return sorted(path.stem for path in TABLES.glob("*.json"))
+
+
+def load_technology(name_or_path: str | Path = DEFAULT_TECHNOLOGY) -> Technology:
+    """Load a shipped table by its name, or any table by its path; `NAME@65nm` is that table scaled to 65 nm.
+
+    Raises HardwareError for an unknown name, a missing file, a file that is no complete technology table, or a node
+    that cannot be scaled to.
+    """
+    scaled = re.fullmatch(r"(.+)@(\d+(?:\.\d+)?)nm", str(name_or_path))
+    if scaled is not None:
+        from fewbits.hardware.process.scaling import scale  # which builds on this module
+
+        return scale(load_technology(scaled[1]), float(scaled[2]))
+    shipped = TABLES / f"{name_or_path}.json"
+    path = shipped if str(name_or_path) in shipped_technologies() else Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise HardwareError(
+            f"no technology {str(name_or_path)!r}: {error.strerror}; use {', '.join(shipped_technologies())} or the "
+            "path of a table made by fewbits characterize"
+        ) from None
+    except UnicodeDecodeError:
+        raise HardwareError(f"{path} is not a technology table: it is not text") from None
+    try:
+        return _technology(json.loads(text))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HardwareError(
+            f"{path} is not a complete technology table: {reason}; make it anew with fewbits characterize"
+        ) from None
+
+
+def _technology(raw: object) -> Technology:
+    """Build the table from parsed JSON; raises TypeError or ValueError where a field is missing, unknown or wrong."""
+    table = _fields(Technology, raw)
+    table["datapaths"] = {name: _datapath(name, entry) for name, entry in _entries(table["datapaths"])}
+    if not all(isinstance(text, str) for _, text in _entries(table["provenance"])):
+        raise TypeError("provenance must be texts")
+    if not isinstance(table["macros"], list):
+        raise TypeError("macros must be a list")
+    table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
+    if table.get("read_path") is not None:
+        table["read_path"] = ReadPath(**_fields(ReadPath, table["read_path"]))
+    if table.get("packing") is not None:
+        table["packing"] = {
+            name: PackingCost(**_fields(PackingCost, cost)) for name, cost in _entries(table["packing"])
+        }
+        if set(table["packing"]) != {"selection", "saturation"}:
+            raise ValueError("packing needs a selection and a saturation")
+    return Technology(**table)
+
+
+def _datapath(name: str, raw: object) -> DatapathCost:
+    entry = _fields(DatapathCost, raw)
+    if entry["precision"] != name:
+        raise ValueError(f"datapath {name!r} says that its precision is {entry['precision']!r}")
+    entry["components"] = {
+        part: ComponentCost(**_fields(ComponentCost, cost)) for part, cost in _entries(entry["components"])
+    }
+    if set(entry["components"]) != set(LOGIC_COMPONENTS):
+        raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
+    if entry.get("control") is not None:
+        control = _fields(ControlCost, entry["control"])
+        if control.get("each_neuron") is not None:
+            control["each_neuron"] = NeuronShare(**_fields(NeuronShare, control["each_neuron"]))
+        entry["control"] = ControlCost(**control)
+    return DatapathCost(**entry)
+
+
+SMALLEST, LARGEST = 1e-9, 1e15
+"""Of figures that cannot be 0, and of all: a square metre has 1e12 um2, a microjoule 1e6 pJ."""
+
+ZERO_KELVIN_C = 273.15
+
+_ABOVE_ZERO = frozenset(
+    {
+        *("clock_mhz", "target_clock_mhz", "voltage_v", "longest_path_ns", "rows", "bits", "ports"),
+        *("accumulator_bits", "pipeline_stages", "accumulate_cycles"),
+    }
+)
+"""Figures that others are divided by, or sizes of something that is there."""
+
+_PLAIN_TYPES = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
+
+
+def _fields(kind: type, raw: object) -> dict[str, Any]:
+    """The fields of a dataclass from a JSON object, each of the right plain type, numbers finite and not negative."""
+    if not isinstance(raw, dict):
+        raise TypeError(f"{kind.__name__} must be an object")
+    given = cast("dict[str, Any]", raw)
+    wanted = {field.name: str(field.type) for field in fields(kind)}
+    required = [field.name for field in fields(kind) if field.default is MISSING]
+    if missing := [name for name in required if name not in given]:
+        raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
+    if unknown := [name for name in given if name not in wanted]:
+        raise ValueError(f"{kind.__name__} has an unknown field {unknown[0]!r}")
+    for name, type_name in wanted.items():
+        if name not in given:
+            continue
+        value = given[name]
+        allowed = _PLAIN_TYPES.get(type_name)
+        if allowed is not None and (
+            not isinstance(value, allowed) or (type_name != "bool" and isinstance(value, bool))
+        ):
+            raise TypeError(f"{kind.__name__}.{name} must be a {type_name}, not {value!r}")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        lowest = -ZERO_KELVIN_C if name == "temperature_c" else SMALLEST if name in _ABOVE_ZERO else 0
+        if is_number and not is_real(value, lowest, LARGEST):
+            raise ValueError(
+                f"{kind.__name__}.{name} must be a number from {lowest:g} to {LARGEST:g}, not {shown(value)}"
+            )
+    return dict(given)
+
+
+def _entries(raw: object) -> Iterator[tuple[str, object]]:
+    if not isinstance(raw, dict):
+        raise TypeError("datapaths, components and provenance must be objects")
+    return iter(cast("dict[str, object]", raw).items())

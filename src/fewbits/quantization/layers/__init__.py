@@ -1,0 +1,1 @@
+"""Quantized layers and roundings: formats, radix points and gradients of one tensor."""

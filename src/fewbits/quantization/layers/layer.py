@@ -1,0 +1,326 @@
+"""A convolution or linear layer whose weights and inputs are rounded to number formats."""
+
+# torch's autograd functions and state loading are only partly typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fewbits.errors import ModelError
+from fewbits.formats import Format, Precision
+from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
+from fewbits.quantization.layers.channels import channel_scale
+from fewbits.quantization.layers.layer_formats import LayerFormats
+from fewbits.quantization.layers.radix_point import needs_radix_point
+from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
+from fewbits.quantization.layers.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
+from fewbits.quantization.layers.straight_through import StraightThrough
+from fewbits.quantization.layers.tensor_rounding import TensorRounding
+from fewbits.quantization.layers.training_method import TrainingMethod
+
+
+class _HiddenParameterError(ModelError, AttributeError):
+    """A parameter of the float layer, asked of the quantized one."""
+
+
+class QuantizedLayer(WrappedLayer):
+    """A convolution or linear layer in low precision, trainable by straight-through gradients.
+
+    Weights and inputs are rounded to their formats at their radix points, the bias to the accumulator's radix point
+    (2**-(weight + input fraction_bits); with a float format the accumulator is float32, and so is the bias). The
+    result is not rounded: the next layer does that to its input.
+    """
+
+    layer: FloatLayer
+    """The float layer; its parameters are the shadow weights that training updates."""
+
+    method: TrainingMethod | None
+    """How the layer computes while a recipe trains it, where that differs from the straight-through estimator."""
+
+    scale_bits: int
+    """Width of the factor by which the hardware multiplies a neuron's sum; 0 if it does not. The weights' values hold
+    the factor already, so that their format is wider than what is stored for each weight."""
+
+    def __init__(self, layer: FloatLayer, precision: Precision, name: str = "", *, per_channel: bool = False) -> None:
+        """Wrap a float layer, which is taken over, not copied. name: what errors call it.
+
+        per_channel: give each output's weights a radix point of their own. Raises ModelError for that with a narrow
+        float format.
+        """
+        super().__init__()
+        self.layer = layer
+        self.name = name
+        self.method = None
+        self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
+        self._take_formats(LayerFormats(precision))
+        self._weight_point = start(precision.weights)
+        self._input_point = start(precision.inputs)
+        device = layer.weight.device
+        self.weight_radix_point: Tensor
+        self.input_radix_point: Tensor | None
+        self.register_buffer("weight_radix_point", as_buffer(self._weight_point, device))
+        self.register_buffer("input_radix_point", as_buffer(self._input_point, device))
+        self.channel_shifts: Tensor | None
+        self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
+        self.formats_text: Tensor | None
+        self.register_buffer("formats_text", None)
+        self.precision_text: Tensor
+        self.register_buffer("precision_text", LayerFormats(precision).to_tensor().to(device))
+        self.rounded = RoundedParameters()
+
+    def __getattr__(self, name: str) -> Any:
+        """Sizes of the float layer, such as `in_features`, which a forward pass may read.
+
+        Raises ModelError, an AttributeError too, for its weight and bias.
+        """
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            layer = self.__dict__.get("_modules", {}).get("layer")
+            if name in getattr(layer, "__constants__", ()):
+                return getattr(layer, name)
+            if name not in ("weight", "bias"):
+                raise
+        raise _HiddenParameterError(
+            f"layer {self.name!r}: the network's forward pass reads its {name} itself, which is quantized inside the "
+            "layer; call the layer, as self.layer(x), in place of a function that takes its weight"
+        )
+
+    def set_formats(self, formats: LayerFormats) -> None:
+        """Give the layer formats of its own; they are kept with its state. Radix points must be set anew.
+
+        Raises ModelError for another input format where the input is rounded for several operations together.
+        """
+        shared = self.input_rounding
+        if shared is not None and shared.number_format != formats.precision.inputs:
+            raise ModelError(
+                f"layer {self.name!r} takes values that are rounded to {shared.number_format.name} before it, for an "
+                f"average or for other layers too: its inputs cannot be {formats.precision.inputs.name}"
+            )
+        self._replace_formats(formats)
+
+    def _replace_formats(self, formats: LayerFormats) -> None:
+        self._take_formats(formats)
+        self._weight_point = fill(self.weight_radix_point, start(formats.precision.weights))
+        if self.input_radix_point is not None:
+            self._input_point = fill(self.input_radix_point, start(formats.precision.inputs))
+        self.rounded.forget()
+        self.formats_text = formats.to_tensor().to(self.layer.weight.device)
+
+    def _take_formats(self, formats: LayerFormats) -> None:
+        precision = formats.precision
+        self.weight_format: Format = precision.weights
+        self.input_format: Format = precision.inputs
+        self.scale_bits = formats.scale_bits
+        self._has_integer_bias = precision.is_integer
+        self.rounds_weights = precision.weights.name != "float32"
+        self.rounds_inputs = precision.inputs.name != "float32" and not self._input_rounding
+
+    @property
+    def weight_fraction_bits(self) -> int:
+        """Radix point of the weights; with per-channel ones that of the coarsest, `channel_shifts` are the places by
+        which the others are finer. Raises ModelError before calibration.
+        """
+        return checked(self._weight_point, self.name)
+
+    @weight_fraction_bits.setter
+    def weight_fraction_bits(self, fraction_bits: int) -> None:
+        self._weight_point = fill(self.weight_radix_point, fraction_bits)
+
+    @property
+    def input_fraction_bits(self) -> int:
+        """Radix point of the inputs. Raises ModelError before calibration."""
+        if self._input_rounding:
+            return self._input_rounding[0].fraction_bits
+        return checked(self._input_point, self.name)
+
+    @input_fraction_bits.setter
+    def input_fraction_bits(self, fraction_bits: int) -> None:
+        if self._input_rounding:
+            self._input_rounding[0].fraction_bits = fraction_bits
+        else:
+            assert self.input_radix_point is not None
+            self._input_point = fill(self.input_radix_point, fraction_bits)
+
+    @property
+    def input_rounding(self) -> TensorRounding | None:
+        """What rounds the input before the layer and has its radix point; None if the layer does that itself."""
+        return self._input_rounding[0] if self._input_rounding else None
+
+    def follow(self, rounding: TensorRounding) -> None:
+        """Leave the rounding of the input, and its radix point, to a rounding that the input passes through."""
+        self._input_rounding = (rounding,)
+        self.rounds_inputs = False
+        self.input_radix_point = None
+
+    @property
+    def accumulator_fraction_bits(self) -> int:
+        """Radix point of the products, the accumulator and the bias. Raises ModelError before calibration."""
+        return self.weight_fraction_bits + self.input_fraction_bits
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether both radix points are known."""
+        has_input = self._input_rounding[0].is_calibrated if self._input_rounding else self._input_point != NOT_CHOSEN
+        return self._weight_point != NOT_CHOSEN and has_input
+
+    def forget_weight_point(self) -> None:
+        """Ask for calibration anew, since the weights are others now."""
+        self._weight_point = start(self.weight_format)
+        self.weight_radix_point.fill_(self._weight_point)
+        self.rounded.forget()
+
+    def quantized_weight(self) -> Tensor:
+        """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
+
+        Raises ModelError before calibration.
+        """
+        return self.round_weight(self.layer.weight.detach(), None)
+
+    def quantized_bias(self) -> Tensor | None:
+        """The bias at the accumulator's radix point, a new tensor; None without bias.
+
+        Raises ModelError before calibration.
+        """
+        bias = self.layer.bias
+        return None if bias is None else self.round_bias(bias.detach(), None)
+
+    def forward(self, x: Tensor, *, rectified: bool = False) -> Tensor:
+        """The layer's result on `x`, in the dtype of the shadow weights; rectified: on max(x, 0).
+
+        x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
+        """
+        if self.method is not None:
+            return self.method(self, F.relu(x) if rectified else x)
+        weight, bias = self._rounded_parameters()
+        return apply_layer(self.layer, self.rounded_input(x, rectified=rectified), weight, bias, self.padding_value)
+
+    def rounded_input(self, x: Tensor, *, rectified: bool = False) -> Tensor:
+        """The input, or max(x, 0), rounded to its format, with a straight-through gradient where one is wanted."""
+        if not self.rounds_inputs:
+            return F.relu(x) if rectified else x
+        if x.requires_grad and torch.is_grad_enabled():
+            return StraightThrough.apply(x, self.input_format, self.input_fraction_bits, rectified)
+        return self.input_format.quantize(x, self.input_fraction_bits, rectified=rectified)
+
+    def compute(self, inputs: Tensor, weight: Tensor) -> Tensor:
+        """The layer's result on rounded inputs with rounded weights, as a training method gives them.
+
+        The bias is rounded here, at the accumulator's radix point. Raises ModelError before calibration.
+        """
+        return apply_layer(self.layer, inputs, weight, self.straight_through_bias(), self.padding_value)
+
+    def straight_through_weight(self) -> Tensor:
+        """The rounded weights, with a straight-through gradient."""
+        if not self.rounds_weights:
+            return self.layer.weight
+        weight = self.layer.weight
+        if self.channel_shifts is None:
+            return StraightThrough.apply(weight, self.weight_format, self.weight_fraction_bits)
+        scale = channel_scale(self.channel_shifts, weight)
+        return StraightThrough.apply(weight * scale, self.weight_format, self.weight_fraction_bits) / scale
+
+    def straight_through_bias(self) -> Tensor | None:
+        """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""
+        bias = self.layer.bias
+        return None if bias is None else bias + (self.round_bias(bias.detach(), None) - bias.detach())
+
+    def set_channel_shifts(self, shifts: tuple[int, ...]) -> None:
+        """Give each output's weights a radix point so many places finer than the layer's."""
+        assert self.channel_shifts is not None, "quantize with per_channel=True"
+        self.channel_shifts.copy_(torch.tensor(shifts))
+        self.rounded.forget()
+
+    @property
+    def padding_value(self) -> float:
+        """What a convolution's padding is: what zero is rounded to, 1 at the input's radix point in `binary`."""
+        return 2.0**-self.input_fraction_bits if self.input_format.family == "binary" else 0.0
+
+    def train(self, mode: bool = True) -> QuantizedLayer:
+        """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
+        self.rounded.forget()
+        return super().train(mode)
+
+    def extra_repr(self) -> str:
+        """Formats and radix points, for printing."""
+        points = (
+            f"2**-{self.weight_fraction_bits} / 2**-{self.input_fraction_bits}"
+            if self.is_calibrated
+            else "not calibrated"
+        )
+        return f"{self.weight_format.name}/{self.input_format.name}, {points}"
+
+    def _rounded_parameters(self) -> tuple[Tensor, Tensor | None]:
+        """Weights and bias for a forward pass, with gradients to the shadow ones where they are wanted."""
+        weight, bias = self.layer.weight, self.layer.bias
+        if not self.rounds_weights and not self._has_integer_bias:
+            return weight, bias
+        if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
+            return StraightThroughParameters.apply(weight, bias, self)
+        return self.rounded.update(self, weight, bias)
+
+    def round_weight(self, weight: Tensor, out: Tensor | None) -> Tensor:
+        """The weights' nearest values, into `out` if it is given."""
+        if not self.rounds_weights:
+            return weight.clone() if out is None else out.copy_(weight)
+        if self.channel_shifts is not None:
+            scale = channel_scale(self.channel_shifts, weight)
+            scaled = torch.mul(weight, scale, out=out)
+            return self.weight_format.quantize(scaled, self.weight_fraction_bits, out=scaled).div_(scale)
+        return self.weight_format.quantize(weight, self.weight_fraction_bits, out=out)
+
+    def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
+        """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""
+        if not self._has_integer_bias:
+            return bias.clone() if out is None else out.copy_(bias)
+        unit = 2.0**-self.accumulator_fraction_bits
+        if self.channel_shifts is not None:
+            units = unit / channel_scale(self.channel_shifts, bias)
+            return torch.div(bias, units, out=out).round_().mul_(units)
+        return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """Load the buffers, then read them once: forward passes need plain integers.
+
+        Raises ModelError for the state of a layer that was quantized to another precision; a state that does not tell
+        (one of before 0.4) is taken.
+        """
+        state, prefix, missing = args[0], args[1], args[4]
+        precision = state.get(f"{prefix}precision_text")
+        if precision is not None:
+            self._check_precision(LayerFormats.from_tensor(precision).precision)
+        text = state.get(f"{prefix}formats_text")
+        if text is not None:
+            self._replace_formats(LayerFormats.from_tensor(text))  # a shared rounding's may be loaded later
+        super()._load_from_state_dict(*args, **kwargs)
+        if precision is None and f"{prefix}precision_text" in missing:
+            missing.remove(f"{prefix}precision_text")
+        self._weight_point = int(self.weight_radix_point.item())
+        if self.input_radix_point is not None:
+            self._input_point = int(self.input_radix_point.item())
+        self.rounded.forget()
+
+    def _check_precision(self, stored: Precision) -> None:
+        """Raise ModelError unless a state is of the precision that the layer was quantized to."""
+        own = LayerFormats.from_tensor(self.precision_text).precision
+        if stored.name != own.name:
+            raise ModelError(
+                f"layer {self.name!r} was quantized to {own.name}, the state is of {stored.name}: quantize the float "
+                "model at that precision, then load"
+            )
+
+
+def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:
+    """Room for each output's shift; None for weights without a radix point."""
+    if not needs_radix_point(precision.weights):
+        return None
+    if precision.weights.family == "float":
+        raise ModelError(
+            f"layer {name!r}: per-channel radix points are for fixed, pow2, ternary and binary weights, not "
+            f"{precision.weights.name}"
+        )
+    return torch.zeros(len(layer.weight), dtype=torch.int64, device=layer.weight.device)

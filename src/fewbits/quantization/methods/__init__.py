@@ -1,0 +1,1 @@
+"""What recipes put into a layer: learned steps, scales of channels, stochastic binary weights."""

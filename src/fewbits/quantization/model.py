@@ -1,0 +1,275 @@
+"""`quantize`: a copy of any torch network with its convolutions and linear layers in low precision."""
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPrivateUsage=false
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewbits.errors import FormatError, ModelError
+from fewbits.formats import Precision, parse_precision
+from fewbits.graph.equivalence import prove, sample
+from fewbits.graph.float_layer import FloatLayer
+from fewbits.graph.functional import Skipped
+from fewbits.graph.hooks import changed_by_hooks, watching_hooks
+from fewbits.graph.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
+from fewbits.graph.size_search import misfit_of
+from fewbits.graph.tracing import TraceError, trace
+from fewbits.graph.wrappers import copied, unwrapped
+from fewbits.quantization.layers.layer import QuantizedLayer
+from fewbits.quantization.layers.tensor_rounding import TensorRounding
+from fewbits.quantization.placement import place_roundings
+from fewbits.quantization.rounded_graph import RoundedGraph
+
+
+class QuantizedModel(nn.Module):
+    """A network whose convolutions and linear layers compute in low precision. Made by `quantize`."""
+
+    network: nn.Module
+    """The copied network, with a `QuantizedLayer` in place of each layer that is quantized; as a graph module with a
+    `TensorRounding` where several operations share values, or where they are added, joined or averaged."""
+
+    def __init__(self, network: nn.Module, precision: Precision, skipped: tuple[Skipped, ...]) -> None:
+        super().__init__()
+        self.network = network
+        self.precision = precision
+        self.skipped = skipped
+        """All that is executed and has no bit-exact form, in the order of execution; `lower` names the first.
+
+        Where a network cannot be traced, all that its modules leave float. What depends on the images' size is known
+        after `calibrate`.
+        """
+        self.notices: tuple[str, ...] = ()
+        """What the formats change beyond rounding, a sentence each: zeros of a format that has none."""
+        self._unproved: tuple[nn.Module, ...] = ()  # in a tuple: it is no part of this module
+
+    @property
+    def layers(self) -> dict[str, QuantizedLayer]:
+        """The quantized layers by their name in `network`, in the order of its modules; a shared one once."""
+        return {name: module for name, module in self.network.named_modules() if isinstance(module, QuantizedLayer)}
+
+    @property
+    def roundings(self) -> dict[str, TensorRounding]:
+        """The roundings between layers by their name in `network`; empty for a chain without averages."""
+        return {name: module for name, module in self.network.named_modules() if isinstance(module, TensorRounding)}
+
+    def name_misfit(self, image_shape: tuple[int, ...]) -> None:
+        """Name in `skipped` what has no bit-exact form on images of a shape that the network takes.
+
+        Such as adaptive pooling to a size that does not divide the image's, or a linear layer over several positions.
+        """
+        if not self.skipped and (found := misfit_of(trace(self.network), image_shape)) is not None:
+            self.skipped = (found,)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the network returns. Raises ModelError before calibration."""
+        network = self.network
+        if isinstance(network, RoundedGraph) and network.training and torch.is_grad_enabled():
+            return network.forward_in_training(*args, **kwargs)
+        return network(*args, **kwargs)
+
+    def prove(self, images: Tensor | None = None) -> None:
+        """Compare the network, roundings off, with the one that `quantize` was given, unless that was done.
+
+        `quantize` does it where it finds what the network takes; else `calibrate` and `lower` do it with their images.
+        images: some that the network takes; without them they are drawn. Raises ModelError where results differ.
+        """
+        for given in self._unproved:
+            self.prove_against(given, images)
+
+    def prove_against(self, given: nn.Module, images: Tensor | None = None) -> None:
+        """See `prove`; what cannot be compared for want of images is kept for a later time."""
+        with watching_hooks(given) as changing:
+            found = sample(given, images)
+        named = {entry.name for entry in self.skipped}  # a layer is for its hooks already
+        self.skipped += tuple(entry for entry in changed_by_hooks(changing) if entry.name not in named)
+        self._unproved = (_with_parameters_of(self, given),) if found is None else ()
+        if found is not None:
+            prove(given, self, found, f"quantizing {type(given).__name__}")
+
+    def extra_repr(self) -> str:
+        """The precision and what it changes, for printing."""
+        return "\n".join((f"precision={self.precision.name}", *self.notices))
+
+
+def quantize(
+    model: nn.Module,
+    precision: str | Precision,
+    *,
+    layers: Mapping[str, str | Precision] | None = None,
+    per_channel: bool = False,
+) -> QuantizedModel:
+    """A copy of a network that computes at a precision; the network itself stays as it is.
+
+    Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
+    of itself. Whatever else is executed and has no bit-exact form is left float and named in `.skipped` with the reason
+    for which `lower` refuses it. ReLU, pooling, flatten, dropout, `x + y`, `torch.cat`, the mean over all spatial
+    dimensions `x.mean((2, 3))` and their like have one: see `module_kinds.BIT_EXACT`, `functional.py` and
+    `global_average.py`.
+
+    The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
+    are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of
+    its layers rounded; it is named in `.skipped` and cannot be lowered.
+
+    A module used twice stays one module; tied parameters stay tied. A network that is itself a single layer becomes
+    a chain of one, named `layer`. The result needs `calibrate` before use, unless the precision's formats have no
+    radix point to choose (float32, float16, bfloat16).
+    precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
+    per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
+    then stores a shift for each output.
+    DataParallel and torch.compile's wrapper are taken off. What the formats change beyond rounding (weights of zero
+    where they have none) is told in `.notices`. The result is compared with the model, roundings off: see
+    `QuantizedModel.prove`.
+    Raises FormatError for an unknown precision; ModelError if the model is no module, is scripted, is quantized
+    already, cannot be copied, has parameters of other types than float32 or float64, holds a weight that is NaN or
+    infinite, has no layer to quantize or none of a name in `layers`, if layers that share an input are given different
+    input formats, or if the result computes something else than the model.
+    """
+    precision = _parsed(precision)
+    if layers is not None and not isinstance(layers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"layers takes precisions by a layer's name, such as {{'fc': 'fixed16'}}, not {layers!r}")
+    choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
+    given = unwrapped(model)
+    network = _copy(given)
+    quantized = _quantized(network, type(given).__name__, choice).train(given.training)
+    quantized.prove_against(given)
+    return quantized
+
+
+def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel:
+    """A network, taken over, at a precision. kind: its class."""
+    if isinstance(network, FloatLayer):
+        network = nn.Sequential(OrderedDict(layer=network))
+    skipped: list[Skipped] = []
+    _replace_children(network, "", choice, skipped, {id(network): None})
+    modules: dict[str, nn.Module] = dict(network.named_modules())  # pyright: ignore[reportUnknownArgumentType]
+    names = {name for name, module in modules.items() if isinstance(module, QuantizedLayer)}
+    if not names:
+        raise ModelError(
+            f"{kind} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
+            + "".join(f"; {entry.name or entry.kind}: {entry.reason}" for entry in skipped)
+        )
+    if unknown := sorted(choice.layers.keys() - names):
+        raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
+    try:
+        network, executed = place_roundings(network, choice.usual.inputs)
+    except TraceError as error:
+        executed = (error.skipped, *(entry for entry in skipped if entry.name))  # what is called is not known
+    quantized = QuantizedModel(network, choice.usual, executed)
+    notices = map(_zeros_that_come_alive, quantized.layers.values())
+    quantized.notices = tuple(notice for notice in notices if notice is not None)
+    return quantized
+
+
+def _with_parameters_of(model: QuantizedModel, given: nn.Module) -> nn.Module:
+    """A copy of the float network with the quantized one's parameters and buffers, so that it follows their changes."""
+    own = dict(_tensors(model.network))
+    for name, layer in model.layers.items():
+        own |= {f"{name}.{part}": tensor for part, tensor in layer.layer.named_parameters()}
+    memo = {id(tensor): own[name] for name, tensor in _tensors(given) if name in own}
+    return copy.deepcopy(given, memo)
+
+
+def _tensors(network: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which precision each layer gets."""
+
+    usual: Precision
+    layers: dict[str, Precision]
+    per_channel: bool
+
+    def of(self, name: str) -> Precision:
+        return self.layers.get(name, self.usual)
+
+
+def _parsed(precision: str | Precision) -> Precision:
+    if isinstance(precision, Precision):
+        return precision
+    if not isinstance(precision, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise FormatError(f"a precision is a name such as 'fixed8' or 'pow2-6/fixed16', not {precision!r}")
+    return parse_precision(precision)
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    """A deep copy, after the checks that need no look inside."""
+    check_types(model)
+    if any(isinstance(module, (QuantizedModel, QuantizedLayer)) for module in model.modules()):
+        raise ModelError("the model is quantized already: give the float model")
+    modules: dict[str, nn.Module] = dict(model.named_modules())  # pyright: ignore[reportUnknownArgumentType]
+    for name, module in modules.items():
+        if not is_initialized(module):
+            raise ModelError(f"layer {name!r} is not initialized: run the model once on an image first")
+    try:
+        return copied(model)
+    except ModelError as error:
+        for name, module in modules.items():
+            if isinstance(module, FloatLayer) and (reason := reason_to_skip(module)) is not None:
+                raise ModelError(f"layer {name!r} cannot be copied: {reason}") from error
+        raise
+
+
+def _zeros_that_come_alive(layer: QuantizedLayer) -> str | None:
+    """A sentence on weights of zero in a format that has no zero; None where there are none."""
+    weight, number_format = layer.layer.weight.detach(), layer.weight_format
+    zeros = weight == 0
+    count = int(zeros.sum())
+    if count == 0 or number_format.quantize(weight.new_zeros(1)).item() == 0:
+        return None
+    outputs = int(zeros.flatten(1).all(1).sum())
+    return (
+        f"layer {layer.name!r}: {count} of {weight.numel()} weights are zero ({outputs} of {len(weight)} outputs have "
+        f"no other), and {number_format.name} has no zero: they become its value of least magnitude; remove what is "
+        "pruned, or take a format with a zero, such as ternary"
+    )
+
+
+def _replace_children(
+    parent: nn.Module,
+    prefix: str,
+    choice: _Choice,
+    skipped: list[Skipped],
+    seen: dict[int, nn.Module | None],
+) -> None:
+    """Replace the layers below a module and note what stays float.
+
+    seen: what became of each module so far, by identity (None: left in place), so that shared modules stay shared.
+    """
+    if (reason := reason_left_float(parent)) is not None:
+        skipped.append(Skipped(prefix.rstrip("."), type(parent).__name__, reason))
+    if is_opaque(parent):
+        return
+    for name, child in list(parent._modules.items()):
+        if child is None:
+            continue
+        if id(child) in seen:
+            replacement = seen[id(child)]
+        else:
+            replacement = seen[id(child)] = _replacement(child, prefix + name, choice, skipped)
+            if replacement is None and not isinstance(child, FloatLayer):
+                _replace_children(child, f"{prefix}{name}.", choice, skipped, seen)
+        if replacement is not None:
+            parent._modules[name] = replacement
+
+
+def _replacement(module: nn.Module, name: str, choice: _Choice, skipped: list[Skipped]) -> QuantizedLayer | None:
+    """The quantized form of a layer; None if the module is none or must stay float."""
+    if not isinstance(module, FloatLayer):
+        return None
+    if (reason := reason_to_skip(module)) is not None:
+        skipped.append(Skipped(name, type(module).__name__, reason))
+        return None
+    for kind, values in (("weight", module.weight), ("bias", module.bias)):
+        if values is not None and not torch.isfinite(values).all():
+            raise ModelError(f"layer {name!r}: a {kind} is NaN or infinite; train the float model anew")
+    layer = QuantizedLayer(module, choice.of(name), name, per_channel=choice.per_channel)
+    return layer.train(module.training)
