@@ -1,7 +1,5 @@
 """Compile loops with numba: without the interpreter's lock, kept on disk where that can be written."""
 
-# numba is not typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,8 +1,5 @@
 """Layers whose products are cut to their top bits, floor(weight * input / 2**dropped), summed in 64-bit integers."""
 
-# numba compiles functions, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
 from __future__ import annotations
 
 import math

@@ -1,7 +1,5 @@
 """`first_difference`: where the fake-quantized network and the bit-exact one first differ, and by how much."""
 
-# numpy's conversions are only partly typed.
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import math

@@ -1,7 +1,5 @@
 """Switch off, for a while, whatever torch may trade exactness for."""
 
-# torch's switches are not typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import threading

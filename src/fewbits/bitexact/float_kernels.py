@@ -3,10 +3,6 @@
 Compiled without fast-math, so that every product and sum is rounded to float32 where it is written.
 """
 
-# numba compiles these functions, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
-# pyright: reportMissingTypeStubs=false, reportMissingTypeArgument=false
 from __future__ import annotations
 
 import numpy as np

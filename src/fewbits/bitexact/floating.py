@@ -1,7 +1,5 @@
 """Execute a float network's operations one by one, each sum in the hardware's order (docs/architecture.md)."""
 
-# torch's and numpy's conversions into each other are only partly typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import math

@@ -4,9 +4,6 @@ Integers are float32 or float64 arrays in which they are exact. Adding and subtr
 type's significand, rounds to the nearest integer, ties to even, once the value has been limited to the format's range.
 """
 
-# numba compiles these functions, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import numpy as np

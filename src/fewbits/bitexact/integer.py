@@ -6,8 +6,6 @@ limbs of both operands in float64 otherwise. Fast convolution algorithms (Winogr
 convolutions are unfolded.
 """
 
-# torch's and numpy's conversions into each other are only partly typed.
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import math

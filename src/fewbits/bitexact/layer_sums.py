@@ -1,7 +1,5 @@
 """Sums of products of one layer on the CPU in the fastest arithmetic that is exact."""
 
-# numba's functions have no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import math

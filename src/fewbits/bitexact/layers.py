@@ -1,7 +1,5 @@
 """Lower one quantized layer: its integers, its geometry, the width of its accumulator."""
 
-# torch's and numpy's conversions into each other are only partly typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import math

@@ -1,7 +1,5 @@
 """The bit-exact network: its operations, and what it computes on images."""
 
-# torch's switches are not typed.
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import math

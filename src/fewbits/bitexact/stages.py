@@ -1,7 +1,5 @@
 """Fast stages of an integer network: images to codes, a layer with all up to its pooling, an average."""
 
-# numba's functions have no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import math

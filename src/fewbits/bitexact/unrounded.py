@@ -3,8 +3,6 @@
 That is what a quantized network computes with the roundings of its values off, so that the two can be compared.
 """
 
-# torch's and numpy's conversions into each other are only partly typed.
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections.abc import Callable

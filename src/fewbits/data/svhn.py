@@ -3,8 +3,6 @@
 Format: http://ufldl.stanford.edu/housenumbers. MATLAB's cell and object arrays are not read.
 """
 
-# scipy.io has no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import math

@@ -9,8 +9,6 @@ both to nearest, ties to even:
   last place is one unit (numba does no unsafe float arithmetic unless asked).
 - Adding half of the last kept place, less one where that place holds 0, to a float's bit pattern carries into it.
 """
-# pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false, reportUntypedFunctionDecorator=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingParameterType=false
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, types
+from numba import carray, cfunc, types  # pyright: ignore[reportPrivateImportUsage]
 
 _f32, _i32 = np.float32, np.int32
 _MAGNITUDE = _i32(0x7FFFFFFF)

@@ -1,7 +1,5 @@
 """The proof of a rewrite: what it made gives, with roundings off, what the network that it was given gives."""
 
-# Results and hooks of a user's modules may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Generator

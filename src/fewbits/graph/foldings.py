@@ -1,7 +1,5 @@
 """Which batch normalizations can be folded into the layer before them, and why the others cannot."""
 
-# Arguments of traced calls may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections import Counter

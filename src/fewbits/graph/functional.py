@@ -1,7 +1,5 @@
 """What the calls of a traced network mean: a module for each, functions and methods turned into modules."""
 
-# Arguments of traced calls may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import operator

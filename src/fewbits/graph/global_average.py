@@ -1,7 +1,5 @@
 """Means over all spatial dimensions, written in a traced graph as the pooling that they are: `x.mean((2, 3))`."""
 
-# Arguments of traced calls may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import operator

@@ -1,8 +1,5 @@
 """Which hooks change values: those that return something, or write into what they are shown."""
 
-# Hooks take and return anything; torch's tables of them are private.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from collections.abc import Callable, Generator

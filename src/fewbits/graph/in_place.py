@@ -4,8 +4,6 @@ PyTorch's in-place calls change an object that several names may mean; a traced 
 storage has a newest value, and what was taken from the storage before is taken anew from that, as a view shows it.
 """
 
-# Arguments of traced calls may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import inspect

@@ -1,6 +1,5 @@
 """Shapes of one image that a network may take: as it says, or as its layers tell."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Training and evaluation mode for a while, and whether a forward pass asks which of them it is in."""
 
-# `training` is replaced while a forward pass is watched; a user's modules may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Generator

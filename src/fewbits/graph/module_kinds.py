@@ -1,5 +1,4 @@
 """Which modules of a network are quantized, which compute nothing that needs a format, which are left float."""
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 

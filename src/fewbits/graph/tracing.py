@@ -1,8 +1,5 @@
 """Trace a network with torch.fx: its graph, and its calls as modules applied to the results of other calls."""
 
-# Arguments of traced calls may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
-# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import inspect

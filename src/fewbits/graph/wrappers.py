@@ -1,7 +1,5 @@
 """Networks inside the wrappers that torch puts around them: parallel, compiled and scripted ones."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 import copy

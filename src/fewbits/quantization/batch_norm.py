@@ -1,7 +1,5 @@
 """`fold_batch_norm`: normalization by frozen statistics becomes part of the weights and bias of the layer before it."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`calibrate`: choose every layer's radix points from data."""
 
-# Batches may come from any iterable.
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable

@@ -1,6 +1,5 @@
 """`equalize_channels`: weights of neighboring layers brought to one scale; the network computes the same."""
 
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 from collections import Counter

@@ -1,5 +1,4 @@
 """`quantize`: a copy of any torch network with its convolutions and linear layers in low precision."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ not commute (averages), or where several operations take the values (layers, add
 `TensorRounding` is put behind the producer, and the layers of the group follow its radix point.
 """
 
-# Arguments of traced calls may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """A traced network with roundings, and the shorter way through it that training takes."""
 
-# Nodes of a graph may have any arguments.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from collections.abc import Callable

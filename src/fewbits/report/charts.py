@@ -1,7 +1,5 @@
 """The charts of a study: accuracy against energy with its Pareto front, and area, power and energy by component."""
 
-# pyright: reportUnknownMemberType=false
-
 from __future__ import annotations
 
 import hashlib

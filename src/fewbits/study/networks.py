@@ -1,5 +1,4 @@
 """Trained networks on disk: one safetensors file each, with the record of their training; remade if damaged."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

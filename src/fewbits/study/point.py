@@ -1,5 +1,4 @@
 """One task of a study, from training to figures. Runs in a worker; knows no store and no other task."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

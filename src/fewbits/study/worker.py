@@ -1,5 +1,4 @@
 """A worker process: takes one task after another from the process that runs the study. Started by `pool`."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
 """Training batches: from uint8 images to normalized, randomly cropped and mirrored inputs in one pass."""
-# numba is not typed, and torch's NumPy bridge only partly.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false
 
 from __future__ import annotations
 

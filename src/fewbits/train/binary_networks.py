@@ -1,5 +1,4 @@
 """BinaryNet, Binary-Weight-Networks and XNOR-Net: binary weights, with factors or not, and binary inputs."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Checkpoints of a training run: one safetensors file, replaced whole after each epoch."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
 """What a network computes, as one hash: its calls and their constants, whatever its code looks like."""
 
-# Arguments of traced calls, and what a user's code refers to, may be anything.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 import copy

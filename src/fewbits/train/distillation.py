@@ -1,5 +1,4 @@
 """Knowledge distillation: the float network teaches the low-precision one."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

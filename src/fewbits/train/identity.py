@@ -1,5 +1,4 @@
 """What tells one training run from another: the hash of all that defines it, and its checkpoint's file."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

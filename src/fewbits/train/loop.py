@@ -1,5 +1,4 @@
 """The training loop: epochs, validation, early stop, checkpoints that resume exactly."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Operating points of one set of weights: the network with a part of its channels."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """One run of a recipe: what it starts from, and how it trains."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

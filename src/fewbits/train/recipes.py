@@ -1,5 +1,4 @@
 """Recipes: the ways to a network at a low precision, and the float training that they start from."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

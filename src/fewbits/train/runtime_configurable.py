@@ -1,5 +1,4 @@
 """Runtime-configurable networks: channels trained in increments, earlier ones frozen."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

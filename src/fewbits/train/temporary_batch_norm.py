@@ -1,6 +1,5 @@
 """Float training with batch normalization that is gone afterwards: folded into the network that was given."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import copy

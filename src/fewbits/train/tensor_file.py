@@ -1,5 +1,4 @@
 """Tensors and a JSON record in one safetensors file that is whole or not there at all, and carries their digest."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

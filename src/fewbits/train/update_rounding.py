@@ -1,5 +1,4 @@
 """Training without float shadow weights: what the optimizer makes of a weight is rounded to its format at once."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

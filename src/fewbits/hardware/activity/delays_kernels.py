@@ -4,9 +4,6 @@ A gate is numbered as the net that it drives. Nets that no gate drives, those of
 Narrow numbers, and side by side what is read together: the loops wait for memory most of their time.
 """
 
-# numba compiles these functions, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
 from __future__ import annotations
 
 import numpy as np

@@ -4,10 +4,6 @@ Rows of `values` are nets and scratch rows after them; a row holds BLOCK_WORDS w
 value in cycle 64 w + i of the block. `invert` masks are words of all zeros or all ones.
 """
 
-# numba compiles these functions, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
-# pyright: reportMissingTypeStubs=false, reportUnusedParameter=false, reportCallIssue=false
 from __future__ import annotations
 
 import numba

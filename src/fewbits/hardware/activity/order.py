@@ -3,10 +3,6 @@
 A *gate* here drives one net, a register too. A net's driver is numbered as the gate that drives it.
 """
 
-# numba compiles these functions, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
-# pyright: reportMissingTypeStubs=false
 from __future__ import annotations
 
 import numpy as np

@@ -1,8 +1,5 @@
 """Cycle by cycle simulation of a mapped netlist whose inputs depend on its outputs, toggles counted."""
 
-# numba compiles the loops, which no type checker can follow.
-# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUntypedFunctionDecorator=false
 from __future__ import annotations
 
 from collections.abc import Callable

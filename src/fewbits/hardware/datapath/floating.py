@@ -5,11 +5,6 @@ subnormal count as zeros. Overflow gives infinity, which stays; NaN is not made 
 operands are finite and the bit-exact network refuses a result that is not.
 """
 
-# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
-# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed

@@ -4,11 +4,6 @@ Memory holds the values of a layer of a narrower format side by side, at their o
 for as many of its own; where the layer is narrow, the lower part of the row is used.
 """
 
-# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
-# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Value

@@ -1,6 +1,5 @@
 """Per-channel radix points: each output's weights at a radix point of their own, some places finer than the layer's."""
 
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import torch

@@ -1,7 +1,5 @@
 """A convolution or linear layer whose weights and inputs are rounded to number formats."""
 
-# torch's autograd functions and state loading are only partly typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from typing import Any

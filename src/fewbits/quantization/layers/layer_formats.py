@@ -1,5 +1,4 @@
 """The formats of one layer, where they differ from the network's precision, as a tensor in the layer's state."""
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

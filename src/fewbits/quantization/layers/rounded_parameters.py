@@ -1,7 +1,5 @@
 """The rounded weights and bias of one layer: the memory that holds them, and their straight-through gradients."""
 
-# torch's autograd functions are only partly typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,5 @@
 """A radix point as a module keeps it: a buffer for the state dict, a plain integer for forward passes."""
 
-# pyright: reportUnknownMemberType=false
 from __future__ import annotations
 
 import torch

@@ -1,7 +1,5 @@
 """Rounding of a tensor that several operations take, or that is averaged, added or concatenated."""
 
-# torch's autograd functions and state loading are only partly typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,4 @@
 """Binary weights with a factor for each output channel: the mean magnitude of the channel's shadow weights."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

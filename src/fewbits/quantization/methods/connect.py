@@ -1,5 +1,4 @@
 """Weights that are drawn by chance while training, and gradients of weights made from inputs that are powers of two."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

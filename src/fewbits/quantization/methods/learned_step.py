@@ -1,5 +1,4 @@
 """Steps between a format's values that training learns: LSQ, with free or power-of-two steps, and PACT's clipping."""
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

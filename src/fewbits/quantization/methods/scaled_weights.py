@@ -4,7 +4,6 @@ The hardware sums products with the small integers and multiplies each sum by th
 over the sum, so the integers are those of a layer with weights `factor x integer` in a wider fixed-point format: that
 is how such a layer is stored and lowered. `QuantizedLayer.scale_bits` says that the factor is there, for the cost.
 """
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Stochastic rounding: up or down by chance, so that the expected result is the value itself."""
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -1,11 +1,5 @@
 """The whole accelerator: controller, sequencer, Bin and SB, tile, pooling stage, the way out through Bout."""
 
-# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
-# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
-# pyright: reportGeneralTypeIssues=false
 from __future__ import annotations
 
 from amaranth.back import rtlil

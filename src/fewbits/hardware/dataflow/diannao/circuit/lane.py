@@ -1,11 +1,5 @@
 """A lane of the address generation: which synapse it works on, where that lies in memory, whether inside the image."""
 
-# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
-# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
-# pyright: reportGeneralTypeIssues=false
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed

@@ -1,11 +1,5 @@
 """The sequencer: walks through a layer's slots, one a cycle, and says what each loads and computes."""
 
-# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
-# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
-# pyright: reportGeneralTypeIssues=false
 from __future__ import annotations
 
 from amaranth.hdl import Module, Mux, ResetSignal, Signal, Value, signed

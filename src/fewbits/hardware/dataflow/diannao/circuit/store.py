@@ -1,11 +1,5 @@
 """The way out: rows of Bout for finished rows, addresses for them in memory; full-width sums past Bout."""
 
-# Amaranth is not typed: its operators and ports give values that a type checker cannot follow.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportUnknownParameterType=false, reportAttributeAccessIssue=false
-# pyright: reportArgumentType=false, reportReturnType=false, reportOperatorIssue=false, reportAssignmentType=false
-# pyright: reportInconsistentConstructor=false, reportCallIssue=false, reportUnnecessaryComparison=false
-# pyright: reportGeneralTypeIssues=false
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal
