@@ -3,7 +3,7 @@
 from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
-from fewbits.bitexact.operations import (
+from fewbits.graph.operations import (
     Addition,
     AveragePool,
     Concatenation,

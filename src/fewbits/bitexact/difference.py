@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
-from fewbits.bitexact.operations import AveragePool, Layer
 from fewbits.errors import ModelError
 from fewbits.graph.modes import in_mode
+from fewbits.graph.operations import AveragePool, Layer
 from fewbits.graph.tracing import trace
 from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.calibration import check_images_type

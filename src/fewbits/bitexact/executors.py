@@ -11,7 +11,7 @@ from fewbits.bitexact.cut_products import CutArithmetic
 from fewbits.bitexact.floating import FloatExecutor
 from fewbits.bitexact.fused import FusedExecutor
 from fewbits.bitexact.integer import IntegerExecutor, LayerArithmetic
-from fewbits.bitexact.operations import Layer, Operation
+from fewbits.graph.operations import Layer, Operation
 
 
 class Executor(Protocol):

@@ -11,7 +11,10 @@ from torch import Tensor
 
 from fewbits.bitexact.float_kernels import CHUNK, float_average, float_layer, float_maximum
 from fewbits.bitexact.gather import gather_of
-from fewbits.bitexact.operations import (
+from fewbits.bitexact.window_tables import window_tables
+from fewbits.errors import FormatError, ModelError
+from fewbits.formats import Format
+from fewbits.graph.operations import (
     Addition,
     AveragePool,
     Concatenation,
@@ -23,9 +26,6 @@ from fewbits.bitexact.operations import (
     ReLU,
     Rounding,
 )
-from fewbits.bitexact.window_tables import window_tables
-from fewbits.errors import FormatError, ModelError
-from fewbits.formats import Format
 
 FloatArray = NDArray[np.float32]
 

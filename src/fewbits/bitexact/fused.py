@@ -17,17 +17,6 @@ from torch import Tensor
 
 from fewbits.bitexact.accumulator import Range
 from fewbits.bitexact.integer import IntegerExecutor, LayerArithmetic, Value, execute
-from fewbits.bitexact.operations import (
-    Addition,
-    AveragePool,
-    Concatenation,
-    InputRounding,
-    Layer,
-    MaxPool,
-    Operation,
-    ReLU,
-    Rounding,
-)
 from fewbits.bitexact.stages import (
     AdditionStage,
     AverageStage,
@@ -38,6 +27,17 @@ from fewbits.bitexact.stages import (
     layer_stage,
 )
 from fewbits.bitexact.wide import WideIntegers
+from fewbits.graph.operations import (
+    Addition,
+    AveragePool,
+    Concatenation,
+    InputRounding,
+    Layer,
+    MaxPool,
+    Operation,
+    ReLU,
+    Rounding,
+)
 
 
 @dataclass(frozen=True, eq=False)

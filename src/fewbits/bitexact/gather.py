@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.bitexact.operations import Convolution, Layer
+from fewbits.graph.operations import Convolution, Layer
 
 
 @dataclass(frozen=True, eq=False)

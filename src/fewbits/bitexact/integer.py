@@ -21,7 +21,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.bitexact.accumulator import magnitude, weight_range
-from fewbits.bitexact.operations import (
+from fewbits.bitexact.wide import LIMB_BITS, WideIntegers, as_objects, split_values, split_weight
+from fewbits.errors import FormatError
+from fewbits.formats import Format
+from fewbits.graph.operations import (
     Addition,
     AveragePool,
     Concatenation,
@@ -36,9 +39,6 @@ from fewbits.bitexact.operations import (
     ReLU,
     Rounding,
 )
-from fewbits.bitexact.wide import LIMB_BITS, WideIntegers, as_objects, split_values, split_weight
-from fewbits.errors import FormatError
-from fewbits.formats import Format
 
 Value = Tensor | WideIntegers | ObjectArray
 """Integers: float64 below 2**53, limbs, or Python integers (after the last layer)."""

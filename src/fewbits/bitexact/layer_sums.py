@@ -13,8 +13,8 @@ from fewbits.bitexact.accumulator import Range, magnitude, weight_range
 from fewbits.bitexact.fused_kernels import gather, round_wide, split
 from fewbits.bitexact.gather import gather_of
 from fewbits.bitexact.integer import FLOAT32_EXACT, FLOAT64_EXACT, convolve, integer_bias
-from fewbits.bitexact.operations import Convolution, Layer, Rounding
 from fewbits.bitexact.wide import LIMB_BITS, split_weight
+from fewbits.graph.operations import Convolution, Layer, Rounding
 
 _FLOAT32_ELEMENTS = 2**18
 """Accumulators that are computed at a time: what follows then finds them in the cache."""

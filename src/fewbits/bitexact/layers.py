@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
 from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
-from fewbits.bitexact.operations import Convolution, Layer, Linear, Operation
 from fewbits.bitexact.wide import as_objects
 from fewbits.errors import ModelError
 from fewbits.formats import Format
+from fewbits.graph.operations import Convolution, Layer, Linear, Operation
 from fewbits.graph.shapes import after_layer, layer_windows
 from fewbits.quantization import QuantizedLayer
 from fewbits.quantization.layers.channels import channel_scale

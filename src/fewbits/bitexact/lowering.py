@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from fewbits.bitexact import operations as exact
 from fewbits.bitexact.layers import lower_layer, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
-from fewbits.bitexact.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding
 from fewbits.bitexact.pooling import lower_pooling
 from fewbits.bitexact.proof import prove_lowering
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
+from fewbits.graph import operations as exact
 from fewbits.graph.float_layer import FloatLayer
 from fewbits.graph.functional import Addition, Concatenation, UnsupportedError
 from fewbits.graph.module_kinds import POOLING, VANISHING, check_types
+from fewbits.graph.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding
 from fewbits.graph.shapes import added, is_rearranging, joined, rearranged
 from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import IMAGES, Call, Trace, trace

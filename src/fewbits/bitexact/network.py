@@ -15,10 +15,10 @@ from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
 from fewbits.bitexact.integer import FLOAT64_EXACT, Value
-from fewbits.bitexact.operations import Addition, AveragePool, InputRounding, Layer, ObjectArray, Operation, Rounding
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
 from fewbits.formats import Precision
+from fewbits.graph.operations import Addition, AveragePool, InputRounding, Layer, ObjectArray, Operation, Rounding
 
 ExactValues = Tensor | ObjectArray
 """Exact integers: an int64 tensor, or Python integers where they are wider. float32 tensors in a float precision."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from fewbits.bitexact.operations import AveragePool, MaxPool, Operation, Pooling
 from fewbits.formats import Format
+from fewbits.graph.operations import AveragePool, MaxPool, Operation, Pooling
 from fewbits.graph.shapes import pooling_windows
 
 _AVERAGING = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.bitexact.operations import (
+from fewbits.formats import Format
+from fewbits.graph.operations import (
     Addition,
     AveragePool,
     Concatenation,
@@ -29,7 +30,6 @@ from fewbits.bitexact.operations import (
     ReLU,
     Rounding,
 )
-from fewbits.formats import Format
 
 Numbers = NDArray[Any]
 """One image's values: Python integers, or numpy float32 scalars, in an object array."""

@@ -13,7 +13,10 @@ from torch import Tensor
 from fewbits.bitexact.accumulator import Range, magnitude
 from fewbits.bitexact.fused_kernels import add_flat, average_maps, round_flat, round_images, round_maps
 from fewbits.bitexact.layer_sums import Float32Sums, LayerSums, WideSums, layer_sums
-from fewbits.bitexact.operations import (
+from fewbits.bitexact.window_tables import single_elements, window_tables, without_padding
+from fewbits.errors import FormatError
+from fewbits.formats import Format
+from fewbits.graph.operations import (
     Addition,
     AveragePool,
     InputRounding,
@@ -23,9 +26,6 @@ from fewbits.bitexact.operations import (
     ReLU,
     Rounding,
 )
-from fewbits.bitexact.window_tables import single_elements, window_tables, without_padding
-from fewbits.errors import FormatError
-from fewbits.formats import Format
 
 _LARGEST_SHIFT = 100
 """Beyond it, either way, a float32 scale of 2**-shift might leave the normal numbers."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.bitexact.integer import maximum, window_sums
-from fewbits.bitexact.operations import (
+from fewbits.graph.operations import (
     Addition,
     AveragePool,
     Concatenation,

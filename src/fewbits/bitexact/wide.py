@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewbits.bitexact.operations import ObjectArray
+from fewbits.graph.operations import ObjectArray
 
 LIMB_BITS = 16
 """Width of a limb. Products of two limbs and 2**20 sums of them fit the 53 bits of float64."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.bitexact.operations import Pooling
+from fewbits.graph.operations import Pooling
 
 Table = NDArray[np.int64]
 

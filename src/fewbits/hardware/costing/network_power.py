@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.bitexact.operations import Layer
+    from fewbits.graph.operations import Layer
     from fewbits.hardware.activity.program import Program
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
     from fewbits.hardware.process.technology import Technology

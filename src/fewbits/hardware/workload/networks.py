@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.bitexact.operations import Convolution, Layer, Operation, Pooling
     from fewbits.formats import Precision
+    from fewbits.graph.operations import Convolution, Layer, Operation, Pooling
 
 
 def workload_of(
@@ -62,7 +62,7 @@ def _built(name: str) -> nn.Module:
 
 def _bit_exact_workload(network: BitExactNetwork) -> Workload:
     """The layers among a bit-exact network's operations; the others are part of a neuron's output stage."""
-    from fewbits.bitexact.operations import Concatenation
+    from fewbits.graph.operations import Concatenation
 
     layers: list[LayerShape] = []
     reads: list[Tensors] = []
@@ -82,7 +82,7 @@ def _bit_exact_workload(network: BitExactNetwork) -> Workload:
 
 def _end(network: BitExactNetwork) -> str | None:
     """What comes last, reshaping apart; None if that is a layer or an addition."""
-    from fewbits.bitexact.operations import Addition, Flatten, Layer
+    from fewbits.graph.operations import Addition, Flatten, Layer
 
     by_name = {operation.name: operation for operation in network.operations}
     last = network.operations[-1]
@@ -93,7 +93,7 @@ def _end(network: BitExactNetwork) -> str | None:
 
 def _layer(operation: Operation, precision: Precision) -> LayerShape | None:
     """What the tile spends cycles on for an operation; None if a neuron's output stage or an address does it."""
-    from fewbits.bitexact.operations import (
+    from fewbits.graph.operations import (
         Addition,
         Concatenation,
         Convolution,
@@ -154,7 +154,7 @@ def _convolution(layer: Convolution, precision: Precision) -> LayerShape:
 
 def _pooling(layer: Pooling) -> LayerShape:
     """The shape of a bit-exact pooling."""
-    from fewbits.bitexact.operations import MaxPool
+    from fewbits.graph.operations import MaxPool
 
     return LayerShape(
         name=layer.name,

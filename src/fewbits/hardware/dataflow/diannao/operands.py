@@ -24,8 +24,8 @@ from fewbits.hardware.datapath.partial_sums import partial_sums
 
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.bitexact.operations import Convolution, Layer
     from fewbits.formats import Format
+    from fewbits.graph.operations import Convolution, Layer
     from fewbits.hardware.dataflow.accelerator import Accelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
@@ -80,7 +80,7 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     values: the layer's input for each image, as `network.trace` gives it under `layer.inputs[0]`.
     Raises ModelError for a layer that is neither a convolution nor linear.
     """
-    from fewbits.bitexact.operations import Convolution, Linear
+    from fewbits.graph.operations import Convolution, Linear
 
     synapses = design.synapses
     padding: tuple[tuple[int, int], ...] = ()
@@ -151,7 +151,7 @@ def _bias_bits(layer: Layer, design: NeuronDesign) -> NDArray[np.uint8]:
 
 def _output_stage(network: BitExactNetwork, layer: Layer) -> tuple[int, bool]:
     """Shift and ReLU of the output stage: those of the rounding that follows, none for the last layer."""
-    from fewbits.bitexact.operations import ReLU, Rounding
+    from fewbits.graph.operations import ReLU, Rounding
 
     name, relu = layer.name, False
     for operation in network.operations:

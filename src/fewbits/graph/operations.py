@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.bitexact.geometry import average_divisors, pooling_windows
 from fewbits.formats import Format
+from fewbits.graph.geometry import average_divisors, pooling_windows
 
 ObjectArray = NDArray[Any]
 """Python integers, for what is wider than 64 bits."""
