@@ -80,7 +80,7 @@ LOWERED_PRECISIONS = (
 RECIPES = {
     "fixed4": ("from-scratch", "nearest-update", "stochastic-update", "lsq", "lsq-free", "pact", "distill", "gradual",
                "distill-lsq", "gradual-distill-lsq", "ristretto", "runtime-configurable", "post-training", "best"),
-    "binary/fixed8": ("binary-connect", "binary-connect-stochastic", "binary-weight-network"),
+    "binary/fixed16": ("binary-connect", "binary-connect-stochastic", "binary-weight-network"),
     "ternary/fixed8": ("ternary-connect",),
     "binary": ("xnor-net", "binary-net"),
 }  # fmt: skip
