@@ -278,7 +278,7 @@ def lowered(quantized: nn.Module, images: Tensor, lowering: dict[str, Any]) -> d
             found[name] = {
                 "energy_uj": dict(cost.breakdown.energy_uj),
                 "cycles": {layer.name: layer.cycles for layer in cost.breakdown.layers},
-                "kinds": {layer.name: layer.kind for layer in cost.breakdown.layers},
+                "kinds": {layer.name: str(layer.kind) for layer in cost.breakdown.layers},
                 "memory_kib": cost.memory_kib,
                 "area_mm2": cost.area_mm2,
                 "notes": cost.notes,
