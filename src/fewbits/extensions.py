@@ -1,0 +1,90 @@
+"""Extensions from outside: kinds that installed packages add by entry points, and who gave what.
+
+A package names its extensions in its `pyproject.toml`, such as `[project.entry-points."fewbits.recipes"]` with the line
+`my-recipe = "my_package:my_recipe"`; docs/extending.md has a tested example of each kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, TypeVar
+
+from fewbits.errors import FewbitsError
+
+_T = TypeVar("_T")
+
+Kind = Literal["formats", "recipes", "readers", "operations", "dataflows", "exporters"]
+"""What can be added; the group of entry points is `fewbits.` and this."""
+
+
+class ExtensionError(FewbitsError):
+    """An extension that cannot be loaded, or whose name is taken."""
+
+
+@dataclass(frozen=True)
+class Extension:
+    """One entry point."""
+
+    name: str
+    kind: Kind
+    giver: str
+    """The distribution that gives it, with its version: `fewbits-posit 1.0`."""
+
+    entry: EntryPoint
+
+    def load(self) -> Any:
+        """The object that it names. Raises ExtensionError, naming the giver, if importing it fails."""
+        try:
+            return self.entry.load()
+        except Exception as error:  # whatever a stranger's module raises
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ExtensionError(
+                f"{self.kind[:-1]} {self.name!r} of {self.giver} cannot be loaded from {self.entry.value!r}: {reason}; "
+                f"mend or uninstall {self.giver.split()[0]}"
+            ) from error
+
+
+@cache
+def found(kind: Kind) -> Mapping[str, Extension]:
+    """The installed extensions of a kind by name, not loaded yet; looked up once a process.
+
+    Raises ExtensionError, naming both givers, where two packages give one name.
+    """
+    extensions: dict[str, Extension] = {}
+    for entry in entry_points(group=f"fewbits.{kind}"):
+        giver = "an unknown package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+        other = extensions.get(entry.name)
+        if other is not None and (other.entry.value, other.giver) != (entry.value, giver):
+            raise ExtensionError(
+                f"{kind[:-1]} {entry.name!r} is given by {other.giver} ({other.entry.value}) and by {giver} "
+                f"({entry.value}): uninstall one of them"
+            )
+        extensions[entry.name] = Extension(entry.name, kind, giver, entry)
+    return extensions
+
+
+def with_extensions(kind: Kind, own: Mapping[str, _T], what: type[_T] | tuple[type, ...]) -> dict[str, _T]:
+    """The entries of a kind that fewbits has itself and those of installed packages, loaded.
+
+    what: the class that an entry must be of. Raises ExtensionError if an extension takes a name of fewbits' own, is of
+    another class, or cannot be loaded.
+    """
+    return {**own, **{name: loaded(extension, own, what) for name, extension in found(kind).items()}}
+
+
+def loaded(extension: Extension, own: Mapping[str, Any], what: type[_T] | tuple[type, ...]) -> _T:
+    """The object of one extension, checked; see `with_extensions`."""
+    if extension.name in own:
+        raise ExtensionError(
+            f"{extension.kind[:-1]} {extension.name!r} of {extension.giver} has a name of fewbits' own: rename it there"
+        )
+    value = extension.load()
+    if not isinstance(value, what):
+        expected = what.__name__ if isinstance(what, type) else " or ".join(one.__name__ for one in what)
+        raise ExtensionError(
+            f"{extension.kind[:-1]} {extension.name!r} of {extension.giver} is {type(value).__name__}, not {expected}"
+        )
+    return value

@@ -1,0 +1,1 @@
+"""One extension of fewbits of each kind, each in one file."""
