@@ -230,7 +230,7 @@ def test_a_result_that_is_an_input_too_is_named() -> None:
 
 
 def test_what_is_not_quantized_not_calibrated_or_not_a_number_is_refused() -> None:
-    assert "takes what fewbits.quantization returns" in _message(nn.Conv2d(1, 2, 3))  # type: ignore[arg-type]
+    assert "takes what fewbits.quantize returns" in _message(nn.Conv2d(1, 2, 3))  # type: ignore[arg-type]
     assert "no radix points" in _message(fb.quantize(nn.Conv2d(1, 2, 3), "fixed8"))
     model = _quantized(nn.Conv2d(1, 2, 3))
     model.layers["0"].layer.weight.data[0, 0, 0, 0] = torch.nan

@@ -248,7 +248,7 @@ def test_paths_in_a_study_begin_at_its_own_folder(fewbits: Command, tmp_path: Pa
     folder.mkdir()
     (folder / "net.py").write_text(USER_MODEL)
     digits_npz(folder / "small.npz")
-    shipped = Path(fewbits_package.__file__).parent / "hardware" / "tables" / "ihp-sg13g2.json"
+    shipped = Path(fewbits_package.__file__).parent / "hardware" / "process" / "tables" / "ihp-sg13g2.json"
     (folder / "table.json").write_text(shipped.read_text())
     text = 'technology = "table.json"\n' + STUDY
     study = study_file(folder, text, model="net.py:sane", data="small.npz")

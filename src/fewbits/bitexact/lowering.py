@@ -43,7 +43,7 @@ def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None
     """
     model = unwrapped(module)
     if not isinstance(model, QuantizedModel):
-        raise ModelError(f"lower takes what fewbits.quantization returns, not {type(module).__name__}")
+        raise ModelError(f"lower takes what fewbits.quantize returns, not {type(module).__name__}")
     check_types(model)
     traced = trace_quantized(model)
     shape = _image_shape(traced, example)

@@ -62,7 +62,7 @@ def calibrate(
     was made of (compared here where `quantize` found no images).
     """
     if not isinstance(model, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ModelError(f"calibrate takes what fewbits.quantization returns, not {type(model).__name__}")
+        raise ModelError(f"calibrate takes what fewbits.quantize returns, not {type(model).__name__}")
     check_method(method, percentile)
     inputs = _joined(images)
     calibrator = _Calibrator(method, percentile, weights)
