@@ -20,8 +20,9 @@ from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline
-from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
-from fewbits.hardware.dataflow.diannao.simulation import ACCESSES, AcceleratorSimulator, Run
+from fewbits.hardware.dataflow.diannao.scheduling import schedule, total_accesses
+from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator, Run
+from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.workload.networks import workload_of
 
@@ -63,8 +64,11 @@ def _compare(
 
 def equal(run: Run, plan: Schedule, sums: object) -> bool:
     """Whether sums, cycles and accesses of all buffers are those expected."""
-    accesses = {name: sum(getattr(layer, name) for layer in plan.layers) for name in ACCESSES}
-    return (run.logits, run.cycles, run.accesses) == (np.asarray(sums).ravel().tolist(), plan.cycles, accesses)
+    return (run.logits, run.cycles, run.accesses) == (
+        np.asarray(sums).ravel().tolist(),
+        plan.cycles,
+        total_accesses(plan),
+    )
 
 
 def lowered(name: str, precision: str, images: torch.Tensor) -> BitExactNetwork:

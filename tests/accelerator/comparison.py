@@ -13,8 +13,9 @@ from fewbits import models
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline
-from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
-from fewbits.hardware.dataflow.diannao.simulation import ACCESSES, AcceleratorSimulator
+from fewbits.hardware.dataflow.diannao.scheduling import schedule, total_accesses
+from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator
+from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.workload.networks import workload_of
 
@@ -47,7 +48,7 @@ def assert_equal(
     for run, sums in zip(runs, expected, strict=True):
         assert bits_of(run.logits) == bits_of(sums)
         assert run.cycles == plan.cycles
-        assert run.accesses == {name: sum(getattr(layer, name) for layer in plan.layers) for name in ACCESSES}
+        assert run.accesses == total_accesses(plan)
         assert run.partial_sums == (partial_sums, partial_sums)
 
 

@@ -11,7 +11,7 @@ from lenet_by_hand import LENET
 
 from fewbits.cli import main
 from fewbits.hardware import Accelerator, Cost, Technology, cost, load_technology
-from fewbits.hardware.costing.chip_parts import BUFFERS
+from fewbits.hardware.dataflow.diannao.scheduling import BUFFERS
 from fewbits.hardware.process.scaling import node_scaling, scale
 from fewbits.hardware.process.technology import MacroCost, ReadPath
 

@@ -49,14 +49,14 @@ def test_an_addition_reads_two_rows_and_writes_one() -> None:
     (addition,) = (layer for layer in plan.layers if layer.kind == "addition")
     rows = 2 * 25  # 20 channels take two groups of 16 neurons, at 25 positions
     assert addition.cycles == 2 * rows
-    assert addition.bin_reads == 2 * rows
-    assert addition.bout_writes == rows
-    assert addition.bout_reads == rows  # on their way to memory
+    assert addition.accesses["bin"].reads == 2 * rows
+    assert addition.accesses["bout"].writes == rows
+    assert addition.accesses["bout"].reads == rows  # on their way to memory
     assert addition.inputs_loaded == 2 * 20 * 25
     assert addition.outputs_stored == 20 * 25
     assert addition.products == 0
-    assert addition.sb_reads == 2 * rows  # weights of powers of two
-    assert addition.sb_writes == 2 * 2
+    assert addition.accesses["sb"].reads == 2 * rows  # weights of powers of two
+    assert addition.accesses["sb"].writes == 2 * 2
 
 
 def test_a_concatenation_takes_no_layer_and_no_cycle() -> None:

@@ -190,22 +190,22 @@ def test_a_lowered_network_costs_what_the_quantized_one_does(table: Technology):
 
 
 @pytest.mark.parametrize(
-    ("buffer", "stored", "datapath", "expected"),
+    ("holds", "stored", "datapath", "expected"),
     [
-        ("sb", "fixed4", "fixed8", True),
-        ("sb", "ternary", "fixed8", True),
-        ("sb", "ternary", "fixed2", False),  # the same codes
-        ("sb", "pow2-3", "fixed8", False),
-        ("sb", "pow2-3", "pow2-6", True),
-        ("sb", "binary", "pow2-6", True),
-        ("bin", "bfloat16", "float32", True),
-        ("bin", "float16", "float32", False),
-        ("bout", "fixed4", "fixed8", True),
-        ("bout", "binary", "fixed8", False),  # it would be rounded twice
+        ("weights", "fixed4", "fixed8", True),
+        ("weights", "ternary", "fixed8", True),
+        ("weights", "ternary", "fixed2", False),  # the same codes
+        ("weights", "pow2-3", "fixed8", False),
+        ("weights", "pow2-3", "pow2-6", True),
+        ("weights", "binary", "pow2-6", True),
+        ("inputs", "bfloat16", "float32", True),
+        ("inputs", "float16", "float32", False),
+        ("outputs", "fixed4", "fixed8", True),
+        ("outputs", "binary", "fixed8", False),  # it would be rounded twice
     ],
 )
-def test_what_moves_bits_is_priced(buffer: str, stored: str, datapath: str, *, expected: bool):
-    assert is_packed(Narrow(buffer, parse_format(stored), parse_format(datapath))) is expected
+def test_what_moves_bits_is_priced(holds: str, stored: str, datapath: str, *, expected: bool):
+    assert is_packed(Narrow(holds, parse_format(stored), parse_format(datapath))) is expected
 
 
 def run(unit: Unpacker | Packer, narrow: int, row: int) -> int:

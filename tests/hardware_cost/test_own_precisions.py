@@ -14,12 +14,14 @@ from fewbits import HardwareError
 from fewbits.cli import main
 from fewbits.formats import parse_precision
 from fewbits.hardware import Cost, workload_of
-from fewbits.hardware.costing.chip_parts import PARTS
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY, load_technology
 from fewbits.hardware.workload.own_precision import computes
 from fewbits.quantization.layers.training_method import settle
 from fewbits.quantization.methods.learned_step import FreeWeightSteps
+
+PARTS = ("multipliers", "adder_tree", "registers", "rest", "control", "clock", "bin", "sb", "bout")
+"""Of the neurons, around them, the buffers: in the order of figures."""
 
 SHAPE = (3, 16, 16)
 BINARY_FIXED16 = load_technology().datapaths["binary/fixed16"]

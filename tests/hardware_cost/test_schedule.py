@@ -12,7 +12,8 @@ from lenet_by_hand import LENET
 
 from fewbits import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Pipeline, Schedule, Widths, schedule
+from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
+from fewbits.hardware.dataflow.plan import LayerSchedule, Schedule, Widths
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 TILE = Accelerator()
@@ -56,7 +57,7 @@ def test_utilization_is_needed_products_over_possible_ones():
 
 def test_each_busy_cycle_reads_a_row_of_bin_and_of_sb():
     assert all(
-        layer.bin_reads == layer.sb_reads == layer.busy_cycles
+        layer.accesses["bin"].reads == layer.accesses["sb"].reads == layer.busy_cycles
         for layer in schedule(LENET, TILE, Pipeline(3, 4)).layers
         if layer.products
     )
@@ -64,12 +65,12 @@ def test_each_busy_cycle_reads_a_row_of_bin_and_of_sb():
 
 def test_buffer_writes_of_lenet_are_those_computed_by_hand():
     layers = by_name(schedule(LENET, TILE, Pipeline()))
-    assert [layers[name].sb_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [4, 128, 1600, 32]
+    assert [layers[name].accesses["sb"].writes for name in ("conv1", "conv2", "fc1", "fc2")] == [4, 128, 1600, 32]
     # fc1's 50 rows of inputs stay in Bin for its 32 groups; conv2 writes its 64 x 32 rows for each of 4 groups.
-    assert [layers[name].bin_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [2304, 8192, 50, 32]
-    assert [layers[name].bout_writes for name in ("conv1", "conv2", "fc1", "fc2")] == [1152, 256, 32, 0]
-    assert (layers["pool1"].bin_reads, layers["pool1"].bin_writes) == (1152, 1152)
-    assert (layers["pool1"].bout_reads, layers["pool1"].bout_writes) == (288, 288)
+    assert [layers[name].accesses["bin"].writes for name in ("conv1", "conv2", "fc1", "fc2")] == [2304, 8192, 50, 32]
+    assert [layers[name].accesses["bout"].writes for name in ("conv1", "conv2", "fc1", "fc2")] == [1152, 256, 32, 0]
+    assert (layers["pool1"].accesses["bin"].reads, layers["pool1"].accesses["bin"].writes) == (1152, 1152)
+    assert (layers["pool1"].accesses["bout"].reads, layers["pool1"].accesses["bout"].writes) == (288, 288)
 
 
 def test_values_moved_by_lenet_are_those_computed_by_hand():
@@ -100,7 +101,7 @@ WIDE = LayerShape("wide", "convolution", 64, (16, 16), 64, (16, 16), (5, 5))
 
 def test_weights_that_do_not_fit_are_loaded_once_in_pieces():
     plan = alone(WIDE)
-    assert (plan.pieces, plan.sb_writes, plan.weights_loaded) == (2, 4 * 100, 102_400)
+    assert (plan.pieces, plan.accesses["sb"].writes, plan.weights_loaded) == (2, 4 * 100, 102_400)
     assert alone(WIDE, interleaved=4).weights_loaded == 102_400
 
 
@@ -118,7 +119,7 @@ def test_pieces_cost_a_descriptor_and_a_drain_each():
 
 
 def test_pieces_write_each_position_to_bout_once():
-    assert alone(WIDE).bout_writes == 4 * 256
+    assert alone(WIDE).accesses["bout"].writes == 4 * 256
 
 
 def test_weights_that_fit_stay_whole():
@@ -185,7 +186,7 @@ def test_float_averages_wait_for_the_adder_between_their_places():
     pool = LayerShape("pool", "average-pool", 16, (10, 10), 16, (2, 2), (5, 5), (5, 5))
     plan = schedule(Workload((pool, FOLLOWER)), TILE, Pipeline(accumulate_cycles=5, neurons_average=True)).layers[0]
     assert plan.stall_cycles == 4 * 24 * 4
-    assert (plan.sb_reads, plan.sb_writes) == (100, 25)
+    assert (plan.accesses["sb"].reads, plan.accesses["sb"].writes) == (100, 25)
 
 
 def test_depthwise_convolution_keeps_one_neuron_busy():
@@ -251,9 +252,9 @@ def test_no_layer_beats_the_tile(data: st.DataObject):
     assert plan.cycles >= math.ceil(layer.products / 256)
     assert 0 < plan.utilization <= 1
     assert plan.weights_loaded >= layer.weights
-    assert plan.inputs_loaded <= plan.bin_reads * 16
-    assert plan.bin_writes <= plan.bin_reads
-    assert plan.sb_writes <= plan.sb_reads
+    assert plan.inputs_loaded <= plan.accesses["bin"].reads * 16
+    assert plan.accesses["bin"].writes <= plan.accesses["bin"].reads
+    assert plan.accesses["sb"].writes <= plan.accesses["sb"].reads
 
 
 def test_more_neurons_take_fewer_cycles():

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
 
 LEAKAGE = "leakage"
-"""Beside the parts of `fewbits.hardware.costing.chip_parts.PARTS`: what all of them leak; the parts' own figures are
-without it."""
+"""Beside the parts of `fewbits.hardware.costing.chip_parts.chip_parts`: what all of them leak; the parts' own
+figures are without it."""
 
 NAMES = {
     "multipliers": "multipliers",

@@ -15,7 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from fewbits.hardware import Accelerator, cost
-from fewbits.hardware.costing.chip_parts import BUFFERS
+from fewbits.hardware.dataflow.diannao.scheduling import BUFFERS
 from fewbits.hardware.process.technology import (
     LOGIC_COMPONENTS,
     ComponentCost,

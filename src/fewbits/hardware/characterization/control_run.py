@@ -24,7 +24,8 @@ from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.operands import value_codes
 from fewbits.hardware.dataflow.diannao.program import WORD_BITS, layout
-from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
+from fewbits.hardware.dataflow.diannao.scheduling import schedule, total_accesses
+from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.workload.networks import workload_of
 
@@ -154,8 +155,7 @@ class _Run:
             self._outputs()
             simulation.clock(self._at.kind)
             cycle += 1
-        names = ("bin_writes", "bin_reads", "sb_writes", "sb_reads", "bout_writes", "bout_reads")
-        expected = [sum(getattr(layer, name) for layer in plan.layers) for name in names]
+        expected = list(total_accesses(plan).values())
         if cycle != plan.cycles or self._accesses.tolist() != expected:
             raise HardwareError(
                 f"the synthesized control took {cycle} cycles and {self._accesses.tolist()} buffer accesses, the "

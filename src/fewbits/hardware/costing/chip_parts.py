@@ -1,4 +1,4 @@
-"""The parts of the accelerator's chip, each with its area, leakage and energies: neurons, control and buffers."""
+"""The parts of an accelerator's chip, each with its area, leakage and energies: datapaths, control and memories."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fewbits.hardware.costing.layer_power import CLOCK
-from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.scheduling import Widths
+from fewbits.hardware.dataflow.base import Memory
 from fewbits.hardware.process.memory import sram
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS, DatapathCost, Technology
+from fewbits.hardware.process.technology import ComponentCost, ControlCost, Technology
 
-BUFFERS = ("bin", "sb", "bout")
 CONTROL = "control"
-PARTS = (*LOGIC_COMPONENTS, CONTROL, CLOCK, *BUFFERS)
-"""What area and energy are split into; the logic components are the neurons'. The clock has no area of its own: its
-pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is among theirs."""
-
-_BUFFER_PORTS = 2
-"""A port that reads and one that writes."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of PARTS, all of it that is on the chip."""
+    """All of one part that is on the chip."""
 
     area_um2: float
     leakage_uw: float
@@ -37,38 +29,34 @@ class Part:
     write_pj: float = 0.0
 
 
-def row_bits(widths: Widths, accelerator: Accelerator) -> dict[str, int]:
-    """Bits of a row of each of BUFFERS. widths: of the datapath."""
-    return {
-        "bin": accelerator.synapses * widths.inputs,
-        "sb": accelerator.neurons * accelerator.synapses * widths.weights,
-        "bout": accelerator.neurons * widths.inputs,
-    }
+def composed(memories: Sequence[Memory], table: Technology, period_ns: float) -> dict[str, sram.Buffer]:
+    """Memories by name, composed of the table's macros so that a read fits the period where any composition does.
 
-
-def buffers(widths: Widths, accelerator: Accelerator, table: Technology, period_ns: float) -> dict[str, sram.Buffer]:
-    """Bin, SB and Bout, composed of the table's macros so that a read fits the period where any composition does.
-
-    Raises HardwareError if no macro of the table has two ports.
+    Raises HardwareError if no macro of the table has the ports.
     """
     return {
-        name: sram.compose(
-            accelerator.buffer_rows, bits, table.macros, _BUFFER_PORTS, period_ns=period_ns, read_path=table.read_path
+        one.name: sram.compose(
+            one.rows, one.row_bits, table.macros, one.ports, period_ns=period_ns, read_path=table.read_path
         )
-        for name, bits in row_bits(widths, accelerator).items()
+        for one in memories
     }
 
 
-def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neurons: int) -> dict[str, Part]:
-    """Every one of PARTS: the components of all neurons, the control, the clock's tree and the composed buffers."""
-    parts: dict[str, Part] = {CLOCK: Part(0.0, 0.0), CONTROL: Part(0.0, 0.0)}
-    if (control := datapath.control) is not None:
-        parts[CLOCK] = Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
+def chip_parts(
+    logic: Mapping[str, ComponentCost], control: ControlCost | None, buffers: Mapping[str, sram.Buffer]
+) -> dict[str, Part]:
+    """The parts that area and energy are split into, in the order of figures.
+
+    The components of all datapaths (`logic`), the control, the clock, the composed memories. The clock has no area of
+    its own: its pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is
+    among theirs.
+    """
+    parts = {name: Part(one.area_um2, one.leakage_uw, cycle_pj=one.energy_pj) for name, one in logic.items()}
+    parts |= {CONTROL: Part(0.0, 0.0), CLOCK: Part(0.0, 0.0)}
+    if control is not None:
         parts[CONTROL] = Part(control.area_um2, control.leakage_uw, control.computing_pj, control.pooling_pj)
-    for name in LOGIC_COMPONENTS:
-        one = datapath.components[name]
-        parts[name] = Part(one.area_um2 * neurons, one.leakage_uw * neurons, cycle_pj=one.energy_pj * neurons)
-    for name, buffer in composed.items():
+        parts[CLOCK] = Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
+    for name, buffer in buffers.items():
         parts[name] = Part(
             buffer.area_um2,
             buffer.leakage_uw,
@@ -81,5 +69,5 @@ def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neur
 
 def all_leaking(accelerators: Sequence[dict[str, Part]]) -> list[dict[str, Part]]:
     """The parts of each accelerator on a chip, with the leakage of all: while one works, the others leak too."""
-    together = {name: sum(parts[name].leakage_uw for parts in accelerators) for name in PARTS}
-    return [{name: replace(parts[name], leakage_uw=together[name]) for name in PARTS} for parts in accelerators]
+    together = {name: sum(parts[name].leakage_uw for parts in accelerators) for name in accelerators[0]}
+    return [{name: replace(part, leakage_uw=together[name]) for name, part in parts.items()} for parts in accelerators]

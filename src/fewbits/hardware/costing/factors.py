@@ -13,6 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.dataflow.registry import dataflow_of
+from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,14 +22,11 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
     from fewbits.hardware.costing.breakdown import LayerCost
     from fewbits.hardware.costing.network_cost import Cost
-    from fewbits.hardware.dataflow.accelerator import Accelerator
+    from fewbits.hardware.dataflow.plan import AnyAccelerator
     from fewbits.hardware.process.technology import ComponentCost, Technology
     from fewbits.hardware.workload.workload import Workload
 
 _REFERENCE = "fixed16"
-_REFERENCE_MULTIPLIERS = 16
-"""In one neuron of the table."""
-
 _BITS_PER_KIB = 8 * 1024
 
 
@@ -46,21 +45,23 @@ def factor_bits(network: Workload | BitExactNetwork | nn.Module | str) -> dict[s
 
 
 def with_factors(
-    cost: Cost, bits: Mapping[str, int], workload: Workload, technology: Technology, accelerator: Accelerator
+    cost: Cost, bits: Mapping[str, int], workload: Workload, technology: Technology, accelerator: AnyAccelerator
 ) -> Cost:
     """A cost with that of factors added, to the part `multipliers`; the cost itself where no layer has a factor.
 
-    bits: see `factor_bits`. One factor a neuron is counted, also where a layer shares one.
+    bits: see `factor_bits`. One multiplier is counted for each sum that leaves in a cycle (one a neuron), also where a
+    layer shares a factor.
     Raises HardwareError if the table lacks fixed16, on which the estimate rests.
     """
     if not bits:
         return cost
     scale = max(bits.values()) * technology.datapath(cost.precision).accumulator_bits
     one = _multiplier_per_square_bit(technology)
+    multipliers = dataflow_of(accelerator).outputs_per_cycle(accelerator)
     scaled = [layer for layer in workload.layers if layer.name in bits]
     energy_uj = {layer.name: layer.output_values * scale * one.energy_pj * 1e-6 for layer in scaled}
-    area_mm2 = accelerator.neurons * scale * one.area_um2 * 1e-6
-    leakage_uj = accelerator.neurons * scale * one.leakage_uw * cost.time_us * 1e-6
+    area_mm2 = multipliers * scale * one.area_um2 * 1e-6
+    leakage_uj = multipliers * scale * one.leakage_uw * cost.time_us * 1e-6
     factor_bits_of = {layer.name: layer.neurons * bits[layer.name] for layer in scaled}
     kib = sum(factor_bits_of.values()) / _BITS_PER_KIB
     breakdown = replace(
@@ -106,7 +107,7 @@ def _multiplier_per_square_bit(technology: Technology) -> ComponentCost:
             f"add it with 'fewbits characterize --precision {_REFERENCE}'"
         )
     all_of_them = technology.datapaths[_REFERENCE].components["multipliers"]
-    share = 1 / (_REFERENCE_MULTIPLIERS * 16 * 16)
+    share = 1 / (CHARACTERIZED_SYNAPSES * 16 * 16)
     return replace(
         all_of_them,
         area_um2=all_of_them.area_um2 * share,

@@ -1,6 +1,7 @@
 """The cost of a network at a precision: memory, cycles, area, power and energy of one image.
 
-What is counted:
+The accelerator's dataflow (`dataflow.base`) says how many datapaths there are, which memories, and each layer's
+schedule; what follows names DianNao's. What is counted:
 - Area: `neurons` copies of the synthesized neuron, and the buffers Bin, SB and Bout, of two-port macros: a row is
   written while another is read, or transfers could not overlap with computation as the schedule has it.
 - Dynamic energy: the energy of each component of a neuron for every busy cycle, in all neurons (those without an output
@@ -10,8 +11,8 @@ What is counted:
   buffer costs its read or write energy. The adders that add tensors are not characterized: their energy is not in it.
   Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Control: everything else of the accelerator (controller, address generation, operand and bias registers, pooling,
-  the way out), in all cycles, with energies of `control.cost`. It was characterized for 16 neurons and 64 rows; for
-  other numbers of neurons it is estimated (`control.sizes`), other rows and latencies change nothing.
+  the way out), in all cycles, with energies of `characterization.control`. It was characterized for 16 neurons and 64
+  rows; for other numbers of neurons it is estimated (`diannao.control_sizes`), other rows and latencies change nothing.
 - Leakage: of all neurons, buffers and the control, over all cycles.
 - Bandwidth: what each layer needs so that its transfers never stall it (`Cost.needed_bandwidth_gb_s`). Where the
   accelerator is given a bandwidth, layers that need more wait for it, at the energy of cycles that stall.
@@ -46,7 +47,8 @@ from fewbits.hardware.costing.layer_power import NetworkPower
 from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapaths
 from fewbits.hardware.costing.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Schedule, Widths, schedule, with_bandwidth
+from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, with_bandwidth
+from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, LayerShape, Workload
@@ -161,7 +163,7 @@ def cost(
     *,
     input_shape: tuple[int, ...] | None = None,
     technology: Technology | Path | str | None = None,
-    accelerator: Accelerator | None = None,
+    accelerator: AnyAccelerator | str | None = None,
     activity: NetworkPower | None = None,
     multiplier: str = "booth",
     product_bits: int | None = None,
@@ -173,8 +175,8 @@ def cost(
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
-    accelerator: 16 x 16 with 64 rows at 250 MHz and any bandwidth by default; a number of synapses other than 16 is
-    not characterized.
+    accelerator: an `Accelerator`, one of another dataflow, or the name of a dataflow's preset. By default DianNao's,
+    16 x 16 with 64 rows at 250 MHz and any bandwidth; a number of synapses other than 16 is not characterized.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
@@ -192,14 +194,15 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    accelerator = accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
+    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator
+    made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
+    main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
     tiles = tiles_of(workload, main)
     if activity is not None:
         _check_activity(activity, workload, tiles)
     without_factors = _cost(workload, tiles, activity)
-    found = with_factors(without_factors, factor_bits(network), workload, table, accelerator)
+    found = with_factors(without_factors, factor_bits(network), workload, table, made)
     notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
     return replace(found, notes=(*found.notes, *notices)) if notices else found
 
@@ -229,16 +232,12 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     _check_sums(workload, tile_of_layer)
     used = list(dict.fromkeys(tile_of_layer.values()))
     clock = tiles.clock(used)
+    datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    plans = [
-        with_bandwidth(
-            _share(schedule(workload, tile.accelerator, tile.pipeline), tile_of_layer, tile), widths, clock.mhz
-        )
-        for tile in used
-    ]
+    plans = [with_bandwidth(_share(tile.schedule(workload), tile_of_layer, tile), widths, clock.mhz) for tile in used]
     breakdown = joined(
         [
-            break_down(plan, parts, widths, clock.mhz, activity)
+            break_down(plan, parts, widths, clock.mhz, activity, datapaths)
             for plan, parts in zip(
                 plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
             )
@@ -253,7 +252,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
         activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
-        utilization=workload.products / (cycles * main.accelerator.neurons * main.accelerator.synapses),
+        utilization=workload.products / (cycles * main.dataflow.products_per_cycle(main.accelerator)),
         clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
@@ -261,8 +260,8 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         breakdown=breakdown,
         activity=(activity.basis if activity is not None else uniform_basis(main.datapath))
         + _control_basis(main.datapath),
-        energy_interval_uj=_interval_uj(plans[0], activity),
-        energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], activity),
+        energy_interval_uj=_interval_uj(plans[0], datapaths, activity),
+        energy_without_glitches_uj=_without_glitches_uj(energy_uj, plans[0], datapaths, activity),
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
         bandwidth_gb_s=main.accelerator.bandwidth,
@@ -316,23 +315,22 @@ def _control_basis(datapath: DatapathCost) -> str:
     return "" if datapath.control is None else f"; control: {CONTROL_ACTIVITY}"
 
 
-def _interval_uj(plan: Schedule, activity: NetworkPower | None) -> float | None:
-    """Half of the confidence interval of all neurons' energy over images."""
+def _interval_uj(plan: Schedule, datapaths: int, activity: NetworkPower | None) -> float | None:
+    """Half of the confidence interval of all datapaths' energy over images."""
     if activity is None:
         return None
-    busy = {layer.name: _busy(plan, layer) for layer in plan.layers if layer.products}
+    busy = {layer.name: datapaths * layer.busy_cycles for layer in plan.layers if layer.products}
     return activity.half_interval_pj(busy) * 1e-6
 
 
-def _without_glitches_uj(energy_uj: float, plan: Schedule, activity: NetworkPower | None) -> float | None:
+def _without_glitches_uj(
+    energy_uj: float, plan: Schedule, datapaths: int, activity: NetworkPower | None
+) -> float | None:
     if activity is None or not activity.glitches:
         return None
     saved_pj = sum(
-        _busy(plan, layer) * activity.layers[layer.name].glitches_pj for layer in plan.layers if layer.products
+        datapaths * layer.busy_cycles * activity.layers[layer.name].glitches_pj
+        for layer in plan.layers
+        if layer.products
     )
     return energy_uj - saved_pj * 1e-6
-
-
-def _busy(plan: Schedule, layer: LayerSchedule) -> int:
-    """Cycles of all neurons in which a layer's products start."""
-    return plan.accelerator.neurons * layer.busy_cycles

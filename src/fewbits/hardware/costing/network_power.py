@@ -20,6 +20,7 @@ from fewbits.hardware.activity.toggles import ToggleCounts, compile_model, count
 from fewbits.hardware.costing.layer_power import COMPONENTS, LayerPower, NetworkPower
 from fewbits.hardware.costing.tiles import tile_of, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.energy.compiled_netlist import (
     PIPELINING,
     CompiledNetlist,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
     from fewbits.graph.operations import Layer
     from fewbits.hardware.activity.program import Program
+    from fewbits.hardware.dataflow.base import OperandStream
+    from fewbits.hardware.dataflow.plan import AnyAccelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
     from fewbits.hardware.process.technology import Technology
 
@@ -49,7 +52,7 @@ def network_power(
     network: BitExactNetwork,
     images: Tensor,
     netlist: CompiledNetlist,
-    accelerator: Accelerator | None = None,
+    accelerator: AnyAccelerator | None = None,
     *,
     glitches: bool = True,
     blocks: int = 1,
@@ -59,7 +62,8 @@ def network_power(
 
     images: N, then the network's input shape; all are taken, N at least 2. blocks: stretches of BLOCK_CYCLES cycles
     from each image and layer. glitches: whether toggles beyond the settled ones count. seed: of the places drawn.
-    Raises HardwareError if the netlist is of another precision, DataError for images that do not fit.
+    Raises HardwareError if the netlist is of another precision or the accelerator's dataflow has no order of operands,
+    DataError for images that do not fit.
     """
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
@@ -74,7 +78,8 @@ def network_power(
     neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
-    simulation = _Simulation(netlist, compile_model(model), gates, neuron, tile, blocks)
+    stream = dataflow_of(tile).needed("operand_stream")
+    simulation = _Simulation(netlist, compile_model(model), gates, stream, neuron, tile, blocks)
     trace = network.trace(images)
     generator = np.random.default_rng(seed)
     layers: dict[str, LayerPower] = {}
@@ -107,19 +112,17 @@ class _Simulation:
     gates: DelayedGates | None
     """None where glitches do not count."""
 
+    stream: OperandStream
     design: NeuronDesign
-    accelerator: Accelerator
+    accelerator: AnyAccelerator
     blocks: int
 
     def layer(
         self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
     ) -> LayerPower:
         """Simulate a stretch of one layer for each image and cost it."""
-        from fewbits.hardware.dataflow.diannao.operands import layer_operands, layer_stimulus
-
-        operands = layer_operands(network, layer, values, self.design)
-        ports = self.netlist.model.ports
-        stimulus = layer_stimulus(operands, self.design, self.accelerator, ports, images, generator, self.blocks)
+        drawn = (self.netlist.model.ports, images, generator, self.blocks)
+        stimulus = self.stream(network, layer, values, self.design, self.accelerator, *drawn)
         counts = count_toggles(self.program, stimulus)
         if self.gates is None:
             nothing = np.zeros((0, self.program.net_count), np.int64)
@@ -161,12 +164,12 @@ def power_from_operands(
     images: Tensor,
     technology: Technology,
     table: Path | str,
-    accelerator: Accelerator | None = None,
+    accelerator: AnyAccelerator | None = None,
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
-    There is none of a network whose layers need several datapaths. A table scaled to another process node has none
-    either: the netlist's energies are the library's own.
+    There is none of a network whose layers need several datapaths, nor on a dataflow without an order of operands. A
+    table scaled to another process node has none either: the netlist's energies are the library's own.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     precision = network.precision.name
@@ -174,6 +177,8 @@ def power_from_operands(
     if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
         return None
     main = tile_of(network.precision, technology, accelerator or Accelerator())
+    if main.dataflow.operand_stream is None:
+        return None
     workload = workload_of(network)
     tiles = tiles_of(workload, main)
     if any(tiles.of(layer) is not main for layer in workload.layers):

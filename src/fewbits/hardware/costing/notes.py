@@ -6,21 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from fewbits.hardware.costing.breakdown import Breakdown
-from fewbits.hardware.costing.chip_parts import BUFFERS
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.packing import Narrow, is_packed
 from fewbits.hardware.costing.tiles import Tile, Tiles
-from fewbits.hardware.dataflow.diannao.control_sizes import CHARACTERIZED
 from fewbits.hardware.process.technology import GIVEN_NOTE
-from fewbits.hardware.workload.workload import LayerShape, Workload
+from fewbits.hardware.workload.workload import Workload
 
 _Value = TypeVar("_Value")
-
-CONTROL_ERROR = (
-    "within 2 % in area and 5 % in energy of those synthesized with 4 to 64 neurons, its energy up to a third too high "
-    "at 256"
-)
-"""Of `control.sizes.control_at`, as docs/results.md has it (`scripts/measure_control.py`)."""
 
 
 def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdown) -> tuple[str, ...]:
@@ -33,10 +25,11 @@ def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdow
         *_own_accelerators(workload, tiles),
         *_narrower(workload, tiles),
         *(note for tile in used for note in _packing(tile, tiles, workload)),
-        *(note for tile in used for note in _control(tile)),
+        *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
         *_flip_flop_buffers(used, breakdown),
-        *_left_out(workload, tiles),
-        *_not_in_circuit(workload, tiles),
+        *tiles.main.dataflow.layer_notes(
+            workload, {layer.name: tiles.of(layer).design for layer in workload.layers}, tiles.main.precision
+        ),
     )
 
 
@@ -120,89 +113,23 @@ def _packing(tile: Tile, tiles: Tiles, workload: Workload) -> Iterator[str]:
 
 def _conversions(narrow: Iterable[Narrow]) -> str:
     """Such as `weights fixed4 to fixed8`."""
-    values = {"sb": "weights", "bin": "inputs", "bout": "outputs"}
     texts = (
-        (one.datapath, one.stored, values[one.buffer])
-        if one.buffer == "bout"
-        else (one.stored, one.datapath, values[one.buffer])
+        (one.datapath, one.stored, one.holds) if one.holds == "outputs" else (one.stored, one.datapath, one.holds)
         for one in narrow
     )
     return ", ".join(f"{what} {start.name} to {end.name}" for start, end, what in texts)
 
 
-def _control(tile: Tile) -> Iterator[str]:
-    """What of the control is of another size than asked for."""
-    control, accelerator = tile.datapath.control, tile.accelerator
-    if control is None:
-        yield f"the control around {tile.name} is not in this technology table: not counted"
-        return
-    if accelerator.neurons != CHARACTERIZED.neurons:
-        if control.each_neuron is None:
-            yield (
-                f"the control is that of {CHARACTERIZED.neurons} neurons, not of {accelerator.neurons}: this "
-                "technology table does not tell a neuron's part; make it anew with fewbits characterize"
-            )
-        else:
-            yield (
-                f"the control of {accelerator.neurons} neurons is estimated from that of {CHARACTERIZED.neurons} "
-                f"({CONTROL_ERROR}); its longest path is that of {CHARACTERIZED.neurons}"
-            )
-    for what, asked, characterized in (
-        ("buffer rows", accelerator.buffer_rows, CHARACTERIZED.buffer_rows),
-        ("cycles of memory latency", accelerator.memory_latency, CHARACTERIZED.memory_latency),
-    ):
-        if asked != characterized:
-            yield f"the control is that of {characterized} {what}, not of {asked}"
-
-
 def _flip_flop_buffers(used: Sequence[Tile], breakdown: Breakdown) -> Iterator[str]:
     """That buffers are flip-flops, where they are, and what that makes of area and energy."""
     sources = {buffer.macro.source for tile in used for buffer in tile.buffers.values() if buffer.macro.is_flip_flops}
+    memories = used[0].buffers
     shares = ", ".join(
-        f"{100 * sum(amounts[name] for name in BUFFERS) / sum(amounts.values()):.0f} % of the {what}"
+        f"{100 * sum(amounts[name] for name in memories) / sum(amounts.values()):.0f} % of the {what}"
         for what, amounts in (("area", breakdown.area_mm2), ("energy", breakdown.energy_uj))
     )
     for source in sorted(sources):
         yield f"buffers are {source}, since the technology has no SRAM macro of two ports: {shares}; no clock is gated"
-
-
-def _left_out(workload: Workload, tiles: Tiles) -> Iterator[str]:
-    additions = [layer for layer in workload.layers if layer.kind == "addition"]
-    if additions:
-        yield (
-            f"the energy of the neurons' logic in {_named(additions)} is not counted; cycles, clock and accesses are"
-        )
-    averages = [
-        layer for layer in workload.layers if layer.kind == "average-pool" and tiles.of(layer).pipeline.neurons_average
-    ]
-    if averages:
-        yield f"the energy of the float adders in {_named(averages)} is not counted; cycles, clock and accesses are"
-    shifted = [layer for layer in workload.layers if layer.has_channel_shifts]
-    if shifted:
-        yield f"the adder of each output's own shift in {_named(shifted)} is in no figure"
-
-
-def _not_in_circuit(workload: Workload, tiles: Tiles) -> Iterator[str]:
-    """What is priced, but refused by `rtl.compiler.compile_network`."""
-    lacks = "is not in the circuit that fewbits rtl writes"
-    if workload.concatenations:
-        names = ", ".join(map(repr, dict.fromkeys(workload.concatenations)))
-        yield f"a concatenation {lacks}; {names} is counted as addressing, without a cycle"
-    if workload.end is not None:
-        yield f"{workload.end!r} behind the last sums {lacks}, which ends with the sums of a layer or an addition"
-    inputs = tiles.main.precision.inputs
-    averages = [layer for layer in workload.layers if layer.kind == "average-pool" and layer.name != workload.end]
-    if averages and (inputs.family == "binary" or (inputs.family == "float" and inputs.name != "float32")):
-        yield f"an average of {inputs.name} {lacks}: {_named(averages)}"
-    additions = [layer for layer in workload.layers if layer.kind == "addition"]
-    if additions and tiles.main.precision.weights.family == "binary":
-        yield f"an addition by binary weights {lacks}: {_named(additions)}"
-
-
-def _named(layers: Sequence[LayerShape]) -> str:
-    """Up to three names, and how many more."""
-    names = ", ".join(repr(layer.name) for layer in layers[:3])
-    return names + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")
 
 
 def _by(named: Mapping[str, _Value]) -> list[tuple[_Value, str]]:

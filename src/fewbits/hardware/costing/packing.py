@@ -1,9 +1,10 @@
 """Layers of narrower formats than their datapath's: what their values are stored as, and what unpacking them costs.
 
-Memory off the chip holds every value at its own width, and transfers move it so. Between memory and the buffers Bin
-and SB stands an unpacker for each narrower format, and behind Bout a packer (`rtl.packing`): buffers and neurons see
-words of the datapath's width. Area, leakage and the energy of a row count with the buffer that they belong to; each row
-that is written (or, of Bout, read) passes all of them, also in layers that are not narrow.
+Memory off the chip holds every value at its own width, and transfers move it so. Between it and the accelerator's
+memories of inputs and weights stands an unpacker for each narrower format, and behind that of outputs a packer
+(`rtl.packing`): memories and datapaths see words of the datapath's width. Area, leakage and the energy of a row count
+with the memory that they belong to; each row that is written (or, of outputs, read) passes all of them, also in layers
+that are not narrow.
 
 Both are made of two circuits, whose cost a bit is characterized for a library: a selection between the wide and the
 narrow place of a bit, one for each bit that leaves, and before a packer's a saturation, one for each bit that comes.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +27,7 @@ from fewbits.hardware.process.technology import PackingCost, Technology, rounded
 if TYPE_CHECKING:
     from fewbits.formats import Format
     from fewbits.hardware.costing.chip_parts import Part
+    from fewbits.hardware.dataflow.base import Holds, Memory
     from fewbits.hardware.mapping.netlist import Netlist
     from fewbits.hardware.mapping.timing import Conditions
     from fewbits.hardware.process.library.liberty import Library
@@ -32,15 +35,15 @@ if TYPE_CHECKING:
 SELECTION, SATURATION = "selection", "saturation"
 
 LANES, BITS, STORED = 16, 16, 8
-"""What is characterized: a row of Bin of fixed16 that holds fixed8. docs/results.md has the error on others."""
+"""What is characterized: a row of 16 inputs of fixed16 that holds fixed8. docs/results.md has the error on others."""
 
 
 @dataclass(frozen=True)
 class Narrow:
     """A narrower format in memory, and the datapath's format that it becomes or comes from."""
 
-    buffer: str
-    """`bin`, `sb` or `bout`."""
+    holds: Holds
+    """What of a layer; so do the memories that it is unpacked for, or packed behind."""
 
     stored: Format
     datapath: Format
@@ -57,7 +60,7 @@ class Narrow:
     def is_priced(self) -> bool:
         """Whether the characterized circuit does it: bits move, signs are extended; results of integers saturate."""
         stored, wide = self.stored, self.datapath
-        if self.buffer == "bout":
+        if self.holds == "outputs":
             return stored.family == wide.family == "fixed"
         if stored.family == wide.family == "float":
             return _exponent_bits(stored) == _exponent_bits(wide)
@@ -78,24 +81,24 @@ def is_packed(narrow: Narrow) -> bool:
 
 
 def with_packing(
-    parts: Mapping[str, Part], narrow: Sequence[Narrow], row_bits: Mapping[str, int], table: Technology
+    parts: Mapping[str, Part], narrow: Sequence[Narrow], memories: Sequence[Memory], table: Technology
 ) -> dict[str, Part]:
-    """The parts of an accelerator, its buffers with the packing of narrower formats; itself without any.
+    """The parts of an accelerator, its memories with the packing of narrower formats; itself without any.
 
-    narrow: each once. row_bits: of a buffer's row.
+    narrow: each once. memories: of the accelerator; their parts bear their names.
     """
     found = dict(parts)
     if table.packing is None:
         return found
-    for one in narrow:
-        if not is_packed(one):
+    for one, memory in product(filter(is_packed, narrow), memories):
+        if memory.holds != one.holds:
             continue
-        part, wide_bits = found[one.buffer], row_bits[one.buffer]
+        part, wide_bits = found[memory.name], memory.row_bits
         stored_bits = wide_bits // one.datapath.bits * one.stored.bits
-        packs = one.buffer == "bout"
+        packs = one.holds == "outputs"
         added = row_cost(table.packing, wide_bits, stored_bits, packs=packs)
         energy = "read_pj" if packs else "write_pj"
-        found[one.buffer] = replace(
+        found[memory.name] = replace(
             part,
             area_um2=part.area_um2 + added.area_um2,
             leakage_uw=part.leakage_uw + added.leakage_uw,

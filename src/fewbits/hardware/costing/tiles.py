@@ -11,29 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.costing.chip_parts import Part, buffers, chip_parts, row_bits
+from fewbits.hardware.costing.chip_parts import Part, chip_parts, composed
 from fewbits.hardware.costing.clock import Clock, clock_of, logic_mhz
 from fewbits.hardware.costing.packing import Narrow, with_packing
-from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.control_sizes import control_at
-from fewbits.hardware.dataflow.diannao.latency import pipeline
-from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, Widths
+from fewbits.hardware.dataflow.base import Dataflow, Memory
+from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
+from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.process.memory.sram import Buffer
-from fewbits.hardware.process.technology import DatapathCost, Technology, datapath_name
+from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, DatapathCost, Technology, datapath_name
 from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.workload.own_precision import computes, holds
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
     from fewbits.formats import Format, Precision
-
-_CHARACTERIZED_SYNAPSES = 16
-"""Synapses of the neuron that technology tables hold (`DatapathCost`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +42,8 @@ class Tile:
     design: NeuronDesign
     datapath: DatapathCost
     is_interpolated: bool
-    accelerator: Accelerator
+    accelerator: AnyAccelerator
+    dataflow: Dataflow[Any]
     technology: Technology
 
     @property
@@ -54,21 +51,25 @@ class Tile:
         """Whose numbers it multiplies."""
         return self.design.precision
 
-    @property
-    def pipeline(self) -> Pipeline:
-        """Its latencies, for the schedule."""
-        return pipeline(self.design, self.accelerator)
+    def schedule(self, workload: Workload) -> Schedule:
+        """A network's layers on it."""
+        return self.dataflow.schedule(workload, self.accelerator, self.design)
 
     @property
     def widths(self) -> Widths:
         """Bits of its weights, inputs and accumulators."""
         return Widths(self.precision.weights.bits, self.precision.inputs.bits, self.datapath.accumulator_bits)
 
+    @property
+    def memories(self) -> tuple[Memory, ...]:
+        """Its dataflow's memories."""
+        return self.dataflow.memories(self.accelerator, self.widths)
+
     @cached_property
     def buffers(self) -> Mapping[str, Buffer]:
-        """Bin, SB and Bout, composed of macros."""
+        """Its memories by name, composed of macros."""
         period_ns = 1000.0 / logic_mhz(self.datapath, self.accelerator.clock_mhz)
-        return buffers(self.widths, self.accelerator, self.technology, period_ns)
+        return composed(self.memories, self.technology, period_ns)
 
     @property
     def clock(self) -> Clock:
@@ -77,48 +78,41 @@ class Tile:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """Every part of it, all neurons together."""
-        return chip_parts(self.datapath, self.buffers, self.accelerator.neurons)
+        """Every part of it, all datapaths together."""
+        logic = self.dataflow.logic(self.datapath, self.accelerator)
+        return chip_parts(logic, self.datapath.control, self.buffers)
 
 
 def tile_of(
     precision: Precision,
     table: Technology,
-    accelerator: Accelerator,
+    accelerator: AnyAccelerator,
     *,
     multiplier: str = "booth",
     product_bits: int | None = None,
 ) -> Tile:
     """The tile of a precision, its datapath interpolated where the table lacks it but can.
 
-    Raises HardwareError if the table has no such datapath, or neurons of another number of synapses.
+    Raises HardwareError if the table has no such datapath, or the accelerator cannot be made of its datapaths.
     """
-    if accelerator.synapses != _CHARACTERIZED_SYNAPSES:
-        raise HardwareError(
-            f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
-        )
+    dataflow = dataflow_of(accelerator)
+    dataflow.check(accelerator, table)
     name = datapath_name(precision.name, multiplier, product_bits)
     datapath, is_interpolated = table.datapaths.get(name), False
     if datapath is None and name == precision.name and can_interpolate(table, precision):
         datapath, is_interpolated = interpolate(table, precision), True
     made = design(
-        precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
+        precision, CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
         stages=DEFAULT if datapath is None else datapath.pipelining,
     )  # fmt: skip
     if datapath is not None:
-        return Tile(name, made, _sized(datapath, made, accelerator), is_interpolated, accelerator, table)
+        sized = replace(datapath, control=dataflow.control(datapath, made, accelerator))
+        return Tile(name, made, sized, is_interpolated, accelerator, dataflow, table)
     options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
     raise HardwareError(
         f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
         f"add it with 'fewbits characterize --precision {precision.name}{options}'"
     )
-
-
-def _sized(datapath: DatapathCost, made: NeuronDesign, accelerator: Accelerator) -> DatapathCost:
-    """The datapath with the control for an accelerator's size."""
-    if datapath.control is None:
-        return datapath
-    return replace(datapath, control=control_at(datapath.control, made, accelerator))
 
 
 @dataclass(frozen=True)
@@ -181,17 +175,16 @@ class Tiles:
 
     def parts(self, tile: Tile, layers: Sequence[LayerShape]) -> dict[str, Part]:
         """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers."""
-        rows = row_bits(tile.widths, tile.accelerator)
-        return with_packing(tile.parts, self.narrow(tile, layers), rows, tile.technology)
+        return with_packing(tile.parts, self.narrow(tile, layers), tile.memories, tile.technology)
 
     def _narrow(self, layer: LayerShape) -> Iterator[Narrow]:
         stored, datapath = self.stored(layer), self.of(layer).precision
         if layer.has_weights and stored.weights != datapath.weights:
-            yield Narrow("sb", stored.weights, datapath.weights)
+            yield Narrow("weights", stored.weights, datapath.weights)
         if stored.inputs != datapath.inputs and holds(datapath.inputs, stored.inputs):
-            yield Narrow("bin", stored.inputs, datapath.inputs)
+            yield Narrow("inputs", stored.inputs, datapath.inputs)
         if stored.outputs not in (None, datapath.inputs) and holds(datapath.inputs, stored.outputs):
-            yield Narrow("bout", stored.outputs, datapath.inputs)
+            yield Narrow("outputs", stored.outputs, datapath.inputs)
 
     def _precision(self, name: str | None) -> Precision:
         return self.main.precision if name is None else self.precisions[name]

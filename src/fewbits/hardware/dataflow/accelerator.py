@@ -7,9 +7,13 @@ from typing import Any
 
 from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import HardwareError
+from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
 
 LARGEST = 1 << 24
 """Of each size: what the circuit's addresses reach (`rtl.program.ADDRESS_BITS`)."""
+
+DIANNAO = "diannao"
+"""Name of the dataflow of this tile."""
 
 ASSUMED_MEMORY = "DDR3-1600"
 """The memory whose latency `Accelerator.memory_latency` has by default."""
@@ -28,7 +32,7 @@ class Accelerator:
     neurons: int = 16
     """Output neurons computed side by side."""
 
-    synapses: int = 16
+    synapses: int = CHARACTERIZED_SYNAPSES
     """Products that each neuron adds in one cycle."""
 
     buffer_rows: int = 64
@@ -46,6 +50,11 @@ class Accelerator:
     bandwidth: float | None = None
     """GB/s (10^9 bytes) between the chip and its memory; None for as much as the schedule needs, so that no transfer
     stalls it. The generated accelerator has no stall: a slower memory must stop its clock."""
+
+    @property
+    def dataflow(self) -> str:
+        """The name of its dataflow; another dataflow has an accelerator class of its own (`base.Dataflow.sizes`)."""
+        return DIANNAO
 
     def definition(self) -> dict[str, Any]:
         """What tells it from others; a bandwidth only where there is one, so that keys made of it stay valid."""

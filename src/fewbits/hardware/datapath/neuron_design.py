@@ -8,7 +8,7 @@ from typing import Literal
 from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, FloatFormat, Format, PowerOfTwo, Precision, parse_precision
-from fewbits.hardware.process.technology import datapath_name
+from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, datapath_name
 from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS, Pipelining, pipelining
 
 Architecture = Literal["booth", "array"]
@@ -228,7 +228,7 @@ LARGEST_EXACT_SIGNIFICANDS = 24
 
 def design(
     precision: str | Precision,
-    synapses: int = 16,
+    synapses: int = CHARACTERIZED_SYNAPSES,
     maximum_synapses: int = 16384,
     *,
     multiplier: str = "booth",

@@ -17,6 +17,10 @@ TABLES = Path(__file__).parent / "tables"
 
 DEFAULT_TECHNOLOGY = "ihp-sg13g2"
 
+CHARACTERIZED_SYNAPSES = 16
+"""Of the neuron that tables hold (`DatapathCost`): as many as in DianNao's tile (Chen et al., ASPLOS 2014, section 5).
+"""
+
 LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 """Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
 `rest` is the accumulator's adder, the output rounding, ReLU and control."""
@@ -88,7 +92,7 @@ class ControlCost:
 
 @dataclass(frozen=True)
 class DatapathCost:
-    """One neuron (16 synapses) of one precision, synthesized on the technology."""
+    """One neuron (CHARACTERIZED_SYNAPSES) of one precision, synthesized on the technology."""
 
     precision: str
     """Its name; see `datapath_name`."""

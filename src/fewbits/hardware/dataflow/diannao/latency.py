@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.program import COUNT_BITS, layout
-from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, Widths
+from fewbits.hardware.dataflow.diannao.scheduling import Pipeline
+from fewbits.hardware.dataflow.plan import Widths
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 REQUEST_STAGES = 3

@@ -331,3 +331,19 @@ def layer_stimulus(
         words.append(own)
         counted.append(counted_words(taken.busy & (np.arange(cycles) > design.pipeline_stages)))
     return Stimulus(nets, np.concatenate(words), np.concatenate(counted), np.repeat(np.arange(images), blocks))
+
+
+def operand_stream(
+    network: BitExactNetwork,
+    layer: Layer,
+    values: object,
+    design: NeuronDesign,
+    accelerator: Accelerator,
+    ports: dict[str, tuple[str, NDArray[np.int64]]],
+    images: int,
+    generator: np.random.Generator,
+    blocks: int,
+) -> Stimulus:
+    """`layer_stimulus` of a network's layer, as `base.OperandStream` has it."""
+    operands = layer_operands(network, layer, values, design)
+    return layer_stimulus(operands, design, accelerator, ports, images, generator, blocks)

@@ -43,40 +43,32 @@ Memory (off chip): a layer's inputs come from there and its outputs go there.
 - A weight is loaded as often as its row of SB is written, an input as often as it is part of a row of Bin that is
   written (places in the padding count, though nothing is read there). An output is stored once. A partial sum is
   stored and loaded once between two pieces.
-Transfers overlap with computation and never stall it; `with_bandwidth` says what they do to it where the memory gives
-less than that takes. While a row is used, others are loaded and stored (double buffering at the grain of a row), so
-that a layer takes as long as its cycles or as its transfers, whichever is longer; layers do not overlap. That is a
+Transfers overlap with computation and never stall it; `plan.with_bandwidth` says what they do to it where the memory
+gives less than that takes. While a row is used, others are loaded and stored (double buffering at the grain of a row),
+so that a layer takes as long as its cycles or as its transfers, whichever is longer; layers do not overlap. That is a
 lower bound: a layer whose weights come in bursts, faster than its mean, may wait more.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.tiling import Tiling, ceil_div
-from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, Kind, LayerShape, Workload
+from fewbits.hardware.dataflow.plan import Accesses, LayerSchedule, Schedule, Widths
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
+BUFFERS = ("bin", "sb", "bout")
+"""The tile's memories: inputs, synapses, outputs."""
 
-@dataclass(frozen=True)
-class Widths:
-    """Bits of what crosses the border of the chip."""
-
-    weights: int
-    inputs: int
-    accumulator: int
-    """Also of biases, and of the network's outputs."""
-
-    outputs: int | None = None
-    """Of the values that a layer leaves for others; None for those of inputs."""
+_EQUAL_WIDTHS = Widths(1, 1, 1)
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a schedule depends on of a datapath; `rtl.latency.pipeline` gives that of the generated accelerator."""
+    """What a schedule depends on of a datapath; `latency.pipeline` gives that of the generated accelerator."""
 
     fill_cycles: int = 0
     """Cycles from the last slot of a layer with weights until its last output is stored."""
@@ -96,7 +88,7 @@ class Pipeline:
     neurons_average: bool = False
     """Whether the neurons sum the windows of an average, as in float datapaths."""
 
-    widths: Widths = Widths(1, 1, 1)
+    widths: Widths = _EQUAL_WIDTHS
     """Of the datapath: they decide what moves fewer bits. By default all values count alike."""
 
     def __post_init__(self) -> None:
@@ -105,85 +97,6 @@ class Pipeline:
             raise HardwareError(
                 f"a pipeline takes 0 or more cycles to set up and to fill, and accumulates in 1 or more, not {self}"
             )
-
-
-@dataclass(frozen=True)
-class LayerSchedule:
-    """One layer on the tile, for one image. Buffer accesses count rows, loads and stores count values."""
-
-    name: str
-    kind: Kind
-    products: int
-    """Multiplications that the layer needs."""
-
-    busy_cycles: int
-    """Cycles that start products (or, in pooling, read a row)."""
-
-    stall_cycles: int
-    """Cycles that wait: for the accumulators of a block that is not full, or for the divider of averages."""
-
-    setup_cycles: int
-    """Cycles in which the layer's descriptor is fetched."""
-
-    fill_cycles: int
-    """Cycles from the last slot until the layer's last results are stored."""
-
-    utilization: float
-    """Needed products as a part of those that the tile could do in the layer's cycles; 0 without products."""
-
-    bin_reads: int
-    bin_writes: int
-    sb_reads: int
-    sb_writes: int
-    bout_reads: int
-    bout_writes: int
-    weights_loaded: int
-    biases_loaded: int
-    channel_shifts_loaded: int
-    inputs_loaded: int
-    outputs_stored: int
-    stores_accumulators: bool
-    """Whether the outputs are accumulators (or sums) at full width: in the network's last layer."""
-
-    pieces: int = 1
-    """Into which the layer's chunks fall; each has a descriptor of its own."""
-
-    partial_sums: int = 0
-    """Accumulators that are stored at full width at the end of a piece; as many are loaded for the next."""
-
-    transfer_stall_cycles: int = 0
-    """Cycles in which nothing is computed because the memory is slower than the schedule."""
-
-    @property
-    def cycles(self) -> int:
-        """All cycles of the layer."""
-        computing = self.setup_cycles + self.busy_cycles + self.stall_cycles + self.fill_cycles
-        return computing + self.transfer_stall_cycles
-
-    def traffic_bits(self, widths: Widths) -> int:
-        """Bits between the chip and its memory."""
-        stored = widths.accumulator if self.stores_accumulators else widths.outputs or widths.inputs
-        return (
-            self.weights_loaded * widths.weights
-            + self.biases_loaded * widths.accumulator
-            + self.channel_shifts_loaded * CHANNEL_SHIFT_BITS
-            + self.inputs_loaded * widths.inputs
-            + self.outputs_stored * stored
-            + 2 * self.partial_sums * widths.accumulator
-        )
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """All layers of a network, one after another, for one image."""
-
-    layers: tuple[LayerSchedule, ...]
-    accelerator: Accelerator
-
-    @property
-    def cycles(self) -> int:
-        """Cycles for one image."""
-        return sum(layer.cycles for layer in self.layers)
 
 
 def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -> Schedule:
@@ -202,22 +115,13 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
     )
 
 
-def with_bandwidth(plan: Schedule, widths: Mapping[str, Widths], clock_mhz: float) -> Schedule:
-    """The schedule with the cycles that wait for the accelerator's memory; itself if that has any bandwidth.
-
-    widths: by the layer's name.
-    """
-    if plan.accelerator.bandwidth is None:
-        return plan
-    bits_per_cycle = plan.accelerator.bandwidth * 8000 / clock_mhz  # GB/s are 8,000 bits/us
-    return replace(plan, layers=tuple(_stalled(layer, widths[layer.name], bits_per_cycle) for layer in plan.layers))
-
-
-def _stalled(layer: LayerSchedule, widths: Widths, bits_per_cycle: float) -> LayerSchedule:
-    """A layer that takes as long as its transfers at least."""
-    stalls = max(0, math.ceil(layer.traffic_bits(widths) / bits_per_cycle) - layer.cycles)
-    utilization = layer.utilization * layer.cycles / (layer.cycles + stalls)
-    return replace(layer, transfer_stall_cycles=stalls, utilization=utilization)
+def total_accesses(plan: Schedule) -> dict[str, int]:
+    """Rows written to and read from each buffer, in the order of the circuit's port `accesses`: `bin_writes`, ..."""
+    totals: dict[str, int] = {}
+    for name in BUFFERS:
+        rows = [layer.accesses[name] for layer in plan.layers]
+        totals |= {f"{name}_writes": sum(one.writes for one in rows), f"{name}_reads": sum(one.reads for one in rows)}
+    return totals
 
 
 def _tiling(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> Tiling:
@@ -258,12 +162,11 @@ def _in_pieces(
         setup_cycles=setup_cycles,
         fill_cycles=fill_cycles,
         utilization=layer.products / (cycles * accelerator.neurons * accelerator.synapses),
-        bin_reads=busy_cycles,
-        bin_writes=sum(piece.input_rows for piece in pieces),
-        sb_reads=busy_cycles,
-        sb_writes=sum(piece.weight_rows for piece in pieces),
-        bout_reads=output_rows,
-        bout_writes=output_rows,
+        accesses=_accesses(
+            (busy_cycles, sum(piece.input_rows for piece in pieces)),
+            (busy_cycles, sum(piece.weight_rows for piece in pieces)),
+            output_rows,
+        ),
         weights_loaded=sum(_loaded_synapses(layer, p, accelerator) * p.weight_passes for p in pieces) * layer.neurons,
         biases_loaded=layer.biases,
         channel_shifts_loaded=layer.channel_shifts,
@@ -274,6 +177,12 @@ def _in_pieces(
         pieces=len(pieces),
         partial_sums=spilled * layer.output_values,
     )
+
+
+def _accesses(inputs: tuple[int, int], weights: tuple[int, int], output_rows: int) -> dict[str, Accesses]:
+    """Of the buffers. inputs, weights: rows read and written; a row of Bout is written once, and read once."""
+    rows = (inputs, weights, (output_rows, output_rows))
+    return {name: Accesses(*each) for name, each in zip(BUFFERS, rows, strict=True)}
 
 
 def _loaded_synapses(layer: LayerShape, piece: Tiling, accelerator: Accelerator) -> int:
@@ -323,12 +232,7 @@ def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -
         setup_cycles=pipeline.setup_cycles,
         fill_cycles=pipeline.average_fill_cycles if averages else pipeline.maximum_fill_cycles,
         utilization=0.0,
-        bin_reads=reads,
-        bin_writes=reads,
-        sb_reads=reads if in_neurons else 0,
-        sb_writes=weight_rows if in_neurons else 0,
-        bout_reads=outputs,
-        bout_writes=outputs,
+        accesses=_accesses((reads, reads), (reads, weight_rows) if in_neurons else (0, 0), outputs),
         weights_loaded=weight_rows * accelerator.neurons * accelerator.synapses if in_neurons else 0,
         biases_loaded=slices * accelerator.neurons if in_neurons else 0,
         channel_shifts_loaded=0,

@@ -19,12 +19,13 @@ from fewbits.hardware.dataflow.diannao.circuit.accelerator import to_rtlil
 from fewbits.hardware.dataflow.diannao.compiler import Program, compile_network
 from fewbits.hardware.dataflow.diannao.memory_images import Words, encode_images
 from fewbits.hardware.dataflow.diannao.program import WORD_BITS
+from fewbits.hardware.dataflow.diannao.scheduling import BUFFERS
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.datapath.simulation import compiled_simulator, unpack, words_of
 from fewbits.hardware.mapping.synthesis import Progress
 
-ACCESSES = ("bin_writes", "bin_reads", "sb_writes", "sb_reads", "bout_writes", "bout_reads")
-"""What is counted, in the order of the port `accesses`."""
+ACCESSES = tuple(f"{name}_{way}" for name in BUFFERS for way in ("writes", "reads"))
+"""What is counted, in the order of the port `accesses`; as `scheduling.total_accesses` has it."""
 
 _DRIVER = """// Runs the accelerator on one image, and is its memory.
 #include <cstring>

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fewbits.hardware.dataflow.accelerator import Accelerator
-    from fewbits.hardware.dataflow.diannao.scheduling import Widths
+    from fewbits.hardware.dataflow.plan import Widths
 
 
 @dataclass(frozen=True)

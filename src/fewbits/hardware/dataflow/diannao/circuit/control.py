@@ -7,10 +7,9 @@ from pathlib import Path
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.accelerator import to_rtlil
+from fewbits.hardware.dataflow.diannao.scheduling import BUFFERS
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.mapping.synthesis import run_yosys
-
-BUFFER_NAMES = ("bin", "sb", "bout")
 
 _SCRIPT = """read_rtlil accelerator.il
 hierarchy -top accelerator
@@ -33,7 +32,7 @@ def control_rtlil(design: NeuronDesign, accelerator: Accelerator) -> str:
     What went to and came from the tile and the buffers are ports: `tile.first`, `bin.read_data` and so on.
     Raises HardwareError if yosys fails.
     """
-    modules = [f"accelerator.{name}" for name in BUFFER_NAMES]
+    modules = [f"accelerator.{name}" for name in BUFFERS]
     script = _SCRIPT.format(buffers=" ".join(f"t:{name}" for name in modules), modules=" ".join(modules))
     with tempfile.TemporaryDirectory(prefix="fewbits-control-") as name:
         folder = Path(name)

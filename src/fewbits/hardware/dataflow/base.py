@@ -1,0 +1,201 @@
+"""The contract of a dataflow: what it says so that networks can be costed on it, and what it may say beside that.
+
+A dataflow decides which loops of a layer run in space, which in time, and what each memory keeps. An *accelerator* is a
+dataflow with its sizes, memories and clock: a frozen dataclass that the dataflow defines (`Dataflow.sizes`), with the
+properties of `AnyAccelerator`. The datapaths are those of a technology table (`DatapathCost`: one neuron of
+`CHARACTERIZED_SYNAPSES` synapses); the dataflow says how many of them, or what part of them, is on the chip.
+
+Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`. With defaults: `presets`,
+`check`, `logic`, `control`, `sum_order`, notes. Capabilities, None where a dataflow has none: `operand_stream`, `rtl`,
+`compiler`, `simulator`; `needed` gives one of them, or raises the sentence that says that it lacks.
+
+A dataflow from outside is an instance named in the entry points `fewbits.dataflows`; see docs/extending.md.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
+from fewbits.hardware.process.technology import ComponentCost, ControlCost, DatapathCost, Technology
+from fewbits.hardware.workload.workload import Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fewbits.bitexact import BitExactNetwork
+    from fewbits.formats import Precision
+    from fewbits.graph.operations import Layer
+    from fewbits.hardware.activity.toggles import Stimulus
+    from fewbits.hardware.datapath.neuron_design import NeuronDesign
+
+A = TypeVar("A", bound=AnyAccelerator)
+
+Holds = Literal["inputs", "weights", "outputs"]
+
+Capability = Literal["operand_stream", "rtl", "compiler", "simulator"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory on the chip, composed of the technology's macros."""
+
+    name: str
+    """Under which the schedule counts its accesses, and figures show it."""
+
+    holds: Holds
+    """Values of a layer's input format, of its weights', or of its output's: narrower ones are unpacked before they are
+    written (outputs: packed behind a read)."""
+
+    rows: int
+    row_bits: int
+    ports: int = 2
+    """Accesses in one cycle: by default a row is written while another is read, or transfers could not overlap with
+    computation."""
+
+
+class OperandStream(Protocol):
+    """A stretch of a layer's operands in the order in which one datapath takes them, for switching activity."""
+
+    def __call__(
+        self,
+        network: BitExactNetwork,
+        layer: Layer,
+        values: object,
+        design: NeuronDesign,
+        accelerator: Any,
+        ports: dict[str, Any],
+        images: int,
+        generator: np.random.Generator,
+        blocks: int,
+    ) -> Stimulus:
+        """The stimulus of the datapath's netlist.
+
+        values: what the layer takes of each image. ports: of the netlist, as its `EnergyModel` has them. generator:
+        draws the places. blocks: stretches of BLOCK_CYCLES cycles for each image.
+        """
+        ...
+
+
+_WITHOUT: Mapping[Capability, str] = {
+    "operand_stream": "no order of operands for switching activity: leave the network's own activity out",
+    "rtl": "no circuit that could be written: choose an accelerator of another dataflow",
+    "compiler": "no compiler of networks: choose an accelerator of another dataflow",
+    "simulator": "no simulator: choose an accelerator of another dataflow",
+}
+
+
+class Dataflow(ABC, Generic[A]):
+    """One dataflow, for accelerators of its sizes. It holds no state: one instance serves all of them."""
+
+    name: str
+    """As accelerators name it (`AnyAccelerator.dataflow`)."""
+
+    sizes: type[A]
+    """The class of its accelerators; called with keywords, as JSON or a study gives them."""
+
+    @property
+    def presets(self) -> Mapping[str, A]:
+        """Accelerators with a name of their own, such as `systolic-16x16`."""
+        return {}
+
+    # What is on the chip.
+
+    @abstractmethod
+    def memories(self, accelerator: A, widths: Widths) -> tuple[Memory, ...]:
+        """The memories between the chip's border and the datapaths, in the order in which figures show them.
+
+        widths: of the datapath, in bits.
+        """
+
+    @abstractmethod
+    def datapaths(self, accelerator: A) -> int:
+        """How many there are: each is busy in every busy cycle of a layer with products."""
+
+    @abstractmethod
+    def products_per_cycle(self, accelerator: A) -> int:
+        """Most products that start in one cycle, of all datapaths together."""
+
+    @abstractmethod
+    def outputs_per_cycle(self, accelerator: A) -> int:
+        """Most sums that leave the datapaths in one cycle: as many circuits scale and round them."""
+
+    def check(self, accelerator: A, table: Technology) -> None:
+        """Raise HardwareError if a table's datapaths do not make this accelerator."""
+
+    def logic(self, datapath: DatapathCost, accelerator: A) -> dict[str, ComponentCost]:
+        """All datapaths together: cells, um2, uW and pJ of a busy cycle, by the characterized datapath's components."""
+        return {name: scaled(one, self.datapaths(accelerator)) for name, one in datapath.components.items()}
+
+    def control(self, datapath: DatapathCost, design: NeuronDesign, accelerator: A) -> ControlCost | None:
+        """All logic but datapaths and memories; None where it is not characterized, and not counted."""
+        return None
+
+    # What a network does on it.
+
+    @abstractmethod
+    def schedule(self, workload: Workload, accelerator: A, design: NeuronDesign) -> Schedule:
+        """Cycles, accesses of each of `memories` and transfers of every layer, for one image.
+
+        Raises HardwareError, naming the layer, for what the dataflow does not compute.
+        """
+
+    def size_notes(self, name: str, datapath: DatapathCost, accelerator: A) -> Iterable[str]:
+        """What of the chip's figures is an estimate, or of another size than asked for. name: of the datapath."""
+        return ()
+
+    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: Precision) -> Iterable[str]:
+        """What of the layers' figures is left out, or cannot be built.
+
+        designs: of the datapath that computes each layer, by the layer's name; main: the network's precision.
+        """
+        return ()
+
+    # What it may have beside that.
+
+    def sum_order(self, accelerator: A) -> Any | None:
+        """The order in which an output's float products are added, as `bitexact` takes it; None if it is not told."""
+        return None
+
+    @property
+    def operand_stream(self) -> OperandStream | None:
+        """The order in which a datapath takes a layer's operands."""
+        return None
+
+    @property
+    def rtl(self) -> Callable[..., tuple[Path, ...]] | None:
+        """Writes the circuit of a precision to a folder; called as `diannao.export.export_verilog`."""
+        return None
+
+    @property
+    def compiler(self) -> Callable[..., Any] | None:
+        """The program of a bit-exact network; called with network, design and accelerator."""
+        return None
+
+    @property
+    def simulator(self) -> Callable[..., Any] | None:
+        """Makes a simulator of the circuit; called with design and accelerator."""
+        return None
+
+    def needed(self, capability: Capability) -> Any:
+        """A capability. Raises HardwareError, in a sentence, where the dataflow has none."""
+        found = getattr(self, capability)
+        if found is None:
+            raise HardwareError(f"the dataflow {self.name!r} has {_WITHOUT[capability]}")
+        return found
+
+
+def scaled(cost: ComponentCost, times: float) -> ComponentCost:
+    """So many of a component, or such a part of it."""
+    return replace(
+        cost,
+        cells=round(cost.cells * times),
+        area_um2=cost.area_um2 * times,
+        leakage_uw=cost.leakage_uw * times,
+        energy_pj=cost.energy_pj * times,
+    )

@@ -1,0 +1,110 @@
+"""DianNao as a dataflow: what its tile has on the chip, and where its schedule, circuit and compiler are.
+
+Source of the organization: Chen et al., "DianNao", ASPLOS 2014, section 5. How the loops run: `scheduling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewbits.errors import HardwareError
+from fewbits.hardware.dataflow.accelerator import DIANNAO, Accelerator
+from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream
+from fewbits.hardware.dataflow.diannao.control_sizes import control_at
+from fewbits.hardware.dataflow.diannao.latency import pipeline
+from fewbits.hardware.dataflow.diannao.notes import layer_notes, size_notes
+from fewbits.hardware.dataflow.diannao.scheduling import schedule
+from fewbits.hardware.dataflow.plan import Schedule, Widths
+from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ControlCost, DatapathCost, Technology
+from fewbits.hardware.workload.workload import Workload
+
+if TYPE_CHECKING:
+    from fewbits.formats import Precision
+    from fewbits.hardware.datapath.neuron_design import NeuronDesign
+
+
+class DianNao(Dataflow[Accelerator]):
+    """A tile of neurons x synapses between Bin (inputs), SB (synapses) and Bout (outputs)."""
+
+    name = DIANNAO
+    sizes = Accelerator
+
+    @property
+    def presets(self) -> Mapping[str, Accelerator]:
+        """The tile that technology tables hold the control of."""
+        return {"diannao-16x16": Accelerator()}
+
+    def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
+        """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""
+        rows, neurons, synapses = accelerator.buffer_rows, accelerator.neurons, accelerator.synapses
+        return (
+            Memory("bin", "inputs", rows, synapses * widths.inputs),
+            Memory("sb", "weights", rows, neurons * synapses * widths.weights),
+            Memory("bout", "outputs", rows, neurons * widths.inputs),
+        )
+
+    def datapaths(self, accelerator: Accelerator) -> int:
+        """The neurons."""
+        return accelerator.neurons
+
+    def products_per_cycle(self, accelerator: Accelerator) -> int:
+        """A product a synapse."""
+        return accelerator.neurons * accelerator.synapses
+
+    def outputs_per_cycle(self, accelerator: Accelerator) -> int:
+        """One from each neuron."""
+        return accelerator.neurons
+
+    def check(self, accelerator: Accelerator, table: Technology) -> None:
+        """Raise HardwareError for neurons of another number of synapses than the table's."""
+        if accelerator.synapses != CHARACTERIZED_SYNAPSES:
+            raise HardwareError(
+                f"technology {table.name!r} holds neurons of {CHARACTERIZED_SYNAPSES} synapses, not "
+                f"{accelerator.synapses}"
+            )
+
+    def control(self, datapath: DatapathCost, design: NeuronDesign, accelerator: Accelerator) -> ControlCost | None:
+        """The table's, at this number of neurons."""
+        return None if datapath.control is None else control_at(datapath.control, design, accelerator)
+
+    def schedule(self, workload: Workload, accelerator: Accelerator, design: NeuronDesign) -> Schedule:
+        """As `scheduling` has it, at the latencies of the generated accelerator."""
+        return schedule(workload, accelerator, pipeline(design, accelerator))
+
+    def size_notes(self, name: str, datapath: DatapathCost, accelerator: Accelerator) -> Iterator[str]:
+        """What of the control is of another size than asked for."""
+        return size_notes(name, datapath.control, accelerator)
+
+    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: Precision) -> Iterator[str]:
+        """What has no figure, and what the circuit lacks."""
+        return layer_notes(workload, designs, main)
+
+    @property
+    def operand_stream(self) -> OperandStream:
+        """A random neuron's operands at a random output (`operands`)."""
+        from fewbits.hardware.dataflow.diannao.operands import operand_stream  # loads torch: late
+
+        return operand_stream
+
+    @property
+    def rtl(self) -> Callable[..., tuple[Path, ...]]:
+        """Verilog, benches and constraints (`export`)."""
+        from fewbits.hardware.dataflow.diannao.export import export_verilog
+
+        return export_verilog
+
+    @property
+    def compiler(self) -> Callable[..., Any]:
+        """`compiler.compile_network`."""
+        from fewbits.hardware.dataflow.diannao.compiler import compile_network
+
+        return compile_network
+
+    @property
+    def simulator(self) -> Callable[..., Any]:
+        """`simulation.AcceleratorSimulator`: the circuit, compiled by g++."""
+        from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator
+
+        return AcceleratorSimulator

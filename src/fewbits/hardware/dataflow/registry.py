@@ -1,0 +1,68 @@
+"""Dataflows by name, fewbits' own and those of installed packages; accelerators by a preset's name or a definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fewbits.errors import HardwareError
+from fewbits.extensions import found, loaded, with_extensions
+from fewbits.hardware.dataflow.accelerator import DIANNAO
+from fewbits.hardware.dataflow.base import Dataflow
+from fewbits.hardware.dataflow.diannao.dataflow import DianNao
+from fewbits.hardware.dataflow.plan import AnyAccelerator
+
+_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao()}
+
+
+def dataflows() -> dict[str, Dataflow[Any]]:
+    """All of them, by name. Raises ExtensionError for one from outside that cannot be loaded."""
+    return with_extensions("dataflows", _OWN, Dataflow)
+
+
+def dataflow_named(name: str) -> Dataflow[Any]:
+    """A dataflow. Raises HardwareError, with the names there are, if it is unknown."""
+    if name in _OWN:
+        return _OWN[name]
+    given = found("dataflows")
+    if name not in given:
+        known = ", ".join((*_OWN, *given))
+        raise HardwareError(f"there is no dataflow {name!r}: choose one of {known}, or install the package that has it")
+    return loaded(given[name], _OWN, Dataflow)
+
+
+def dataflow_of(accelerator: AnyAccelerator) -> Dataflow[Any]:
+    """That of an accelerator. Raises HardwareError if it is not of the class that its dataflow asks for."""
+    name: Any = getattr(accelerator, "dataflow", None)
+    if not isinstance(name, str):
+        raise HardwareError(
+            f"an accelerator names its dataflow, which {type(accelerator).__name__} {accelerator!r} does not: give an "
+            "Accelerator, or one that a dataflow defines"
+        )
+    dataflow = dataflow_named(name)
+    if not isinstance(accelerator, dataflow.sizes):
+        raise HardwareError(
+            f"an accelerator of the dataflow {name!r} is {dataflow.sizes.__name__}, not {type(accelerator).__name__}"
+        )
+    return dataflow
+
+
+def accelerator_named(name: str) -> AnyAccelerator:
+    """A dataflow's preset. Raises HardwareError, with the names there are, if it is unknown."""
+    presets = {preset: made for dataflow in dataflows().values() for preset, made in dataflow.presets.items()}
+    if name not in presets:
+        raise HardwareError(f"there is no accelerator {name!r}: choose one of {', '.join(presets)}")
+    return presets[name]
+
+
+def accelerator_from(definition: Mapping[str, Any]) -> AnyAccelerator:
+    """The accelerator of a definition: a dataflow's name, DianNao's if none is given, and sizes.
+
+    Raises HardwareError for an unknown dataflow, for a size that it does not have, and for a senseless one.
+    """
+    given = dict(definition)
+    dataflow = dataflow_named(given.pop("dataflow", DIANNAO))
+    try:
+        return dataflow.sizes(**given)
+    except TypeError as error:
+        raise HardwareError(f"an accelerator of the dataflow {dataflow.name!r}: {error}") from None
