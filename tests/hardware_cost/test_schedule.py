@@ -12,6 +12,7 @@ from lenet_by_hand import LENET
 
 from fewbits import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.opcodes import NEURON_SUMS
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
 from fewbits.hardware.dataflow.plan import LayerSchedule, Schedule, Widths
 from fewbits.hardware.workload.workload import LayerShape, Workload
@@ -184,7 +185,7 @@ def test_windows_longer_than_a_row_has_channels_do_not_wait():
 
 def test_float_averages_wait_for_the_adder_between_their_places():
     pool = LayerShape("pool", "average-pool", 16, (10, 10), 16, (2, 2), (5, 5), (5, 5))
-    plan = schedule(Workload((pool, FOLLOWER)), TILE, Pipeline(accumulate_cycles=5, neurons_average=True)).layers[0]
+    plan = schedule(Workload((pool, FOLLOWER)), TILE, Pipeline(accumulate_cycles=5, opcodes=NEURON_SUMS)).layers[0]
     assert plan.stall_cycles == 4 * 24 * 4
     assert (plan.accesses["sb"].reads, plan.accesses["sb"].writes) == (100, 25)
 

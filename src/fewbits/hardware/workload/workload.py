@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,12 @@ Kind = Literal["convolution", "linear", "max-pool", "average-pool", "addition"]
 
 CHANNEL_SHIFT_BITS = 4
 """Width of an output's own shift (`quantization/layers/channels.py`, which a test compares)."""
+
+KINDS_WITH_WEIGHTS: frozenset[Kind] = frozenset(("convolution", "linear"))
+"""These multiply, across channels; the others take each channel by itself."""
+
+OPERANDS: Mapping[Kind, int] = {"addition": 2}
+"""Tensors that a kind takes, of one size, where it is not one."""
 
 Size = tuple[int, int]
 """Height and width; height 1 for one dimension, (1, 1) for a linear layer of one position."""
@@ -67,12 +73,12 @@ class LayerShape:
     @property
     def has_weights(self) -> bool:
         """Whether the layer multiplies; pooling and additions take each channel by itself."""
-        return self.kind in ("convolution", "linear")
+        return self.kind in KINDS_WITH_WEIGHTS
 
     @property
     def operands(self) -> int:
         """Tensors that the layer takes, of one size: two for an addition."""
-        return 2 if self.kind == "addition" else 1
+        return OPERANDS.get(self.kind, 1)
 
     @property
     def positions(self) -> int:
@@ -87,12 +93,13 @@ class LayerShape:
     @property
     def synapses(self) -> int:
         """Inputs that one output value is made from."""
-        return self.input_channels // self.groups * self.window if self.has_weights else self.window * self.operands
+        taken = self.input_channels // self.groups if self.has_weights else self.operands
+        return taken * self.window
 
     @property
     def products(self) -> int:
         """Multiplications."""
-        return self.neurons * self.positions * self.synapses if self.has_weights else 0
+        return self.weights * self.positions
 
     @property
     def weights(self) -> int:

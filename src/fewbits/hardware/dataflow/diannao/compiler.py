@@ -27,13 +27,11 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline, pooling_lanes
 from fewbits.hardware.dataflow.diannao.memory_images import MemoryImages, Words
+from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.output_steps import OutputSteps, output_steps
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
-    AVERAGE,
     COUNT_BITS,
-    MAXIMUM,
-    WEIGHTED,
     WORD_BITS,
     Layout,
     layout,
@@ -110,6 +108,7 @@ class _Compiler:
         self._design, self._accelerator = design, accelerator
         self._layout: Layout = layout(design, accelerator)
         self._pipeline = pipeline(design, accelerator)
+        self._opcodes = opcodes(design)
         self._words: list[int] = []
         self._memories = MemoryImages(design, accelerator)
         self._margin = 0  # values behind the last tensor that an addition may touch
@@ -292,7 +291,7 @@ class _Compiler:
     def _loops(self, tiling: Tiling) -> dict[str, int]:
         """Loops of what the neurons compute, and where its weights and biases begin."""
         return {
-            "operation": WEIGHTED,
+            "operation": self._opcodes.weighted.code,
             "chunks": tiling.chunks - 1,
             "neuron_groups": tiling.neuron_groups - 1,
             "convolution_groups": tiling.groups - 1,
@@ -340,31 +339,31 @@ class _Compiler:
         w = pooling_windows(pool)
         slices = -(-w.channels // lanes)
         tail = w.channels - (slices - 1) * lanes
-        averages = isinstance(pool, AveragePool)
-        interval = self._design.accumulate_cycles if averages else 1
+        opcode = self._opcodes.average if isinstance(pool, AveragePool) else self._opcodes.maximum
+        interval = self._design.accumulate_cycles if opcode.waits_for_sums else 1
         values = {
-            "operation": AVERAGE if averages else MAXIMUM,
+            "operation": opcode.code,
             "chunks": w.window - 1,
             "neuron_groups": slices - 1,
             "convolution_groups": 0,
             "block_groups": 0,
             "block_positions": 0,
             "interval": interval - 1,
-            "gap": max(0, lanes - (interval * (w.window - 1) + 1)) if averages else 0,
+            "gap": max(0, lanes - (interval * (w.window - 1) + 1)) if opcode.divides else 0,
             "bin_resident": 0,
             "sb_resident": int(w.window <= self._accelerator.buffer_rows),
             "input_step": lanes * w.plane,
             "tail": tail,
             "weight_row": self._memories.weight_rows,
             "bias_row": self._memories.bias_rows,
-            **(self._average(pool, w) if averages else _NO_AVERAGE),
+            **(self._average(pool, w) if isinstance(pool, AveragePool) else _NO_AVERAGE),
             **output_fields(w.positions, lanes, tail),
             **position_fields(w, address),
             **advance_fields(w, 1),
         }
         for lane in range(self._accelerator.synapses):
             values |= {f"offset_{lane}": lane * w.plane, f"column_{lane}": 0, f"row_{lane}": 0}
-        if averages and self._design.is_float:
+        if opcode.takes_weights:
             self._memories.add_diagonals([1] * w.window, slices)
         return values
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.program import COUNT_BITS, layout
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline
 from fewbits.hardware.dataflow.plan import Widths
@@ -72,6 +73,6 @@ def pipeline(design: NeuronDesign, accelerator: Accelerator) -> Pipeline:
         result_fill_cycles=operands + design.accumulator_delay + RESULT_STAGES,
         maximum_fill_cycles=operands + MAXIMUM_STAGES + STORE_STAGES,
         average_fill_cycles=operands + average_stages(design, accelerator) + STORE_STAGES,
-        neurons_average=design.is_float,
+        opcodes=opcodes(design),
         widths=Widths(design.precision.weights.bits, design.precision.inputs.bits, design.accumulator_bits),
     )

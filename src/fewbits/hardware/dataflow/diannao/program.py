@@ -28,9 +28,6 @@ COUNT_BITS = 9
 GROUP_BITS = 12
 """Of neuron groups and convolution groups, less one."""
 
-WEIGHTED, MAXIMUM, AVERAGE = 0, 1, 2
-"""Values of the field `operation`."""
-
 
 @dataclass(frozen=True)
 class Field:
@@ -95,7 +92,7 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
     lane_bits = accelerator.synapses.bit_length()
     return Layout(
         (
-            Field("operation", 2),
+            Field("operation", 2),  # see `opcodes`
             Field("relu", 1),
             Field("is_last", 1),  # its accumulators are the network's result
             Field("spills", 1),  # its accumulators are partial sums: they go to memory at full width

@@ -53,12 +53,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.opcodes import LANE_SUMS, Opcode, Opcodes
 from fewbits.hardware.dataflow.diannao.tiling import Tiling, ceil_div
 from fewbits.hardware.dataflow.plan import Accesses, LayerSchedule, Schedule, Widths
-from fewbits.hardware.workload.workload import LayerShape, Workload
+from fewbits.hardware.workload.workload import Kind, LayerShape, Workload
 
 BUFFERS = ("bin", "sb", "bout")
 """The tile's memories: inputs, synapses, outputs."""
@@ -85,8 +87,8 @@ class Pipeline:
     maximum_fill_cycles: int = 0
     average_fill_cycles: int = 0
 
-    neurons_average: bool = False
-    """Whether the neurons sum the windows of an average, as in float datapaths."""
+    opcodes: Opcodes = LANE_SUMS
+    """What pooling asks of the neurons; see there."""
 
     widths: Widths = _EQUAL_WIDTHS
     """Of the datapath: they decide what moves fewer bits. By default all values count alike."""
@@ -104,11 +106,7 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
     last = len(workload.layers) - 1
     return Schedule(
         tuple(
-            _weighted(layer, accelerator, pipeline, is_last=number == last)
-            if layer.has_weights
-            else _added(layer, accelerator, pipeline, is_last=number == last)
-            if layer.kind == "addition"
-            else _windowed(layer, accelerator, pipeline)
+            _SCHEDULES[layer.kind](layer, accelerator, pipeline, is_last=number == last)
             for number, layer in enumerate(workload.layers)
         ),
         accelerator,
@@ -211,18 +209,29 @@ def _added(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, i
     )
 
 
-def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> LayerSchedule:
+def _maximum(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
+    """Schedule a pooling layer that takes maxima."""
+    return _windowed(layer, accelerator, pipeline, pipeline.opcodes.maximum, pipeline.maximum_fill_cycles)
+
+
+def _average(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
+    """Schedule a pooling layer that averages."""
+    return _windowed(layer, accelerator, pipeline, pipeline.opcodes.average, pipeline.average_fill_cycles)
+
+
+def _windowed(
+    layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, opcode: Opcode, fill_cycles: int
+) -> LayerSchedule:
     """Schedule a pooling layer."""
     places = layer.synapses
     lanes = min(accelerator.neurons, accelerator.synapses)
     slices = ceil_div(layer.input_channels, lanes)
     outputs = slices * layer.positions
     reads = outputs * places
-    averages = layer.kind == "average-pool"
-    in_neurons = averages and pipeline.neurons_average
-    between = (pipeline.accumulate_cycles if in_neurons else 1) * (places - 1) + 1  # slots of one output
-    gap = max(0, lanes - between) if averages else 0
-    weight_rows = slices * places * (1 if places <= accelerator.buffer_rows else layer.positions)
+    between = (pipeline.accumulate_cycles if opcode.waits_for_sums else 1) * (places - 1) + 1  # slots of one output
+    gap = max(0, lanes - between) if opcode.divides else 0
+    weight_passes = 1 if places <= accelerator.buffer_rows else layer.positions
+    weight_rows = slices * places * weight_passes if opcode.takes_weights else 0
     return LayerSchedule(
         name=layer.name,
         kind=layer.kind,
@@ -230,13 +239,28 @@ def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -
         busy_cycles=reads,
         stall_cycles=outputs * (between - places) + (outputs - 1) * gap,
         setup_cycles=pipeline.setup_cycles,
-        fill_cycles=pipeline.average_fill_cycles if averages else pipeline.maximum_fill_cycles,
+        fill_cycles=fill_cycles,
         utilization=0.0,
-        accesses=_accesses((reads, reads), (reads, weight_rows) if in_neurons else (0, 0), outputs),
-        weights_loaded=weight_rows * accelerator.neurons * accelerator.synapses if in_neurons else 0,
-        biases_loaded=slices * accelerator.neurons if in_neurons else 0,
+        accesses=_accesses((reads, reads), (reads if opcode.takes_weights else 0, weight_rows), outputs),
+        weights_loaded=weight_rows * accelerator.neurons * accelerator.synapses,
+        biases_loaded=slices * accelerator.neurons if opcode.takes_weights else 0,
         channel_shifts_loaded=0,
         inputs_loaded=layer.input_channels * layer.positions * places,
         outputs_stored=layer.output_values,
         stores_accumulators=False,
     )
+
+
+class _OfLayer(Protocol):
+    def __call__(
+        self, layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool
+    ) -> LayerSchedule: ...
+
+
+_SCHEDULES: dict[Kind, _OfLayer] = {
+    "convolution": _weighted,
+    "linear": _weighted,
+    "addition": _added,
+    "max-pool": _maximum,
+    "average-pool": _average,
+}

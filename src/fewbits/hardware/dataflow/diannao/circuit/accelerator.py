@@ -7,7 +7,6 @@ from amaranth.hdl import (
     Cat,
     ClockDomain,
     ClockSignal,
-    Const,
     Fragment,
     Instance,
     Module,
@@ -22,11 +21,12 @@ from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.buffers import Buffer
 from fewbits.hardware.dataflow.diannao.circuit.lane import Lane
 from fewbits.hardware.dataflow.diannao.circuit.pooling import PoolingStage
-from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS, Sequencer, settings_of
+from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS, Sequencer, asks, asks_none, settings_of
 from fewbits.hardware.dataflow.diannao.circuit.store import OutputStore
 from fewbits.hardware.dataflow.diannao.circuit.tile import to_rtlil as tile_rtlil
 from fewbits.hardware.dataflow.diannao.latency import READ_STAGES, SETTLED_STAGES
-from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, AVERAGE, WEIGHTED, WORD_BITS, layout
+from fewbits.hardware.dataflow.diannao.opcodes import opcodes
+from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS, layout
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag, registered
 from fewbits.hardware.rtl.instances import unit_rtlil
@@ -88,6 +88,7 @@ class AcceleratorCore(Component):
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
         self.design, self.accelerator = design, accelerator
+        self._opcodes = opcodes(design).all
         neurons, lanes = accelerator.neurons, accelerator.synapses
         self.bin_bits = lanes * design.precision.inputs.bits
         self.sb_bits = neurons * lanes * design.precision.weights.bits
@@ -133,19 +134,19 @@ class AcceleratorCore(Component):
             for name in names
         }
         self._bias(m, s, sequencer, controller)
-        weighted = s["operation"] == WEIGHTED
-        sums = weighted | ((s["operation"] == AVERAGE) if design.is_float else Const(0, 1))
+        from_neurons = asks(s["operation"], [one for one in self._opcodes if one.leaves_neurons])
+        sums = from_neurons | asks(s["operation"], [one for one in self._opcodes if one.waits_for_sums])
         outputs, valid, totals = self._neurons(m, s, bin_data, sb_data, token, sums)
         ends = delayed_flag(m, token["last"] & sums, design.accumulator_delay, "ends")
-        row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)
+        row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~from_neurons)
         hands_out_sums = s["is_last"] | s["spills"]
         written = valid & ~hands_out_sums
         if design.output_stages > SETTLED_STAGES:
-            written = delayed_flag(m, ends & weighted & ~hands_out_sums, design.output_stages, "written")
+            written = delayed_flag(m, ends & from_neurons & ~hands_out_sums, design.output_stages, "written")
         m.d.comb += [
-            store.row_valid.eq(Mux(weighted, written, row_valid)),
+            store.row_valid.eq(Mux(from_neurons, written, row_valid)),
             store.totals.eq(totals),
-            store.totals_valid.eq(ends & weighted & hands_out_sums),
+            store.totals_valid.eq(ends & from_neurons & hands_out_sums),
         ]
         leaving = ("store_", "result_", "partial_")
         _wire(m, self, store, [name for name in store.signature.members if name.startswith(leaving)])
@@ -153,7 +154,7 @@ class AcceleratorCore(Component):
         m.d.comb += [
             bout.write.eq(store.row_valid),
             bout.write_row.eq(store.bout_row),
-            bout.write_data.eq(Mux(weighted, outputs, row)),
+            bout.write_data.eq(Mux(from_neurons, outputs, row)),
             bout.read.eq(store.bout_read),
             bout.read_row.eq(store.bout_read_row),
             self.store_data.eq(bout.read_data),
@@ -224,12 +225,12 @@ class AcceleratorCore(Component):
     ) -> tuple[Value, Value]:
         """Rows of the pooling stage, and whether there is one."""
         m.submodules.pooling = pooling = PoolingStage(self.design, self.accelerator)
-        pools = s["operation"] != WEIGHTED
+        pooled = asks_none(s["operation"], [one for one in self._opcodes if one.leaves_neurons])
         m.d.comb += [
-            pooling.averages.eq(s["operation"] == AVERAGE),
+            pooling.averages.eq(asks(s["operation"], [one for one in self._opcodes if one.divides])),
             pooling.relu.eq(s["relu"]),
             pooling.divisor.eq(s["divisor"]),
-            pooling.valid.eq(token["valid"] & pools),
+            pooling.valid.eq(token["valid"] & pooled),
             *(getattr(pooling, name).eq(token[name]) for name in ("first", "last", "in_image", "counted")),
             pooling.values.eq(values[: len(pooling.values)]),
             pooling.float_last.eq(ends),

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, ResetSignal, Signal, Value, signed
+from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
+
+from amaranth.hdl import Const, Module, Mux, ResetSignal, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.lane import LANE_PORTS, LANE_SETTINGS
+from fewbits.hardware.dataflow.diannao.opcodes import Opcode, opcodes
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
-    AVERAGE,
     GROUP_BITS,
     SIZE_BITS,
-    WEIGHTED,
     Layout,
     layout,
 )
@@ -32,6 +35,16 @@ def settings_of(fields: Layout, record: Value) -> dict[str, Value]:
     }
 
 
+def asks(operation: Value, found: Sequence[Opcode]) -> Value:
+    """Whether the field `operation` holds one of some opcodes: those that a part of the circuit serves."""
+    return reduce(or_, [operation == opcode.code for opcode in found]) if found else Const(0, 1)
+
+
+def asks_none(operation: Value, found: Sequence[Opcode]) -> Value:
+    """Whether it holds another one."""
+    return reduce(and_, [operation != opcode.code for opcode in found])
+
+
 class Sequencer(Component):
     """Loops over convolution groups, neuron groups, blocks of positions, chunks, and the outputs of a block.
 
@@ -46,6 +59,8 @@ class Sequencer(Component):
         self.rows = accelerator.buffer_rows
         self.interleaves = design.accumulate_cycles > 1
         self.fields = layout(design, accelerator)
+        self.opcodes = opcodes(design)
+        self._from_neurons = [one for one in self.opcodes.all if one.leaves_neurons]
         row_bits = (self.rows - 1).bit_length()
         super().__init__(
             {
@@ -75,10 +90,9 @@ class Sequencer(Component):
         loops = self._loops(m, s)
         kernel = {name: _next_stage(m, name, value, "kernel") for name, value in loops.items()}
         late = {name: _next_stage(m, name, value, "late") for name, value in kernel.items()}
-        weighted = s["operation"] == WEIGHTED
-        self._weighted = Signal()
-        averages = (s["operation"] == AVERAGE) if self.design.is_float else False
-        m.d.comb += self._weighted.eq(weighted | averages)
+        self._takes_weights = Signal(name="_weighted")
+        summed = asks(s["operation"], [one for one in self.opcodes.all if one.waits_for_sums])
+        m.d.comb += self._takes_weights.eq(asks(s["operation"], self._from_neurons) | summed)
         loads_inputs = self._rows(m, s, late)
         self._lanes(m, s, kernel, late, self._address(m, s, late), loads_inputs)
         slot = late["slot"]
@@ -203,7 +217,7 @@ class Sequencer(Component):
             Signal(ADDRESS_BITS, name=name, reset_less=True) for name in ("address", "base", "next_base")
         )
         ends = {name: late[f"{name}_end"] for name in ("positions", "block", "pass", "convolution")}
-        moves_base = ends["convolution"] | (ends["pass"] & (s["operation"] != WEIGHTED))
+        moves_base = ends["convolution"] | (ends["pass"] & asks_none(s["operation"], self._from_neurons))
         step = Mux(late["row_end"], s["row_step"][:ADDRESS_BITS], s["column_step"])
         first = Mux(moves_base, next_base, base)
         begin = s["input_address"][:ADDRESS_BITS]
@@ -225,7 +239,7 @@ class Sequencer(Component):
     ) -> None:
         """The lanes, and those that a last chunk or a last slice of channels uses."""
         steps, steps_later = (stage["slot"] & stage["chunk_end"] for stage in (kernel, late))
-        partial = Mux(s["operation"] == WEIGHTED, late["last_chunk"], late["last_group"])
+        partial = Mux(asks(s["operation"], self._from_neurons), late["last_chunk"], late["last_group"])
         shared = {
             **{name: s[name][:bits] for name, bits in LANE_SETTINGS.items()},
             "start": kernel["start"],
@@ -266,7 +280,7 @@ class Sequencer(Component):
         no_position, no_group = late["position_in_block"] == 0, late["group_in_block"] == 0
         m.d.comb += [
             loads_inputs.eq(slot & ~ResetSignal() & no_group & (first_pass | ~s["bin_resident"])),
-            loads_weights.eq(slot & self._weighted & no_position & (first_block | ~s["sb_resident"])),
+            loads_weights.eq(slot & self._takes_weights & no_position & (first_block | ~s["sb_resident"])),
         ]
         bin_next = self._wrapped(m, bin_chunk, late["position_in_block"] + 1, "bin_next")
         sb_next = self._wrapped(m, sb_chunk, late["group_in_block"] + 1, "sb_next")
@@ -295,11 +309,11 @@ class Sequencer(Component):
             self.bin_write.eq(loads_inputs),
             self.bin_row.eq(self._wrapped(m, bin_chunk, late["position_in_block"], "bin_slot")),
             self.sb_write.eq(loads_weights),
-            self.sb_read.eq(slot & self._weighted),
+            self.sb_read.eq(slot & self._takes_weights),
             self.sb_row.eq(self._wrapped(m, sb_chunk, late["group_in_block"], "sb_slot")),
             self.weight_address.eq(weight),
             self.bias_request.eq(
-                slot & self._weighted & late["first_chunk"] & (s["resumes"] | (no_position & first_block))
+                slot & self._takes_weights & late["first_chunk"] & (s["resumes"] | (no_position & first_block))
             ),
         ]
         return loads_inputs

@@ -6,9 +6,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.circuit.sequencer import settings_of
+from fewbits.hardware.dataflow.diannao.circuit.sequencer import asks, settings_of
 from fewbits.hardware.dataflow.diannao.latency import RESULT_STAGES, STORE_STAGES, pooling_lanes
-from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, GROUP_BITS, WEIGHTED, layout
+from fewbits.hardware.dataflow.diannao.opcodes import opcodes
+from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, GROUP_BITS, layout
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag
 
@@ -24,6 +25,7 @@ class OutputStore(Component):
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.fields = layout(design, accelerator)
+        self._from_neurons = [one for one in opcodes(design).all if one.leaves_neurons]
         row_bits = (accelerator.buffer_rows - 1).bit_length()
         total_bits = accelerator.neurons * design.accumulator_bits
         super().__init__(
@@ -92,7 +94,7 @@ class OutputStore(Component):
         with m.If(self.start):
             m.d.sync += [left.eq(s["plane"]), address.eq(s["output_address"]), group.eq(0), convolution.eq(0)]
         lanes = self.accelerator.neurons
-        full = Mux(s["operation"] == WEIGHTED, lanes, pooling_lanes(self.accelerator))
+        full = Mux(asks(s["operation"], self._from_neurons), lanes, pooling_lanes(self.accelerator))
         used = Mux(last_group, s["tail_neurons"], full)
         mask = Cat(*(lane < used for lane in range(lanes)))
         m.d.comb += [
