@@ -15,10 +15,11 @@ import argparse
 import ast
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 ORDER = (
-    ("errors", "arguments", "compiled", "output_folder"),
+    ("errors", "arguments", "compiled", "extensions", "lazy", "output_folder"),
     ("formats",),
     ("graph",),
     ("quantize", "quantization"),
@@ -64,9 +65,14 @@ class Package:
             if source is None:
                 continue
             targets = found.setdefault(source, set())
-            targets |= {room for made in self._imports(module) if (room := self._room(made, rooms_of)) is not None}
+            targets |= {room for made in self.imports[module] if (room := self._room(made, rooms_of)) is not None}
             targets.discard(source)
         return found
+
+    @cached_property
+    def imports(self) -> dict[str, set[str]]:
+        """By module, the modules that it imports, dotted; an `__init__` ends its package's name."""
+        return {module: self._imports(module) for module in self._trees}
 
     def _room(self, module: str, rooms_of: str | None) -> Room | None:
         parts = module.split(".")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from fewbits.quantization.layers.layer import QuantizedLayer
-    from fewbits.quantization.model import QuantizedModel
+
+
+class WithLayers(Protocol):
+    """What holds quantized layers by name: a quantized model."""
+
+    @property
+    def layers(self) -> Mapping[str, QuantizedLayer]:
+        """Each of them."""
+        ...
 
 
 class TrainingMethod(nn.Module, ABC):
@@ -27,7 +36,7 @@ class TrainingMethod(nn.Module, ABC):
         """Write what was learned into the layer, which then computes without the method."""
 
 
-def settle(model: QuantizedModel) -> None:
+def settle(model: WithLayers) -> None:
     """End the methods of all layers: what is left is a network that `lower` takes."""
     for layer in model.layers.values():
         method = layer.method
