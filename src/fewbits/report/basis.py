@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.costing.breakdown import DRAM
-from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.registry import area_basis
 from fewbits.report.networks import across_networks, comparison, front_line
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
     entries = [
         ("Accuracy", ACCURACY),
         ("Memory", MEMORY),
-        ("Area", _area(Accelerator(**record.definition.get("accelerator", {})))),
+        ("Area", (area_basis(record.definition.get("accelerator", {})),)),
         ("Datapaths", _datapaths(runs)),
         ("Cycles", ("From the schedule of the layers on the tile, for one image.", _clocks(runs))),
         ("Energy and power", (*ENERGY, *_activities(runs), _off_chip(runs))),
@@ -89,14 +89,6 @@ def _datapaths(runs: Sequence[RunResult]) -> tuple[str, ...]:
         if run.multiplier
     }
     return tuple(sorted(lines)) or ("Not recorded.",)
-
-
-def _area(tile: Accelerator) -> tuple[str, ...]:
-    return (
-        f"{tile.neurons} neurons of {tile.synapses} synapses, one of them synthesized and counted {tile.neurons} "
-        f"times, and the buffers Bin (inputs), SB (weights) and Bout (outputs), {tile.buffer_rows} rows each, of SRAM "
-        "macros with a port that reads and one that writes. Cell area: no wires, no pads.",
-    )
 
 
 def _lines(named: dict[str, str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from fewbits.bitexact import lower
 from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
-from fewbits.hardware import Accelerator, Technology, load_technology
+from fewbits.hardware import AnyAccelerator, Technology, accelerator_from, load_technology
 from fewbits.hardware.datapath.interpolation import can_interpolate
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
@@ -105,7 +105,7 @@ class Run:
     float_training: Training
     technology: str
     technology_sha256: str
-    accelerator: Accelerator
+    accelerator: AnyAccelerator
 
     part: float = 1.0
     """Of the trained network's inner channels: below 1 at an operating point of a runtime-configurable network."""
@@ -156,7 +156,7 @@ def make_plan(spec: StudySpec) -> Plan:
     """
     table = _located_table(spec)
     technology = _checked(spec, "technology", lambda: load_technology(table))
-    accelerator = _checked(spec, "accelerator", lambda: Accelerator(**spec.accelerator.given()))
+    accelerator = _checked(spec, "accelerator", lambda: accelerator_from(spec.accelerator.given()))
     precisions = [
         _checked(spec, "precisions", lambda text=text: _precision(text, technology)) for text in spec.precisions
     ]
@@ -331,7 +331,7 @@ def _run(
     base: Training,
     technology: str,
     sha256: str,
-    accelerator: Accelerator,
+    accelerator: AnyAccelerator,
 ) -> Run:
     definition: dict[str, Any] = {
         "format": _FORMAT,

@@ -114,7 +114,10 @@ class CalibrationSection(_Section):
 
 
 class AcceleratorSection(_Section):
-    """The tile; what is left out takes the default of `fewbits.hardware.dataflow.accelerator.Accelerator`."""
+    """The accelerator; what is left out takes the default of `fewbits.hardware.Accelerator`, or the preset's value."""
+
+    preset: str | None = None
+    """A dataflow's accelerator, by name; of the other keys it takes those that its dataflow knows."""
 
     neurons: int | None = None
     synapses: int | None = None

@@ -10,7 +10,7 @@ from torch import Tensor
 from fewbits.bitexact import BitExactNetwork
 from fewbits.errors import StudyError
 from fewbits.formats import parse_precision
-from fewbits.hardware import Accelerator
+from fewbits.hardware import AnyAccelerator
 from fewbits.study.networks import is_damaged, load_network, network_path
 from fewbits.study.plan import Run, make_plan
 from fewbits.study.point import Workshop
@@ -29,7 +29,7 @@ class StoredNetwork:
     image: Tensor
     """The first test image of its data, normalized, with the leading dimension of 1."""
 
-    accelerator: Accelerator
+    accelerator: AnyAccelerator
     """The study's."""
 
     about: str

@@ -5,9 +5,10 @@ dataflow with its sizes, memories and clock: a frozen dataclass that the dataflo
 properties of `AnyAccelerator`. The datapaths are those of a technology table (`DatapathCost`: one neuron of
 `CHARACTERIZED_SYNAPSES` synapses); the dataflow says how many of them, or what part of them, is on the chip.
 
-Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`. With defaults: `presets`,
-`check`, `logic`, `control`, `sum_order`, notes. Capabilities, None where a dataflow has none: `operand_stream`, `rtl`,
-`compiler`, `simulator`; `needed` gives one of them, or raises the sentence that says that it lacks.
+Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`, `area_basis`. With defaults:
+`presets`, `check`, `logic`, `control`, `sum_order`, notes. Capabilities, None where a dataflow has none:
+`operand_stream`, `rtl`, `compiler`, `simulator`; `needed` gives one of them, or raises the sentence that says that it
+lacks.
 
 A dataflow from outside is an instance named in the entry points `fewbits.dataflows`; see docs/extending.md.
 """
@@ -15,7 +16,7 @@ A dataflow from outside is an instance named in the entry points `fewbits.datafl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.process.technology import ComponentCost, ControlCost, DatapathCost, Technology
-from fewbits.hardware.workload.workload import Workload
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,6 +137,10 @@ class Dataflow(ABC, Generic[A]):
         """All logic but datapaths and memories; None where it is not characterized, and not counted."""
         return None
 
+    @abstractmethod
+    def area_basis(self, accelerator: A) -> str:
+        """What the chip's area counts, in sentences for a report."""
+
     # What a network does on it.
 
     @abstractmethod
@@ -199,3 +204,9 @@ def scaled(cost: ComponentCost, times: float) -> ComponentCost:
         leakage_uw=cost.leakage_uw * times,
         energy_pj=cost.energy_pj * times,
     )
+
+
+def named(layers: Sequence[LayerShape]) -> str:
+    """Up to three names, and how many more."""
+    names = ", ".join(repr(layer.name) for layer in layers[:3])
+    return names + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")

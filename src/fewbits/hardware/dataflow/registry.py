@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, cast
 
 from fewbits.errors import HardwareError
 from fewbits.extensions import found, loaded, with_extensions
@@ -56,13 +57,23 @@ def accelerator_named(name: str) -> AnyAccelerator:
 
 
 def accelerator_from(definition: Mapping[str, Any]) -> AnyAccelerator:
-    """The accelerator of a definition: a dataflow's name, DianNao's if none is given, and sizes.
+    """The accelerator of a definition: a preset's name or a dataflow's (DianNao's if there is neither), and sizes.
 
-    Raises HardwareError for an unknown dataflow, for a size that it does not have, and for a senseless one.
+    Raises HardwareError for an unknown name, for a size that the dataflow does not have, and for a senseless one.
     """
-    given = dict(definition)
-    dataflow = dataflow_named(given.pop("dataflow", DIANNAO))
-    try:
-        return dataflow.sizes(**given)
-    except TypeError as error:
-        raise HardwareError(f"an accelerator of the dataflow {dataflow.name!r}: {error}") from None
+    sizes = dict(definition)
+    preset, name = sizes.pop("preset", None), sizes.pop("dataflow", DIANNAO)
+    start = None if preset is None else accelerator_named(preset)
+    dataflow = dataflow_named(name) if start is None else dataflow_of(start)
+    known = [field.name for field in fields(dataflow.sizes)]
+    if unknown := [size for size in sizes if size not in known]:
+        raise HardwareError(
+            f"an accelerator of the dataflow {dataflow.name!r} has no {unknown[0]!r}: it has {', '.join(known)}"
+        )
+    return dataflow.sizes(**sizes) if start is None else replace(cast(Any, start), **sizes)
+
+
+def area_basis(definition: Mapping[str, Any]) -> str:
+    """What the area of such an accelerator counts, in sentences; as `accelerator_from`."""
+    accelerator = accelerator_from(definition)
+    return dataflow_of(accelerator).area_basis(accelerator)

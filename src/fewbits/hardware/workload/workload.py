@@ -187,9 +187,3 @@ class Workload:
     def own_precisions(self) -> dict[str, str]:
         """The precisions of the layers that have another than the network's, by the layer's name."""
         return {layer.name: layer.precision for layer in self.layers if layer.precision is not None}
-
-
-def named(layers: Sequence[LayerShape]) -> str:
-    """Up to three names, and how many more."""
-    names = ", ".join(repr(layer.name) for layer in layers[:3])
-    return names + (f" and {len(layers) - 3} more" if len(layers) > 3 else "")

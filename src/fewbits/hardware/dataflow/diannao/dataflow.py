@@ -69,6 +69,15 @@ class DianNao(Dataflow[Accelerator]):
         """The table's, at this number of neurons."""
         return None if datapath.control is None else control_at(datapath.control, design, accelerator)
 
+    def area_basis(self, accelerator: Accelerator) -> str:
+        """Neurons and buffers."""
+        return (
+            f"{accelerator.neurons} neurons of {accelerator.synapses} synapses, one of them synthesized and counted "
+            f"{accelerator.neurons} times, and the buffers Bin (inputs), SB (weights) and Bout (outputs), "
+            f"{accelerator.buffer_rows} rows each, of SRAM macros with a port that reads and one that writes. Cell "
+            "area: no wires, no pads."
+        )
+
     def schedule(self, workload: Workload, accelerator: Accelerator, design: NeuronDesign) -> Schedule:
         """As `scheduling` has it, at the latencies of the generated accelerator."""
         return schedule(workload, accelerator, pipeline(design, accelerator))

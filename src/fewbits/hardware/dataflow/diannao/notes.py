@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.base import named
 from fewbits.hardware.dataflow.diannao.control_sizes import CHARACTERIZED
 from fewbits.hardware.process.technology import ControlCost
-from fewbits.hardware.workload.workload import Workload, named
+from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
     from fewbits.formats import Precision
