@@ -27,7 +27,8 @@ from fewbits.hardware.energy.compiled_netlist import (
     read_compiled_netlist,
 )
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS, datapath_name
+from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 from fewbits.hardware.workload.networks import workload_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def network_power(
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
-    name = datapath_name(network.precision.name, product_bits=network.product_bits)
+    name = DatapathKey(network.precision, product_bits=network.product_bits).name
     if name != netlist.precision:
         raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
     if len(images) < 2:
