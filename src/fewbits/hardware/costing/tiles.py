@@ -107,11 +107,22 @@ def tile_of(
         stages=DEFAULT if datapath is None else datapath.pipelining,
     )  # fmt: skip
     if datapath is not None:
-        return Tile(key.name, made, _sized(datapath, made, accelerator), is_interpolated, accelerator, table)
+        fitting = _sized(_declared(datapath, made, table), made, accelerator)
+        return Tile(key.name, made, fitting, is_interpolated, accelerator, table)
     raise HardwareError(
         f"technology {table.name!r} has no precision {key.name!r}, only {', '.join(table.datapaths)}: "
         f"add it with 'fewbits characterize {key.options}'"
     )
+
+
+def _declared(datapath: DatapathCost, made: NeuronDesign, table: Technology) -> DatapathCost:
+    """The datapath with its components in the order that its strategy declares. Raises HardwareError for others."""
+    if set(datapath.components) != set(made.components):
+        raise HardwareError(
+            f"technology {table.name!r} tells the figures of {made.name} by {', '.join(datapath.components)}, its "
+            f"datapath has {', '.join(made.components)}: add it anew with 'fewbits characterize {made.key.options}'"
+        )
+    return replace(datapath, components={name: datapath.components[name] for name in made.components})
 
 
 def _sized(datapath: DatapathCost, made: NeuronDesign, accelerator: Accelerator) -> DatapathCost:

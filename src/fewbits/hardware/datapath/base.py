@@ -45,7 +45,8 @@ class Datapath(ABC):
     """Where it has registers: one of its `pipelinings`."""
 
     components: ClassVar[tuple[str, ...]] = LOGIC_COMPONENTS
-    """What its area and energy are told by, in the order of tables and charts: those of all datapaths, then its own."""
+    """What its area and energy are told by, in the order of tables and charts: those that all datapaths have, its own
+    among them, `rest` last: it bears what belongs to none."""
 
     accumulation: ClassVar[Accumulation]
     """What its sums are held in."""

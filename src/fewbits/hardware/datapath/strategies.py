@@ -44,7 +44,7 @@ def refusal(precision: Precision) -> str:
     if strangers:
         return (
             f"no datapath for {precision.name}: {', '.join(strangers)}, which brings no circuit, so that it has no "
-            "cost, no Verilog and no place in a study: take its accuracy alone (fewbits.quantize, calibrate and lower), "
+            "cost, no Verilog and no place in a study: take its accuracy alone (fewbits.quantize, calibrate, lower), "
             f"or cost another precision: {ALLOWED}"
         )
     return f"no datapath for {precision.name}: {ALLOWED}"

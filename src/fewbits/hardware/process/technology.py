@@ -20,8 +20,9 @@ TABLES = Path(__file__).parent / "tables"
 DEFAULT_TECHNOLOGY = "ihp-sg13g2"
 
 LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
-"""Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
-`rest` is the accumulator's adder, the output rounding, ReLU and control."""
+"""Parts that every datapath has; one with others declares all of them (`Datapath.components`). `registers` are all
+flip-flops, wherever they lie; the other three are combinational: `rest` is the accumulator's adder, the output
+rounding, ReLU and control."""
 
 CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
 """What the energies of a `ControlCost` rest on."""
@@ -96,7 +97,7 @@ class DatapathCost:
     """Its name, printed from its `DatapathKey`."""
 
     components: dict[str, ComponentCost]
-    """By name, those of LOGIC_COMPONENTS."""
+    """By name, those that the datapath declares."""
 
     cell_counts: dict[str, int]
     """Number of cells by cell name."""
@@ -306,7 +307,7 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     entry["components"] = {
         part: ComponentCost(**_fields(ComponentCost, cost)) for part, cost in _entries(entry["components"])
     }
-    if set(entry["components"]) != set(LOGIC_COMPONENTS):
+    if not set(entry["components"]) >= set(LOGIC_COMPONENTS):
         raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
     if entry.get("control") is not None:
         control = _fields(ControlCost, entry["control"])
