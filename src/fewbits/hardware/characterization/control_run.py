@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.bitexact import Convolution, Flatten, InputRounding, Layer, ReLU, Rounding
 from fewbits.errors import HardwareError
 from fewbits.hardware.activity.sequential_simulation import SequentialSimulation, Watch
 from fewbits.hardware.dataflow.accelerator import Accelerator
@@ -39,9 +39,6 @@ COMPUTING, POOLING = 0, 1
 """Kinds of cycles: of layers with weights and of pooling, each with its set-up, fill and drain."""
 
 Bits = NDArray[np.uint8]
-
-_FOLLOWERS = (Flatten, ReLU, Rounding)
-"""What needs no descriptor of its own."""
 
 
 def run_control(
@@ -234,7 +231,7 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
     codes = encode_images(program.input_rounding, image)[0]
     memory[: len(codes)] = codes
     place = len(codes)
-    for stored in _stored(network, image):
+    for _, stored in _stored(network, image):
         memory[place : place + stored.size] = stored.ravel()
         place += stored.size
     return memory
@@ -242,13 +239,13 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
 
 def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons: int) -> Iterator[Bits]:
     """The tile's outputs in the order in which they come: convolution group, neuron group, position; zeros at last."""
-    layers = [operation for operation in network.operations if not isinstance(operation, (InputRounding, *_FOLLOWERS))]
+    layers = {layer.name: layer for layer in network.layers}
+    groups = {shape.name: shape.groups for shape in workload_of(network, None).layers}
     bits = design.output_bits
-    for layer, stored in zip(layers, _stored(network, image), strict=False):
-        if not isinstance(layer, Layer):
+    for name, stored in _stored(network, image):
+        if name not in layers:
             continue
-        groups = layer.groups if isinstance(layer, Convolution) else 1
-        for group in np.split(stored.reshape(len(layer.weight), -1), groups):
+        for group in np.split(stored.reshape(len(layers[name].weight), -1), groups[name]):
             for start in range(0, len(group), neurons):
                 some = group[start : start + neurons]
                 for position in range(some.shape[1]):
@@ -259,20 +256,16 @@ def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons
         yield np.zeros(neurons * bits, np.uint8)
 
 
-def _stored(network: BitExactNetwork, image: Tensor) -> Iterator[NDArray[np.int64]]:
-    """Codes of what each layer and pooling stores, but for the last layer, whose sums leave as they are."""
-    values = network.trace(image)
-    operations = network.operations
-    for index, operation in enumerate(operations):
-        if isinstance(operation, (InputRounding, *_FOLLOWERS)):
-            continue
-        last = operation
-        for follower in operations[index + 1 :]:
-            if not isinstance(follower, _FOLLOWERS):
-                break
-            last = follower
-        if last is not operations[-1]:
-            yield value_codes(network.precision.inputs, values[last.name])[0]
+def _stored(network: BitExactNetwork, image: Tensor) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Name and stored codes of each layer, pooling and addition but the last, whose sums leave as they are.
+
+    What follows one in the network before the next has no descriptor of its own: it changes the codes.
+    """
+    values, operations = network.trace(image), network.operations
+    planned = {layer.name for layer in workload_of(network, None).layers}
+    starts = [number for number, operation in enumerate(operations) if operation.name in planned]
+    for start, following in pairwise(starts):
+        yield operations[start].name, value_codes(network.precision.inputs, values[operations[following - 1].name])[0]
 
 
 def _bits(words: NDArray[np.uint32]) -> Bits:

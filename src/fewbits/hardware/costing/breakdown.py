@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fewbits.hardware.costing.chip_parts import CONTROL, Part
 from fewbits.hardware.costing.layer_power import CLOCK, NetworkPower
 from fewbits.hardware.dataflow.plan import LayerSchedule, Schedule, Widths
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 from fewbits.hardware.workload.workload import Kind
 
 DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
@@ -109,7 +108,7 @@ def break_down(
 def joined(breakdowns: Sequence[Breakdown], order: Sequence[str]) -> Breakdown:
     """The breakdowns of a chip's accelerators as one. order: of all layers, by name."""
     layers = {layer.name: layer for one in breakdowns for layer in one.layers}
-    parts = breakdowns[0].area_mm2
+    parts = dict.fromkeys(name for one in breakdowns for name in one.area_mm2)
     return Breakdown(
         area_mm2={name: sum(one.area_mm2[name] for one in breakdowns) for name in parts},
         dynamic_uj={name: sum(one.dynamic_uj[name] for one in breakdowns) for name in parts},
@@ -122,15 +121,16 @@ def _dynamic_pj(
     layer: LayerSchedule, parts: dict[str, Part], datapaths: int, activity: NetworkPower | None
 ) -> dict[str, float]:
     """What one layer switches, by part."""
+    components = [name for name in parts if name not in (CONTROL, CLOCK, *layer.accesses)]
     multiplying = 0 if layer.products == 0 else layer.busy_cycles
     if activity is None:
-        energy = {name: multiplying * parts[name].cycle_pj for name in LOGIC_COMPONENTS}
+        energy = {name: multiplying * parts[name].cycle_pj for name in components}
         energy["registers"] = layer.cycles * parts["registers"].cycle_pj
         energy[CLOCK] = 0.0  # no tree is counted
     else:
         idle_pj = datapaths * (layer.cycles - multiplying) * activity.idle_clock_pj
         own = activity.layers[layer.name].energy_pj if multiplying else {}
-        energy = {name: datapaths * multiplying * own.get(name, 0.0) for name in (*LOGIC_COMPONENTS, CLOCK)}
+        energy = {name: datapaths * multiplying * own.get(name, 0.0) for name in (*components, CLOCK)}
         energy[CLOCK] += idle_pj + layer.cycles * parts[CLOCK].cycle_pj
     energy[CONTROL] = layer.cycles * (parts[CONTROL].cycle_pj if layer.products else parts[CONTROL].pooling_pj)
     for name, rows in layer.accesses.items():

@@ -29,6 +29,9 @@ class Part:
     write_pj: float = 0.0
 
 
+_NOTHING = Part(0.0, 0.0)
+
+
 def composed(memories: Sequence[Memory], table: Technology, period_ns: float) -> dict[str, sram.Buffer]:
     """Memories by name, composed of the table's macros so that a read fits the period where any composition does.
 
@@ -69,5 +72,9 @@ def chip_parts(
 
 def all_leaking(accelerators: Sequence[dict[str, Part]]) -> list[dict[str, Part]]:
     """The parts of each accelerator on a chip, with the leakage of all: while one works, the others leak too."""
-    together = {name: sum(parts[name].leakage_uw for parts in accelerators) for name in accelerators[0]}
-    return [{name: replace(part, leakage_uw=together[name]) for name, part in parts.items()} for parts in accelerators]
+    names = dict.fromkeys(name for parts in accelerators for name in parts)
+    together = {name: sum(parts.get(name, _NOTHING).leakage_uw for parts in accelerators) for name in names}
+    return [
+        {name: replace(parts.get(name, _NOTHING), leakage_uw=together[name]) for name in names}
+        for parts in accelerators
+    ]

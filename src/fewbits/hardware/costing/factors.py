@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.registry import dataflow_of
+from fewbits.hardware.process.datapath_key import equal_widths
 from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from fewbits.hardware.process.technology import ComponentCost, Technology
     from fewbits.hardware.workload.workload import Workload
 
-_REFERENCE = "fixed16"
+_REFERENCE = equal_widths(16)
 _BITS_PER_KIB = 8 * 1024
 
 
@@ -101,12 +102,13 @@ def _with_factor(layer: LayerCost, dynamic_uj: float, leakage_uj: float, traffic
 
 def _multiplier_per_square_bit(technology: Technology) -> ComponentCost:
     """The table's fixed16 multiplier, divided by its 16 x 16 bits."""
-    if _REFERENCE not in technology.datapaths:
+    reference = technology.find(_REFERENCE)
+    if reference is None:
         raise HardwareError(
             f"technology {technology.name!r} lacks {_REFERENCE}, from whose multiplier that of a factor is estimated: "
-            f"add it with 'fewbits characterize --precision {_REFERENCE}'"
+            f"add it with 'fewbits characterize --precision {_REFERENCE.arguments}'"
         )
-    all_of_them = technology.datapaths[_REFERENCE].components["multipliers"]
+    all_of_them = reference.components["multipliers"]
     share = 1 / (CHARACTERIZED_SYNAPSES * 16 * 16)
     return replace(
         all_of_them,

@@ -28,7 +28,7 @@ def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdow
         *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
         *_flip_flop_buffers(used, breakdown),
         *tiles.main.dataflow.layer_notes(
-            workload, {layer.name: tiles.of(layer).design for layer in workload.layers}, tiles.main.precision
+            workload, {layer.name: tiles.of(layer).design for layer in workload.layers}, tiles.main.design
         ),
     )
 

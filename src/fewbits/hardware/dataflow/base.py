@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.formats import Precision
     from fewbits.graph.operations import Layer
     from fewbits.hardware.activity.toggles import Stimulus
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -154,10 +153,10 @@ class Dataflow(ABC, Generic[A]):
         """What of the chip's figures is an estimate, or of another size than asked for. name: of the datapath."""
         return ()
 
-    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: Precision) -> Iterable[str]:
+    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: NeuronDesign) -> Iterable[str]:
         """What of the layers' figures is left out, or cannot be built.
 
-        designs: of the datapath that computes each layer, by the layer's name; main: the network's precision.
+        designs: of the datapath that computes each layer, by the layer's name; main: of the network's precision.
         """
         return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,24 +35,45 @@ def computes(datapath: Precision, layer: Precision) -> bool:
     return all(holds(wide, narrow) for wide, narrow in pairs)
 
 
-_UNITS = ("binary", "ternary", "pow2")
-"""Families of ±1, with 0, and with powers of two: each holds the ones before it."""
-
-
 def holds(wide: Format, narrow: Format) -> bool:
     """Whether every value of a format is one of another, up to a power of two that all share."""
-    from fewbits.formats.floating import FloatFormat
+    rule = _RULES.get((wide.family, narrow.family))
+    return rule is not None and rule(wide, narrow)
 
-    if isinstance(wide, FloatFormat) and isinstance(narrow, FloatFormat):
-        return wide.exponent_bits >= narrow.exponent_bits and wide.mantissa_bits >= narrow.mantissa_bits
-    if "float" in (wide.family, narrow.family):
-        return False
-    if wide.family == "fixed":
-        (low, high), (lowest, largest) = wide.integer_limits, narrow.integer_limits
-        return low <= lowest and largest <= high
-    if wide.family == narrow.family:
-        return narrow.bits <= wide.bits
-    return narrow.family in _UNITS and _UNITS.index(narrow.family) < _UNITS.index(wide.family)
+
+def _holds_fields(wide: Format, narrow: Format) -> bool:
+    return wide.exponent_bits >= narrow.exponent_bits and _mantissa_bits(wide) >= _mantissa_bits(narrow)
+
+
+def _mantissa_bits(number_format: Format) -> int:
+    """Of a float: what sign and exponent leave."""
+    return number_format.bits - 1 - number_format.exponent_bits
+
+
+def _holds_range(wide: Format, narrow: Format) -> bool:
+    (low, high), (lowest, largest) = wide.integer_limits, narrow.integer_limits
+    return low <= lowest and largest <= high
+
+
+def _is_wider(wide: Format, narrow: Format) -> bool:
+    return narrow.bits <= wide.bits
+
+
+def _always(_wide: Format, _narrow: Format) -> bool:
+    return True
+
+
+_RULES: Mapping[tuple[str, str], Callable[[Format, Format], bool]] = {
+    ("float", "float"): _holds_fields,
+    **{("fixed", family): _holds_range for family in ("fixed", "pow2", "ternary", "binary")},
+    ("pow2", "pow2"): _is_wider,
+    ("pow2", "ternary"): _always,
+    ("pow2", "binary"): _always,
+    ("ternary", "ternary"): _is_wider,
+    ("ternary", "binary"): _always,
+    ("binary", "binary"): _is_wider,
+}
+"""By family of the wide and the narrow format; a pair that is not here does not hold."""
 
 
 def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:

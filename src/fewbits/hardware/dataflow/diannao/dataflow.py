@@ -21,7 +21,6 @@ from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ControlC
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
-    from fewbits.formats import Precision
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 
@@ -86,7 +85,7 @@ class DianNao(Dataflow[Accelerator]):
         """What of the control is of another size than asked for."""
         return size_notes(name, datapath.control, accelerator)
 
-    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: Precision) -> Iterator[str]:
+    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: NeuronDesign) -> Iterator[str]:
         """What has no figure, and what the circuit lacks."""
         return layer_notes(workload, designs, main)
 

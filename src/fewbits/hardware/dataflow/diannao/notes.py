@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
@@ -12,7 +13,6 @@ from fewbits.hardware.process.technology import ControlCost
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
-    from fewbits.formats import Precision
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 CONTROL_ERROR = (
@@ -46,16 +46,16 @@ def size_notes(name: str, control: ControlCost | None, accelerator: Accelerator)
             yield f"the control is that of {characterized} {what}, not of {asked}"
 
 
-def layer_notes(workload: Workload, designs: Mapping[str, NeuronDesign], main: Precision) -> Iterator[str]:
+def layer_notes(workload: Workload, designs: Mapping[str, NeuronDesign], main: NeuronDesign) -> Iterator[str]:
     """The energies that are left out, then what `compiler.compile_network` refuses.
 
-    designs: of each layer's neurons, by its name. main: the network's precision.
+    designs: of each layer's neurons, by its name. main: of the network's precision.
     """
     additions = [layer for layer in workload.layers if layer.kind == "addition"]
     averages = [layer for layer in workload.layers if layer.kind == "average-pool"]
     if additions:
         yield f"the energy of the neurons' logic in {named(additions)} is not counted; cycles, clock and accesses are"
-    if in_neurons := [layer for layer in averages if designs[layer.name].is_float]:
+    if in_neurons := [layer for layer in averages if designs[layer.name].neurons_sum_windows]:
         yield f"the energy of the float adders in {named(in_neurons)} is not counted; cycles, clock and accesses are"
     if shifted := [layer for layer in workload.layers if layer.has_channel_shifts]:
         yield f"the adder of each output's own shift in {named(shifted)} is in no figure"
@@ -65,9 +65,8 @@ def layer_notes(workload: Workload, designs: Mapping[str, NeuronDesign], main: P
         yield f"a concatenation {lacks}; {names} is counted as addressing, without a cycle"
     if workload.end is not None:
         yield f"{workload.end!r} behind the last sums {lacks}, which ends with the sums of a layer or an addition"
-    inputs = main.inputs
     inner = [layer for layer in averages if layer.name != workload.end]
-    if inner and (inputs.family == "binary" or (inputs.family == "float" and inputs.name != "float32")):
-        yield f"an average of {inputs.name} {lacks}: {named(inner)}"
-    if additions and main.weights.family == "binary":
-        yield f"an addition by binary weights {lacks}: {named(additions)}"
+    if inner and main.average_refusal is not None:
+        yield f"an average of {main.precision.inputs.name} {lacks}: {named(inner)}"
+    if additions and main.precision.weights.nearest(Fraction(0)) != 0:
+        yield f"an addition by {main.precision.weights.name} weights {lacks}: {named(additions)}"

@@ -61,4 +61,4 @@ NEURON_SUMS = replace(LANE_SUMS, average=replace(LANE_SUMS.average, takes_weight
 
 def opcodes(design: NeuronDesign) -> Opcodes:
     """Those of an accelerator with such neurons."""
-    return NEURON_SUMS if design.is_float else LANE_SUMS
+    return NEURON_SUMS if design.neurons_sum_windows else LANE_SUMS

@@ -149,7 +149,7 @@ class OutputStationary(Dataflow[SystolicArray]):
         )
         yield "the control of the systolic array is not characterized: not counted"
 
-    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: object) -> Iterator[str]:
+    def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: NeuronDesign) -> Iterator[str]:
         """What is left out."""
         if beside := [layer for layer in workload.layers if not layer.products]:
             yield (

@@ -10,7 +10,7 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.export.benches import NEURON_BENCH
 from fewbits.hardware.dataflow.diannao.export.constraints import Constraints, constraints
-from fewbits.hardware.dataflow.diannao.export.headers import FLOAT32_LIMITS, neuron_headers
+from fewbits.hardware.dataflow.diannao.export.headers import neuron_headers
 from fewbits.hardware.datapath.neuron import to_rtlil
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.datapath.simulation import hexadecimal
@@ -129,9 +129,9 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "prefix": prefix,
         "many_tops": MANY_TOPS,
         "name": chosen.name,
-        "command": _command(chosen),
+        "command": chosen.key.arguments,
         "multiplier": chosen.multiplier,
-        "limits": f"{FLOAT32_LIMITS}\n" if chosen.is_float else "",
+        "limits": f"{chosen.limits}\n" if chosen.limits else "",
         "synapses": chosen.synapses,
         "weight_bits": chosen.precision.weights.bits,
         "input_bits": chosen.precision.inputs.bits,
@@ -161,9 +161,3 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),
         "output.hex": "".join(f"{value & ((1 << output) - 1):x}\n" for value in vectors.outputs),
     }
-
-
-def _command(chosen: NeuronDesign) -> str:
-    """The arguments that ask for a design."""
-    cut = "" if chosen.kept_product_bits is None else f" --product-bits {chosen.kept_product_bits}"
-    return chosen.precision.name + ("" if chosen.architecture == "booth" else " --multiplier array") + cut
