@@ -7,7 +7,7 @@ import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbits.errors import FormatError
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Family = Literal["float", "fixed", "pow2", "ternary", "binary"]
+Arithmetic = Literal["integer", "float32"]
+"""What products of a format's numbers are summed in: exactly, as integers, or in float32."""
+
+CodeLayout = Literal["two's complement", "sign and magnitude", "sign"]
+"""How codes are ordered: as signed integers; by sign, then magnitude; or 0 before 1, as `binary` has it."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Description:
     """What a person wants to know of a format, at fraction_bits 0."""
 
     name: str
-    family: Family
+    family: str
     bits: int
     values: int
     """Distinct finite values (a zero of either sign counts once)."""
@@ -42,6 +46,8 @@ class FusedPass(NamedTuple):
 
     kernel: str
     constants: tuple[float, ...]
+    clamps: bool = False
+    """Whether the first constant is the lowest value that is let through, which is then 0 behind a ReLU."""
 
 
 class Format(ABC):
@@ -58,10 +64,70 @@ class Format(ABC):
     bits: int
     """Width of a code."""
 
-    family: Family
+    family: str
+    """Name of its kind, for lists and reports; what a format can do is told by the properties below."""
 
-    exponent_bits: int
-    """Width of the exponent field; the family `float` alone has one."""
+    @property
+    def arithmetic(self) -> Arithmetic | None:
+        """What sums products of its numbers: `integer` if all are integers at fraction_bits 0, `float32` if float32
+        carries them all; None for neither, so that such a format can be trained with but not lowered.
+        """
+        return None
+
+    @property
+    def code_layout(self) -> CodeLayout:
+        """How codes are ordered."""
+        return "two's complement"
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether rounding is rounding to an integer, then limiting, and codes are the integers' two's complement."""
+        return False
+
+    @property
+    def needs_radix_point(self) -> bool:
+        """Whether calibration chooses the radix point; if not, it is 0."""
+        return True
+
+    @property
+    def is_scaled_sign(self) -> bool:
+        """Whether numbers are signs, or signs and zero, so that the scale is their magnitude.
+
+        Training then keeps the scale as it was first chosen and clips shadow weights at it: chosen again from clipped
+        weights, it would shrink each time.
+        """
+        return False
+
+    @property
+    def unused_codes(self) -> tuple[int, ...]:
+        """Codes that stand for no number, which `decode` refuses."""
+        return ()
+
+    @cached_property
+    def rounded_zero(self) -> int:
+        """The number that zero is rounded to, and so what a padded element is: 0, in `binary` 1."""
+        return int(self.nearest(Fraction(0)))
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether zero is one of its numbers."""
+        return self.rounded_zero == 0
+
+    def holds(self, narrow: Format) -> bool:
+        """Whether every number of another format is one of this, up to a power of two that all share."""
+        return self == narrow
+
+    def unpacks(self, stored: Format) -> bool:
+        """Whether codes of a narrower format become this one's by moving bits and repeating the sign."""
+        return self == stored
+
+    def packs(self, stored: Format) -> bool:
+        """Whether codes of this format become a narrower one's by moving bits and saturating."""
+        return False
+
+    def widened(self, bits: int) -> Format:
+        """The format from which training comes down to this one, of a larger width; itself where there is none."""
+        return self
 
     @property
     @abstractmethod
@@ -140,9 +206,9 @@ class Format(ABC):
         without `lowest`, at the format's own.
         """
 
-    @abstractmethod
     def fused_pass(self, fraction_bits: int) -> FusedPass | None:
-        """The pass that quantizes float32 at this radix point, or None where it would not be exact."""
+        """The pass that quantizes float32 at this radix point; None where there is none, or it would not be exact."""
+        return None
 
     @abstractmethod
     def code_numbers(self, numbers: Tensor) -> Tensor:
@@ -196,7 +262,7 @@ class Format(ABC):
             lowest=float(self.lowest),
             highest=float(self.largest),
             smallest_positive=float(self.smallest_positive),
-            has_zero=self.nearest(Fraction(0)) == 0,
+            has_zero=self.has_zero,
             example=tuple((x, float(self.quantize_scalar(x)), self.encode_scalar(x)) for x in numbers),
         )
 

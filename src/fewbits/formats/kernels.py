@@ -110,7 +110,7 @@ def _fused_pass(number_format: Format, fraction_bits: int) -> _Pass | None:
         return None
     from fewbits.formats.fused import compiled_pass
 
-    return _Pass(compiled_pass(described.kernel), described.constants, number_format.family == "fixed")
+    return _Pass(compiled_pass(described.kernel), described.constants, described.clamps)
 
 
 def _is_dense(x: Tensor) -> bool:

@@ -103,7 +103,7 @@ class Convolution(Layer):
     @property
     def padding_value(self) -> int:
         """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
-        return 1 if self.input_format.family == "binary" else 0
+        return self.input_format.rounded_zero
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
