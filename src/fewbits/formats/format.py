@@ -11,6 +11,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbits.errors import FormatError
+from fewbits.formats.scale import Scale, check_fraction_bits
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class FusedPass(NamedTuple):
 class Format(ABC):
     """A set of values and their codes.
 
-    A value is a number of the format times 2**-fraction_bits, the radix point that a tensor has as a whole. Rounding is
+    A value is a number of the format times a scale, mostly 2**-fraction_bits for a tensor as a whole. Rounding is
     to the nearest value, ties to the even code; values out of range and infinity saturate; NaN raises FormatError.
     Formats are immutable and compare by value.
     """
@@ -149,29 +150,38 @@ class Format(ABC):
         return _limits(self, check_fraction_bits(fraction_bits))
 
     def quantize(
-        self, x: Tensor, fraction_bits: int = 0, *, out: Tensor | None = None, rectified: bool = False
+        self, x: Tensor, scale: Scale | int = 0, *, out: Tensor | None = None, rectified: bool = False
     ) -> Tensor:
         """Nearest value of the format, in the dtype of `x`.
 
-        x: any shape, floating point, CPU or CUDA; no gradient flows through. out: takes the result if given (same
+        x: any shape, floating point, CPU or CUDA; no gradient flows through. scale: an int is the fraction_bits of the
+        whole tensor. out: takes the result if given (same
         shape, dtype and device; may be `x` itself, which is slower; with the strides of `x`, nothing is allocated). A
         value that the dtype cannot carry (fixed32's largest in float32) becomes the largest value of the format that
         it does carry. rectified: quantize max(x, 0), for fixed point in the same pass.
-        Raises FormatError for NaN (`out` is then undefined), an integer tensor, a fraction_bits that is not an int, or
-        one at which the dtype carries nothing but zero.
+        Raises FormatError for NaN (`out` is then undefined), an integer tensor, a scale that does not fit the tensor or
+        has no arithmetic yet, a fraction_bits that is not an int, or one at which the dtype carries nothing but zero.
         """
-        from fewbits.formats.kernels import quantize_tensor
+        from fewbits.formats.kernels import quantize_scaled, quantize_tensor
 
-        return quantize_tensor(self, x, check_fraction_bits(fraction_bits), out, rectified)
+        if isinstance(scale, Scale):
+            return quantize_scaled(self, x, scale, out, rectified)
+        return quantize_tensor(self, x, check_fraction_bits(scale), out, rectified)
 
-    def encode(self, x: Tensor, fraction_bits: int = 0) -> Tensor:
+    def encode(self, x: Tensor, scale: Scale | int = 0) -> Tensor:
         """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values. Raises what `quantize` raises."""
         import torch
 
-        quantized = self.quantize(x, fraction_bits).to(torch.float64)
-        return self.code_numbers(quantized * 2.0**fraction_bits)
+        if isinstance(scale, Scale):
+            if scale.multiplies:
+                return self.encode(x / scale.multiplier_values(x))
+            if scale.shifts is not None:  # in float64, where moving all to the coarsest radix point is exact
+                x = scale.aligned(x.to(torch.float64))
+            return self.encode(x, scale.coarsest)
+        quantized = self.quantize(x, scale).to(torch.float64)
+        return self.code_numbers(quantized * 2.0**scale)
 
-    def decode(self, codes: Tensor, fraction_bits: int = 0, dtype: torch.dtype | None = None) -> Tensor:
+    def decode(self, codes: Tensor, scale: Scale | int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """Values (float64, same shape) of codes; another `dtype` gets them rounded to it.
 
         Raises FormatError for codes that are not integers, or out of 0 to 2**bits - 1, or not used by the format.
@@ -184,7 +194,7 @@ class Format(ABC):
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise FormatError(f"a code of {self.name} lies from 0 to {2**self.bits - 1}: got {found}")
         numbers = self.decode_numbers(codes.to(torch.int64))
-        scaled = numbers * 2.0 ** -check_fraction_bits(fraction_bits)
+        scaled = scale.of_numbers(numbers) if isinstance(scale, Scale) else numbers * 2.0 ** -check_fraction_bits(scale)
         return scaled if dtype is None else scaled.to(dtype)
 
     def to_integers(self, codes: Tensor) -> Tensor:
@@ -284,15 +294,6 @@ def check_bits(prefix: str, bits: object, low: int, high: int) -> None:
     """Raise FormatError unless `bits` is an int from `low` to `high`."""
     if isinstance(bits, bool) or not isinstance(bits, int) or not low <= bits <= high:
         raise FormatError(f"{prefix}{bits} is no format: give {prefix}{low} to {prefix}{high}")
-
-
-def check_fraction_bits(fraction_bits: object) -> int:
-    """The same int, or FormatError if it is not one of a sane size."""
-    if isinstance(fraction_bits, bool) or not isinstance(fraction_bits, int):
-        raise FormatError(f"fraction_bits must be an integer, not {fraction_bits!r}")
-    if abs(fraction_bits) > 512:
-        raise FormatError(f"fraction_bits must lie from -512 to 512, not {fraction_bits}")
-    return fraction_bits
 
 
 def round_half_even(x: Fraction) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fewbits.errors import FormatError
 from fewbits.formats.format import Format
+from fewbits.formats.scale import Scale
 
 SERIAL_ELEMENTS = 2**19
 """Tensors up to this size are left to one thread: waking a second one takes about as long as quantizing them."""
@@ -63,6 +64,21 @@ def quantize_tensor(
         return out.copy_(target)
     torch.autograd.graph.increment_version(out)  # as torch's own in-place operations do, for autograd to check
     return out
+
+
+def quantize_scaled(
+    number_format: Format, x: Tensor, scale: Scale, out: Tensor | None, rectified: bool = False
+) -> Tensor:
+    """The same with any scale that has arithmetic: numbers are brought to one radix point, rounded and put back."""
+    if scale.multiplies:
+        factors = scale.multiplier_values(x)
+        scaled = torch.div(x.detach(), factors, out=out)
+        return quantize_tensor(number_format, scaled, 0, scaled, rectified).mul_(factors)
+    if scale.shifts is None:
+        return quantize_tensor(number_format, x, scale.fraction_bits, out, rectified)
+    factors = scale.shift_factors(x)
+    scaled = torch.mul(x.detach(), factors, out=out)
+    return quantize_tensor(number_format, scaled, scale.coarsest, scaled, rectified).div_(factors)
 
 
 def reference(number_format: Format, x: Tensor, fraction_bits: int) -> Tensor:

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.errors import ModelError
-from fewbits.formats import Format, Precision
+from fewbits.formats import Format, Precision, Scale
+from fewbits.formats.encoded import Encoded
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
 from fewbits.quantization.layers.channels import channel_scale
 from fewbits.quantization.layers.layer_formats import LayerFormats
-from fewbits.quantization.layers.radix_point import needs_radix_point
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
 from fewbits.quantization.layers.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
 from fewbits.quantization.layers.straight_through import StraightThrough
@@ -172,6 +172,18 @@ class QuantizedLayer(WrappedLayer):
         self.weight_radix_point.fill_(self._weight_point)
         self.rounded.forget()
 
+    @property
+    def weight_scale(self) -> Scale:
+        """What the weights' numbers are multiplied by. Raises ModelError before calibration."""
+        point = self.weight_fraction_bits
+        if self.channel_shifts is not None:
+            return Scale.of_channels(tuple(point + shift for shift in self.channel_shifts.tolist()))
+        return Scale.merged(self.scale_bits, point) if self.scale_bits else Scale.power_of_two(point)
+
+    def encoded_weight(self) -> Encoded:
+        """The weights as codes, on the CPU. Raises ModelError before calibration."""
+        return Encoded.of(self.layer.weight, self.weight_format, self.weight_scale)
+
     def quantized_weight(self) -> Tensor:
         """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
 
@@ -236,7 +248,7 @@ class QuantizedLayer(WrappedLayer):
     @property
     def padding_value(self) -> float:
         """What a convolution's padding is: what zero is rounded to, 1 at the input's radix point in `binary`."""
-        return 2.0**-self.input_fraction_bits if self.input_format.family == "binary" else 0.0
+        return self.input_format.rounded_zero * 2.0**-self.input_fraction_bits
 
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
@@ -314,9 +326,9 @@ class QuantizedLayer(WrappedLayer):
 
 def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:
     """Room for each output's shift; None for weights without a radix point."""
-    if not needs_radix_point(precision.weights):
+    if not precision.weights.needs_radix_point:
         return None
-    if precision.weights.family == "float":
+    if precision.weights.arithmetic != "integer":
         raise ModelError(
             f"layer {name!r}: per-channel radix points are for fixed, pow2, ternary and binary weights, not "
             f"{precision.weights.name}"

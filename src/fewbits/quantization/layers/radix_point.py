@@ -46,7 +46,7 @@ def choose_fraction_bits(
     values = x.detach().reshape(-1)
     if values.numel() == 0 or not torch.isfinite(values).all():
         raise DataError("a radix point is chosen from finite values: the tensor is empty or holds NaN or infinity")
-    if not needs_radix_point(number_format) or not values.any():
+    if not number_format.needs_radix_point or not values.any():
         return 0
     without_saturation = _largest_unsaturated(number_format, values.min().item(), values.max().item())
     if method == "maximum":
@@ -67,32 +67,16 @@ def check_method(method: str, percentile: float) -> None:
         raise ModelError(f"a percentile lies above 0 and up to 100, not {shown(percentile)}")
 
 
-def needs_radix_point(number_format: Format) -> bool:
-    """Whether calibration chooses this format's radix point; if not, it is 0.
-
-    Five exponent bits (float16, fp8-e5m2) span nine decades, enough for a layer's values without a scale.
-    """
-    return number_format.family != "float" or number_format.exponent_bits < 5
-
-
-def largest_values(number_format: Format) -> tuple[float, float]:
-    """Lowest and highest value of a format at fraction_bits 0."""
-    if number_format.family == "float":
-        return number_format.limits(0)
-    low, high = number_format.integer_limits
-    return float(low), float(high)
-
-
 def saturated_share(number_format: Format, x: Tensor, fraction_bits: int) -> float:
     """Share of the elements, 0 to 1, that lie beyond the format's range at this radix point."""
-    low, high = (math.ldexp(value, -fraction_bits) for value in largest_values(number_format))
+    low, high = number_format.limits(fraction_bits)
     values = x.detach()
     return ((values < low) | (values > high)).double().mean().item()
 
 
 def _largest_unsaturated(number_format: Format, smallest: float, largest: float) -> int:
     """The largest fraction_bits at which values from `smallest` to `largest` stay within the format's range."""
-    low, high = largest_values(number_format)
+    low, high = number_format.limits()
     bounds = [_room(value, limit) for value, limit in ((-smallest, -low), (largest, high)) if value > 0]
     return min(FURTHEST, max(-FURTHEST, min(bounds)))
 
@@ -119,11 +103,10 @@ def _least_squared_error(number_format: Format, values: Tensor, first: int) -> i
     A smaller one only takes values away from the range that is used, so none is better. Each step upward clips more:
     once clipping alone costs more than the best total error, no later step can win, so the search finds the optimum.
     """
-    low, high = largest_values(number_format)
     exact = values.double()
     best, best_error = first, math.inf
     for fraction_bits in range(first, FURTHEST + 1):
-        within = exact.clamp(math.ldexp(low, -fraction_bits), math.ldexp(high, -fraction_bits))
+        within = exact.clamp(*number_format.limits(fraction_bits))
         if within.sub_(exact).square_().sum().item() >= best_error:
             break
         error = (number_format.quantize(values, fraction_bits).double() - exact).square_().sum().item()

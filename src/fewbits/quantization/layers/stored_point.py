@@ -7,7 +7,6 @@ from torch import Tensor
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format
-from fewbits.quantization.layers.radix_point import needs_radix_point
 
 NOT_CHOSEN = torch.iinfo(torch.int64).min
 """What a radix point's buffer holds before calibration."""
@@ -15,7 +14,7 @@ NOT_CHOSEN = torch.iinfo(torch.int64).min
 
 def start(number_format: Format) -> int:
     """The radix point before calibration: 0 for a format that needs none."""
-    return NOT_CHOSEN if needs_radix_point(number_format) else 0
+    return NOT_CHOSEN if number_format.needs_radix_point else 0
 
 
 def as_buffer(point: int, device: torch.device | None = None) -> Tensor:
