@@ -9,7 +9,7 @@ from fewbits.hardware import load_technology
 from fewbits.hardware.costing.factors import factor_bits
 from fewbits.quantization import QuantizedModel
 from fewbits.quantization.layers.training_method import settle
-from fewbits.quantization.methods.channel_scales import ChannelScales
+from fewbits.quantization.methods.scaled_weights import ChannelScales
 
 
 @pytest.fixture

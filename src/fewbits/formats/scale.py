@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from fewbits.arguments import is_integer, shown
@@ -40,13 +41,13 @@ Granularity = Literal["tensor", "channel"] | Block
 class PowersOfTwo:
     """Factors 2**-fraction_bits: radix points."""
 
-    fraction_bits: tuple[int, ...]
-    """One for each factor."""
+    points: tuple[int, ...]
+    """The fraction_bits of each factor."""
 
     @property
     def count(self) -> int:
         """How many factors there are."""
-        return len(self.fraction_bits)
+        return len(self.points)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,14 @@ class Multipliers:
                 raise FormatError(
                     f"a multiplier of {self.bits} bits lies from 1 to {2**self.bits - 1}, not {shown(integer)}"
                 )
+
+    @classmethod
+    def nearest(cls, wanted: Tensor, bits: int) -> Multipliers:
+        """The ones nearest to positive factors; the largest uses all bits, so it sets the shift of all."""
+        largest = 2**bits - 1
+        fraction_bits = math.floor(math.log2(largest / wanted.max().item()))
+        rounded = (wanted.detach() / 2.0**-fraction_bits).round().clamp_(1, largest)
+        return cls(bits, fraction_bits, tuple(int(value) for value in rounded.reshape(-1).tolist()))
 
     @property
     def count(self) -> int:
@@ -125,19 +134,7 @@ class Scale:
         """Multipliers of so many bits that the integers hold already."""
         return cls("tensor", Multipliers(bits, check_fraction_bits(fraction_bits)))
 
-    @classmethod
-    def multipliers(cls, wanted: Tensor, bits: int) -> Scale:
-        """The multipliers nearest to positive factors; the largest uses all bits, so it sets the shift of all.
-
-        wanted: one for the tensor, or one for each output, in any shape.
-        """
-        largest = 2**bits - 1
-        fraction_bits = math.floor(math.log2(largest / wanted.max().item()))
-        rounded = (wanted.detach() / 2.0**-fraction_bits).round().clamp_(1, largest)
-        integers = tuple(int(value) for value in rounded.reshape(-1).tolist())
-        return cls("channel" if wanted.ndim else "tensor", Multipliers(bits, fraction_bits, integers))
-
-    @property
+    @cached_property
     def refusal(self) -> str | None:
         """Why nothing can be computed with the scale yet; None if it can."""
         if isinstance(self.granularity, Block) or isinstance(self.factors, BlockCodes):
@@ -155,36 +152,36 @@ class Scale:
             )
         return self.coarsest
 
-    @property
+    @cached_property
     def coarsest(self) -> int:
         """The fewest fraction bits of a channel. Raises FormatError for what has no radix point, with its reason."""
         return min(self._points)
 
-    @property
+    @cached_property
     def finest(self) -> int:
         """The most fraction bits of a channel: at that radix point all numbers are integers."""
         return max(self._points)
 
-    @property
+    @cached_property
     def shifts(self) -> tuple[int, ...] | None:
         """Places by which each channel's radix point is finer than the coarsest; None for one radix point."""
         if self.granularity == "tensor":
             return None
         return tuple(point - self.coarsest for point in self._points)
 
-    @property
+    @cached_property
     def moves(self) -> tuple[int, ...] | None:
         """Places by which each channel's integers move left to the finest radix point; None for one radix point."""
         if self.granularity == "tensor":
             return None
         return tuple(self.finest - point for point in self._points)
 
-    @property
+    @cached_property
     def multiplies(self) -> bool:
         """Whether factors are multipliers that the integers do not hold."""
         return isinstance(self.factors, Multipliers) and self.factors.integers is not None
 
-    @property
+    @cached_property
     def multiplier_bits(self) -> int:
         """Width of the multiplier behind each sum; 0 without one."""
         return self.factors.bits if isinstance(self.factors, Multipliers) else 0
@@ -240,13 +237,13 @@ class Scale:
         scaled = numbers * 2.0**-self.coarsest
         return scaled if self.shifts is None else scaled / self.shift_factors(numbers)
 
-    @property
+    @cached_property
     def _points(self) -> tuple[int, ...]:
         if self.refusal is not None:
             raise FormatError(self.refusal)
         factors = self.factors
         if isinstance(factors, PowersOfTwo):
-            return factors.fraction_bits
+            return factors.points
         if isinstance(factors, Multipliers) and factors.integers is None:
             return (factors.fraction_bits,)
         raise FormatError("multipliers are no powers of two: such a scale has no radix point")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fewbits.formats import Precision
-from fewbits.quantization.layers.layer_formats import LayerFormats
 from fewbits.quantization.network_formats import set_network_formats
 from fewbits.train.loop import Loss, cross_entropy, do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper
@@ -57,7 +56,7 @@ def stages_above(target: Precision) -> list[Precision]:
 
 
 def _set_precision(run: RecipeRun, precision: Precision) -> None:
-    set_network_formats(run.model, precision.inputs, lambda _: LayerFormats(precision))
+    set_network_formats(run.model, precision.inputs, lambda _: precision)
     run.model.precision = precision
 
 

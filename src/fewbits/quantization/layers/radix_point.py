@@ -1,4 +1,4 @@
-"""Where a tensor's radix point should lie: by maximum, percentile or least squared error."""
+"""Which power-of-two scale suits a tensor, or each of its channels: by maximum, percentile or least squared error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fewbits.arguments import is_real, shown
 from fewbits.errors import DataError, ModelError
-from fewbits.formats import Format
+from fewbits.formats import Format, Scale
+from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 
 Method = Literal["maximum", "percentile", "squared-error"]
 
@@ -57,6 +58,20 @@ def choose_fraction_bits(
         bound = magnitudes.kthvalue(rank).values.item()
         return _largest_unsaturated(number_format, 0.0, bound) if bound > 0 else without_saturation
     return _least_squared_error(number_format, _sample(values), without_saturation)
+
+
+def choose_channel_scale(number_format: Format, weight: Tensor, method: Method, percentile: float) -> Scale:
+    """A radix point for each output, 0 to 15 places finer than that of the coarsest.
+
+    weight: outputs first. Outputs without a weight other than zero take the coarsest. See `choose_fraction_bits`.
+    """
+    points = [
+        choose_fraction_bits(number_format, channel, method, percentile) if bool(channel.any()) else None
+        for channel in weight.detach()
+    ]
+    coarsest = min((point for point in points if point is not None), default=0)
+    finest = coarsest + 2**CHANNEL_SHIFT_BITS - 1
+    return Scale.of_channels(tuple(coarsest if point is None else min(point, finest) for point in points))
 
 
 def check_method(method: str, percentile: float) -> None:
