@@ -98,7 +98,7 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     codes = value_codes(design.precision.inputs, values)
     if padding:
         codes = np.pad(codes, ((0, 0), (0, 0), *padding))
-    weights = value_codes(design.precision.weights, layer.weight).reshape(layer.weight.shape[0], -1)
+    weights = layer.weight.codes_in(design.precision.weights).reshape(len(layer.weight), -1)
     padded = np.zeros((len(weights) + 1, chunks * synapses), np.int64)
     padded[:-1, : weights.shape[1]] = weights
     shift, relu = _output_stage(network, layer)
