@@ -22,11 +22,11 @@ from fewbits.bitexact import (
     Operation,
     Rounding,
 )
-from fewbits.bitexact.float_kernels import CHUNK
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline, pooling_lanes
 from fewbits.hardware.dataflow.diannao.memory_images import MemoryImages, Words
+from fewbits.hardware.dataflow.diannao.operands import check_sum_order
 from fewbits.hardware.dataflow.diannao.output_steps import OutputSteps, output_steps
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
@@ -96,11 +96,7 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
         raise HardwareError(
             f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
         )
-    if design.is_float and accelerator.synapses != CHUNK:
-        raise HardwareError(
-            f"the bit-exact network adds floats {CHUNK} at a time, and neurons of {accelerator.synapses} synapses would"
-            f" round its sums otherwise: give {CHUNK} synapses, or integers"
-        )
+    check_sum_order(network, accelerator)
     return _Compiler(network, design, accelerator).compile()
 
 

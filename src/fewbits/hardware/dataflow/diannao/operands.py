@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.errors import ModelError
+from fewbits.errors import HardwareError
 from fewbits.hardware.activity.kernels import BLOCK_CYCLES, BLOCK_WORDS
 from fewbits.hardware.activity.toggles import Stimulus, words_of_bits
 from fewbits.hardware.dataflow.diannao.latency import pipeline
@@ -24,6 +24,7 @@ from fewbits.hardware.datapath.partial_sums import partial_sums
 
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
+    from fewbits.bitexact.sum_order import SumOrder
     from fewbits.formats import Format
     from fewbits.graph.operations import Convolution, Layer
     from fewbits.hardware.dataflow.accelerator import Accelerator
@@ -72,6 +73,23 @@ class Stream:
 
     busy: NDArray[np.bool_]
     """False in cycles that wait for a block that is not full: operands stay."""
+
+
+def sum_order(accelerator: Accelerator) -> SumOrder:
+    """The order in which a neuron adds float products: those of its synapses in a tree, each cycle's to the sum."""
+    from fewbits.bitexact.sum_order import SumOrder
+
+    return SumOrder(accelerator.synapses)
+
+
+def check_sum_order(network: BitExactNetwork, accelerator: Accelerator) -> None:
+    """Raise HardwareError if the accelerator would round a float network's sums otherwise than the network does."""
+    if network.precision.is_float and network.sum_order != sum_order(accelerator):
+        raise HardwareError(
+            f"the bit-exact network adds floats {network.sum_order}, and neurons of {accelerator.synapses} synapses "
+            f"would round its sums otherwise: give {network.sum_order.products} synapses, integers, or lower it with "
+            f"sum_order=SumOrder({accelerator.synapses})"
+        )
 
 
 def layer_operands(network: BitExactNetwork, layer: Layer, values: object, design: NeuronDesign) -> LayerOperands:
