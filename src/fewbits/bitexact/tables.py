@@ -49,7 +49,7 @@ class Table(Generic[Entry]):
         return registered
 
     def refuse(self, operation: type[Operation], sentence: str) -> None:
-        """Say why a class has no entry, and what to do instead: the end of the error's sentence."""
+        """Say why a class has no entry, and what to do: `is not ...: give ...`, behind the operation's name."""
         self._check_free(operation)
         self._refusals[operation] = sentence
 
@@ -67,7 +67,7 @@ class Table(Generic[Entry]):
             return self._entries[kind]
         named = f"operation {operation.name!r} ({kind.__name__})"
         if kind in self._refusals:
-            raise self._error(f"{named} is refused by the {self.name}: {self._refusals[kind]}")
+            raise self._error(f"{named} {self._refusals[kind]}")
         raise self._error(
             f"{named} has no entry in the {self.name}: register {self.purpose} for {kind.__name__}, or refuse it there "
             "(docs/extending.md)"

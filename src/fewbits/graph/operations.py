@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.graph.geometry import average_divisors, pooling_windows
 
@@ -363,6 +364,14 @@ class Flatten(Operation):
 def layers_of(operations: Iterable[Operation]) -> tuple[Layer, ...]:
     """The convolutions and linear layers among operations, in their order."""
     return tuple(operation for operation in operations if isinstance(operation, Layer))
+
+
+def input_rounding_of(operations: Sequence[Operation]) -> InputRounding:
+    """What rounds the images. Raises ModelError if that is not the first operation."""
+    first = operations[0]
+    if not isinstance(first, InputRounding):
+        raise ModelError(f"operation {first.name!r} comes before the rounding of the images: begin with that")
+    return first
 
 
 def are_floats(operations: Iterable[Operation]) -> bool:
