@@ -21,6 +21,7 @@ from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
 from fewbits.hardware.datapath.interpolation import can_interpolate
+from fewbits.hardware.datapath.strategies import strategy_for
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
 from fewbits.quantization import fold_batch_norm, quantize
@@ -224,8 +225,9 @@ def _precision(text: str, technology: Technology) -> Precision:
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"
         )
-    if precision.name not in technology.datapaths and not can_interpolate(technology, precision):
-        technology.datapath(precision.name)
+    if technology.find(precision) is None and not can_interpolate(technology, precision):
+        strategy_for(precision)  # refuses what no circuit computes
+        technology.datapath(precision)
     return precision
 
 

@@ -78,7 +78,7 @@ class RunResult:
 
     area_mm2_by_component: dict[str, float]
     energy_uj_by_component: dict[str, float]
-    """Dynamic and leakage together. Keys here and above: `fewbits.hardware.costing.chip_parts.PARTS`."""
+    """Dynamic and leakage together. Keys here and above: the parts of the chip."""
 
     leakage_uj_by_component: dict[str, float]
     """The part of it that is leakage."""

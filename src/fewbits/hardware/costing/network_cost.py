@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
     from fewbits.formats import Precision
 
-_CHARACTERIZED_SUM = 16384
-"""Most products of one output that its accumulator holds, whatever they are (`rtl.design`'s `maximum_synapses`)."""
-
 _BITS_PER_KIB = 8 * 1024
 
 
@@ -281,11 +278,11 @@ def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
 def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
     """Raise HardwareError for a layer whose sums could overflow the accumulator of its tile. tiles: by name."""
     for layer in workload.layers:
-        precision = tiles[layer.name].precision
-        if precision.is_integer and layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
+        design = tiles[layer.name].design
+        if layer.has_weights and not design.takes(layer.synapses):
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
-                f"{precision.name} takes up to {_CHARACTERIZED_SUM}: split the layer, or use float32"
+                f"{design.precision.name} takes up to {design.maximum_synapses}: split the layer, or use float32"
             )
 
 
