@@ -123,9 +123,9 @@ def savings_pairs(rows: dict[str, Row]) -> tuple[SavingsPair, ...]:
     return tuple(
         SavingsPair(
             precision=name,
-            area_percent=_saving(row.area_mm2.mean, ours.area_mm2.mean),
+            area_percent=_saving(row.mean("area_mm2"), ours.mean("area_mm2")),
             published_area_percent=_saving(published[name].area_mm2, theirs.area_mm2),
-            power_percent=_saving(row.power_mw.mean, ours.power_mw.mean),
+            power_percent=_saving(row.mean("power_mw"), ours.mean("power_mw")),
             published_power_percent=_saving(published[name].power_mw, theirs.power_mw),
         )
         for name, row in rows.items()
@@ -160,7 +160,7 @@ def _swapped(
 
 
 def _differences(rows: dict[str, Row], pairs: Sequence[SavingsPair]) -> tuple[str, ...]:
-    smallest = min(rows.values(), key=lambda row: row.area_mm2.mean)
+    smallest = min(rows.values(), key=lambda row: row.mean("area_mm2"))
     by_area = _swapped(pairs, lambda pair: (pair.area_percent, pair.published_area_percent))
     return (
         "process: the published design is at 65 nm, this one on the technology of this study. Memory and logic do not "
@@ -185,8 +185,8 @@ def _product_bits(precision: str) -> int:
 
 def _where_area_differs(smaller: Row, larger: Row) -> str:
     def parts(row: Row) -> tuple[float, float]:
-        memory = sum(row.area_mm2_by_component[name] for name in BUFFERS)
-        return row.area_mm2.mean - memory, memory
+        memory = sum(row.parts["area_mm2_by_component"][name] for name in BUFFERS)
+        return row.mean("area_mm2") - memory, memory
 
     (logic, memory), (larger_logic, larger_memory) = parts(smaller), parts(larger)
     return (
@@ -196,7 +196,7 @@ def _where_area_differs(smaller: Row, larger: Row) -> str:
 
 
 def _buffer_percent(row: Row) -> float:
-    return 100 * sum(row.area_mm2_by_component[name] for name in BUFFERS) / row.area_mm2.mean
+    return 100 * sum(row.parts["area_mm2_by_component"][name] for name in BUFFERS) / row.mean("area_mm2")
 
 
 def _saving(value: float, baseline: float) -> float:
