@@ -24,7 +24,7 @@ from fewbits.hardware import Cost, cost
 from fewbits.report import group_runs
 from fewbits.report.accuracy_chart import accuracy_energy_chart
 from fewbits.report.networks import ALL, across_networks, comparison, front_line, point_name
-from fewbits.report.published import MARK
+from fewbits.report.published import published_study
 from fewbits.report.rows import Group, Row, Statistic
 from fewbits.study import RunResult, load_study
 from fewbits.study.figures import kept_of_cost
@@ -333,7 +333,7 @@ def document(draw: Callable[[str, Group], str]) -> str:
     """The whole text. draw: makes a chart for a data set's name and group, and gives the line that shows it."""
     entries = stored_runs()
     text = Template((STORED / "text.md").read_text())
-    basis = {"mark": MARK, "activity": activity_line(entries), "missing": missing(entries)}
+    basis = {"mark": published_study().mark, "activity": activity_line(entries), "missing": missing(entries)}
     return text.substitute(sections(entries, draw) | speed_tables() | basis)
 
 

@@ -49,9 +49,7 @@ def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tup
         off_chip=OFF_CHIP,
         comparison=savings,
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
-        accelerator=published.accelerator(),
-        mark=published.MARK,
-        published_provenance=published.provenance(),
+        published=published.published_study(),
         basis=basis,
         vega=_vega(),
     )

@@ -45,7 +45,7 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
     comparison = published.compare(groups)
     if comparison is None:
         return
-    console.print(f"saved against float32, in percent: here, and {published.MARK}", highlight=False)
+    console.print(f"saved against float32, in percent: here, and {published.published_study().mark}", highlight=False)
     console.print(_savings_table(comparison))
     for line in comparison.notes:
         console.print(line, markup=False, highlight=False)
