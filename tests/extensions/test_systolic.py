@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import fewbits as fb
+from fewbits.bitexact import SumOrder
 from fewbits.hardware import (
     Accelerator,
     Dataflow,
@@ -192,6 +193,12 @@ def test_layers_of_narrower_formats_are_unpacked_at_its_own_memories(systolic: M
     made = fb.cost(fb.lower(mixed, images[:1]), accelerator="systolic-16x16")
     larger = [name for name, area in made.breakdown.area_mm2.items() if area > plain.breakdown.area_mm2[name]]
     assert larger == ["weights"]
+
+
+def test_float_sums_take_one_product_after_another(systolic: ModuleType):
+    array = systolic.SystolicArray()
+    assert dataflow_of(array).sum_order(array) == SumOrder(1)
+    assert dataflow_of(Accelerator()).sum_order(Accelerator()) == SumOrder(16)
 
 
 def test_a_definition_makes_the_accelerator_again(systolic: ModuleType):

@@ -1,13 +1,27 @@
 """What a precision costs in silicon: accelerators and their dataflows, schedules, technology tables and cost."""
 
+from fewbits.hardware.costing.breakdown import Breakdown, LayerCost
+from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.base import Dataflow, Memory, named, scaled
-from fewbits.hardware.dataflow.diannao.scheduling import schedule
+from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
 from fewbits.hardware.dataflow.plan import Accesses, AnyAccelerator, LayerSchedule, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_from, accelerator_named, dataflow_of, dataflows
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
-from fewbits.hardware.process.technology import ComponentCost, DatapathCost, Technology, load_technology
+from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.technology import (
+    ComponentCost,
+    ControlCost,
+    DatapathCost,
+    MacroCost,
+    NeuronShare,
+    PackingCost,
+    ReadPath,
+    Technology,
+    load_technology,
+)
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
@@ -15,14 +29,26 @@ __all__ = [
     "Accelerator",
     "Accesses",
     "AnyAccelerator",
+    "Breakdown",
+    "Clock",
     "ComponentCost",
+    "ControlCost",
     "Cost",
     "Dataflow",
     "DatapathCost",
+    "DatapathKey",
+    "LayerCost",
+    "LayerPower",
     "LayerSchedule",
     "LayerShape",
+    "MacroCost",
     "Memory",
+    "NetworkPower",
     "NeuronDesign",
+    "NeuronShare",
+    "PackingCost",
+    "Pipeline",
+    "ReadPath",
     "Schedule",
     "Technology",
     "Widths",

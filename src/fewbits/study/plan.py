@@ -220,7 +220,7 @@ def _checked(spec: StudySpec, key: str, make: Callable[[], T]) -> T:
 def _precision(text: str, technology: Technology) -> Precision:
     """The precision, if it can be lowered and costed."""
     precision = parse_precision(text)
-    if not precision.is_integer and not precision.is_float:
+    if precision.arithmetic is None:
         raise StudyError(
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"

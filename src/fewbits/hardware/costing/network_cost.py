@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
+from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 from fewbits.hardware.costing.breakdown import Breakdown, break_down, dram_uj, joined
 from fewbits.hardware.costing.chip_parts import all_leaking
 from fewbits.hardware.costing.clock import Clock
@@ -51,7 +52,7 @@ from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, wit
 from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
-from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, LayerShape, Workload
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,7 +14,7 @@ constants). What needs a decoder is named in the cost's notes, and not counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -51,39 +51,12 @@ class Narrow:
     @property
     def is_wired(self) -> bool:
         """Whether one becomes the other without any selection: the codes are the same."""
-        return self.stored.bits == self.datapath.bits and _move(_SAME_CODES, self)
+        return self.stored.bits == self.datapath.bits and self.stored.is_uniform and self.datapath.is_uniform
 
     @property
     def is_priced(self) -> bool:
         """Whether the characterized circuit does it: bits move, signs are extended; results of integers saturate."""
-        return _move(_PACKED if self.holds == "outputs" else _UNPACKED, self)
-
-
-def _always(_stored: Format, _datapath: Format) -> bool:
-    return True
-
-
-def _same_exponents(stored: Format, datapath: Format) -> bool:
-    return stored.exponent_bits == datapath.exponent_bits
-
-
-_Moves = Mapping[tuple[str, str], "Callable[[Format, Format], bool]"]
-"""By family in memory and on the datapath, for which formats; a pair that is not here is for none."""
-
-_SIGNS_AND_SMALL_NUMBERS = ("pow2", "ternary", "binary")
-
-_SAME_CODES: _Moves = {("fixed", "ternary"): _always, ("ternary", "fixed"): _always}
-_PACKED: _Moves = {("fixed", "fixed"): _always}
-_UNPACKED: _Moves = {
-    ("float", "float"): _same_exponents,
-    **{(stored, "fixed"): _always for stored in ("fixed", "ternary", "binary")},
-    **{(one, other): _always for one in _SIGNS_AND_SMALL_NUMBERS for other in _SIGNS_AND_SMALL_NUMBERS},
-}
-
-
-def _move(moves: _Moves, narrow: Narrow) -> bool:
-    rule = moves.get((narrow.stored.family, narrow.datapath.family))
-    return rule is not None and rule(narrow.stored, narrow.datapath)
+        return (self.datapath.packs if self.holds == "outputs" else self.datapath.unpacks)(self.stored)
 
 
 def is_packed(narrow: Narrow) -> bool:

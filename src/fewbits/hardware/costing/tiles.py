@@ -26,7 +26,7 @@ from fewbits.hardware.process.datapath_key import DatapathKey, architecture
 from fewbits.hardware.process.memory.sram import Buffer
 from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, DatapathCost, Technology
 from fewbits.hardware.rtl.pipelining import DEFAULT
-from fewbits.hardware.workload.own_precision import computes, holds
+from fewbits.hardware.workload.own_precision import computes
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
@@ -193,9 +193,9 @@ class Tiles:
         stored, datapath = self.stored(layer), self.of(layer).precision
         if layer.has_weights and stored.weights != datapath.weights:
             yield Narrow("weights", stored.weights, datapath.weights)
-        if stored.inputs != datapath.inputs and holds(datapath.inputs, stored.inputs):
+        if stored.inputs != datapath.inputs and datapath.inputs.holds(stored.inputs):
             yield Narrow("inputs", stored.inputs, datapath.inputs)
-        if stored.outputs not in (None, datapath.inputs) and holds(datapath.inputs, stored.outputs):
+        if stored.outputs not in (None, datapath.inputs) and datapath.inputs.holds(stored.outputs):
             yield Narrow("outputs", stored.outputs, datapath.inputs)
 
     def _precision(self, name: str | None) -> Precision:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fewbits.bitexact import BitExactNetwork
+    from fewbits.bitexact.sum_order import SumOrder
     from fewbits.graph.operations import Layer
     from fewbits.hardware.activity.toggles import Stimulus
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -162,7 +163,7 @@ class Dataflow(ABC, Generic[A]):
 
     # What it may have beside that.
 
-    def sum_order(self, accelerator: A) -> Any | None:
+    def sum_order(self, accelerator: A) -> SumOrder | None:
         """The order in which an output's float products are added, as `bitexact` takes it; None if it is not told."""
         return None
 

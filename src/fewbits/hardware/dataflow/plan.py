@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, Kind
+from fewbits.formats.scale import CHANNEL_SHIFT_BITS
+from fewbits.hardware.workload.workload import Kind
 
 
 class AnyAccelerator(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,48 +32,7 @@ def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Pre
 def computes(datapath: Precision, layer: Precision) -> bool:
     """Whether a datapath's operands hold all values of a layer's: those of fixed8 hold fixed4's and binary ones."""
     pairs = ((datapath.weights, layer.weights), (datapath.inputs, layer.inputs))
-    return all(holds(wide, narrow) for wide, narrow in pairs)
-
-
-def holds(wide: Format, narrow: Format) -> bool:
-    """Whether every value of a format is one of another, up to a power of two that all share."""
-    rule = _RULES.get((wide.family, narrow.family))
-    return rule is not None and rule(wide, narrow)
-
-
-def _holds_fields(wide: Format, narrow: Format) -> bool:
-    return wide.exponent_bits >= narrow.exponent_bits and _mantissa_bits(wide) >= _mantissa_bits(narrow)
-
-
-def _mantissa_bits(number_format: Format) -> int:
-    """Of a float: what sign and exponent leave."""
-    return number_format.bits - 1 - number_format.exponent_bits
-
-
-def _holds_range(wide: Format, narrow: Format) -> bool:
-    (low, high), (lowest, largest) = wide.integer_limits, narrow.integer_limits
-    return low <= lowest and largest <= high
-
-
-def _is_wider(wide: Format, narrow: Format) -> bool:
-    return narrow.bits <= wide.bits
-
-
-def _always(_wide: Format, _narrow: Format) -> bool:
-    return True
-
-
-_RULES: Mapping[tuple[str, str], Callable[[Format, Format], bool]] = {
-    ("float", "float"): _holds_fields,
-    **{("fixed", family): _holds_range for family in ("fixed", "pow2", "ternary", "binary")},
-    ("pow2", "pow2"): _is_wider,
-    ("pow2", "ternary"): _always,
-    ("pow2", "binary"): _always,
-    ("ternary", "ternary"): _is_wider,
-    ("ternary", "binary"): _always,
-    ("binary", "binary"): _is_wider,
-}
-"""By family of the wide and the narrow format; a pair that is not here does not hold."""
+    return all(wide.holds(narrow) for wide, narrow in pairs)
 
 
 def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:

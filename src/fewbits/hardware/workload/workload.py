@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,14 +10,26 @@ from fewbits.errors import HardwareError
 
 Kind = Literal["convolution", "linear", "max-pool", "average-pool", "addition"]
 
-CHANNEL_SHIFT_BITS = 4
-"""Width of an output's own shift (`quantization/layers/channels.py`, which a test compares)."""
 
-KINDS_WITH_WEIGHTS: frozenset[Kind] = frozenset(("convolution", "linear"))
-"""These multiply, across channels; the others take each channel by itself."""
+@dataclass(frozen=True)
+class Work:
+    """What a kind of layer does."""
 
-OPERANDS: Mapping[Kind, int] = {"addition": 2}
-"""Tensors that a kind takes, of one size, where it is not one."""
+    has_weights: bool = False
+    """Whether it multiplies; others take each channel by itself."""
+
+    operands: int = 1
+    """Tensors that it takes, of one size."""
+
+
+WORK: dict[Kind, Work] = {
+    "convolution": Work(has_weights=True),
+    "linear": Work(has_weights=True),
+    "max-pool": Work(),
+    "average-pool": Work(),
+    "addition": Work(operands=2),
+}
+"""All kinds of layers."""
 
 Size = tuple[int, int]
 """Height and width; height 1 for one dimension, (1, 1) for a linear layer of one position."""
@@ -73,12 +85,12 @@ class LayerShape:
     @property
     def has_weights(self) -> bool:
         """Whether the layer multiplies; pooling and additions take each channel by itself."""
-        return self.kind in KINDS_WITH_WEIGHTS
+        return WORK[self.kind].has_weights
 
     @property
     def operands(self) -> int:
         """Tensors that the layer takes, of one size: two for an addition."""
-        return OPERANDS.get(self.kind, 1)
+        return WORK[self.kind].operands
 
     @property
     def positions(self) -> int:

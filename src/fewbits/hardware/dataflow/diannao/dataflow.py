@@ -21,6 +21,7 @@ from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ControlC
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
+    from fewbits.bitexact.sum_order import SumOrder
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 
@@ -88,6 +89,12 @@ class DianNao(Dataflow[Accelerator]):
     def layer_notes(self, workload: Workload, designs: Mapping[str, NeuronDesign], main: NeuronDesign) -> Iterator[str]:
         """What has no figure, and what the circuit lacks."""
         return layer_notes(workload, designs, main)
+
+    def sum_order(self, accelerator: Accelerator) -> SumOrder:
+        """A tree of a neuron's synapses, chunk after chunk."""
+        from fewbits.hardware.dataflow.diannao.operands import sum_order  # loads torch: late
+
+        return sum_order(accelerator)
 
     @property
     def operand_stream(self) -> OperandStream:

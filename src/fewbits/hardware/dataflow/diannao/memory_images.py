@@ -44,7 +44,7 @@ class MemoryImages:
         """Rows of a piece of a layer's chunks, in the order convolution group, block of neuron groups, chunk, neuron
         group.
         """
-        codes = _codes(layer.weight, layer.weight_format)
+        codes = layer.weight.codes.reshape(len(layer.weight), -1).astype(np.int64)
         neurons, lanes = self._accelerator.neurons, self._accelerator.synapses
         groups, neuron_groups, chunks = piece.groups, piece.neuron_groups, piece.chunks
         start = piece.first_chunk * lanes

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fewbits import HardwareError
+from fewbits.bitexact import SumOrder
 from fewbits.hardware import (
     Accesses,
     ComponentCost,
@@ -139,6 +140,10 @@ class OutputStationary(Dataflow[SystolicArray]):
             for number, layer in enumerate(workload.layers)
         )
         return Schedule(tuple(layers), accelerator)
+
+    def sum_order(self, accelerator: SystolicArray) -> SumOrder:
+        """An element adds one product after another."""
+        return SumOrder(1)
 
     def size_notes(self, name: str, datapath: DatapathCost, accelerator: SystolicArray) -> Iterator[str]:
         """What is estimated."""
