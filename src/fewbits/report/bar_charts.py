@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.report.rows import Group
-    from fewbits.study.figures import Figure
+    from fewbits.study.declaration import Figure
 
 COMPONENTS = {
     "multipliers": "#0072B2",
