@@ -201,6 +201,16 @@ def test_float_sums_take_one_product_after_another(systolic: ModuleType):
     assert dataflow_of(Accelerator()).sum_order(Accelerator()) == SumOrder(16)
 
 
+def test_a_float_network_of_another_order_is_refused_with_what_to_do(systolic: ModuleType):
+    model = nn.Sequential(nn.Conv2d(1, 8, 3)).eval()
+    images = torch.rand(2, 1, 8, 8)
+    quantized = fb.quantize(model, "float32")
+    fb.calibrate(quantized, images)
+    with pytest.raises(fb.HardwareError, match=r"lower it with sum_order=SumOrder\(1\), or give integers"):
+        fb.cost(fb.lower(quantized, images), accelerator="systolic-16x16")
+    assert fb.cost(fb.lower(quantized, images, sum_order=SumOrder(1)), accelerator="systolic-16x16").cycles > 0
+
+
 def test_a_definition_makes_the_accelerator_again(systolic: ModuleType):
     array = systolic.SystolicArray(8, 4, clock_mhz=200.0)
     assert accelerator_from(json.loads(json.dumps(array.definition()))) == array

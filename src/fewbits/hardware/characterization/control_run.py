@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from fewbits.hardware.dataflow.diannao.compiler import Program, compile_network
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.operands import value_codes
+from fewbits.hardware.dataflow.diannao.output_steps import STEPS
 from fewbits.hardware.dataflow.diannao.program import WORD_BITS, layout
 from fewbits.hardware.dataflow.diannao.scheduling import schedule, total_accesses
 from fewbits.hardware.dataflow.plan import Schedule
@@ -231,7 +232,7 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
     codes = encode_images(program.input_rounding, image)[0]
     memory[: len(codes)] = codes
     place = len(codes)
-    for _, stored in _stored(network, image):
+    for stored in _stored(network, image).values():
         memory[place : place + stored.size] = stored.ravel()
         place += stored.size
     return memory
@@ -239,13 +240,12 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
 
 def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons: int) -> Iterator[Bits]:
     """The tile's outputs in the order in which they come: convolution group, neuron group, position; zeros at last."""
-    layers = {layer.name: layer for layer in network.layers}
-    groups = {shape.name: shape.groups for shape in workload_of(network, None).layers}
     bits = design.output_bits
-    for name, stored in _stored(network, image):
-        if name not in layers:
-            continue
-        for group in np.split(stored.reshape(len(layers[name].weight), -1), groups[name]):
+    stored = _stored(network, image)
+    for layer in network.layers:
+        if layer.name not in stored:
+            break
+        for group in np.split(stored[layer.name].reshape(len(layer.weight), -1), layer.groups):
             for start in range(0, len(group), neurons):
                 some = group[start : start + neurons]
                 for position in range(some.shape[1]):
@@ -256,16 +256,19 @@ def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons
         yield np.zeros(neurons * bits, np.uint8)
 
 
-def _stored(network: BitExactNetwork, image: Tensor) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Name and stored codes of each layer, pooling and addition but the last, whose sums leave as they are.
-
-    What follows one in the network before the next has no descriptor of its own: it changes the codes.
-    """
-    values, operations = network.trace(image), network.operations
-    planned = {layer.name for layer in workload_of(network, None).layers}
-    starts = [number for number, operation in enumerate(operations) if operation.name in planned]
-    for start, following in pairwise(starts):
-        yield operations[start].name, value_codes(network.precision.inputs, values[operations[following - 1].name])[0]
+def _stored(network: BitExactNetwork, image: Tensor) -> dict[str, NDArray[np.int64]]:
+    """Codes of what each layer and pooling stores, by its name and in order; not of the last, whose sums leave."""
+    values = network.trace(image)
+    operations = network.operations
+    stored: dict[str, NDArray[np.int64]] = {}
+    for index, operation in enumerate(operations[1:], start=1):  # behind the rounding of the images
+        if type(operation) in STEPS:
+            continue
+        steps = takewhile(lambda each: type(each) in STEPS, operations[index + 1 :])
+        *_, last = operation, *steps
+        if last is not operations[-1]:
+            stored[operation.name] = value_codes(network.precision.inputs, values[last.name])[0]
+    return stored
 
 
 def _bits(words: NDArray[np.uint32]) -> Bits:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.bitexact.sum_order import SumOrder
+    from fewbits.formats import Precision
     from fewbits.graph.operations import Layer
     from fewbits.hardware.activity.toggles import Stimulus
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -166,6 +167,18 @@ class Dataflow(ABC, Generic[A]):
     def sum_order(self, accelerator: A) -> SumOrder | None:
         """The order in which an output's float products are added, as `bitexact` takes it; None if it is not told."""
         return None
+
+    def check_sum_order(self, order: SumOrder | None, precision: Precision, accelerator: A) -> None:
+        """Raise HardwareError if the accelerator rounds a float network's sums otherwise than the network does.
+
+        order: of the bit-exact network; None of what has none.
+        """
+        own = None if order is None or not precision.is_float else self.sum_order(accelerator)
+        if own is not None and order != own:
+            raise HardwareError(
+                f"the bit-exact network adds floats {order}, and the dataflow {self.name!r} would round its sums "
+                f"otherwise, {own}: lower it with sum_order=SumOrder({own.products}), or give integers"
+            )
 
     @property
     def operand_stream(self) -> OperandStream | None:
