@@ -76,7 +76,7 @@ def run(
     with show_progress() as observer:
         outcome = run_study(spec, folder, workers, observer)
     if as_json:
-        from fewbits.study.figures import run_json
+        from fewbits.study.result import run_json
 
         typer.echo(json.dumps({"runs": [run_json(result) for result in outcome.results]}))
     else:
@@ -156,8 +156,7 @@ def cost(
     from fewbits.hardware import cost as cost_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
-    from fewbits.report.costs import cost_lines
-    from fewbits.study.figures import cost_json
+    from fewbits.report.costs import cost_json, cost_lines
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
