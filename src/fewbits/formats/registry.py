@@ -107,8 +107,8 @@ def parse_format(text: str) -> Format:
     Raises ExtensionError if a package's family cannot be loaded, or gives something else than it was asked for.
     """
     _require_text(text)
-    if text in _parsed:
-        return _parsed[text]
+    if text in _NAMED:
+        return _NAMED[text]
     for family in (*_OWN, *(() if any(own.takes(text) for own in _OWN) else format_families())):
         if family.takes(text):
             return _checked(family.parse(text), text, family)
@@ -119,7 +119,7 @@ def parse_format(text: str) -> Format:
     )
 
 
-_parsed: dict[str, Format] = {name: family.parse(name) for family in _OWN for name in family.names}
+_NAMED: dict[str, Format] = {name: family.parse(name) for family in _OWN for name in family.names}
 """fewbits' own formats that lists show: one object each."""
 
 
