@@ -177,7 +177,7 @@ def test_the_circuit_is_refused_by_name() -> None:
     net = fb.lower(quantized("posit8-es0/fixed8"), IMAGES)
     with pytest.raises(
         fb.HardwareError,
-        match="no datapath for posit8-es0/fixed8: posit8-es0 is of fewbits-examples 1.0, which brings no circuit",
+        match=r"no datapath for posit8-es0/fixed8: posit8-es0 is of fewbits-examples 1\.0, which brings no circuit",
     ):
         fb.cost(net)
 
