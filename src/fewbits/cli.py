@@ -108,7 +108,7 @@ def formats(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One format, such as fixed8.")] = None,
 ) -> None:
     """List the number formats, or describe one."""
-    from fewbits.formats import all_format_names, parse_format
+    from fewbits.formats import all_format_names, format_families, parse_format
 
     if name is None:
         typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
@@ -117,7 +117,9 @@ def formats(
                 f"{each.name:<10} {each.bits:>4} {each.values:>11} {each.lowest:>13.7g} {each.highest:>13.7g} "
                 f"{each.smallest_positive:>13.7g}"
             )
-        typer.echo("and float-eXmY, X 2 to 7 exponent bits, Y 1 to 22 mantissa bits")
+        for family in format_families():
+            if family.more:
+                typer.echo(f"and {family.more}")
         return
     about = parse_format(name).describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")

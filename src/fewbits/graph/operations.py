@@ -389,7 +389,7 @@ def input_rounding_of(operations: Sequence[Operation]) -> InputRounding:
 
 def are_floats(operations: Iterable[Operation]) -> bool:
     """Whether a network's layers multiply floats."""
-    return any(layer.input_format.family == "float" for layer in layers_of(operations))
+    return any(layer.input_format.arithmetic == "float32" for layer in layers_of(operations))
 
 
 def _format_range(number_format: Format, source: ValueRange) -> ValueRange:

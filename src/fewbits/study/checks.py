@@ -26,7 +26,7 @@ from fewbits.train.temporary_batch_norm import refuse_unfit
 def checked_precision(text: str, technology: Technology) -> Precision:
     """The precision, if it can be lowered and costed."""
     precision = parse_precision(text)
-    if precision.arithmetic is None:
+    if {precision.weights.arithmetic, precision.inputs.arithmetic} == {"integer", "float32"}:
         raise StudyError(
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"
