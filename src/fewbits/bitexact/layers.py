@@ -18,8 +18,9 @@ from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
 from fewbits.bitexact.wide import as_objects
 from fewbits.errors import ModelError
 from fewbits.formats import Format
+from fewbits.graph.kinds.convolution import layer_windows
+from fewbits.graph.kinds.linear import after_linear
 from fewbits.graph.operations import Convolution, Layer, Linear, Operation
-from fewbits.graph.shapes import after_layer, layer_windows
 from fewbits.quantization import QuantizedLayer
 from fewbits.quantization.layers.channels import channel_scale
 
@@ -202,7 +203,7 @@ def _widths(quantized: QuantizedLayer, weight: NDArray[Any], bias: Any, moved: i
 
 
 def _linear(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Linear) -> Linear:
-    return Linear(**settings, output_shape=after_layer(settings["name"], layer, shape))
+    return Linear(**settings, output_shape=after_linear(settings["name"], layer, shape))
 
 
 def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Conv1d | nn.Conv2d) -> Convolution:

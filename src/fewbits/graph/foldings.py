@@ -8,16 +8,10 @@ from functools import cached_property
 from torch import fx, nn
 
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer
-from fewbits.graph.functional import is_shared
-from fewbits.graph.module_kinds import (
-    has_hooks,
-    reason_left_float,
-    reason_to_leave,
-    reason_to_skip,
-    shared_parameters,
-)
-
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+from fewbits.graph.kinds.batch_norm import FOLDABLE
+from fewbits.graph.module_kinds import reason_left_float, reason_to_leave, reason_to_skip
+from fewbits.graph.parameters import has_hooks, shared_parameters
+from fewbits.graph.spelling import is_shared
 
 _APART = "its parameters and arithmetic stay float"
 
@@ -33,7 +27,7 @@ class Foldings:
         """Why the normalization that a node calls stays; None if it can be folded into the layer before it."""
         norm, source = self._module(node), node.args[0] if node.args else None
         layer = self._plain_layer(source)
-        if type(norm) not in _NORMS:
+        if type(norm) not in FOLDABLE:
             return reason_left_float(norm) or _APART
         if not isinstance(source, fx.Node) or layer is None:
             of = "the images" if isinstance(source, fx.Node) and source.op == "placeholder" else f"{source}"

@@ -15,9 +15,10 @@ from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.graph.equivalence import prove, sample
 from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.functional import Skipped
 from fewbits.graph.hooks import changed_by_hooks, watching_hooks
-from fewbits.graph.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
+from fewbits.graph.module_kinds import is_opaque, reason_left_float, reason_to_skip
+from fewbits.graph.parameters import check_types, is_initialized
+from fewbits.graph.refusals import Skipped
 from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import TraceError, trace
 from fewbits.graph.wrappers import copied, unwrapped
@@ -109,8 +110,7 @@ def quantize(
     Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
     of itself. Whatever else is executed and has no bit-exact form is left float and named in `.skipped` with the reason
     for which `lower` refuses it. ReLU, pooling, flatten, dropout, `x + y`, `torch.cat`, the mean over all spatial
-    dimensions `x.mean((2, 3))` and their like have one: see `module_kinds.BIT_EXACT`, `functional.py` and
-    `global_average.py`.
+    dimensions `x.mean((2, 3))` and their like have one: see `graph/kinds/` and `graph/global_average.py`.
 
     The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
     are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of
