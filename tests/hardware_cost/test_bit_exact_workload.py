@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import nn
 
 from fewbits import ModelError
 from fewbits.bitexact import BitExactNetwork, lower
+from fewbits.graph.operations import Operation
 from fewbits.hardware.workload.module_workload import module_workload
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.models import build, input_shape
@@ -47,16 +46,14 @@ def test_geometry_of_one_dimension_and_groups_agrees():
     assert workload_of(network).layers == module_workload(model, (4, 15)).layers
 
 
-@dataclass(frozen=True)
-class Unknown:
+class Unknown(Operation):
     """An operation that the accelerator does not compute."""
-
-    name: str
-    inputs: tuple[str, ...] = ("layer",)
 
 
 def test_operation_that_the_tile_cannot_compute_is_refused():
     network = lowered(nn.Sequential(nn.Linear(4, 2)), (4,), "fixed8")
-    object.__setattr__(network, "_operations", (*network.operations, Unknown("norm")))
-    with pytest.raises(ModelError, match="layer 'norm': the accelerator does not compute Unknown"):
+    object.__setattr__(
+        network, "_operations", (*network.operations, Unknown(name="norm", inputs=("0",), output_shape=(2,)))
+    )
+    with pytest.raises(ModelError, match=r"operation 'norm' \(Unknown\) has no entry in the workload: register"):
         workload_of(network)

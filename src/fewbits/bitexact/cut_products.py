@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewbits.bitexact.accumulator import magnitude, weight_range
 from fewbits.bitexact.gather import gather_of
-from fewbits.bitexact.integer import FLOAT64_EXACT, integer_bias
+from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT, integer_bias
 from fewbits.bitexact.wide import WideIntegers
 from fewbits.compiled import compiled
 from fewbits.graph.operations import Layer

@@ -14,7 +14,7 @@ from torch import Tensor
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.errors import ModelError
 from fewbits.graph.modes import in_mode
-from fewbits.graph.operations import AveragePool, Layer
+from fewbits.graph.operations import Layer, are_floats
 from fewbits.graph.tracing import trace
 from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.calibration import check_images_type
@@ -114,7 +114,7 @@ def _difference(
     significand = round(1 - math.log2(torch.finfo(result.dtype).eps))
     widest = max(layers, key=lambda layer: layer.accumulator_bits, default=None)
     cause = ""
-    if widest is not None and widest.input_format.family == "float":
+    if are_floats(layers):
         cause = f"sums in {result.dtype} depend on their order"
     elif widest is not None and widest.accumulator_bits - 1 > significand:
         cause = (
@@ -139,8 +139,7 @@ class _Averaging:
 
 
 def _averaging(network: BitExactNetwork) -> _Averaging:
-    averages = [op for op in network.operations if isinstance(op, AveragePool) and op.number_format is None]
-    return _Averaging(network.logits_divisor, math.prod(math.prod(average.kernel) for average in averages))
+    return _Averaging(network.logits_divisor, math.prod(operation.added_results for operation in network.operations))
 
 
 def _observe(module: QuantizedModel, images: Tensor) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:

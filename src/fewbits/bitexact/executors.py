@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from fewbits.bitexact.cut_products import CutArithmetic
 from fewbits.bitexact.floating import FloatExecutor
 from fewbits.bitexact.fused import FusedExecutor
-from fewbits.bitexact.integer import IntegerExecutor, LayerArithmetic
-from fewbits.graph.operations import Layer, Operation
+from fewbits.bitexact.integer import IntegerExecutor
+from fewbits.bitexact.sum_order import SumOrder
+from fewbits.graph.operations import Operation, are_floats, layers_of
 
 
 class Executor(Protocol):
@@ -29,14 +29,9 @@ class Executor(Protocol):
         ...
 
 
-def _arithmetic(layer: Layer) -> LayerArithmetic | CutArithmetic:
-    return CutArithmetic(layer) if layer.dropped_product_bits else LayerArithmetic(layer)
-
-
-def choose_executor(operations: tuple[Operation, ...], device: torch.device) -> Executor:
-    """The fastest executor that is exact."""
-    if any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations):
-        return IntegerExecutor(operations, _arithmetic)
-    if any(isinstance(operation, Layer) and operation.input_format.family == "float" for operation in operations):
-        return FloatExecutor(operations)
-    return FusedExecutor(operations) if device.type == "cpu" else IntegerExecutor(operations)
+def choose_executor(operations: tuple[Operation, ...], device: torch.device, order: SumOrder) -> Executor:
+    """The fastest executor that is exact. order: of the sums of a float precision."""
+    if are_floats(operations):
+        return FloatExecutor(operations, order)
+    is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
+    return FusedExecutor(operations) if device.type == "cpu" and not is_cut else IntegerExecutor(operations)

@@ -1,4 +1,4 @@
-"""Float layers in the order of the hardware's adders: compiled loops over many outputs at once.
+"""Float layers in a given order of sums (`SumOrder`): compiled loops over many outputs at once.
 
 Compiled without fast-math, so that every product and sum is rounded to float32 where it is written.
 """
@@ -9,8 +9,8 @@ import numpy as np
 
 from fewbits.compiled import compiled, inlined
 
-CHUNK = 16
-"""Products that the adder tree takes at a time: the synapses of a neuron (docs/architecture.md)."""
+_UNROLLED = 16
+"""Products of the tree that is written out, so that its sums stay in registers; other trees are loops."""
 
 _LANES = 64
 """Outputs computed together: a multiple of every vector width, and few enough that their operands stay in cache."""
@@ -36,11 +36,11 @@ def _times(a, b):
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def float_layer(padded, taps, positions, weight, bias, out):
+def float_layer(padded, taps, positions, weight, bias, products, out):
     """Accumulators of a layer.
 
     padded: N x elements, float32; taps, positions: see `Gather`; weight: outputs x synapses, the synapses filled up to
-    whole chunks; bias: outputs; out: N x outputs x positions.
+    whole trees; bias: outputs; products: of a tree (see `SumOrder`); out: N x outputs x positions.
     """
     count = len(positions)
     total = len(padded) * count
@@ -48,6 +48,7 @@ def float_layer(padded, taps, positions, weight, bias, out):
     per_group = len(weight) // groups
     operands = np.zeros((weight.shape[1], _LANES), np.float32)
     accumulators = np.empty(_LANES, np.float32)
+    tree = np.empty((products, _LANES), np.float32)
     flat = padded.reshape(-1)
     bases = np.zeros(_LANES, np.int64)
     targets = np.zeros(_LANES, np.int64)
@@ -63,21 +64,43 @@ def float_layer(padded, taps, positions, weight, bias, out):
                 for lane in range(_LANES):
                     operands[synapse, lane] = _flush(flat[bases[lane] + taps[group, synapse]])
             for output in range(group * per_group, (group + 1) * per_group):
-                _accumulate(operands, weight[output], bias[output], accumulators)
+                for lane in range(_LANES):
+                    accumulators[lane] = bias[output]
+                if products == _UNROLLED:
+                    _add_unrolled(operands, weight[output], accumulators)
+                else:
+                    _add_trees(operands, weight[output], tree, accumulators)
                 for lane in range(lanes):
                     results[targets[lane] + output * count] = accumulators[lane]
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def _accumulate(operands, weight, bias, accumulators):
-    """Add chunk after chunk to the accumulators, which start at the bias.
+def _add_trees(operands, weight, tree, accumulators):
+    """Add tree after tree of products to the accumulators; tree: memory of a row for each product of one.
 
-    In what fills the last chunk both operands are +0, and so is their product.
+    In what fills the last tree both operands are +0, and so is their product.
     """
-    for lane in range(_LANES):
-        accumulators[lane] = bias
-    for first in range(0, len(weight), CHUNK):
-        x, w = operands[first : first + CHUNK], weight[first : first + CHUNK]
+    products = len(tree)
+    for first in range(0, len(weight), products):
+        for product in range(products):
+            w = weight[first + product]
+            for lane in range(_LANES):
+                tree[product, lane] = _times(w, operands[first + product, lane])
+        width = products // 2
+        while width:
+            for pair in range(width):
+                for lane in range(_LANES):
+                    tree[pair, lane] = _add(tree[2 * pair, lane], tree[2 * pair + 1, lane])
+            width //= 2
+        for lane in range(_LANES):
+            accumulators[lane] = _add(accumulators[lane], tree[0, lane])
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _add_unrolled(operands, weight, accumulators):
+    """The same for trees of 16 products."""
+    for first in range(0, len(weight), _UNROLLED):
+        x, w = operands[first : first + _UNROLLED], weight[first : first + _UNROLLED]
         for lane in range(_LANES):
             a = _add(_times(w[0], x[0, lane]), _times(w[1], x[1, lane]))
             b = _add(_times(w[2], x[2, lane]), _times(w[3], x[3, lane]))

@@ -1,16 +1,21 @@
-"""Execute a float network's operations one by one, each sum in the hardware's order (docs/architecture.md)."""
+"""Execute a float network's operations one by one, each sum in the order that it is given (`SumOrder`)."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fewbits.bitexact.float_kernels import CHUNK, float_average, float_layer, float_maximum
+from fewbits.bitexact.float_kernels import float_average, float_layer, float_maximum
 from fewbits.bitexact.gather import gather_of
+from fewbits.bitexact.sum_order import DEFAULT, SumOrder
+from fewbits.bitexact.tables import FLOAT
 from fewbits.bitexact.window_tables import window_tables
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Format
@@ -18,16 +23,23 @@ from fewbits.graph.operations import (
     Addition,
     AveragePool,
     Concatenation,
+    Convolution,
     Flatten,
     InputRounding,
     Layer,
+    Linear,
     MaxPool,
     Operation,
+    Pooling,
     ReLU,
     Rounding,
 )
 
 FloatArray = NDArray[np.float32]
+
+
+Step = Callable[..., FloatArray]
+"""Computes an operation's result from its sources."""
 
 
 class FloatExecutor:
@@ -36,54 +48,55 @@ class FloatExecutor:
     batch_size = 128
     """Images at a time, if their memory allows."""
 
-    def __init__(self, operations: tuple[Operation, ...]) -> None:
-        """Prepare the weights of the layers."""
+    def __init__(self, operations: tuple[Operation, ...], order: SumOrder = DEFAULT) -> None:
+        """Prepare what computes each operation. order: of the sums."""
         self._operations = operations
-        self._layers = {op.name: _FloatLayer(op) for op in operations if isinstance(op, Layer)}
+        self._steps = [FLOAT.of(operation)(operation, order) for operation in operations]
 
     def values(self, images: Tensor) -> dict[str, Tensor]:
         """Every operation's result (float32) for a batch of images, by name.
 
         Raises FormatError if an image holds NaN, ModelError if a result is infinite, naming the layer.
         """
-        results: dict[str, FloatArray] = {}
-        for operation in self._operations:
-            if isinstance(operation, InputRounding):
-                results[operation.name] = _round_images(images, operation)
-            else:
-                results[operation.name] = self._execute(operation, [results[name] for name in operation.inputs])
-        return {name: torch.from_numpy(result).to(images.device) for name, result in results.items()}
+        results: dict[str, Any] = {self._operations[0].inputs[0]: images}
+        for operation, step in zip(self._operations, self._steps, strict=True):
+            results[operation.name] = step(*(results[name] for name in operation.inputs))
+        return {each.name: torch.from_numpy(results[each.name]).to(images.device) for each in self._operations}
 
     def logits(self, images: Tensor) -> Tensor:
         """The last operation's result; see `values`."""
         return self.values(images)[self._operations[-1].name]
 
-    def _execute(self, operation: Operation, sources: list[FloatArray]) -> FloatArray:
-        source = sources[0]
-        if isinstance(operation, Addition):
-            return _checked(_sum(operation, *sources), operation)
-        if isinstance(operation, Concatenation):
-            return np.concatenate(sources, axis=operation.axis + 1)
-        if isinstance(operation, Layer):
-            return _checked(self._layers[operation.name].run(source), operation)
-        if isinstance(operation, ReLU):
-            return np.where(source > 0, source, np.float32(0))
-        if isinstance(operation, Rounding):
-            return _checked(_rounded(source, operation), operation)
-        if isinstance(operation, Flatten):
-            return source.reshape(len(source), *operation.output_shape)
-        assert isinstance(operation, (MaxPool, AveragePool))
-        return _checked(_pool(source, operation), operation)
+
+def _without_order(compute: Callable[..., FloatArray]) -> Callable[[Operation, SumOrder], Step]:
+    """An entry for what needs nothing but the operation and its sources."""
+    return lambda operation, _: partial(compute, operation)
+
+
+def _checked(compute: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+    """The same, with a ModelError, naming the operation, where a result is infinite."""
+
+    def checked(operation: Operation, *sources: Any) -> FloatArray:
+        result = compute(operation, *sources)
+        if not np.isfinite(result).all():
+            raise ModelError(
+                f"layer {operation.name!r}: a result is infinite or no number in float32; scale the weights or images "
+                "down"
+            )
+        return result
+
+    return checked
 
 
 class _FloatLayer:
     """One layer's weights, subnormal ones flushed, and where it finds its operands."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, order: SumOrder) -> None:
         self._layer = layer
+        self._order = order
         self._gather = gather_of(layer)
         outputs = len(layer.weight)
-        weight = np.zeros((outputs, -(-layer.synapses // CHUNK) * CHUNK), dtype=np.float32)
+        weight = np.zeros((outputs, order.padded(layer.synapses)), dtype=np.float32)
         weight[:, : layer.synapses] = layer.weight.reshape(outputs, -1)
         self._weight = _flushed(weight)
         bias = np.zeros(outputs) if layer.bias is None else np.array(layer.bias)
@@ -96,19 +109,35 @@ class _FloatLayer:
             padded = np.pad(values, ((0, 0), *self._gather.padding))
         flat = np.ascontiguousarray(padded).reshape(len(values), math.prod(padded.shape[1:]))
         result = np.empty((len(values), len(self._weight), len(self._gather.positions)), dtype=np.float32)
-        float_layer(flat, self._gather.taps, self._gather.positions, self._weight, self._bias, result)
+        products = self._order.products
+        float_layer(flat, self._gather.taps, self._gather.positions, self._weight, self._bias, products, result)
         return result.reshape(len(values), *self._layer.output_shape)
 
 
-def _round_images(images: Tensor, operation: InputRounding) -> FloatArray:
+@FLOAT.register(Convolution, Linear)
+def _layer(layer: Layer, order: SumOrder) -> Step:
+    return partial(_checked(_products), layer, _FloatLayer(layer, order))
+
+
+def _products(_: Layer, prepared: _FloatLayer, values: FloatArray) -> FloatArray:
+    return prepared.run(values)
+
+
+@FLOAT.register(InputRounding)
+@_without_order
+@_checked
+def _images(operation: InputRounding, images: Tensor) -> FloatArray:
     """Images to numbers of the first layer's input format. Raises FormatError for NaN."""
     if bool(torch.isnan(images).any()):
         raise FormatError("the images hold NaN, which has no code: normalize them without dividing by zero")
     numbers = images.cpu().to(torch.float64).numpy() * 2.0**operation.fraction_bits
-    return _checked(_nearest(numbers, operation.number_format), operation)
+    return _nearest(numbers, operation.number_format)
 
 
-def _rounded(accumulators: FloatArray, operation: Rounding) -> FloatArray:
+@FLOAT.register(Rounding)
+@_without_order
+@_checked
+def _rounded(operation: Rounding, accumulators: FloatArray) -> FloatArray:
     """Accumulators to numbers of the next layer's format, without its radix point; none to change for float32."""
     if operation.number_format.name == "float32" and operation.shift == 0:
         return accumulators
@@ -116,20 +145,27 @@ def _rounded(accumulators: FloatArray, operation: Rounding) -> FloatArray:
     return values.mul_(2.0**-operation.shift).numpy()
 
 
-def _nearest(numbers: NDArray[np.float64], number_format: Format) -> FloatArray:
-    """Nearest numbers of a format that float32 holds."""
-    rounded = number_format.reference_quantize(torch.from_numpy(numbers), float(number_format.largest))
-    return rounded.to(torch.float32).numpy()
+@FLOAT.register(ReLU)
+@_without_order
+def _relu(_: ReLU, source: FloatArray) -> FloatArray:
+    return np.where(source > 0, source, np.float32(0))
 
 
-def _checked(result: FloatArray, operation: Operation) -> FloatArray:
-    if not np.isfinite(result).all():
-        raise ModelError(
-            f"layer {operation.name!r}: a result is infinite or no number in float32; scale the weights or images down"
-        )
-    return result
+@FLOAT.register(Flatten)
+@_without_order
+def _flattened(operation: Flatten, source: FloatArray) -> FloatArray:
+    return source.reshape(len(source), *operation.output_shape)
 
 
+@FLOAT.register(Concatenation)
+@_without_order
+def _joined(operation: Concatenation, *parts: FloatArray) -> FloatArray:
+    return np.concatenate(parts, axis=operation.axis + 1)
+
+
+@FLOAT.register(Addition)
+@_without_order
+@_checked
 def _sum(operation: Addition, first: FloatArray, second: FloatArray) -> FloatArray:
     """Both operands scaled to the finer radix point, added in float32."""
     scales = [np.float32(2.0**shift) for shift in operation.shifts]
@@ -137,20 +173,41 @@ def _sum(operation: Addition, first: FloatArray, second: FloatArray) -> FloatArr
         return _flushed(_flushed(first * scales[0]) + _flushed(second * scales[1]))
 
 
-def _pool(source: FloatArray, operation: MaxPool | AveragePool) -> FloatArray:
-    """Pool maps of two dimensions; one dimension is a map of one row."""
-    shape = (len(source) * operation.output_shape[0], *operation.input_shape[1:])
-    maps = source.reshape(shape if len(shape) == 3 else (shape[0], 1, shape[1]))
+@FLOAT.register(MaxPool)
+@_without_order
+@_checked
+def _greatest(operation: MaxPool, source: FloatArray) -> FloatArray:
     rows, columns = window_tables(operation)
+    maps = _maps(source, operation)
     out = np.empty((len(maps), len(rows), len(columns)), dtype=np.float32)
-    if isinstance(operation, MaxPool):
-        float_maximum(maps, rows, columns, out)
-    else:
-        divisors = operation.divisors.astype(np.float32).reshape(len(rows), len(columns))
-        float_average(maps, rows, columns, divisors, out)
-        if operation.number_format is not None:
-            out = _nearest(out.astype(np.float64), operation.number_format)
+    float_maximum(maps, rows, columns, out)
     return out.reshape(len(source), *operation.output_shape)
+
+
+@FLOAT.register(AveragePool)
+@_without_order
+@_checked
+def _averaged(operation: AveragePool, source: FloatArray) -> FloatArray:
+    rows, columns = window_tables(operation)
+    maps = _maps(source, operation)
+    out = np.empty((len(maps), len(rows), len(columns)), dtype=np.float32)
+    divisors = operation.divisors.astype(np.float32).reshape(len(rows), len(columns))
+    float_average(maps, rows, columns, divisors, out)
+    if operation.number_format is not None:
+        out = _nearest(out.astype(np.float64), operation.number_format)
+    return out.reshape(len(source), *operation.output_shape)
+
+
+def _maps(source: FloatArray, operation: Pooling) -> FloatArray:
+    """All channels of all images, in two dimensions; one dimension is a map of one row."""
+    shape = (len(source) * operation.output_shape[0], *operation.input_shape[1:])
+    return source.reshape(shape if len(shape) == 3 else (shape[0], 1, shape[1]))
+
+
+def _nearest(numbers: NDArray[np.float64], number_format: Format) -> FloatArray:
+    """Nearest numbers of a format that float32 holds."""
+    rounded = number_format.reference_quantize(torch.from_numpy(numbers), float(number_format.largest))
+    return rounded.to(torch.float32).numpy()
 
 
 def _flushed(values: FloatArray) -> FloatArray:

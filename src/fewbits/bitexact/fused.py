@@ -7,7 +7,7 @@ for the reasons given in `integer.py`; what has no fast stage is executed as the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,28 +16,38 @@ import torch
 from torch import Tensor
 
 from fewbits.bitexact.accumulator import Range
-from fewbits.bitexact.integer import IntegerExecutor, LayerArithmetic, Value, execute
+from fewbits.bitexact.integer import IntegerExecutor, Value
 from fewbits.bitexact.stages import (
     AdditionStage,
     AverageStage,
+    Followers,
     InputStage,
     is_added_in_float64,
     is_averaged_by_float64,
     is_uniform,
     layer_stage,
 )
-from fewbits.bitexact.wide import WideIntegers
+from fewbits.bitexact.tables import FUSED, INTEGER
+from fewbits.formats import Format
 from fewbits.graph.operations import (
+    UNBOUNDED,
     Addition,
     AveragePool,
     Concatenation,
+    Convolution,
+    Flatten,
     InputRounding,
     Layer,
+    Linear,
     MaxPool,
     Operation,
     ReLU,
     Rounding,
+    ValueRange,
 )
+
+Run = Callable[..., Value]
+"""Computes a stage's result from those of its inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +60,7 @@ class Stage:
     name: str
     """Name of the last of the operations."""
 
-    run: Callable[..., Value]
+    run: Run
 
 
 class FusedExecutor:
@@ -83,89 +93,106 @@ class FusedExecutor:
         return IntegerExecutor(self._operations)
 
 
+@dataclass(frozen=True)
+class StageKind:
+    """How a stage begins with an operation of one class."""
+
+    make: Callable[[Any, Followers, ValueRange], Run | None]
+    """From the operation, its followers and the range of its first input to what computes them at once; None where
+    nothing is faster than one after another."""
+
+    followers: tuple[type[Operation], ...] = ()
+    """Classes of operations that it computes too, in this order, each where it alone uses the result so far."""
+
+
+ONE_BY_ONE = StageKind(lambda operation, followers, inputs: None)
+"""Of an operation that has no fast stage."""
+
+
 def _stages(operations: tuple[Operation, ...]) -> list[Stage]:
     """Cut a network into stages."""
     users: dict[str, list[Operation]] = {operation.name: [] for operation in operations}
     for operation in operations:
         for name in operation.inputs:
             users.setdefault(name, []).append(operation)
-    ranges = _code_ranges(operations)
+    ranges = _value_ranges(operations)
     stages: list[Stage] = []
     done: set[str] = set()
     for operation in operations:
         if operation.name in done:
             continue
-        group = _group(operation, users)
+        kind = FUSED.of(operation)
+        followers = _followers(operation, kind, users)
+        group = (operation, *followers.operations)
         done.update(member.name for member in group)
-        run = _runner(group, ranges)
+        run = kind.make(operation, followers, ranges[operation.inputs[0]]) or _one_by_one(group)
         stages.append(Stage(operation.inputs, group[-1].name, run))
     return stages
 
 
-def _group(operation: Operation, users: dict[str, list[Operation]]) -> list[Operation]:
-    """A layer or addition with the ReLU, rounding and pooling that alone use its result; any other one by itself."""
+def _followers(operation: Operation, kind: StageKind, users: dict[str, list[Operation]]) -> Followers:
+    """What a stage computes behind its first operation: nothing, unless a rounding is part of it."""
     group = [operation]
-    if not isinstance(operation, (Layer, Addition)):
-        return group
-    for kind in (ReLU, Rounding, MaxPool) if isinstance(operation, Layer) else (ReLU, Rounding):
+    for follower in kind.followers:
         following = users[group[-1].name]
-        if len(following) == 1 and isinstance(following[0], kind):
+        if len(following) == 1 and type(following[0]) is follower:
             group.append(following[0])
-    has_rounding = any(isinstance(member, Rounding) for member in group)
-    return group if has_rounding else [operation]
+    followers = Followers(group[1:])
+    return Followers(()) if followers.of(Rounding) is None else followers
 
 
-def _runner(group: list[Operation], ranges: dict[str, Range]) -> Callable[..., Value]:
-    """What executes a group of operations."""
-    first, rest = group[0], group[1:]
-    if isinstance(first, InputRounding) and is_uniform(first.number_format):
-        return InputStage(first).run
-    if isinstance(first, AveragePool) and is_averaged_by_float64(first):
-        return AverageStage(first).run
-    if isinstance(first, Addition):
-        rounding = next((operation for operation in rest if isinstance(operation, Rounding)), None)
-        if rounding is not None and is_added_in_float64(first, rounding):
-            return AdditionStage(first, rest, rounding).run
-        return lambda *codes: _in_turn(execute(first, *map(_widened, codes)), rest)
-    if isinstance(first, Layer):
-        if rest and (stage := layer_stage(first, rest, ranges[first.inputs[0]])) is not None:
-            return stage.run
-        arithmetic = LayerArithmetic(first)
+def _one_by_one(group: Sequence[Operation]) -> Run:
+    """Executes operations one after another, as the integer executor does."""
+    first, *rest = [INTEGER.of(operation)(operation) for operation in group]
 
-        def run(codes: Tensor) -> Value:
-            return _in_turn(arithmetic.run(codes.to(torch.float64)), rest)
+    def run(*sources: Value) -> Value:
+        value = first(*(each.to(torch.float64) if isinstance(each, Tensor) else each for each in sources))
+        for step in rest:
+            value = step(value)
+        return value
 
-        return run
-    return lambda *values: execute(first, *(values if isinstance(first, InputRounding) else map(_widened, values)))
+    return run
 
 
-def _widened(value: Value) -> Value:
-    return value.to(torch.float64) if isinstance(value, Tensor) else value
-
-
-def _in_turn(value: Value, operations: list[Operation]) -> Value:
-    """Execute operations one by one; accumulators that are not rounded are the logits."""
+def _value_ranges(operations: tuple[Operation, ...]) -> dict[str, ValueRange]:
+    """Smallest and largest integer of every operation, by name, and of the images."""
+    ranges = dict.fromkeys(operations[0].inputs, UNBOUNDED)
     for operation in operations:
-        value = execute(operation, value)
-    return value.to_objects() if isinstance(value, WideIntegers) else value
-
-
-def _code_ranges(operations: tuple[Operation, ...]) -> dict[str, Range]:
-    """Smallest and largest code of every operation that gives codes, by name; narrower after a ReLU than the format."""
-    ranges: dict[str, Range] = {}
-    by_name = {operation.name: operation for operation in operations}
-    for operation in operations:
-        if isinstance(operation, (InputRounding, Rounding)):
-            low, high = operation.number_format.integer_limits
-            is_positive = isinstance(by_name.get(operation.inputs[0]), ReLU)
-            ranges[operation.name] = (0 if is_positive and operation.number_format.family != "binary" else low, high)
-        elif isinstance(operation, AveragePool) and operation.number_format is not None:
-            low, high = operation.number_format.integer_limits  # a small divisor_override makes averages large
-            is_positive = ranges[operation.inputs[0]][0] == 0 and operation.number_format.family != "binary"
-            ranges[operation.name] = (0 if is_positive else low, high)
-        elif isinstance(operation, Concatenation):
-            parts = [ranges[name] for name in operation.inputs]
-            ranges[operation.name] = (min(low for low, _ in parts), max(high for _, high in parts))
-        elif operation.inputs[0] in ranges and not isinstance(operation, (Layer, Addition)):
-            ranges[operation.name] = ranges[operation.inputs[0]]
+        ranges[operation.name] = operation.value_range([ranges[name] for name in operation.inputs])
     return ranges
+
+
+def _input_stage(operation: InputRounding, *_: Any) -> Run | None:
+    return InputStage(operation).run if is_uniform(operation.number_format) else None
+
+
+def _layer_stage(layer: Layer, followers: Followers, inputs: ValueRange) -> Run | None:
+    stage = layer_stage(layer, followers, _within(layer.input_format, inputs))
+    return None if stage is None else stage.run
+
+
+def _within(number_format: Format, values: ValueRange) -> Range:
+    """The codes of a format that lie in a range, and zero."""
+    low, high = number_format.integer_limits
+    return int(max(low, min(0, values[0]))), int(min(high, max(0, values[1])))
+
+
+def _addition_stage(operation: Addition, followers: Followers, _: ValueRange) -> Run | None:
+    rounding = followers.of(Rounding)
+    if rounding is None or not is_added_in_float64(operation, rounding):
+        return None
+    return AdditionStage(operation, followers, rounding).run
+
+
+def _average_stage(operation: AveragePool, *_: Any) -> Run | None:
+    number_format = operation.number_format
+    if number_format is None or not is_averaged_by_float64(operation, number_format):
+        return None
+    return AverageStage(operation, number_format).run
+
+
+FUSED.register(InputRounding)(StageKind(_input_stage))
+FUSED.register(Convolution, Linear)(StageKind(_layer_stage, (ReLU, Rounding, MaxPool)))
+FUSED.register(Addition)(StageKind(_addition_stage, (ReLU, Rounding)))
+FUSED.register(AveragePool)(StageKind(_average_stage))
+FUSED.register(Concatenation, Flatten, MaxPool, ReLU, Rounding)(ONE_BY_ONE)

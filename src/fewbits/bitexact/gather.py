@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.graph.operations import Convolution, Layer
+from fewbits.graph.operations import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +28,11 @@ class Gather:
     """Elements before and after each dimension of the input, channels included."""
 
     padding_value: int
-    """What a padded element is; see `Convolution`."""
+    """What a padded element is; see `Layer`."""
 
 
 def gather_of(layer: Layer) -> Gather:
     """The indices of a layer."""
-    if not isinstance(layer, Convolution):
-        taps = np.arange(math.prod(layer.input_shape), dtype=np.int64)[None]
-        return Gather(taps, np.zeros(1, dtype=np.int64), ((0, 0),), 0)
     padding = ((0, 0), *layer.padding)
     shape = tuple(length + sum(widths) for length, widths in zip(layer.input_shape, padding, strict=True))
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]

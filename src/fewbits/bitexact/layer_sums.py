@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from fewbits.bitexact.accumulator import Range, magnitude, weight_range
 from fewbits.bitexact.fused_kernels import gather, round_wide, split
 from fewbits.bitexact.gather import gather_of
-from fewbits.bitexact.integer import FLOAT32_EXACT, FLOAT64_EXACT, convolve, integer_bias
+from fewbits.bitexact.layer_arithmetic import FLOAT32_EXACT, FLOAT64_EXACT, convolve, integer_bias
 from fewbits.bitexact.wide import LIMB_BITS, split_weight
-from fewbits.graph.operations import Convolution, Layer, Rounding
+from fewbits.graph.operations import Layer, Rounding
 
 _FLOAT32_ELEMENTS = 2**18
 """Accumulators that are computed at a time: what follows then finds them in the cache."""
@@ -56,7 +56,7 @@ class Float32Sums:
 
         A fast algorithm (Winograd, Fourier) would show at once, as its factors are no integers.
         """
-        if not isinstance(self._layer, Convolution):
+        if not self._layer.dimensions:
             return True
         generator = torch.Generator().manual_seed(0)
         shape = (1, *self._layer.input_shape)
@@ -68,7 +68,7 @@ class Float32Sums:
 
     def _products(self, values: Tensor) -> Tensor:
         layer = self._layer
-        if not isinstance(layer, Convolution):
+        if not layer.dimensions:
             return F.linear(values, self._weight, self._bias)
         padding = [before for before, _ in layer.padding]
         if layer.padding_value or any(before != after for before, after in layer.padding):

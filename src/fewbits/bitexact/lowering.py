@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from fewbits.bitexact.layers import lower_layer, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.proof import prove_lowering
+from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.graph.catalogue import kind_of
 from fewbits.graph.kind import Codes
-from fewbits.graph.operations import InputRounding, Layer, Operation, Rounding
+from fewbits.graph.operations import InputRounding, Layer, Operation, Rounding, layers_of
 from fewbits.graph.parameters import check_types
 from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.size_search import misfit_of
@@ -23,7 +24,9 @@ from fewbits.graph.wrappers import unwrapped
 from fewbits.quantization import QuantizedModel
 
 
-def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None) -> BitExactNetwork:
+def lower(
+    module: nn.Module, example: Tensor, *, product_bits: int | None = None, sum_order: SumOrder = DEFAULT
+) -> BitExactNetwork:
     """The bit-exact network of a calibrated quantized network, in evaluation mode.
 
     The result is rounded to the next layer's input format directly after a layer or an addition and the ReLU that
@@ -34,6 +37,7 @@ def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None
     example: one image (channels, height, width) or a batch of them; its shape counts.
     product_bits: cut every product to its top bits, as a neuron made by `hardware.rtl.design` with the same setting
     does (docs/architecture.md, "Arithmetic"); None keeps products whole. The quantized network keeps them whole.
+    sum_order: in which a float precision sums its products; that of the default accelerator if not given.
     Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, has a hook that changes values,
     computes something else than what it was lowered to, or if layers that share an input want
     it in different formats; UnsupportedError, a ModelError, for what was left float (see `skipped`) or has no bit-exact
@@ -49,8 +53,8 @@ def lower(module: nn.Module, example: Tensor, *, product_bits: int | None = None
     prove_lowering(model, traced, operations, example, shape)
     if product_bits is not None:
         operations = operations_of(traced, shape, product_bits)
-    is_cut = any(isinstance(operation, Layer) and operation.dropped_product_bits for operation in operations)
-    return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None)
+    is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
+    return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None, sum_order)
 
 
 def trace_quantized(model: QuantizedModel) -> Trace:
@@ -121,7 +125,7 @@ class _Builder:
         )
         for call in self._trace.calls:
             kind_of(call.module).lower(_Lowering(self, call))
-        if not any(isinstance(operation, Layer) for operation in self._operations):
+        if not layers_of(self._operations):
             raise ModelError("the network's result does not pass through a quantized layer: there is nothing to lower")
         return tuple(self._operations)
 

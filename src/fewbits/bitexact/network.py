@@ -14,11 +14,13 @@ from torch import Tensor
 from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
-from fewbits.bitexact.integer import FLOAT64_EXACT, Value
+from fewbits.bitexact.integer import Value
+from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT
+from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
 from fewbits.formats import Precision
-from fewbits.graph.operations import Addition, AveragePool, InputRounding, Layer, ObjectArray, Operation, Rounding
+from fewbits.graph.operations import Layer, ObjectArray, Operation, are_floats, layers_of
 
 ExactValues = Tensor | ObjectArray
 """Exact integers: an int64 tensor, or Python integers where they are wider. float32 tensors in a float precision."""
@@ -43,9 +45,11 @@ class BitExactNetwork:
         precision: Precision,
         input_shape: tuple[int, ...],
         product_bits: int | None = None,
+        sum_order: SumOrder = DEFAULT,
     ) -> None:
         """See `lower`."""
         self._product_bits = product_bits
+        self._sum_order = sum_order
         self._operations = operations
         self._precision = precision
         self._input_shape = input_shape
@@ -66,6 +70,11 @@ class BitExactNetwork:
         return self._product_bits
 
     @property
+    def sum_order(self) -> SumOrder:
+        """In which order a float precision sums its products; integers give the same in any."""
+        return self._sum_order
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return self._input_shape
@@ -78,33 +87,27 @@ class BitExactNetwork:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions and linear layers, in order."""
-        return tuple(operation for operation in self._operations if isinstance(operation, Layer))
+        return layers_of(self._operations)
 
     @property
     def logits_fraction_bits(self) -> int:
         """Radix point of the accumulators (or sums) that are the logits."""
-        operation = self._tail[0]
-        if isinstance(operation, (Rounding, InputRounding)):
-            return operation.fraction_bits
-        assert isinstance(operation, (Layer, Addition))
-        return operation.accumulator_fraction_bits
+        return self._end[0]
 
     @property
     def logits_divisor(self) -> int:
         """What the integers that are the logits are to be divided by: 1, unless the network ends in an average."""
-        if not self.layers or self.layers[-1].input_format.family == "float":
-            return 1
-        averages = [operation for operation in self._tail if isinstance(operation, AveragePool)]
-        return math.prod(average.common_divisor for average in averages if average.number_format is None)
+        return 1 if are_floats(self.layers[-1:]) else self._end[1]
 
     @property
-    def _tail(self) -> list[Operation]:
-        """What makes the logits: the last operation that gives them a radix point, and those behind it."""
+    def _end(self) -> tuple[int, int]:
+        """Radix point and divisor of the logits: of the last operation that gives one, and of those behind it."""
         by_name = {operation.name: operation for operation in self._operations}
-        tail = [self._operations[-1]]
-        while not isinstance(tail[0], (Layer, Addition, Rounding, InputRounding)):
-            tail.insert(0, by_name[tail[0].inputs[0]])
-        return tail
+        operation, divisor = self._operations[-1], 1
+        while (fraction_bits := operation.result_fraction_bits) is None:
+            divisor *= operation.result_divisor
+            operation = by_name[operation.inputs[0]]
+        return fraction_bits, divisor
 
     def run(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
         """Logits, float64, N first, on the images' device.
@@ -178,7 +181,7 @@ class BitExactNetwork:
 
     def _executor(self, device: torch.device) -> Executor:
         if device.type not in self._executors:
-            self._executors[device.type] = choose_executor(self._operations, device)
+            self._executors[device.type] = choose_executor(self._operations, device, self._sum_order)
         return self._executors[device.type]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbits.bitexact.sum_order import DEFAULT, SumOrder
+from fewbits.bitexact.tables import REFERENCE
 from fewbits.formats import Format
 from fewbits.graph.operations import (
     Addition,
@@ -24,65 +25,71 @@ from fewbits.graph.operations import (
     Flatten,
     InputRounding,
     Layer,
+    Linear,
     MaxPool,
     Operation,
     Pooling,
     ReLU,
     Rounding,
+    are_floats,
 )
 
 Numbers = NDArray[Any]
 """One image's values: Python integers, or numpy float32 scalars, in an object array."""
 
-_NEURON_SYNAPSES = 16
-"""Products that a neuron's adder tree takes at a time (docs/architecture.md)."""
 
-
-def reference_values(operations: tuple[Operation, ...], image: Numbers) -> dict[str, Numbers]:
+def reference_values(
+    operations: tuple[Operation, ...], image: Numbers, order: SumOrder = DEFAULT
+) -> dict[str, Numbers]:
     """Every operation's result for one image, by name.
 
-    image: float values in the shape of one image, without NaN.
+    image: float values in the shape of one image, without NaN. order: of the sums of a float precision.
     """
-    is_float = any(isinstance(op, Layer) and op.input_format.family == "float" for op in operations)
-    results: dict[str, Numbers] = {}
+    order_of_floats = order if are_floats(operations) else None
+    results: dict[str, Numbers] = {operations[0].inputs[0]: image}
     for operation in operations:
-        sources = [image] if isinstance(operation, InputRounding) else [results[name] for name in operation.inputs]
-        results[operation.name] = _execute(operation, sources, is_float)
-    return results
+        sources = [results[name] for name in operation.inputs]
+        results[operation.name] = REFERENCE.of(operation)(operation, sources, order_of_floats)
+    return {operation.name: results[operation.name] for operation in operations}
 
 
-def _execute(operation: Operation, sources: list[Numbers], is_float: bool) -> Numbers:
-    source = sources[0]
-    if isinstance(operation, Addition):
-        return _sum(operation, sources[0], sources[1], is_float)
-    if isinstance(operation, Concatenation):
-        return np.concatenate(sources, axis=operation.axis)
-    if isinstance(operation, InputRounding):
-        return _each(source, lambda value: _nearest(value, operation.fraction_bits, operation.number_format))
-    if isinstance(operation, Rounding):
-        return _each(source, lambda value: _nearest(value, -operation.shift, operation.number_format))
-    if isinstance(operation, ReLU):
-        return _each(source, lambda value: value if value > 0 else type(value)(0))
-    if isinstance(operation, Flatten):
-        return source.reshape(operation.output_shape)
-    if isinstance(operation, Layer):
-        return _layer(
-            operation, source, _float_sum if is_float else partial(_integer_sum, operation.dropped_product_bits)
-        )
-    assert isinstance(operation, (MaxPool, AveragePool))
-    return _pool(operation, source, is_float)
+@REFERENCE.register(InputRounding)
+def _images(operation: InputRounding, sources: list[Numbers], _: SumOrder | None) -> Numbers:
+    return _each(sources[0], lambda value: _nearest(value, operation.fraction_bits, operation.number_format))
 
 
-def _sum(operation: Addition, first: Numbers, second: Numbers, is_float: bool) -> Numbers:
+@REFERENCE.register(Rounding)
+def _rounded(operation: Rounding, sources: list[Numbers], _: SumOrder | None) -> Numbers:
+    return _each(sources[0], lambda value: _nearest(value, -operation.shift, operation.number_format))
+
+
+@REFERENCE.register(ReLU)
+def _relu(_: ReLU, sources: list[Numbers], __: SumOrder | None) -> Numbers:
+    return _each(sources[0], lambda value: value if value > 0 else type(value)(0))
+
+
+@REFERENCE.register(Flatten)
+def _flattened(operation: Flatten, sources: list[Numbers], _: SumOrder | None) -> Numbers:
+    return sources[0].reshape(operation.output_shape)
+
+
+@REFERENCE.register(Concatenation)
+def _joined(operation: Concatenation, sources: list[Numbers], _: SumOrder | None) -> Numbers:
+    return np.concatenate(sources, axis=operation.axis)
+
+
+@REFERENCE.register(Addition)
+def _sum(operation: Addition, sources: list[Numbers], order: SumOrder | None) -> Numbers:
     """Both operands moved to the finer radix point, then added; in float32 for floats."""
+    first, second = sources
     result: Numbers = np.empty(operation.output_shape, dtype=object)
     for index in np.ndindex(*operation.output_shape):
         scaled = [
             value * 2**shift for value, shift in zip((first[index], second[index]), operation.shifts, strict=True)
         ]
-        if is_float:
+        if order is not None:
             scaled = [_flush(np.float32(value)) for value in scaled]
-        result[index] = _flush(scaled[0] + scaled[1]) if is_float else scaled[0] + scaled[1]
+        result[index] = scaled[0] + scaled[1] if order is None else _flush(scaled[0] + scaled[1])
     return result
 
 
@@ -93,23 +100,26 @@ def _nearest(value: Any, exponent: int, number_format: Format) -> Any:
     return np.float32(float(number)) if number_format.family == "float" else int(number)
 
 
-def _layer(layer: Layer, source: Numbers, add: Callable[[list[tuple[Any, Any]], Any], Any]) -> Numbers:
+@REFERENCE.register(Convolution, Linear)
+def _layer(layer: Layer, sources: list[Numbers], order: SumOrder | None) -> Numbers:
     """Sum the products of every output in the order input channel, kernel row, kernel column."""
     result: Numbers = np.empty(layer.output_shape, dtype=object)
     for index in np.ndindex(*layer.output_shape):
         bias = 0 if layer.bias is None else layer.bias[int(index[0])]
-        result[index] = add(list(_operands(layer, source, index)), bias)
+        operands = list(_operands(layer, sources[0], index))
+        result[index] = (
+            _integer_sum(layer.dropped_product_bits, operands, int(bias))
+            if order is None
+            else _float_sum(order.products, operands, bias)
+        )
     return result
 
 
 def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
     """Weight and input of each synapse of one output; what zero is rounded to where there is padding."""
     output, *position = index
-    if not isinstance(layer, Convolution):
-        yield from zip(layer.weight[output].tolist(), source.tolist(), strict=True)
-        return
     channels, *kernel = layer.weight.shape[1:]
-    weights = layer.weight.astype(object)
+    weights = layer.weight[output].astype(object)
     padded = int(layer.input_format.quantize_scalar(Fraction(0)))
     first_channel = output // (len(layer.weight) // layer.groups) * channels
     for tap in itertools.product(range(channels), *map(range, kernel)):
@@ -120,7 +130,7 @@ def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator
             )
         ]
         inside = all(0 <= at < length for at, length in zip(place, source.shape[1:], strict=True))
-        yield weights[(output, *tap)], source[(first_channel + tap[0], *place)] if inside else padded
+        yield weights[tap], source[(first_channel + tap[0], *place)] if inside else padded
 
 
 def _integer_sum(dropped: int, operands: list[tuple[int, int]], bias: int) -> int:
@@ -128,13 +138,13 @@ def _integer_sum(dropped: int, operands: list[tuple[int, int]], bias: int) -> in
     return sum(weight * value // 2**dropped for weight, value in operands) + bias
 
 
-def _float_sum(operands: list[tuple[float, Any]], bias: float) -> np.float32:
-    """The hardware's order: chunks of 16 in a tree of neighbours, chunk sums one after another from the bias."""
+def _float_sum(products: int, operands: list[tuple[float, Any]], bias: float) -> np.float32:
+    """So many products in a tree of neighbours, tree sums one after another from the bias."""
     total = _flush(np.float32(bias))
-    for start in range(0, len(operands), _NEURON_SYNAPSES):
-        chunk = operands[start : start + _NEURON_SYNAPSES]
+    for start in range(0, len(operands), products):
+        chunk = operands[start : start + products]
         level = [_flush(_flush(np.float32(weight)) * _flush(np.float32(value))) for weight, value in chunk]
-        level += [np.float32(0)] * (_NEURON_SYNAPSES - len(level))
+        level += [np.float32(0)] * (products - len(level))
         while len(level) > 1:
             level = [_flush(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
         total = _flush(total + level[0])
@@ -146,19 +156,24 @@ def _flush(value: np.float32) -> np.float32:
     return np.copysign(np.float32(0), value) if abs(value) < np.finfo(np.float32).smallest_normal else value
 
 
-def _pool(operation: MaxPool | AveragePool, source: Numbers, is_float: bool) -> Numbers:
+@REFERENCE.register(MaxPool)
+def _greatest(operation: MaxPool, sources: list[Numbers], _: SumOrder | None) -> Numbers:
     result: Numbers = np.empty(operation.output_shape, dtype=object)
     for index in np.ndindex(*operation.output_shape):
-        window = list(_window(operation, source, index))
-        if isinstance(operation, MaxPool):
-            result[index] = max(window)
-        else:
-            divisor = _divisor(operation, index[1:])
-            result[index] = (
-                _float_average(window, divisor, operation.number_format)
-                if is_float
-                else _integer_average(window, divisor, operation)
-            )
+        result[index] = max(_window(operation, sources[0], index))
+    return result
+
+
+@REFERENCE.register(AveragePool)
+def _averaged(operation: AveragePool, sources: list[Numbers], order: SumOrder | None) -> Numbers:
+    result: Numbers = np.empty(operation.output_shape, dtype=object)
+    for index in np.ndindex(*operation.output_shape):
+        window, divisor = list(_window(operation, sources[0], index)), _divisor(operation, index[1:])
+        result[index] = (
+            _integer_average(window, divisor, operation)
+            if order is None
+            else _float_average(window, divisor, operation.number_format)
+        )
     return result
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from fewbits.graph.operations import (
     Rounding,
 )
 
+Kind = TypeVar("Kind", bound=Operation)
+
 _LARGEST_SHIFT = 100
 """Beyond it, either way, a float32 scale of 2**-shift might leave the normal numbers."""
 
@@ -35,6 +37,18 @@ _FLOAT32_CODE_BITS = 22
 
 _SUM_BITS = 53
 """Widest two's complement sum that float64 holds, whatever power of two scales it."""
+
+
+class Followers:
+    """The operations that a stage computes behind its first one: at most one of each class."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        """operations: in their order."""
+        self.operations = tuple(operations)
+
+    def of(self, kind: type[Kind]) -> Kind | None:
+        """The one of a class, if there is one."""
+        return next((operation for operation in self.operations if isinstance(operation, kind)), None)
 
 
 def is_uniform(number_format: Format) -> bool:
@@ -70,29 +84,29 @@ class InputStage:
         return out
 
 
-def layer_stage(layer: Layer, rest: Sequence[Operation], inputs: Range) -> LayerStage | None:
+def layer_stage(layer: Layer, followers: Followers, inputs: Range) -> LayerStage | None:
     """The stage of a layer and what follows it up to rounding and maximum pooling; None if there is no fast one.
 
     inputs: range of the layer's input codes.
     """
-    rounding = next(operation for operation in rest if isinstance(operation, Rounding))
-    if not is_uniform(rounding.number_format) or abs(rounding.shift) > _LARGEST_SHIFT:
+    rounding = followers.of(Rounding)
+    if rounding is None or not is_uniform(rounding.number_format) or abs(rounding.shift) > _LARGEST_SHIFT:
         return None
     sums = layer_sums(layer, inputs)
     if isinstance(sums, WideSums) and rounding.shift < 1:
         return None
-    return LayerStage(sums, rest, rounding)
+    return LayerStage(sums, followers, rounding)
 
 
 class LayerStage:
     """Sums of products, then ReLU, rounding and maximum pooling in one pass."""
 
-    def __init__(self, sums: LayerSums, rest: Sequence[Operation], rounding: Rounding) -> None:
-        """rest: the operations after the layer, `rounding` among them."""
+    def __init__(self, sums: LayerSums, followers: Followers, rounding: Rounding) -> None:
+        """followers: the operations after the layer, `rounding` among them."""
         self._sums = sums
         self._rounding = rounding
-        self._has_relu = any(isinstance(operation, ReLU) for operation in rest)
-        self._pool = next((operation for operation in rest if isinstance(operation, MaxPool)), None)
+        self._has_relu = followers.of(ReLU) is not None
+        self._pool = followers.of(MaxPool)
         self._dtype = code_dtype(rounding.number_format)
         height, width = sums.map_shape
         self._rows, self._columns = single_elements(height), single_elements(width)
@@ -130,13 +144,12 @@ class LayerStage:
 class AdditionStage:
     """An addition, then ReLU and rounding, in one pass."""
 
-    def __init__(self, operation: Addition, rest: Sequence[Operation], rounding: Rounding) -> None:
-        """rest: the operations after the addition, `rounding` among them; see `is_added_in_float64`."""
+    def __init__(self, operation: Addition, followers: Followers, rounding: Rounding) -> None:
+        """followers: the operations after the addition, `rounding` among them; see `is_added_in_float64`."""
         self._dtype = code_dtype(rounding.number_format)
         self._scales = [np.float64(2.0 ** (shift - rounding.shift)) for shift in operation.shifts]
         low, high = rounding.number_format.integer_limits
-        has_relu = any(isinstance(member, ReLU) for member in rest)
-        _, *self._limits = _scalars(torch.float64, 1.0, 0 if has_relu else low, high)
+        _, *self._limits = _scalars(torch.float64, 1.0, low if followers.of(ReLU) is None else 0, high)
 
     def run(self, first: Tensor, second: Tensor) -> Tensor:
         """Codes of the sum."""
@@ -158,14 +171,13 @@ def is_added_in_float64(operation: Addition, rounding: Rounding) -> bool:
 class AverageStage:
     """Averages of codes."""
 
-    def __init__(self, operation: AveragePool) -> None:
-        """operation: one that `is_averaged_by_float64`."""
-        assert operation.number_format is not None
+    def __init__(self, operation: AveragePool, number_format: Format) -> None:
+        """operation: one that `is_averaged_by_float64`, to this format."""
         self._shape = operation.output_shape
         self._rows, self._columns = window_tables(operation)
         self._divisors = operation.divisors.astype(np.float64).reshape(len(self._rows), len(self._columns))
-        self._dtype = code_dtype(operation.number_format)
-        self._limits = operation.number_format.integer_limits
+        self._dtype = code_dtype(number_format)
+        self._limits = number_format.integer_limits
 
     def run(self, codes: Tensor) -> Tensor:
         """Averages as codes of the same format."""
@@ -178,10 +190,9 @@ class AverageStage:
         return out
 
 
-def is_averaged_by_float64(operation: AveragePool) -> bool:
+def is_averaged_by_float64(operation: AveragePool, number_format: Format) -> bool:
     """Whether a float64 quotient rounds as the exact one does: see `integer.py`; for uniform formats alone."""
-    number_format = operation.number_format
-    if number_format is None or not is_uniform(number_format):
+    if not is_uniform(number_format):
         return False
     return magnitude(number_format.integer_limits) * math.prod(operation.kernel) < 2**51
 

@@ -5,7 +5,6 @@ That is what a quantized network computes with the roundings of its values off, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.bitexact.integer import maximum, window_sums
+from fewbits.bitexact.tables import UNROUNDED
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -32,11 +32,10 @@ from fewbits.graph.operations import (
 
 def unrounded_values(operations: tuple[Operation, ...], images: Tensor) -> dict[str, Tensor]:
     """Every operation's result for a batch, by name, as values (codes with their radix points) in the images' type."""
-    results: dict[str, Tensor] = {}
+    results: dict[str, Tensor] = {operations[0].inputs[0]: images}
     for operation in operations:
-        sources = [images] if isinstance(operation, InputRounding) else [results[name] for name in operation.inputs]
-        results[operation.name] = _VALUES[type(operation)](operation, *sources)
-    return results
+        results[operation.name] = UNROUNDED.of(operation)(operation, *(results[name] for name in operation.inputs))
+    return {operation.name: results[operation.name] for operation in operations}
 
 
 def _weight(layer: Layer, like: Tensor) -> Tensor:
@@ -54,10 +53,12 @@ def _bias(layer: Layer, like: Tensor) -> Tensor | None:
     return bias.to(like.device, like.dtype)
 
 
+@UNROUNDED.register(Linear)
 def _linear(layer: Linear, x: Tensor) -> Tensor:
     return F.linear(x, _weight(layer, x), _bias(layer, x))
 
 
+@UNROUNDED.register(Convolution)
 def _convolution(layer: Convolution, x: Tensor) -> Tensor:
     value = layer.padding_value * 2.0**-layer.input_fraction_bits
     padded = F.pad(x, [width for along in reversed(layer.padding) for width in along], value=value)
@@ -66,44 +67,36 @@ def _convolution(layer: Convolution, x: Tensor) -> Tensor:
     return result
 
 
+@UNROUNDED.register(AveragePool)
 def _average(operation: AveragePool, x: Tensor) -> Tensor:
     return window_sums(x, operation) / torch.from_numpy(operation.divisors).to(x.device, x.dtype)
 
 
+@UNROUNDED.register(Concatenation)
 def _joined(operation: Concatenation, *parts: Tensor) -> Tensor:
     return torch.cat(parts, dim=operation.axis + 1)
 
 
+@UNROUNDED.register(InputRounding, Rounding)
 def _same(_: Operation, x: Tensor) -> Tensor:
     return x
 
 
+@UNROUNDED.register(ReLU)
 def _relu(_: ReLU, x: Tensor) -> Tensor:
     return x.clamp(min=0)
 
 
+@UNROUNDED.register(Flatten)
 def _flattened(operation: Flatten, x: Tensor) -> Tensor:
     return x.reshape(len(x), *operation.output_shape)
 
 
+@UNROUNDED.register(Addition)
 def _sum(_: Addition, first: Tensor, second: Tensor) -> Tensor:
     return first + second
 
 
+@UNROUNDED.register(MaxPool)
 def _greatest(operation: MaxPool, x: Tensor) -> Tensor:
     return maximum(x, operation)
-
-
-_VALUES: dict[type[Operation], Callable[..., Tensor]] = {
-    InputRounding: _same,
-    Rounding: _same,
-    ReLU: _relu,
-    Flatten: _flattened,
-    Addition: _sum,
-    Concatenation: _joined,
-    MaxPool: _greatest,
-    AveragePool: _average,
-    Linear: _linear,
-    Convolution: _convolution,
-}
-"""What each operation computes."""

@@ -38,7 +38,7 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class Work:
+class LayerWork:
     """What the accelerator spends cycles on for a call, by shapes alone; sizes are height and width.
 
     The fields are those of `hardware.workload.LayerShape`.
@@ -178,7 +178,7 @@ class KindOfOperation:
         """
         return shapes[0]
 
-    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Work | None:
+    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> LayerWork | None:
         """What the accelerator spends cycles on; None if an address or a neuron's output stage does it."""
         return None
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.graph.geometry import average_divisors, pooling_windows
 
 ObjectArray = NDArray[Any]
 """Python integers, for what is wider than 64 bits."""
+
+ValueRange = tuple[float, float]
+"""Smallest and largest of the integers that an operation gives; infinite where it does not say."""
+
+UNBOUNDED: ValueRange = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,6 +37,38 @@ class Operation:
     output_shape: tuple[int, ...]
     """Shape of the result, without the batch."""
 
+    makes_sums: ClassVar[bool] = False
+    """Whether the result is accumulators, exact sums that are rounded behind it or are the logits."""
+
+    joins: ClassVar[bool] = False
+    """Whether it puts tensors one after another, which is addressing and no arithmetic."""
+
+    keeps_values: ClassVar[bool] = False
+    """Whether the result is the input's values in the input's order, perhaps in other dimensions."""
+
+    @property
+    def result_fraction_bits(self) -> int | None:
+        """The radix point that it gives its result; None where that is the inputs' own."""
+        return None
+
+    @property
+    def result_divisor(self) -> int:
+        """What the integers of the result are to be divided by, as they stand for quotients that nothing rounds."""
+        return 1
+
+    @property
+    def added_results(self) -> int:
+        """How many accumulators each number of the result is the sum of, where nothing rounds it."""
+        return 1
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """Range of the result's integers, from those of its inputs: of an integer network alone.
+
+        A narrower one than the format's lets the layer behind it take faster arithmetic; none is always right.
+        """
+        del sources
+        return UNBOUNDED
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class InputRounding(Operation):
@@ -38,13 +78,38 @@ class InputRounding(Operation):
     fraction_bits: int
     """Radix point of the result."""
 
+    @property
+    def result_fraction_bits(self) -> int:
+        """See `Operation`."""
+        return self.fraction_bits
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """That of the format."""
+        del sources
+        return self.number_format.integer_limits
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Layer(Operation):
-    """Products of weights and inputs, whole or cut, summed without overflow; the result is the accumulator."""
+    """Products of weights and inputs, whole or cut, summed without overflow; the result is the accumulator.
+
+    Each output takes a window of each channel of its group; a matrix product is one of no dimensions, whose channels
+    are the inputs.
+    """
+
+    makes_sums: ClassVar[bool] = True
 
     input_shape: tuple[int, ...]
     """Shape of the input, without the batch."""
+
+    stride: tuple[int, ...] = ()
+    """Along each dimension that the window moves in."""
+
+    padding: tuple[tuple[int, int], ...] = ()
+    """Elements before and after, for each of those dimensions."""
+
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
 
     weight: NDArray[Any]
     """Weight integers, int8 to int64 or Python integers (outputs, synapses' dimensions); float32 in a float precision.
@@ -84,6 +149,21 @@ class Layer(Operation):
         return self.weight_fraction_bits + self.input_fraction_bits - self.dropped_product_bits
 
     @property
+    def result_fraction_bits(self) -> int:
+        """See `Operation`."""
+        return self.accumulator_fraction_bits
+
+    @property
+    def padding_value(self) -> int:
+        """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
+        return 1 if self.input_format.family == "binary" else 0
+
+    @property
+    def dimensions(self) -> int:
+        """In how many dimensions its window moves; none in a matrix product."""
+        return len(self.stride)
+
+    @property
     def synapses(self) -> int:
         """Products that are summed for one output."""
         return int(np.prod(self.weight.shape[1:]))
@@ -93,17 +173,10 @@ class Layer(Operation):
 class Convolution(Layer):
     """A convolution over one or two dimensions; shapes are channels, then length or height and width."""
 
-    stride: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    """Elements before and after, for each dimension."""
-
-    dilation: tuple[int, ...]
-    groups: int
-
-    @property
-    def padding_value(self) -> int:
-        """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
-        return 1 if self.input_format.family == "binary" else 0
+    stride: tuple[int, ...] = field()
+    padding: tuple[tuple[int, int], ...] = field()
+    dilation: tuple[int, ...] = field()
+    groups: int = field()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,6 +192,8 @@ class Addition(Operation):
     their sign.
     """
 
+    makes_sums: ClassVar[bool] = True
+
     shifts: tuple[int, int]
     """Places by which each operand's integers move left; 0 for the one with the finer radix point, or for both."""
 
@@ -128,18 +203,34 @@ class Addition(Operation):
     accumulator_bits: int
     """Two's complement width that holds every sum of codes of the operands' formats; 32 for floats."""
 
+    @property
+    def result_fraction_bits(self) -> int:
+        """See `Operation`."""
+        return self.accumulator_fraction_bits
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Concatenation(Operation):
     """Tensors of codes of one format and radix point, one after another."""
 
+    joins: ClassVar[bool] = True
+
     axis: int
     """Dimension of an image along which they are joined; 0 is the channels."""
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """What holds all of the parts'."""
+        return min(low for low, _ in sources), max(high for _, high in sources)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReLU(Operation):
     """Negatives (and -0) to zero."""
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """The input's, without negatives."""
+        low, high = sources[0]
+        return max(0, low), max(0, high)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -157,6 +248,15 @@ class Rounding(Operation):
     def shift(self) -> int:
         """Places by which the integers move right; left if negative."""
         return self.accumulator_fraction_bits - self.fraction_bits
+
+    @property
+    def result_fraction_bits(self) -> int:
+        """See `Operation`."""
+        return self.fraction_bits
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """That of the format, without negatives where there are none to round."""
+        return _format_range(self.number_format, sources[0])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -195,6 +295,10 @@ class Pooling(Operation):
 class MaxPool(Pooling):
     """The largest value of each window; padding never is."""
 
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """The input's."""
+        return sources[0]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AveragePool(Pooling):
@@ -231,7 +335,51 @@ class AveragePool(Pooling):
         """The least common multiple of the divisors: what sums of accumulators, brought to it, are to be divided by."""
         return math.lcm(*map(int, np.unique(self.divisors)))
 
+    @property
+    def result_divisor(self) -> int:
+        """See `Operation`."""
+        return self.common_divisor if self.number_format is None else 1
+
+    @property
+    def added_results(self) -> int:
+        """See `Operation`."""
+        return math.prod(self.kernel) if self.number_format is None else 1
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """That of the format (a small `divisor_override` makes averages large), without negatives if there are none."""
+        return UNBOUNDED if self.number_format is None else _format_range(self.number_format, sources[0])
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Flatten(Operation):
     """The same values in the same order, in other dimensions."""
+
+    keeps_values: ClassVar[bool] = True
+
+    def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
+        """The input's."""
+        return sources[0]
+
+
+def layers_of(operations: Iterable[Operation]) -> tuple[Layer, ...]:
+    """The convolutions and linear layers among operations, in their order."""
+    return tuple(operation for operation in operations if isinstance(operation, Layer))
+
+
+def input_rounding_of(operations: Sequence[Operation]) -> InputRounding:
+    """What rounds the images. Raises ModelError if that is not the first operation."""
+    first = operations[0]
+    if not isinstance(first, InputRounding):
+        raise ModelError(f"operation {first.name!r} comes before the rounding of the images: begin with that")
+    return first
+
+
+def are_floats(operations: Iterable[Operation]) -> bool:
+    """Whether a network's layers multiply floats."""
+    return any(layer.input_format.family == "float" for layer in layers_of(operations))
+
+
+def _format_range(number_format: Format, source: ValueRange) -> ValueRange:
+    """Range of the codes that numbers of a range are rounded to."""
+    low, high = number_format.integer_limits
+    return (0 if source[0] >= 0 and number_format.quantize_scalar(Fraction(0)) == 0 else low), high

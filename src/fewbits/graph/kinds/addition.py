@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from fewbits.graph import operations
 from fewbits.graph.geometry import Shape
-from fewbits.graph.kind import KindOfOperation, Lowering, Work
+from fewbits.graph.kind import KindOfOperation, LayerWork, Lowering
 from fewbits.graph.refusals import Skipped, UnsupportedError, unsupported
 from fewbits.graph.spelling import Application
 
@@ -57,11 +57,11 @@ class KindOfAddition(KindOfOperation):
             raise UnsupportedError(Skipped(name, "add", reason, is_call=True))
         return shapes[0]
 
-    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Work:
+    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> LayerWork:
         channels, *along = shapes[0]
         height, width = (1, 1, *along)[-2:]
         size = height, width
-        return Work("addition", channels, size, channels, size)
+        return LayerWork("addition", channels, size, channels, size)
 
     def lower(self, call: Lowering) -> None:
         """At the finer radix point of the operands."""

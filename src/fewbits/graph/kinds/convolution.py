@@ -10,7 +10,7 @@ from torch import nn
 from fewbits.errors import DataError
 from fewbits.graph.float_layer import padding_of
 from fewbits.graph.geometry import Shape, Windows, convolution_length, height_and_width, image_of_rank
-from fewbits.graph.kind import Work
+from fewbits.graph.kind import LayerWork
 from fewbits.graph.kinds.layer import KindOfLayer, plain
 
 
@@ -24,10 +24,10 @@ class Convolution(KindOfLayer):
         layer = plain(meaning)
         return (layer.out_channels, *layer_windows(name, layer, shapes[0]).positions)
 
-    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Work:
+    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> LayerWork:
         layer, shape = plain(meaning), shapes[0]
         windows = layer_windows(name, layer, shape)
-        return Work(
+        return LayerWork(
             kind="convolution",
             input_channels=layer.in_channels,
             input_size=height_and_width(shape[1:]),

@@ -10,7 +10,7 @@ from torch import nn
 
 from fewbits.errors import DataError
 from fewbits.graph.geometry import Shape
-from fewbits.graph.kind import Work
+from fewbits.graph.kind import LayerWork
 from fewbits.graph.kinds.layer import KindOfLayer, plain
 
 
@@ -25,9 +25,11 @@ class Linear(KindOfLayer):
     def shape(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Shape:
         return after_linear(name, plain(meaning), shapes[0])
 
-    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Work:
+    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> LayerWork:
         layer = plain(meaning)
-        return Work("linear", layer.in_features, (1, 1), layer.out_features, (1, 1), has_bias=layer.bias is not None)
+        return LayerWork(
+            "linear", layer.in_features, (1, 1), layer.out_features, (1, 1), has_bias=layer.bias is not None
+        )
 
     def takes_channels(self, meaning: Any, channels: int, are_last: bool, of_vectors: bool) -> bool:
         blocks, rest = divmod(plain(meaning).in_features, channels)

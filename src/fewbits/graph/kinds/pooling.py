@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fewbits.errors import DataError
 from fewbits.graph import operations
 from fewbits.graph.geometry import Shape, Windows, each, height_and_width, image_of_rank, pooling_length
-from fewbits.graph.kind import KindOfOperation, Lowering, Work
+from fewbits.graph.kind import KindOfOperation, LayerWork, Lowering
 from fewbits.graph.refusals import Skipped, UnsupportedError, unsupported
 from fewbits.graph.spelling import Application, Reading, spelled
 
@@ -84,10 +84,10 @@ class KindOfPooling(KindOfOperation):
     def shape(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Shape:
         return (shapes[0][0], *self.windows(name, meaning, shapes[0]).positions)
 
-    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Work:
+    def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> LayerWork:
         shape = shapes[0]
         windows = self.windows(name, meaning, shape)
-        return Work(
+        return LayerWork(
             kind=self.work_kind,
             input_channels=shape[0],
             input_size=height_and_width(shape[1:]),

@@ -10,6 +10,29 @@ from fewbits.errors import HardwareError
 
 Kind = Literal["convolution", "linear", "max-pool", "average-pool", "addition"]
 
+
+@dataclass(frozen=True)
+class Work:
+    """What a kind of layer does."""
+
+    has_weights: bool = False
+    """Whether it multiplies; others take each channel by itself."""
+
+    operands: int = 1
+    """Tensors that it takes, of one size."""
+
+    averages: bool = False
+
+
+WORK: dict[Kind, Work] = {
+    "convolution": Work(has_weights=True),
+    "linear": Work(has_weights=True),
+    "max-pool": Work(),
+    "average-pool": Work(averages=True),
+    "addition": Work(operands=2),
+}
+"""All kinds of layers."""
+
 CHANNEL_SHIFT_BITS = 4
 """Width of an output's own shift (`quantization/layers/channels.py`, which a test compares)."""
 
@@ -67,12 +90,17 @@ class LayerShape:
     @property
     def has_weights(self) -> bool:
         """Whether the layer multiplies; pooling and additions take each channel by itself."""
-        return self.kind in ("convolution", "linear")
+        return WORK[self.kind].has_weights
+
+    @property
+    def averages(self) -> bool:
+        """Whether the layer divides sums of windows."""
+        return WORK[self.kind].averages
 
     @property
     def operands(self) -> int:
         """Tensors that the layer takes, of one size: two for an addition."""
-        return 2 if self.kind == "addition" else 1
+        return WORK[self.kind].operands
 
     @property
     def positions(self) -> int:

@@ -5,9 +5,10 @@ A value's place in memory is channel, row, column, as in torch; the result of ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,17 +17,25 @@ from fewbits.bitexact import (
     Addition,
     AveragePool,
     BitExactNetwork,
+    Concatenation,
+    Convolution,
+    Flatten,
     InputRounding,
     Layer,
+    Linear,
     MaxPool,
     Operation,
+    Pooling,
+    ReLU,
     Rounding,
 )
-from fewbits.bitexact.float_kernels import CHUNK
+from fewbits.bitexact.tables import Table
 from fewbits.errors import HardwareError
+from fewbits.graph.operations import input_rounding_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline, pooling_lanes
 from fewbits.hardware.dataflow.diannao.memory_images import MemoryImages, Words
+from fewbits.hardware.dataflow.diannao.operands import check_sum_order
 from fewbits.hardware.dataflow.diannao.output_steps import OutputSteps, output_steps
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
@@ -96,12 +105,45 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
         raise HardwareError(
             f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
         )
-    if design.is_float and accelerator.synapses != CHUNK:
-        raise HardwareError(
-            f"the bit-exact network adds floats {CHUNK} at a time, and neurons of {accelerator.synapses} synapses would"
-            f" round its sums otherwise: give {CHUNK} synapses, or integers"
-        )
+    check_sum_order(network, accelerator)
     return _Compiler(network, design, accelerator).compile()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What an operation is compiled to."""
+
+    descriptors: list[dict[str, int]]
+    """One for each piece of it: all fields but where its result goes and what `_common` has."""
+
+    result_groups: tuple[int, int] | None = None
+    """How its result leaves the chip where the network ends with it: groups of channels, and channels of the widest
+    row. None where it cannot end a network."""
+
+
+COMPILER: Table[Callable[[_Compiler, Any, OutputSteps, Sequence[int]], Compiled]] = Table(
+    "compiler of the accelerator",
+    "a function that takes the compiler, the operation, its output steps and its inputs' addresses",
+    HardwareError,
+)
+"""What an operation is compiled to. Its output steps (`output_steps`) are part of it, and need no entry."""
+
+for _without_circuit in (Concatenation, Flatten, InputRounding, ReLU, Rounding):
+    COMPILER.refuse(
+        _without_circuit,
+        "is not in the accelerator's circuit, which has convolution, linear layers, pooling, addition and, behind "
+        "these, ReLU: give a network of these",
+    )
+
+
+def _common(steps: OutputSteps) -> dict[str, int]:
+    """Fields of every piece, unless it sets them."""
+    return {"relu": int(steps.relu), "is_last": int(steps.is_last), "shift": 0, "spills": 0, "resumes": 0}
+
+
+def _check_pools_values(pool: Pooling, steps: OutputSteps, *, accumulators: bool) -> None:
+    if steps.rounding is not None or steps.is_last or accumulators:
+        raise HardwareError(f"layer {pool.name!r} pools accumulators: the accelerator pools rounded values")
 
 
 class _Compiler:
@@ -115,43 +157,34 @@ class _Compiler:
         self._margin = 0  # values behind the last tensor that an addition may touch
 
     def compile(self) -> Program:
-        first, *rest = self._operations
-        if not isinstance(first, InputRounding):
-            raise HardwareError(f"operation {first.name!r} comes before the rounding of the images: it has no hardware")
-        places = dict.fromkeys(self._steps(first).names, 0)
+        first = input_rounding_of(self._operations)
+        steps = output_steps(first, self._operations)
+        if steps.relu or steps.rounding is not None:  # the images are stored as they come
+            raise HardwareError(f"operation {first.name!r} is followed by others on the images: these have no hardware")
+        places = dict.fromkeys(steps.names, 0)
         free = int(np.prod(first.output_shape))
-        last: Operation = first
-        for operation in rest:
+        last, compiled = first, Compiled([])
+        for operation in self._operations[1:]:
             if operation.name in places:
                 continue
-            steps = self._steps(operation)
+            steps = output_steps(operation, self._operations)
             addresses = [places[name] for name in operation.inputs]
-            for values in self._descriptors(operation, steps, addresses):
-                self._words += self._layout.pack({"output_address": free} | values, operation.name)
+            compiled = COMPILER.of(operation)(self, operation, steps, addresses)
+            for values in compiled.descriptors:
+                self._words += self._layout.pack(_common(steps) | {"output_address": free} | values, operation.name)
             places |= dict.fromkeys(steps.names, free)
             free += int(np.prod(operation.output_shape))
             last = operation
-        return self._program(first, last, free + self._margin)
+        return self._program(first, last, compiled.result_groups, free + self._margin)
 
-    def _steps(self, operation: Operation) -> OutputSteps:
-        """What follows an operation; the images are stored as they come."""
-        steps = output_steps(operation, self._operations)
-        if isinstance(operation, InputRounding) and (steps.relu or steps.rounding is not None):
-            raise HardwareError(
-                f"operation {operation.name!r} is followed by others on the images: these have no hardware"
-            )
-        return steps
-
-    def _program(self, first: InputRounding, last: Operation, values: int) -> Program:
+    def _program(self, first: InputRounding, last: Operation, groups: tuple[int, int] | None, values: int) -> Program:
+        """groups: of the result, and the widest row in each; None where the network cannot end so."""
         if values > 1 << ADDRESS_BITS:
             raise HardwareError(f"the network keeps {values} values, the accelerator addresses {1 << ADDRESS_BITS}")
-        if isinstance(last, Layer):
-            groups, rows = layer_windows(last)[1], self._accelerator.neurons
-        elif isinstance(last, Addition):
-            groups, rows = 1, pooling_lanes(self._accelerator)
-        else:
+        if groups is None:
             raise HardwareError(f"operation {last.name!r} ends the network: the accelerator ends with sums")
-        of_group = last.output_shape[0] // groups
+        count, rows = groups
+        of_group = last.output_shape[0] // count
         sizes = [min(rows, of_group - start) for start in range(0, of_group, rows)]
         return Program(
             words=pack(self._words, WORD_BITS),
@@ -159,32 +192,38 @@ class _Compiler:
             biases=self._memories.biases,
             values=values,
             input_rounding=first,
-            result_channels=tuple(sizes * groups),
+            result_channels=tuple(sizes * count),
             result_positions=int(np.prod(last.output_shape[1:])),
         )
 
-    def _descriptors(self, operation: Operation, steps: OutputSteps, addresses: Sequence[int]) -> list[dict[str, int]]:
-        """One for each piece of an operation: all fields but where its result goes."""
-        common = {"relu": int(steps.relu), "is_last": int(steps.is_last), "shift": 0, "spills": 0, "resumes": 0}
-        if isinstance(operation, Layer | Addition):
-            if steps.is_last and steps.relu:
-                raise HardwareError(
-                    f"layer {operation.name!r} ends the network with a ReLU, which has no hardware there"
-                )
-            if not steps.is_last:
-                common["shift"] = self._shift(operation, steps.rounding)
-            if isinstance(operation, Layer):
-                return [common | piece for piece in self._layer(operation, *addresses)]
-            return [common | self._addition(operation, *addresses)]
-        if not isinstance(operation, MaxPool | AveragePool):
-            raise HardwareError(
-                f"operation {operation.name!r} ({type(operation).__name__}) is not in the accelerator's circuit, "
-                "which has convolution, linear layers, pooling, addition and ReLU: give a network of these"
-            )
-        accumulators = isinstance(operation, AveragePool) and operation.number_format is None
-        if steps.rounding is not None or steps.is_last or accumulators:
-            raise HardwareError(f"layer {operation.name!r} pools accumulators: the accelerator pools rounded values")
-        return [common | self._pooling(operation, *addresses)]
+    @COMPILER.register(Convolution, Linear)
+    def _layer(self, layer: Layer, steps: OutputSteps, addresses: Sequence[int]) -> Compiled:
+        shift = {"shift": self._sum_shift(layer, steps)}
+        pieces = [shift | piece for piece in self._layer_pieces(layer, *addresses)]
+        return Compiled(pieces, (layer.groups, self._accelerator.neurons))
+
+    @COMPILER.register(Addition)
+    def _addition(self, addition: Addition, steps: OutputSteps, addresses: Sequence[int]) -> Compiled:
+        shift = {"shift": self._sum_shift(addition, steps)}
+        return Compiled([shift | self._added(addition, *addresses)], (1, pooling_lanes(self._accelerator)))
+
+    @COMPILER.register(MaxPool)
+    def _maximum(self, pool: MaxPool, steps: OutputSteps, addresses: Sequence[int]) -> Compiled:
+        _check_pools_values(pool, steps, accumulators=False)
+        return Compiled([self._pooling(pool, addresses[0], None)])
+
+    @COMPILER.register(AveragePool)
+    def _averaged(self, pool: AveragePool, steps: OutputSteps, addresses: Sequence[int]) -> Compiled:
+        _check_pools_values(pool, steps, accumulators=pool.number_format is None)
+        return Compiled([self._pooling(pool, addresses[0], pool)])
+
+    def _sum_shift(self, operation: Operation, steps: OutputSteps) -> int:
+        """Places by which the output stage moves the sums of a layer or an addition to the right; 0 for the last."""
+        if not steps.is_last:
+            return self._shift(operation, steps.rounding)
+        if steps.relu:
+            raise HardwareError(f"layer {operation.name!r} ends the network with a ReLU, which has no hardware there")
+        return 0
 
     def _shift(self, layer: Operation, rounding: Rounding | None) -> int:
         """Places by which the output stage moves an accumulator to the right."""
@@ -205,10 +244,10 @@ class _Compiler:
             )
         return rounding.shift
 
-    def _layer(self, layer: Layer, address: int) -> list[dict[str, int]]:
+    def _layer_pieces(self, layer: Layer, address: int) -> list[dict[str, int]]:
         """The pieces of a convolution or a linear layer; its weights and biases are added to the memories."""
         self._check_sums(layer)
-        w, groups = layer_windows(layer)
+        w, groups = layer_windows(layer), layer.groups
         pieces = self._tiling(w, groups, len(layer.weight) // groups, layer.synapses).pieces(
             self._accelerator, self._pipeline.widths
         )
@@ -251,7 +290,7 @@ class _Compiler:
         self._memories.add_weights(layer, piece)
         return values
 
-    def _addition(self, addition: Addition, first: int, second: int) -> dict[str, int]:
+    def _added(self, addition: Addition, first: int, second: int) -> dict[str, int]:
         """The neurons add a channel each: a chunk of each operand, by weights of powers of two.
 
         Slices of channels are the groups of a convolution. Lanes and neurons beyond the last channel have weights of
@@ -334,13 +373,13 @@ class _Compiler:
                 f"datapath has {self._design.accumulator_bits}; generate one with a larger maximum_synapses"
             )
 
-    def _pooling(self, pool: MaxPool | AveragePool, address: int) -> dict[str, int]:
-        """A pooling layer, slice by slice of as many channels as there are lanes."""
+    def _pooling(self, pool: Pooling, address: int, average: AveragePool | None) -> dict[str, int]:
+        """A pooling layer, slice by slice of as many channels as there are lanes. average: itself, if it averages."""
         lanes = pooling_lanes(self._accelerator)
         w = pooling_windows(pool)
         slices = -(-w.channels // lanes)
         tail = w.channels - (slices - 1) * lanes
-        averages = isinstance(pool, AveragePool)
+        averages = average is not None
         interval = self._design.accumulate_cycles if averages else 1
         values = {
             "operation": AVERAGE if averages else MAXIMUM,
@@ -357,7 +396,7 @@ class _Compiler:
             "tail": tail,
             "weight_row": self._memories.weight_rows,
             "bias_row": self._memories.bias_rows,
-            **(self._average(pool, w) if averages else _NO_AVERAGE),
+            **(_NO_AVERAGE if average is None else self._average(average, w)),
             **output_fields(w.positions, lanes, tail),
             **position_fields(w, address),
             **advance_fields(w, 1),

@@ -8,14 +8,13 @@ of its chunks, a stretch lies in one of them, and starts from the sums of those 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.errors import ModelError
+from fewbits.errors import HardwareError
 from fewbits.hardware.activity.kernels import BLOCK_CYCLES, BLOCK_WORDS
 from fewbits.hardware.activity.toggles import Stimulus, words_of_bits
 from fewbits.hardware.dataflow.diannao.latency import pipeline
@@ -24,8 +23,9 @@ from fewbits.hardware.datapath.partial_sums import partial_sums
 
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
+    from fewbits.bitexact.sum_order import SumOrder
     from fewbits.formats import Format
-    from fewbits.graph.operations import Convolution, Layer
+    from fewbits.graph.operations import Layer
     from fewbits.hardware.dataflow.accelerator import Accelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
@@ -74,30 +74,39 @@ class Stream:
     """False in cycles that wait for a block that is not full: operands stay."""
 
 
+def sum_order(accelerator: Accelerator) -> SumOrder:
+    """The order in which a neuron adds float products: those of its synapses in a tree, each cycle's to the sum."""
+    from fewbits.bitexact.sum_order import SumOrder
+
+    return SumOrder(accelerator.synapses)
+
+
+def check_sum_order(network: BitExactNetwork, accelerator: Accelerator) -> None:
+    """Raise HardwareError if the accelerator would round a float network's sums otherwise than the network does."""
+    if network.precision.is_float and network.sum_order != sum_order(accelerator):
+        raise HardwareError(
+            f"the bit-exact network adds floats {network.sum_order}, and neurons of {accelerator.synapses} synapses "
+            f"would round its sums otherwise: give {network.sum_order.products} synapses, integers, or lower it with "
+            f"sum_order=SumOrder({accelerator.synapses})"
+        )
+
+
 def layer_operands(network: BitExactNetwork, layer: Layer, values: object, design: NeuronDesign) -> LayerOperands:
     """A layer's operands for some images.
 
     values: the layer's input for each image, as `network.trace` gives it under `layer.inputs[0]`.
-    Raises ModelError for a layer that is neither a convolution nor linear.
     """
-    from fewbits.graph.operations import Convolution, Linear
+    from fewbits.bitexact.gather import gather_of
 
     synapses = design.synapses
-    padding: tuple[tuple[int, int], ...] = ()
-    groups = 1
-    if isinstance(layer, Convolution):
-        groups, padding = layer.groups, layer.padding
-        taps = _convolution_taps(layer)
-    elif isinstance(layer, Linear):
-        taps = np.arange(layer.input_shape[0])[None, None, :]
-    else:
-        raise ModelError(f"layer {layer.name!r}: no operands for a {type(layer).__name__}")
+    gather = gather_of(layer)
+    taps = gather.taps[:, None, :] + gather.positions[None, :, None]
     chunks = -(-taps.shape[2] // synapses)
     filled = np.full((*taps.shape[:2], chunks * synapses), -1)
     filled[:, :, : taps.shape[2]] = taps
     codes = value_codes(design.precision.inputs, values)
-    if padding:
-        codes = np.pad(codes, ((0, 0), (0, 0), *padding))
+    if layer.padding:
+        codes = np.pad(codes, ((0, 0), *gather.padding))
     weights = value_codes(design.precision.weights, layer.weight).reshape(layer.weight.shape[0], -1)
     padded = np.zeros((len(weights) + 1, chunks * synapses), np.int64)
     padded[:-1, : weights.shape[1]] = weights
@@ -108,28 +117,10 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
         inputs=codes.reshape(len(codes), -1),
         taps=filled.reshape(*taps.shape[:2], chunks, synapses),
         bias_bits=_bias_bits(layer, design),
-        channels_per_group=len(weights) // groups,
+        channels_per_group=len(weights) // layer.groups,
         shift=min(max(shift, 0), (1 << design.shift_bits) - 1) if not design.is_float else 0,
         relu=relu,
     )
-
-
-def _convolution_taps(layer: Convolution) -> NDArray[np.int64]:
-    """Places of each synapse in the flattened padded input: (groups, positions, synapses), channels outermost."""
-    kernel, channels = layer.weight.shape[2:], int(layer.weight.shape[1])
-    sizes = [size + sum(around) for size, around in zip(layer.input_shape[1:], layer.padding, strict=True)]
-    positions = _places(layer.output_shape[1:]) * np.array(layer.stride)
-    offsets = _places(kernel) * np.array(layer.dilation)
-    strides = np.array([math.prod(sizes[k + 1 :]) for k in range(len(sizes))])
-    within: NDArray[np.int64] = (positions[:, None, :] + offsets[None, :, :]) @ strides
-    plane = math.prod(sizes)
-    channel = np.arange(layer.groups * channels, dtype=np.int64).reshape(layer.groups, 1, channels, 1)
-    return (channel * plane + within[None, :, None, :]).reshape(layer.groups, len(positions), -1)
-
-
-def _places(sizes: tuple[int, ...]) -> NDArray[np.int64]:
-    """All index tuples of an array of these sizes, the last index fastest: (places, dimensions)."""
-    return np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1).astype(np.int64)
 
 
 def value_codes(number_format: Format, values: Any) -> NDArray[np.int64]:
@@ -151,16 +142,16 @@ def _bias_bits(layer: Layer, design: NeuronDesign) -> NDArray[np.uint8]:
 
 def _output_stage(network: BitExactNetwork, layer: Layer) -> tuple[int, bool]:
     """Shift and ReLU of the output stage: those of the rounding that follows, none for the last layer."""
-    from fewbits.graph.operations import ReLU, Rounding
+    from fewbits.hardware.dataflow.diannao.output_steps import STEPS, Steps
 
-    name, relu = layer.name, False
+    name, steps = layer.name, Steps()
     for operation in network.operations:
         if name in operation.inputs:
-            if isinstance(operation, Rounding):
-                return operation.shift, relu
-            relu = relu or isinstance(operation, ReLU)
+            steps = STEPS[type(operation)](steps, operation) if type(operation) in STEPS else steps
+            if steps.rounding is not None:
+                return steps.rounding.shift, steps.relu
             name = operation.name
-    return 0, relu
+    return 0, steps.relu
 
 
 def stream(

@@ -194,7 +194,7 @@ def schedule(workload: Workload, accelerator: Accelerator, pipeline: Pipeline) -
             _weighted(layer, accelerator, pipeline, is_last=number == last)
             if layer.has_weights
             else _added(layer, accelerator, pipeline, is_last=number == last)
-            if layer.kind == "addition"
+            if layer.operands == 2
             else _windowed(layer, accelerator, pipeline)
             for number, layer in enumerate(workload.layers)
         ),
@@ -309,7 +309,7 @@ def _windowed(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -
     slices = ceil_div(layer.input_channels, lanes)
     outputs = slices * layer.positions
     reads = outputs * places
-    averages = layer.kind == "average-pool"
+    averages = layer.averages
     in_neurons = averages and pipeline.neurons_average
     between = (pipeline.accumulate_cycles if in_neurons else 1) * (places - 1) + 1  # slots of one output
     gap = max(0, lanes - between) if averages else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fewbits.bitexact import Convolution, Layer, Linear, Pooling
+from fewbits.bitexact import Layer, Pooling
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,9 @@ class Windows:
         return self.kernel[0] * self.kernel[1]
 
 
-def layer_windows(layer: Layer) -> tuple[Windows, int]:
-    """Windows and groups; a matrix product is a window of one place in as many channels as there are inputs."""
-    if isinstance(layer, Linear):
-        one = (1, 1)
-        return Windows(layer.synapses, one, one, one, one, (0, 0), one), 1
-    assert isinstance(layer, Convolution)
-    windows = Windows(
+def layer_windows(layer: Layer) -> Windows:
+    """Windows of each group; a matrix product is a window of one place in as many channels as there are inputs."""
+    return Windows(
         layer.input_shape[0],
         _pair(layer.input_shape[1:], 1),
         _pair(layer.output_shape[1:], 1),
@@ -51,7 +47,6 @@ def layer_windows(layer: Layer) -> tuple[Windows, int]:
         _pair(tuple(before for before, _ in layer.padding), 0),
         _pair(layer.dilation, 1),
     )
-    return windows, layer.groups
 
 
 def pooling_windows(pool: Pooling) -> Windows:
