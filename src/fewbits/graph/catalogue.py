@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal
 
@@ -38,9 +37,13 @@ _UNKNOWN = _Unknown()
 class Catalogue:
     """Kinds by name, found by meaning and by spelling. A kind with a form comes before one without."""
 
-    def __init__(self, kinds: Mapping[str, KindOfOperation]) -> None:
-        """Raises ExtensionError if two kinds with a form have a meaning or a spelling in common."""
+    def __init__(self, kinds: Mapping[str, KindOfOperation], extensions: Mapping[str, Extension]) -> None:
+        """extensions: what gave some of the kinds.
+
+        Raises ExtensionError if two kinds with a form have a meaning or a spelling in common.
+        """
         self.kinds = kinds
+        self.extensions = extensions
         with_form = [kind for kind in kinds.values() if kind.has_form]
         without = [kind for kind in kinds.values() if not kind.has_form]
         self._by_meaning: dict[type, KindOfOperation] = {
@@ -85,13 +88,21 @@ def catalogue() -> Catalogue:
 
     Raises ExtensionError if an extension cannot be loaded, or takes a name, a module class or a function of another.
     """
-    return _joined(tuple(found("operations").values()))
+    extensions = found("operations")
+    if _latest is None or _latest.extensions is not extensions:
+        return _renewed(extensions)
+    return _latest
 
 
-@lru_cache(maxsize=1)
-def _joined(extensions: tuple[Extension, ...]) -> Catalogue:
-    added = {extension.name: loaded(extension, OWN, KindOfOperation) for extension in extensions}
-    return Catalogue({**OWN, **added})
+def _renewed(extensions: Mapping[str, Extension]) -> Catalogue:
+    global _latest
+    added = {name: loaded(extension, OWN, KindOfOperation) for name, extension in extensions.items()}
+    _latest = Catalogue({**OWN, **added}, extensions)
+    return _latest
+
+
+_latest: Catalogue | None = None
+"""That of the extensions that were found last."""
 
 
 def _by_key(pairs: Iterable[tuple[Any, KindOfOperation]]) -> dict[Any, KindOfOperation]:

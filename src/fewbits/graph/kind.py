@@ -182,8 +182,11 @@ class KindOfOperation:
         """What the accelerator spends cycles on; None if an address or a neuron's output stage does it."""
         return None
 
-    def note(self, place: str) -> str | None:
-        """What is not counted of it in a cost, as a sentence; None if nothing is left out. place: where it is."""
+    def uncounted(self, place: str) -> str | None:
+        """What of it no figure of a cost holds, as a sentence that names it; None if nothing is left out.
+
+        place: the name of the module or call.
+        """
         return None
 
     def lower(self, call: Lowering) -> None:

@@ -63,6 +63,7 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
             with_takers(held, shapes.reads),
             None if precision is None else precision.name,
             tuple(call.place for call in traced.calls if kind_of(call.module).joins_parts),
+            tuple(filter(None, (kind_of(call.module).uncounted(call.place) for call in traced.calls))),
             _end(traced),
         )
     except DataError as error:
