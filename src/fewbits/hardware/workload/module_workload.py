@@ -6,15 +6,16 @@ What `lower` refuses is refused here in the same words; batch normalization that
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from torch import nn
 
 from fewbits.bitexact.lowering import trace_quantized
 from fewbits.errors import DataError, HardwareError, ModelError
-from fewbits.graph.catalogue import kind_of
+from fewbits.graph.catalogue import catalogue, kind_of
 from fewbits.graph.equivalence import drawn_images, results_of
+from fewbits.graph.fingerprint import fingerprint
 from fewbits.graph.geometry import Shape
 from fewbits.graph.hooks import changed_by_hooks, watching_hooks
 from fewbits.graph.parameters import has_hooks
@@ -28,6 +29,12 @@ from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.batch_norm import batch_norms, foldable
 from fewbits.quantization.placement import check_modes
 
+_MOST_REMEMBERED = 256
+"""Workloads that are kept: a search costs one network at many precisions."""
+
+_remembered: dict[Hashable, Workload] = {}
+"""By what reading a network depends on, and the images' shape."""
+
 
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     """The layers that a module computes on one image.
@@ -39,6 +46,19 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     Raises ModelError for a scripted module and, naming the layer, for what has no bit-exact form, batch normalization
     left float in a quantized model, or an input shape that does not fit.
     """
+    read = fingerprint(model)
+    if read is None:
+        return _read_workload(model, input_shape)
+    key = (read, tuple(input_shape), catalogue())
+    if key not in _remembered:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = _read_workload(model, input_shape)
+    return _remembered[key]
+
+
+def _read_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
+    """See `module_workload`."""
     model = unwrapped(model)
     if isinstance(model, QuantizedModel):
         traced, biased = trace_quantized(model), frozenset[str]()
