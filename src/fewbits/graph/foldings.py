@@ -7,9 +7,10 @@ from functools import cached_property
 
 from torch import fx, nn
 
-from fewbits.graph.float_layer import FloatLayer, WrappedLayer
+from fewbits.graph.float_layer import FloatLayer
 from fewbits.graph.kinds.batch_norm import FOLDABLE
-from fewbits.graph.module_kinds import reason_left_float, reason_to_leave, reason_to_skip
+from fewbits.graph.kinds.layer import plain
+from fewbits.graph.module_kinds import is_float_layer, reason_left_float, reason_to_leave, reason_to_skip
 from fewbits.graph.parameters import has_hooks, shared_parameters
 from fewbits.graph.spelling import is_shared
 
@@ -62,7 +63,7 @@ class Foldings:
         source = node.args[0]
         assert isinstance(source, fx.Node)
         layer = self._module(source)
-        if isinstance(layer, FloatLayer) and (reason := reason_to_skip(layer)) is not None:
+        if is_float_layer(layer) and (reason := reason_to_skip(layer)) is not None:
             return f"{_APART}: layer {source.target!r} before it cannot be quantized ({reason})"
         return f"{_APART}; fold it into layer {source.target!r} by fewbits.fold_batch_norm, before quantize or after it"
 
@@ -78,8 +79,8 @@ class Foldings:
         if not isinstance(source, fx.Node) or source.op != "call_module":
             return None
         layer = self._module(source)
-        layer = layer.layer if isinstance(layer, WrappedLayer) else layer
-        return layer if isinstance(layer, FloatLayer) else None
+        layer = plain(layer)
+        return layer if is_float_layer(layer) else None
 
     @cached_property
     def _uses(self) -> Counter[int]:

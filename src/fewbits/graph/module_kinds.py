@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import nn
 
 from fewbits.graph.catalogue import catalogue, kind_of
+from fewbits.graph.float_layer import FloatLayer, WrappedLayer
 from fewbits.graph.kind import KindOfOperation
 from fewbits.graph.kinds.batch_norm import FOLDABLE
 from fewbits.graph.kinds.layer import KindOfLayer
@@ -24,6 +27,16 @@ def reason_to_skip(module: nn.Module) -> str | None:
 def reason_to_leave(module: nn.Module) -> str | None:
     """Why the weights of a Conv1d, Conv2d or Linear are not to be changed or used by others; None if they may be."""
     return kind_of_layer(module).reason_to_leave(module)
+
+
+def is_layer(module: object) -> bool:
+    """Whether a module is of a kind with weights that are quantized, or already such a layer."""
+    return kind_of(module).effect == "layer"
+
+
+def is_float_layer(module: object) -> TypeGuard[FloatLayer]:
+    """Whether a module is a Conv1d, Conv2d or Linear, and not quantized."""
+    return is_layer(module) and not isinstance(module, WrappedLayer)
 
 
 def kind_of_layer(module: nn.Module) -> KindOfLayer:

@@ -15,14 +15,14 @@ from torch.fx import proxy as fx_proxy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
-from fewbits.graph.catalogue import application, kind_of
-from fewbits.graph.float_layer import FloatLayer, TracedNetwork, ValueRounding, WrappedLayer
+from fewbits.graph.catalogue import application
+from fewbits.graph.float_layer import TracedNetwork, ValueRounding, WrappedLayer
 from fewbits.graph.foldings import Foldings
 from fewbits.graph.global_average import write_as_pooling
 from fewbits.graph.in_place import AUGMENTED, write_as_values
 from fewbits.graph.kinds.batch_norm import FoldedNorm
 from fewbits.graph.modes import in_mode, noting_mode
-from fewbits.graph.module_kinds import reason_left_float, reason_to_skip, reason_without_form
+from fewbits.graph.module_kinds import is_float_layer, is_layer, reason_left_float, reason_to_skip, reason_without_form
 from fewbits.graph.parameters import has_hooks
 from fewbits.graph.refusals import OWN_TENSOR, Skipped, UnsupportedError, target_name, unsupported
 from fewbits.graph.spelling import is_size
@@ -262,7 +262,7 @@ class _Reader:
                 call = self._call(node)
                 self._names[node] = call.name
                 calls.append(call)
-        if not self._refusals and not any(map(_has_weights, calls)):
+        if not self._refusals and not any(is_layer(call.module) for call in calls):
             self._refuse_network(
                 "its result does not pass through a convolution or linear layer: there is nothing to lower"
             )
@@ -323,7 +323,7 @@ class _Reader:
         name = place_of(node)
         if refusal.is_call and name:
             module = self._network.get_submodule(name)
-            reason = reason_to_skip(module) if isinstance(module, FloatLayer) else reason_left_float(module)
+            reason = reason_to_skip(module) if is_float_layer(module) else reason_left_float(module)
             if reason is not None:
                 is_leaf = next(module.children(), None) is None and next(module.parameters(), None) is None
                 cause = f"its forward pass calls {refusal.kind!r}: {refusal.reason}"
@@ -334,10 +334,6 @@ class _Reader:
 
     def _refuse_network(self, reason: str) -> None:
         self._refusals.setdefault("", Skipped("", class_name(self._network), reason))
-
-
-def _has_weights(call: Call) -> bool:
-    return kind_of(call.module).effect == "layer"
 
 
 def place_of(node: fx.Node) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fewbits.graph.catalogue import kind_of
 from fewbits.graph.equivalence import prove_steps
 from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.module_kinds import kind_of_layer, reason_to_leave
+from fewbits.graph.module_kinds import is_float_layer, kind_of_layer, reason_to_leave
 from fewbits.graph.parameters import has_hooks, shared_parameters
 from fewbits.graph.tracing import trace
 from fewbits.graph.wrappers import copied, unwrapped
@@ -124,7 +124,7 @@ def _neighbors(network: nn.Module) -> list[_Neighbors]:
         module = call.module
         if isinstance(module, nn.Module) and has_hooks(module):
             continue
-        if isinstance(module, FloatLayer):
+        if is_float_layer(module):
             is_own = not tied.intersection(map(id, module.parameters(recurse=False)))
             if times[id(module)] > 1 or not is_own or reason_to_leave(module) is not None:
                 continue
