@@ -41,7 +41,7 @@ bench: setup
 	  test -z "$$failed" || { echo "not measured, for the reasons above:$$failed"; exit 1; }
 
 silicon: setup
-	$(BIN)/python -m fewbits.report.silicon docs/silicon.md
+	$(BIN)/python studies/date2017/silicon.py docs/silicon.md
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .coverage

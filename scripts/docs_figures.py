@@ -22,7 +22,8 @@ from fewbits.hardware import load_technology
 from fewbits.hardware.datapath.interpolation import interpolation_errors
 from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
 from fewbits.report import group_runs, published
-from fewbits.report.charts import Chart, accuracy_energy_chart
+from fewbits.report.accuracy_chart import accuracy_energy_chart
+from fewbits.report.chart import Chart
 from fewbits.report.rows import Group
 from fewbits.report.table import markdown
 from fewbits.study import RunResult

@@ -2,7 +2,8 @@
 
 Three experiments, none of which changes a default of the package: neurons whose products are cut to fewer bits, a
 memory made of flip-flops instead of SRAM, and the longest path against OpenSTA's on the same netlist. It takes
-about half an hour on one core and goes on where it was stopped; `python -m fewbits.report.silicon` renders the result.
+about half an hour on one core and goes on where it was stopped; `make silicon` renders the
+result (studies/date2017/).
 """
 
 # Amaranth is not typed: its operators and ports give values that a type checker cannot follow.

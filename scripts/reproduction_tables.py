@@ -22,12 +22,12 @@ from typing import Any
 
 from fewbits.hardware import Cost, cost
 from fewbits.report import group_runs
-from fewbits.report.charts import accuracy_energy_chart
+from fewbits.report.accuracy_chart import accuracy_energy_chart
 from fewbits.report.networks import ALL, across_networks, comparison, front_line, point_name
-from fewbits.report.published import MARK
+from fewbits.report.published import published_study
 from fewbits.report.rows import Group, Row, Statistic
 from fewbits.study import RunResult, load_study
-from fewbits.study.result import cost_fields
+from fewbits.study.figures import kept_of_cost
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 STORED = DOCS / "reproduction"
@@ -127,7 +127,7 @@ def result_of(entry: Entry) -> RunResult:
         notices=tuple(entry["notices"]),
         stands_for=entry.get("stands_for", ""),  # absent in files of versions that trained `best` apart
         versions=entry["versions"],
-        **cost_fields(figures),
+        **kept_of_cost(figures),
     )
 
 
@@ -163,13 +163,13 @@ def cells(row: Row, published: dict[str, Any], entries: Sequence[Entry]) -> tupl
         row.precision,
         row.recipe_in_words,
         ", ".join(map(str, row.seeds)),
-        figure(row.accuracy_percent, "{:.2f}"),
+        figure(row.figures["accuracy_percent"], "{:.2f}"),
         accuracy,
-        figure(row.difference_points, "{:+.2f}"),
+        figure(row.figures["difference_points"], "{:+.2f}"),
         change,
-        figure(row.differing_images, "{:.0f}"),
-        figure(row.energy_uj, "{:.4g}"),
-        figure(row.energy_saving_percent, "{:.1f}"),
+        figure(row.figures["differing_images"], "{:.0f}"),
+        figure(row.figures["energy_uj"], "{:.4g}"),
+        figure(row.figures["energy_saving_percent"], "{:.1f}"),
         saved,
         ", ".join(dict.fromkeys(str(entry["epochs"]) for entry in entries)),
         ", ".join(str(entry["best_epoch"] or "start") for entry in entries),
@@ -185,12 +185,12 @@ def frugal_line(group: Group) -> tuple[str, ...]:
     """
     if group.baseline is None or len(group.rows) < 2:
         return ()
-    energy = group.baseline.energy_uj.mean
+    energy = group.baseline.mean("energy_uj")
     found: list[str] = []
     for part, name in ((12, "a twelfth"), (20, "a twentieth")):
-        frugal = [row for row in group.points if row.energy_uj.mean <= energy / part]
-        best = max(frugal, key=lambda row: row.accuracy_percent.mean, default=None)
-        answer = "nothing" if best is None else f"{name_in(group, best)} ({best.accuracy_percent.mean:.2f} %)"
+        frugal = [row for row in group.points if row.mean("energy_uj") <= energy / part]
+        best = max(frugal, key=lambda row: row.mean("accuracy_percent"), default=None)
+        answer = "nothing" if best is None else f"{name_in(group, best)} ({best.mean('accuracy_percent'):.2f} %)"
         found.append(f"{name}: {answer}")
     whose = name_in(group, group.baseline)
     return (f"Most accurate with at most a part of the energy of {whose}: {'; '.join(found)}.",)
@@ -333,7 +333,7 @@ def document(draw: Callable[[str, Group], str]) -> str:
     """The whole text. draw: makes a chart for a data set's name and group, and gives the line that shows it."""
     entries = stored_runs()
     text = Template((STORED / "text.md").read_text())
-    basis = {"mark": MARK, "activity": activity_line(entries), "missing": missing(entries)}
+    basis = {"mark": published_study().mark, "activity": activity_line(entries), "missing": missing(entries)}
     return text.substitute(sections(entries, draw) | speed_tables() | basis)
 
 

@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from fewbits.report.accuracy_chart import accuracy_energy_chart
 from fewbits.report.chart_files import digest_in
-from fewbits.report.charts import accuracy_energy_chart
 
 ROOT = Path(__file__).resolve().parents[1]
 MADE_AT = re.compile(r"<!-- made by scripts/docs_figures\.py: (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)

@@ -22,9 +22,6 @@ from fewbits.train.catalog import RECIPES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fewbits.hardware import Cost
-    from fewbits.hardware.costing.breakdown import LayerCost
-    from fewbits.study import RunResult
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
@@ -79,7 +76,9 @@ def run(
     with show_progress() as observer:
         outcome = run_study(spec, folder, workers, observer)
     if as_json:
-        typer.echo(json.dumps({"runs": [_run_fields(result) for result in outcome.results]}))
+        from fewbits.study.figures import run_json
+
+        typer.echo(json.dumps({"runs": [run_json(result) for result in outcome.results]}))
     else:
         from fewbits.report import group_runs, print_study
 
@@ -157,6 +156,8 @@ def cost(
     from fewbits.hardware import cost as cost_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
+    from fewbits.report.costs import cost_lines
+    from fewbits.study.figures import cost_json
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
@@ -177,23 +178,10 @@ def cost(
     ]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        typer.echo(json.dumps([_cost_fields(one) | scaled for one in costs]))
+        typer.echo(json.dumps([cost_json(one) | scaled for one in costs]))
         return
-    for heading in scaled.values():
-        typer.echo(heading)
-    heads = ("precision", "memory KiB", "cycles", "clock MHz", "area mm2", "power mW", "energy uJ")
-    typer.echo("".join(f"{head:>{18 if i == 0 else 13}}" for i, head in enumerate(heads)))
-    for one in costs:
-        figures = (one.memory_kib, one.cycles, one.clock_mhz, one.area_mm2, one.power_mw, one.energy_uj)
-        typer.echo(f"{one.precision:>18}" + "".join(f"{figure:>13,.5g}" for figure in figures))
-    clocks = [f"{one.precision} clock: {one.clock}" for one in costs]
-    typer.echo("\n".join([*clocks, *(_shares(one, off_chip) for one in costs), *(_bandwidth(one) for one in costs)]))
-    for activity in dict.fromkeys(one.activity for one in costs):
-        typer.echo(f"Power and energy: {activity}.")
-    for one in costs:
-        basis = "interpolated between characterized precisions" if one.interpolated else "characterized"
-        lines = (f"{one.multiplier}; {basis}", *one.notes)
-        typer.echo("\n".join(f"{one.precision}: {line}" for line in lines if line not in one.clock.notes))
+    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip)):
+        typer.echo(line)
 
 
 @app.command()
@@ -373,86 +361,6 @@ def _shape(text: str | None) -> tuple[int, ...] | None:
     ):
         raise ModelError(f"--input takes a shape such as 3x32x32, each size up to 65535, not {text!r}")
     return tuple(int(part) for part in parts)
-
-
-def _run_fields(result: RunResult) -> dict[str, object]:
-    names = (
-        "model", "data", "precision", "recipe", "seed", "accuracy_percent", "fake_quantized_accuracy_percent",
-        "differing_images", "memory_kib", "area_mm2", "power_mw", "cycles", "energy_uj", "energy_saving_percent",
-        "energy_interval_uj", "energy_without_glitches_uj", "off_chip_uj", "activity", "stands_for",
-    )  # fmt: skip
-    return {name: getattr(result, name) for name in names}
-
-
-def _cost_fields(one: Cost) -> dict[str, object]:
-    names = (
-        *("precision", "memory_kib", "cycles", "clock_mhz", "area_mm2", "power_mw", "energy_uj"),
-        *("activity", "multiplier", "interpolated"),
-    )
-    found: dict[str, object] = {name: getattr(one, name) for name in names}
-    return found | {
-        "clock_limited_by": one.clock.limited_by,
-        "longest_paths_ns": one.clock.paths_ns,
-        "clock_notes": one.clock.notes,
-        "own_datapaths": one.own_datapaths,
-        "narrower_layers": one.narrower_layers,
-        "notes": one.notes,
-        "energy_uj_by_part": one.breakdown.energy_uj,
-        "leakage_uj": sum(one.breakdown.leakage_uj.values()),
-        "off_chip_uj": one.off_chip_uj,
-        "energy_with_off_chip_uj": one.energy_with_off_chip_uj,
-        "bandwidth_gb_s": one.bandwidth_gb_s,
-        "needed_bandwidth_gb_s": max(one.needed_bandwidth_gb_s.values()),
-        "transfer_stall_cycles": one.transfer_stall_cycles,
-        "layers": [
-            _layer_fields(layer) | {"needed_bandwidth_gb_s": one.needed_bandwidth_gb_s[layer.name]}
-            for layer in one.breakdown.layers
-        ],
-    }
-
-
-def _layer_fields(layer: LayerCost) -> dict[str, object]:
-    names = (
-        "name",
-        "kind",
-        "cycles",
-        "energy_uj",
-        "energy_uj_by_part",
-        "leakage_uj",
-        "off_chip_uj",
-        "transfer_stall_cycles",
-    )
-    return {name: getattr(layer, name) for name in names}
-
-
-def _shares(one: Cost, off_chip: bool) -> str:
-    """Where the energy goes, in a line; with off-chip memory, if asked for."""
-    parts = sorted(one.breakdown.energy_uj.items(), key=lambda part: -part[1])
-    shares = ", ".join(f"{name} {100 * energy / one.energy_uj:.0f}" for name, energy in parts if energy > 0)
-    line = f"{one.precision} energy in %: {shares}"
-    if off_chip:
-        from fewbits.hardware.costing.breakdown import DRAM
-
-        line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
-    return line
-
-
-def _bandwidth(one: Cost) -> str:
-    """What the memory must give, and whether it does, in a line."""
-    from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
-
-    needed = one.needed_bandwidth_gb_s
-    most = max(needed, key=needed.__getitem__)
-    line = f"{one.precision} memory: layer {most!r} needs most, {needed[most]:.3g} GB/s without a stall"
-    if one.bandwidth_gb_s is not None:
-        return f"{line}; at {one.bandwidth_gb_s:g} GB/s {one.transfer_stall_cycles:,} of the cycles wait for transfers"
-    short = sum(each > ASSUMED_BANDWIDTH for each in needed.values())
-    if not short:
-        return f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}: enough"
-    return (
-        f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}, too little for {short} of {len(needed)} layers: with "
-        f"--bandwidth {ASSUMED_BANDWIDTH:g} they wait, and cycles, power and energy say so"
-    )
 
 
 def entry_point() -> None:

@@ -81,7 +81,7 @@ def accumulators(
         for end in ends:
             channel, position = int(taken.channel[end]), position_of(operands, taken.inputs, end)
             if channel < len(wanted) and position is not None:
-                seen.append(number(bits[end + design.accumulator_delay], design.is_float))
+                seen.append(number(bits[end + design.accumulator_delay], design.accumulation == "float32"))
                 expected.append(float(wanted[channel, position]))
     return seen, expected
 

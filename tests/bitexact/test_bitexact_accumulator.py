@@ -59,7 +59,7 @@ def test_extreme_sums_of_either_sign_fit_with_their_bias(precision: str, bias: f
         (layer,) = network.layers
         for code in codes:
             value = _accumulator(network, code, synapses)
-            assert value == synapses * int(layer.weight[0, 0]) * int(code) + int(bias)
+            assert value == synapses * int(layer.weight.integers[0, 0]) * int(code) + int(bias)
             assert -(2 ** (layer.accumulator_bits - 1)) <= value < 2 ** (layer.accumulator_bits - 1)
 
 

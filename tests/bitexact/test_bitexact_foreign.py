@@ -55,7 +55,7 @@ def test_convolution_equals_conv_integer(settings: dict[str, int]) -> None:
     expected = _run(
         "ConvInteger",
         images,
-        np.array(layer.weight),
+        np.array(layer.weight.integers),
         strides=layer.stride,
         pads=pads,
         dilations=layer.dilation,
@@ -68,5 +68,5 @@ def test_linear_equals_mat_mul_integer() -> None:
     images = torch.randint(-128, 128, (5, 300), generator=torch.Generator().manual_seed(0)).float()
     network = _network(nn.Linear(300, 20, bias=False), images)
     (layer,) = network.layers
-    expected = _run("MatMulInteger", images, np.ascontiguousarray(layer.weight.T))
+    expected = _run("MatMulInteger", images, np.ascontiguousarray(layer.weight.integers.T))
     assert network.accumulators(images).tolist() == expected.tolist()

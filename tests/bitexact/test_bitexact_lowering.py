@@ -77,11 +77,11 @@ def test_lenet_has_its_names_shapes_and_radix_points() -> None:
 
 def test_operations_are_frozen_and_weights_read_only() -> None:
     layer = fb.lower(_quantized(nn.Conv2d(1, 2, 3)), IMAGES).layers[0]
-    assert layer.weight.dtype == "int8"
+    assert layer.weight.integers.dtype == "int8"
     with pytest.raises(AttributeError):
         layer.name = "other"  # type: ignore[misc]
     with pytest.raises(ValueError, match="read-only"):
-        layer.weight[0] = 0
+        layer.weight.integers[0] = 0
 
 
 def test_lowering_leaves_the_network_as_it_was() -> None:

@@ -9,7 +9,7 @@ from fewbits.hardware import load_technology
 from fewbits.hardware.costing.factors import factor_bits
 from fewbits.quantization import QuantizedModel
 from fewbits.quantization.layers.training_method import settle
-from fewbits.quantization.methods.channel_scales import ChannelScales
+from fewbits.quantization.methods.scaled_weights import ChannelScales
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_the_bit_exact_network_computes_what_sums_times_factors_are(binary: Quan
     images = torch.rand(4, 1, 8, 8)
     q = with_channel_factors(binary)
     first = fb.lower(q, images[:1]).layers[0]
-    integers = torch.from_numpy(first.weight.astype("int64"))
+    integers = torch.from_numpy(first.weight.integers.astype("int64"))
     factors = integers.abs().amax(dim=(1, 2, 3), keepdim=True)
     assert torch.equal(integers.abs(), factors.expand_as(integers))  # one factor a channel, times 1 or -1
     assert factors.max() < 256

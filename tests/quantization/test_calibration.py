@@ -10,7 +10,7 @@ from torch import nn
 
 from fewbits import DataError, ModelError, calibrate, parse_format, quantize
 from fewbits.quantization import choose_fraction_bits
-from fewbits.quantization.layers.radix_point import FURTHEST, largest_values, saturated_share
+from fewbits.quantization.layers.radix_point import FURTHEST, saturated_share
 
 FORMATS = ["fixed2", "fixed4", "fixed8", "fixed16", "pow2-3", "pow2-6", "ternary", "binary", "fp8-e4m3", "float-e2m1"]
 
@@ -109,9 +109,9 @@ def test_an_empty_tensor_is_refused():
         choose_fraction_bits(parse_format("fixed8"), torch.tensor([]))
 
 
-def test_largest_values_are_the_values_of_codes():
-    assert largest_values(parse_format("fixed8")) == (-128, 127)
-    assert largest_values(parse_format("fp8-e4m3")) == (-448, 448)
+def test_limits_are_the_values_of_codes():
+    assert parse_format("fixed8").limits() == (-128, 127)
+    assert parse_format("fp8-e4m3").limits() == (-448, 448)
 
 
 # The whole network

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from round_runs import WriteStudy, make_run
 
+from fewbits.report.accuracy_chart import accuracy_energy_chart
 from fewbits.report.basis import basis_of
-from fewbits.report.charts import accuracy_energy_chart, study_charts
+from fewbits.report.charts import study_charts
 from fewbits.report.grouping import group_runs
 from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.report.page import network_headlines

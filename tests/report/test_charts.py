@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
@@ -12,11 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from round_runs import FIGURES, PARTS, make_run, make_runs
 
+from fewbits.report.accuracy_chart import FAMILIES, OTHERS, accuracy_energy_chart
+from fewbits.report.bar_charts import chip_chart
+from fewbits.report.chart import Chart
 from fewbits.report.chart_files import DIGEST_KEY, digest_in
-from fewbits.report.charts import FAMILIES, accuracy_energy_chart, area_chart, study_charts
+from fewbits.report.charts import study_charts
 from fewbits.report.grouping import group_runs
 from fewbits.report.labels import CHARACTER_WIDTH, LINE_HEIGHT, place_labels
+from fewbits.report.rows import Group
 from fewbits.study import RunResult
+from fewbits.study.figures import figure_named
+
+
+def area_chart(groups: Sequence[Group], stem: str) -> Chart:
+    return chip_chart(groups, figure_named("area_mm2_by_component"), stem)
 
 
 def records(spec: dict) -> list[dict]:
@@ -30,8 +40,9 @@ def records(spec: dict) -> list[dict]:
 def test_the_scatter_shows_every_precision_with_its_shape():
     chart = accuracy_energy_chart(group_runs(make_runs(0))[0], "a")
     assert {record["name"] for record in records(chart.spec) if "name" in record} == set(FIGURES)
-    assert len({shape for _, shape in FAMILIES.values()}) == len(FAMILIES)
-    assert len({colour for colour, _ in FAMILIES.values()}) == len(FAMILIES)
+    families = (*FAMILIES.values(), OTHERS)
+    assert len({family.shape for family in families}) == len(families)
+    assert len({family.colour for family in families}) == len(families)
 
 
 def test_the_front_is_drawn_through_its_points_to_the_right_edge():

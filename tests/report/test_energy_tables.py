@@ -10,7 +10,7 @@ from rich.console import Console
 from round_runs import WriteStudy, make_run
 
 from fewbits.report import group_runs, print_study, write_report
-from fewbits.report.charts import layer_chart
+from fewbits.report.bar_charts import layer_chart
 from fewbits.report.energy import energy_csv, energy_table, layer_energies, row_energies
 from fewbits.study import RunResult
 

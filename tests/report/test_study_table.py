@@ -11,9 +11,10 @@ from rich.console import Console
 from round_runs import make_run, make_runs
 
 from fewbits.report.grouping import group_runs
-from fewbits.report.table import COLUMNS, csv_text, decimals_for, markdown, text_table
+from fewbits.report.table import csv_text, decimals_for, markdown, text_table
 from fewbits.report.terminal import print_study
 from fewbits.study import FailedRun
+from fewbits.study.figures import COLUMNS
 
 FAILED = FailedRun(
     key="f", model="lenet", data="digits", precision="fixed4", recipe="fine-tune", seed=1, error="diverged [oops]"
@@ -32,7 +33,7 @@ def test_the_smallest_figure_of_a_column_keeps_three_digits():
 
 def test_a_spread_stands_beside_its_mean_only_where_seeds_differ():
     table = text_table(group_runs(make_runs(0, 1))[0])
-    accuracy, cycles = 1, 1 + [column.key for column in COLUMNS].index("cycles")
+    accuracy, cycles = 1, 1 + [column.name for column in COLUMNS].index("cycles")
     assert (table.means[0][accuracy], table.spreads[0][accuracy]) == ("97.25", "0.35")
     assert (table.means[0][cycles], table.spreads[0][cycles]) == ("250000", "")
 

@@ -11,8 +11,9 @@ import torch
 import fewbits as fb
 from fewbits import ModelError
 from fewbits.bitexact import BitExactNetwork
-from fewbits.hardware.dataflow.diannao.export.headers import FLOAT32_LIMITS, neuron_headers
+from fewbits.hardware.dataflow.diannao.export.headers import neuron_headers
 from fewbits.hardware.datapath import design
+from fewbits.hardware.datapath.float_sums import FLOAT32_LIMITS
 from fewbits.hardware.datapath.simulation import Operands, Simulator
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -52,7 +52,7 @@ def simulator(precision: str) -> Simulator:
 def totals(trace: Trace, made: NeuronDesign, count: int) -> list[int]:
     """The accumulator after each of so many chunks; a float32's bits are unsigned."""
     shown = trace.total[made.accumulator_delay :][:count]
-    return unpack(shown, made.accumulator_bits, signed=not made.is_float)
+    return unpack(shown, made.accumulator_bits, signed=made.accumulation != "float32")
 
 
 def outputs(trace: Trace, made: NeuronDesign, count: int) -> list[int]:
@@ -167,8 +167,8 @@ def assert_equals_network(built: Simulator) -> None:
     (lowered,) = network.layers
     accumulators = network.accumulators(images).reshape(-1)
     weight_codes = lowered.weight_format.encode(quantized.layers["0"].layer.weight[0], lowered.weight_fraction_bits)
-    bias = (lowered.bias[0] if lowered.bias is not None else 0) - made.filling(lowered.synapses)
-    code = int(np.float32(bias).view(np.uint32)) if made.is_float else int(bias)
+    bias = (lowered.bias[0] if lowered.bias is not None else 0) - made.lane_padding(lowered.synapses)
+    code = int(np.float32(bias).view(np.uint32)) if made.accumulation == "float32" else int(bias)
     for image, expected in zip(images, accumulators.tolist(), strict=True):
         inputs = chunks_of(lowered.input_format.encode(image, lowered.input_fraction_bits), made.output_bits)
         weights = chunks_of(weight_codes, made.precision.weights.bits)
@@ -182,7 +182,7 @@ def assert_equals_network(built: Simulator) -> None:
         biases = np.roll(pack([code] + [0] * (cycles - 1), made.accumulator_bits), made.bias_delay, axis=0)
         trace = built.run(Operands(spread[0], spread[1], first, np.zeros(cycles, bool), biases))
         shown = trace.total[(count - 1) * gap + made.accumulator_delay :][:1]
-        if made.is_float:
+        if made.accumulation == "float32":
             assert shown[0, 0] == np.float32(expected).view(np.uint32)
         else:
             assert unpack(shown, made.accumulator_bits) == [int(expected)]
@@ -274,7 +274,7 @@ def test_senseless_product_widths_are_refused(product_bits: int):
 
 
 def test_a_cut_float_product_is_refused():
-    with pytest.raises(HardwareError, match="cannot be cut"):
+    with pytest.raises(HardwareError, match="cannot be truncated"):
         design("fp8-e4m3", product_bits=8)
 
 

@@ -62,12 +62,12 @@ def test_every_part_has_a_row_and_a_point_and_more_channels_take_more_energy(out
     (group,) = group_runs(outcome[0].results)
     rows = {row.recipe: row for row in group.points}
     assert list(rows) == ["float", *NAMES, "fine-tune"]
-    energies = [rows[name].energy_uj.mean for name in NAMES]
-    memory = [rows[name].memory_kib.mean for name in NAMES]
+    energies = [rows[name].mean("energy_uj") for name in NAMES]
+    memory = [rows[name].mean("memory_kib") for name in NAMES]
     assert energies == sorted(energies)
     assert energies[0] < energies[-1]
     assert memory[0] < memory[1] < memory[2]
-    assert all(row.differing_images.mean == 0 for row in rows.values())
+    assert all(row.mean("differing_images") == 0 for row in rows.values())
 
 
 def test_a_parts_figures_are_those_of_the_librarys_operating_point(outcome, tiny):

@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from fewbits.hardware import cost
-from fewbits.report.charts import accuracy_energy_chart
+from fewbits.report.accuracy_chart import accuracy_energy_chart
 from fewbits.report.rows import Group
 from fewbits.study import load_study
 from fewbits.study.plan import make_plan

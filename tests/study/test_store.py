@@ -13,6 +13,7 @@ import pytest
 
 from fewbits import StudyError
 from fewbits.study import read_failures, read_results, read_study
+from fewbits.study.figures import figure_named
 from fewbits.study.store import FILE_NAME, Store
 
 RESTS_ON = {"data": {"digits": {"sha256": "0"}}, "technology": {"name": "t"}, "versions": {"torch": "2"}}
@@ -58,7 +59,9 @@ def test_components_keep_their_order(store, make_result, tmp_path):
 
 
 def test_power_splits_as_energy_does(make_result):
-    assert make_result().power_mw_by_component == pytest.approx({"multipliers": 30.0, "sb": 10.0})
+    assert figure_named("power_mw_by_component").value(make_result()) == pytest.approx(
+        {"multipliers": 30.0, "sb": 10.0}
+    )
 
 
 def test_difference_to_float_is_signed(make_result):

@@ -8,8 +8,8 @@ from torch import nn
 from fewbits import ModelError, parse_precision
 from fewbits.data import Dataset
 from fewbits.quantization import QuantizedLayer, quantize
-from fewbits.quantization.methods.channel_scales import ChannelScales
 from fewbits.quantization.methods.connect import StochasticSigns, TernaryConnect
+from fewbits.quantization.methods.scaled_weights import ChannelScales
 from fewbits.train import prepare_recipe
 
 SETTINGS = {"epochs": 4, "batch_size": 32, "learning_rate": 0.005}

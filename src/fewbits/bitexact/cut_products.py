@@ -42,14 +42,16 @@ class CutArithmetic:
     """One layer with cut products; executes on the CPU."""
 
     def __init__(self, layer: Layer) -> None:
-        """layer: with an accumulator of at most LARGEST_SUM_BITS bits (see `lower_layer`)."""
+        """layer: with an accumulator of at most LARGEST_SUM_BITS bits (see `layer_settings`)."""
         self._layer = layer
         self._gather = gather_of(layer)
-        self._weight = layer.weight.reshape(len(layer.weight), -1).astype(np.int64)
+        self._weight = layer.weight.integers.reshape(len(layer.weight), -1).astype(np.int64)
         bias = integer_bias(layer)
         self._bias = np.array(bias if bias is not None else (0,) * len(layer.weight), dtype=np.int64)
         limits = layer.input_format.integer_limits
-        self._is_wide = magnitude(weight_range(layer.weight, limits, bias, layer.dropped_product_bits)) >= FLOAT64_EXACT
+        self._is_wide = (
+            magnitude(weight_range(layer.weight.integers, limits, bias, layer.dropped_product_bits)) >= FLOAT64_EXACT
+        )
 
     def run(self, values: Tensor) -> Tensor | WideIntegers:
         """Accumulators of a batch of inputs (float64 integers): float64, or limbs where they may reach 2**53."""

@@ -97,7 +97,7 @@ class _FloatLayer:
         self._gather = gather_of(layer)
         outputs = len(layer.weight)
         weight = np.zeros((outputs, order.padded(layer.synapses)), dtype=np.float32)
-        weight[:, : layer.synapses] = layer.weight.reshape(outputs, -1)
+        weight[:, : layer.synapses] = layer.weight.numbers.reshape(outputs, -1)
         self._weight = _flushed(weight)
         bias = np.zeros(outputs) if layer.bias is None else np.array(layer.bias)
         self._bias = _flushed(bias.astype(np.float32))

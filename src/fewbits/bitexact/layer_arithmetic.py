@@ -34,7 +34,7 @@ class LayerArithmetic:
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
-        self.range = weight_range(layer.weight, layer.input_format.integer_limits, integer_bias(layer))
+        self.range = weight_range(layer.weight.integers, layer.input_format.integer_limits, integer_bias(layer))
         self.bound = magnitude(self.range)
         self._weights: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
@@ -69,7 +69,7 @@ class LayerArithmetic:
 
     @cached_property
     def _limbs(self) -> list[NDArray[np.float64]]:
-        limbs = split_weight(self.layer.weight)
+        limbs = split_weight(self.layer.weight.integers)
         for limb in limbs:
             largest = magnitude(weight_range(limb.astype(np.int64), (1 - 2**LIMB_BITS, 2**LIMB_BITS - 1), None))
             assert largest < FLOAT64_EXACT, "more than 2**22 synapses"
@@ -85,7 +85,9 @@ class LayerArithmetic:
 
     def _weight(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         if (dtype, device) not in self._weights:
-            self._weights[dtype, device] = torch.from_numpy(self.layer.weight.astype(np.float64)).to(device, dtype)
+            self._weights[dtype, device] = torch.from_numpy(self.layer.weight.integers.astype(np.float64)).to(
+                device, dtype
+            )
         return self._weights[dtype, device]
 
     def _products(self, values: Tensor, weight: Tensor) -> Tensor:

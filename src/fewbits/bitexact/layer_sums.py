@@ -22,7 +22,7 @@ _FLOAT32_ELEMENTS = 2**18
 
 def layer_sums(layer: Layer, inputs: Range) -> LayerSums:
     """The arithmetic of a layer whose input codes lie in a range."""
-    bound = magnitude(weight_range(layer.weight, inputs, integer_bias(layer)))
+    bound = magnitude(weight_range(layer.weight.integers, inputs, integer_bias(layer)))
     if bound < FLOAT32_EXACT:
         sums = Float32Sums(layer)
         if sums.agrees(inputs):
@@ -38,7 +38,7 @@ class Float32Sums:
     def __init__(self, layer: Layer) -> None:
         """Weights and bias in float32."""
         self._layer = layer
-        self._weight = torch.from_numpy(layer.weight.astype(np.float32))
+        self._weight = torch.from_numpy(layer.weight.integers.astype(np.float32))
         self._bias = None if layer.bias is None else torch.tensor(layer.bias, dtype=torch.float32)
         self.map_shape = _map_shape(layer)
         """Height and width of one output's positions."""
@@ -91,7 +91,7 @@ class Float64Sums:
         """Weights and bias in float64."""
         self._columns = _Columns(layer, ones=1)
         weight = np.zeros((len(layer.weight), layer.synapses + 1))
-        weight[:, :-1] = layer.weight.reshape(len(weight), -1)
+        weight[:, :-1] = layer.weight.integers.reshape(len(weight), -1)
         weight[:, -1] = 0 if layer.bias is None else layer.bias
         self._weight = torch.from_numpy(weight).view(self._columns.groups, -1, layer.synapses + 1)
         self._sums = _Memory()
@@ -117,7 +117,7 @@ class WideSums:
         """Limbs of weights and bias."""
         low, high = layer.input_format.integer_limits
         self._code_limbs = -(-(max(high, -low - 1).bit_length() + 1) // LIMB_BITS)
-        weights = split_weight(layer.weight)
+        weights = split_weight(layer.weight.integers)
         self._limbs = len(weights) + self._code_limbs - 1
         bias = split_weight(np.array(layer.bias or (0,) * len(layer.weight), dtype=object))
         self._limbs = max(self._limbs, len(bias))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from fewbits.bitexact.layers import lower_layer, sum_bits
+from fewbits.bitexact.layers import layer_settings, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.proof import prove_lowering
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
@@ -15,7 +16,7 @@ from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
 from fewbits.graph.catalogue import kind_of
 from fewbits.graph.kind import Codes
-from fewbits.graph.operations import InputRounding, Layer, Operation, Rounding, layers_of
+from fewbits.graph.operations import InputRounding, Operation, Rounding, layers_of
 from fewbits.graph.parameters import check_types
 from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.size_search import misfit_of
@@ -149,7 +150,7 @@ class _Builder:
         if demand is None:
             return
         wanted, source = demand.codes, sums.operation
-        if sums.operands is not None and (wanted.number_format.family == "float") != (sums.operands.family == "float"):
+        if sums.operands is not None and wanted.number_format.arithmetic != sums.operands.arithmetic:
             raise ModelError(
                 f"layer {demand.layer!r} takes {wanted.number_format.name}, layer {source.name!r} before it "
                 f"{sums.operands.name}: integer and float layers cannot be lowered together"
@@ -254,8 +255,8 @@ class _Lowering:
         if sums is not None:
             self._builder.round(self.name, sums)
 
-    def layer(self) -> Layer:
-        return lower_layer(self.name, self.sources[0], self.meaning, self._builder.product_bits)
+    def layer_settings(self) -> dict[str, Any]:
+        return layer_settings(self.name, self.sources[0], self.meaning, self._builder.product_bits)
 
     def sum_bits(self, formats: Sequence[Format], shifts: Sequence[int]) -> int:
         return sum_bits(formats, shifts)

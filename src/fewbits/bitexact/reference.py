@@ -119,7 +119,7 @@ def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator
     """Weight and input of each synapse of one output; what zero is rounded to where there is padding."""
     output, *position = index
     channels, *kernel = layer.weight.shape[1:]
-    weights = layer.weight[output].astype(object)
+    weights = layer.weight.numbers[output].astype(object)
     padded = int(layer.input_format.quantize_scalar(Fraction(0)))
     first_channel = output // (len(layer.weight) // layer.groups) * channels
     for tap in itertools.product(range(channels), *map(range, kernel)):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -39,8 +38,7 @@ def unrounded_values(operations: tuple[Operation, ...], images: Tensor) -> dict[
 
 
 def _weight(layer: Layer, like: Tensor) -> Tensor:
-    weight = layer.weight if layer.weight.dtype != object else layer.weight.astype(np.float64)
-    return torch.tensor(weight, dtype=like.dtype, device=like.device) * 2.0**-layer.weight_fraction_bits
+    return layer.weight.values().to(like.device, like.dtype)
 
 
 def _bias(layer: Layer, like: Tensor) -> Tensor | None:

@@ -5,17 +5,23 @@ from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Description, Format
 from fewbits.formats.power_of_two import PowerOfTwo
 from fewbits.formats.registry import STUDY_PRECISIONS, Precision, all_format_names, parse_format, parse_precision
+from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
 from fewbits.formats.units import Binary, Ternary
 
 __all__ = [
     "STUDY_PRECISIONS",
     "Binary",
+    "Block",
+    "BlockCodes",
     "Description",
     "FixedPoint",
     "FloatFormat",
     "Format",
+    "Multipliers",
     "PowerOfTwo",
+    "PowersOfTwo",
     "Precision",
+    "Scale",
     "Ternary",
     "all_format_names",
     "parse_format",

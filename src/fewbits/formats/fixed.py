@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fewbits.formats.format import Family, Format, FusedPass, check_bits, fits_float32, round_half_even
+from fewbits.formats.format import Arithmetic, Format, FusedPass, check_bits, fits_float32, round_half_even
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ class FixedPoint(Format):
     bits: int
     """Total width, sign included; 2 to 32."""
 
-    family: Family = field(default="fixed", init=False)
+    family: str = field(default="fixed", init=False)
 
     def __post_init__(self) -> None:
         check_bits("fixed", self.bits, 2, 32)
@@ -28,6 +28,35 @@ class FixedPoint(Format):
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """`fixed8`."""
         return f"fixed{self.bits}"
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Integers."""
+        return "integer"
+
+    @property
+    def is_uniform(self) -> bool:
+        """Yes."""
+        return True
+
+    def holds(self, narrow: Format) -> bool:
+        """All integers within the limits."""
+        if narrow.arithmetic != "integer":
+            return False
+        (low, high), (lowest, largest) = self.integer_limits, narrow.integer_limits
+        return low <= lowest and largest <= high
+
+    def unpacks(self, stored: Format) -> bool:
+        """Integers in two's complement, and signs: a binary code is the sign over constants."""
+        return stored.is_uniform or stored.code_layout == "sign"
+
+    def packs(self, stored: Format) -> bool:
+        """Into fewer bits of the same kind."""
+        return isinstance(stored, FixedPoint)
+
+    def widened(self, bits: int) -> Format:
+        """More bits."""
+        return FixedPoint(max(bits, self.bits))
 
     @property
     def largest(self) -> Fraction:
@@ -56,7 +85,7 @@ class FixedPoint(Format):
         if not fits_float32(unit, magic, -self.lowest * unit):
             return None
         low, high = self.lowest * unit, self.carried(self.largest, 24, Fraction(1)) * unit
-        return FusedPass("fixed_wide" if wide else "fixed", (float(low), float(high), float(magic)))
+        return FusedPass("fixed_wide" if wide else "fixed", (float(low), float(high), float(magic)), clamps=True)
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """The low bits of the integer."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from fewbits.errors import FormatError
 from fewbits.formats.format import (
-    Family,
+    Arithmetic,
+    CodeLayout,
     Format,
     FusedPass,
     exact_power,
@@ -41,7 +42,7 @@ class FloatFormat(Format):
     overflow: Literal["saturate", "infinity"] = "saturate"
     """What a value beyond the largest becomes: the largest, or infinity (NaN if the format has no infinity)."""
 
-    family: Family = field(default="float", init=False)
+    family: str = field(default="float", init=False)
 
     def __post_init__(self) -> None:
         widest = (self.exponent_bits, self.mantissa_bits) == (8, 23) and self.specials == "infinity"
@@ -54,6 +55,34 @@ class FloatFormat(Format):
             )
         if self.overflow == "infinity" and self.specials == "none":
             raise FormatError(f"{self.name} can't overflow to infinity: all of its codes are numbers; take saturate")
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """float32, which carries every number."""
+        return "float32"
+
+    @property
+    def code_layout(self) -> CodeLayout:
+        """The sign's bit, then exponent and mantissa."""
+        return "sign and magnitude"
+
+    @property
+    def needs_radix_point(self) -> bool:
+        """With fewer than five exponent bits.
+
+        Five (float16, fp8-e5m2) span nine decades, enough for a layer's values without a scale.
+        """
+        return self.exponent_bits < 5
+
+    def holds(self, narrow: Format) -> bool:
+        """Floats of no more exponent and mantissa bits."""
+        if not isinstance(narrow, FloatFormat):
+            return False
+        return self.exponent_bits >= narrow.exponent_bits and self.mantissa_bits >= narrow.mantissa_bits
+
+    def unpacks(self, stored: Format) -> bool:
+        """Floats of as many exponent bits: the mantissa's missing bits are zeros."""
+        return isinstance(stored, FloatFormat) and stored.exponent_bits == self.exponent_bits
 
     @property
     def bits(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]

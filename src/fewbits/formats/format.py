@@ -7,16 +7,21 @@ import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbits.errors import FormatError
+from fewbits.formats.scale import Scale, check_fraction_bits
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Family = Literal["float", "fixed", "pow2", "ternary", "binary"]
+Arithmetic = Literal["integer", "float32"]
+"""What products of a format's numbers are summed in: exactly, as integers, or in float32."""
+
+CodeLayout = Literal["two's complement", "sign and magnitude", "sign"]
+"""How codes are ordered: as signed integers; by sign, then magnitude; or 0 before 1, as `binary` has it."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Description:
     """What a person wants to know of a format, at fraction_bits 0."""
 
     name: str
-    family: Family
+    family: str
     bits: int
     values: int
     """Distinct finite values (a zero of either sign counts once)."""
@@ -42,12 +47,14 @@ class FusedPass(NamedTuple):
 
     kernel: str
     constants: tuple[float, ...]
+    clamps: bool = False
+    """Whether the first constant is the lowest value that is let through, which is then 0 behind a ReLU."""
 
 
 class Format(ABC):
     """A set of values and their codes.
 
-    A value is a number of the format times 2**-fraction_bits, the radix point that a tensor has as a whole. Rounding is
+    A value is a number of the format times a scale, mostly 2**-fraction_bits for a tensor as a whole. Rounding is
     to the nearest value, ties to the even code; values out of range and infinity saturate; NaN raises FormatError.
     Formats are immutable and compare by value.
     """
@@ -58,10 +65,70 @@ class Format(ABC):
     bits: int
     """Width of a code."""
 
-    family: Family
+    family: str
+    """Name of its kind, for lists and reports; what a format can do is told by the properties below."""
 
-    exponent_bits: int
-    """Width of the exponent field; the family `float` alone has one."""
+    @property
+    def arithmetic(self) -> Arithmetic | None:
+        """What sums products of its numbers: `integer` if all are integers at fraction_bits 0, `float32` if float32
+        carries them all; None for neither, so that such a format can be trained with but not lowered.
+        """
+        return None
+
+    @property
+    def code_layout(self) -> CodeLayout:
+        """How codes are ordered."""
+        return "two's complement"
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether rounding is rounding to an integer, then limiting, and codes are the integers' two's complement."""
+        return False
+
+    @property
+    def needs_radix_point(self) -> bool:
+        """Whether calibration chooses the radix point; if not, it is 0."""
+        return True
+
+    @property
+    def is_scaled_sign(self) -> bool:
+        """Whether numbers are signs, or signs and zero, so that the scale is their magnitude.
+
+        Training then keeps the scale as it was first chosen and clips shadow weights at it: chosen again from clipped
+        weights, it would shrink each time.
+        """
+        return False
+
+    @property
+    def unused_codes(self) -> tuple[int, ...]:
+        """Codes that stand for no number, which `decode` refuses."""
+        return ()
+
+    @cached_property
+    def rounded_zero(self) -> int:
+        """The number that zero is rounded to, and so what a padded element is: 0, in `binary` 1."""
+        return int(self.nearest(Fraction(0)))
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether zero is one of its numbers."""
+        return self.rounded_zero == 0
+
+    def holds(self, narrow: Format) -> bool:
+        """Whether every number of another format is one of this, up to a power of two that all share."""
+        return self == narrow
+
+    def unpacks(self, stored: Format) -> bool:
+        """Whether codes of a narrower format become this one's by moving bits and repeating the sign."""
+        return self == stored
+
+    def packs(self, stored: Format) -> bool:
+        """Whether codes of this format become a narrower one's by moving bits and saturating."""
+        return False
+
+    def widened(self, bits: int) -> Format:
+        """The format from which training comes down to this one, of a larger width; itself where there is none."""
+        return self
 
     @property
     @abstractmethod
@@ -83,29 +150,38 @@ class Format(ABC):
         return _limits(self, check_fraction_bits(fraction_bits))
 
     def quantize(
-        self, x: Tensor, fraction_bits: int = 0, *, out: Tensor | None = None, rectified: bool = False
+        self, x: Tensor, scale: Scale | int = 0, *, out: Tensor | None = None, rectified: bool = False
     ) -> Tensor:
         """Nearest value of the format, in the dtype of `x`.
 
-        x: any shape, floating point, CPU or CUDA; no gradient flows through. out: takes the result if given (same
+        x: any shape, floating point, CPU or CUDA; no gradient flows through. scale: an int is the fraction_bits of the
+        whole tensor. out: takes the result if given (same
         shape, dtype and device; may be `x` itself, which is slower; with the strides of `x`, nothing is allocated). A
         value that the dtype cannot carry (fixed32's largest in float32) becomes the largest value of the format that
         it does carry. rectified: quantize max(x, 0), for fixed point in the same pass.
-        Raises FormatError for NaN (`out` is then undefined), an integer tensor, a fraction_bits that is not an int, or
-        one at which the dtype carries nothing but zero.
+        Raises FormatError for NaN (`out` is then undefined), an integer tensor, a scale that does not fit the tensor or
+        has no arithmetic yet, a fraction_bits that is not an int, or one at which the dtype carries nothing but zero.
         """
-        from fewbits.formats.kernels import quantize_tensor
+        from fewbits.formats.kernels import quantize_scaled, quantize_tensor
 
-        return quantize_tensor(self, x, check_fraction_bits(fraction_bits), out, rectified)
+        if isinstance(scale, Scale):
+            return quantize_scaled(self, x, scale, out, rectified)
+        return quantize_tensor(self, x, check_fraction_bits(scale), out, rectified)
 
-    def encode(self, x: Tensor, fraction_bits: int = 0) -> Tensor:
+    def encode(self, x: Tensor, scale: Scale | int = 0) -> Tensor:
         """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values. Raises what `quantize` raises."""
         import torch
 
-        quantized = self.quantize(x, fraction_bits).to(torch.float64)
-        return self.code_numbers(quantized * 2.0**fraction_bits)
+        if isinstance(scale, Scale):
+            if scale.multiplies:
+                return self.encode(x / scale.multiplier_values(x))
+            if scale.shifts is not None:  # in float64, where moving all to the coarsest radix point is exact
+                x = scale.aligned(x.to(torch.float64))
+            return self.encode(x, scale.coarsest)
+        quantized = self.quantize(x, scale).to(torch.float64)
+        return self.code_numbers(quantized * 2.0**scale)
 
-    def decode(self, codes: Tensor, fraction_bits: int = 0, dtype: torch.dtype | None = None) -> Tensor:
+    def decode(self, codes: Tensor, scale: Scale | int = 0, dtype: torch.dtype | None = None) -> Tensor:
         """Values (float64, same shape) of codes; another `dtype` gets them rounded to it.
 
         Raises FormatError for codes that are not integers, or out of 0 to 2**bits - 1, or not used by the format.
@@ -118,7 +194,7 @@ class Format(ABC):
             found = f"{int(codes.min())} to {int(codes.max())}"
             raise FormatError(f"a code of {self.name} lies from 0 to {2**self.bits - 1}: got {found}")
         numbers = self.decode_numbers(codes.to(torch.int64))
-        scaled = numbers * 2.0 ** -check_fraction_bits(fraction_bits)
+        scaled = scale.of_numbers(numbers) if isinstance(scale, Scale) else numbers * 2.0 ** -check_fraction_bits(scale)
         return scaled if dtype is None else scaled.to(dtype)
 
     def to_integers(self, codes: Tensor) -> Tensor:
@@ -140,9 +216,9 @@ class Format(ABC):
         without `lowest`, at the format's own.
         """
 
-    @abstractmethod
     def fused_pass(self, fraction_bits: int) -> FusedPass | None:
-        """The pass that quantizes float32 at this radix point, or None where it would not be exact."""
+        """The pass that quantizes float32 at this radix point; None where there is none, or it would not be exact."""
+        return None
 
     @abstractmethod
     def code_numbers(self, numbers: Tensor) -> Tensor:
@@ -196,7 +272,7 @@ class Format(ABC):
             lowest=float(self.lowest),
             highest=float(self.largest),
             smallest_positive=float(self.smallest_positive),
-            has_zero=self.nearest(Fraction(0)) == 0,
+            has_zero=self.has_zero,
             example=tuple((x, float(self.quantize_scalar(x)), self.encode_scalar(x)) for x in numbers),
         )
 
@@ -218,15 +294,6 @@ def check_bits(prefix: str, bits: object, low: int, high: int) -> None:
     """Raise FormatError unless `bits` is an int from `low` to `high`."""
     if isinstance(bits, bool) or not isinstance(bits, int) or not low <= bits <= high:
         raise FormatError(f"{prefix}{bits} is no format: give {prefix}{low} to {prefix}{high}")
-
-
-def check_fraction_bits(fraction_bits: object) -> int:
-    """The same int, or FormatError if it is not one of a sane size."""
-    if isinstance(fraction_bits, bool) or not isinstance(fraction_bits, int):
-        raise FormatError(f"fraction_bits must be an integer, not {fraction_bits!r}")
-    if abs(fraction_bits) > 512:
-        raise FormatError(f"fraction_bits must lie from -512 to 512, not {fraction_bits}")
-    return fraction_bits
 
 
 def round_half_even(x: Fraction) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fewbits.errors import FormatError
 from fewbits.formats.format import Format
+from fewbits.formats.scale import Scale
 
 SERIAL_ELEMENTS = 2**19
 """Tensors up to this size are left to one thread: waking a second one takes about as long as quantizing them."""
@@ -65,6 +66,21 @@ def quantize_tensor(
     return out
 
 
+def quantize_scaled(
+    number_format: Format, x: Tensor, scale: Scale, out: Tensor | None, rectified: bool = False
+) -> Tensor:
+    """The same with any scale that has arithmetic: numbers are brought to one radix point, rounded and put back."""
+    if scale.multiplies:
+        factors = scale.multiplier_values(x)
+        scaled = torch.div(x.detach(), factors, out=out)
+        return quantize_tensor(number_format, scaled, 0, scaled, rectified).mul_(factors)
+    if scale.shifts is None:
+        return quantize_tensor(number_format, x, scale.fraction_bits, out, rectified)
+    factors = scale.shift_factors(x)
+    scaled = torch.mul(x.detach(), factors, out=out)
+    return quantize_tensor(number_format, scaled, scale.coarsest, scaled, rectified).div_(factors)
+
+
 def reference(number_format: Format, x: Tensor, fraction_bits: int) -> Tensor:
     """The same by plain torch operations in float64: any device and dtype, and what the fused passes must equal."""
     exact = x.detach().to(torch.float64)
@@ -110,7 +126,7 @@ def _fused_pass(number_format: Format, fraction_bits: int) -> _Pass | None:
         return None
     from fewbits.formats.fused import compiled_pass
 
-    return _Pass(compiled_pass(described.kernel), described.constants, number_format.family == "fixed")
+    return _Pass(compiled_pass(described.kernel), described.constants, described.clamps)
 
 
 def _is_dense(x: Tensor) -> bool:

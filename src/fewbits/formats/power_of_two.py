@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
 from fewbits.formats.format import (
-    Family,
+    Arithmetic,
+    CodeLayout,
     Format,
     FusedPass,
     check_bits,
@@ -29,7 +30,7 @@ class PowerOfTwo(Format):
     bits: int
     """Total width, sign included; 2 to 8."""
 
-    family: Family = field(default="pow2", init=False)
+    family: str = field(default="pow2", init=False)
 
     def __post_init__(self) -> None:
         check_bits("pow2-", self.bits, 2, 8)
@@ -38,6 +39,29 @@ class PowerOfTwo(Format):
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         """`pow2-6`."""
         return f"pow2-{self.bits}"
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Integers."""
+        return "integer"
+
+    @property
+    def code_layout(self) -> CodeLayout:
+        """The sign's bit, then k."""
+        return "sign and magnitude"
+
+    @property
+    def unused_codes(self) -> tuple[int, ...]:
+        """Negative zero."""
+        return (2 ** (self.bits - 1),)
+
+    def holds(self, narrow: Format) -> bool:
+        """Fewer powers of two, and what has one of them, and zero or not."""
+        return narrow.bits <= self.bits if isinstance(narrow, PowerOfTwo) else narrow.is_scaled_sign
+
+    def unpacks(self, stored: Format) -> bool:
+        """A sign and a small number."""
+        return isinstance(stored, PowerOfTwo) or stored.is_scaled_sign
 
     @property
     def exponents(self) -> int:
@@ -89,7 +113,7 @@ class PowerOfTwo(Format):
         """The power. Raises FormatError for a negative zero, which is no code."""
         import torch
 
-        half = 2 ** (self.bits - 1)
+        (half,) = self.unused_codes
         if bool((codes == half).any()):
             raise FormatError(f"{self.name} does not use code {half}: zero has sign 0")
         k = codes & (half - 1)

@@ -10,7 +10,7 @@ from fewbits.arguments import shown
 from fewbits.errors import FormatError
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import BFLOAT16, FLOAT16, FLOAT32, FP8_E4M3, FP8_E5M2, small_float
-from fewbits.formats.format import Format
+from fewbits.formats.format import Arithmetic, Format
 from fewbits.formats.other_names import other_name, plain_name
 from fewbits.formats.power_of_two import PowerOfTwo
 from fewbits.formats.units import Binary, Ternary
@@ -55,14 +55,37 @@ class Precision:
         return self.weights.name if self.weights == self.inputs else f"{self.weights.name}/{self.inputs.name}"
 
     @property
+    def arithmetic(self) -> Arithmetic | None:
+        """What sums the products; None where the two formats have no arithmetic together (`refusal` says why)."""
+        return self.weights.arithmetic if self.weights.arithmetic == self.inputs.arithmetic else None
+
+    @property
     def is_integer(self) -> bool:
         """Whether products are products of integers."""
-        return self.weights.family != "float" and self.inputs.family != "float"
+        return self.arithmetic == "integer"
 
     @property
     def is_float(self) -> bool:
         """Whether both formats are floating point."""
-        return self.weights.family == "float" and self.inputs.family == "float"
+        return self.arithmetic == "float32"
+
+    @property
+    def multiplies_signs(self) -> bool:
+        """Whether both formats are one bit: products are signs, whose sum is a count."""
+        return self.weights.bits == self.inputs.bits == 1
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the two formats have no arithmetic together; None if they have."""
+        for one in (self.weights, self.inputs):
+            if one.arithmetic is None:
+                return (
+                    f"{one.name} can be trained with, but not lowered: its numbers are neither integers times a power "
+                    "of two nor carried by float32, so that no exact sum of products is known"
+                )
+        if self.arithmetic is None:
+            return "two integer formats go together, or two float formats"
+        return None
 
     def __str__(self) -> str:
         return self.name

@@ -7,7 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
-from fewbits.formats.format import Family, Format, FusedPass, fits_float32, round_half_even
+from fewbits.formats.fixed import FixedPoint
+from fewbits.formats.format import Arithmetic, CodeLayout, Format, FusedPass, fits_float32, round_half_even
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,39 @@ class Ternary(Format):
 
     name: str = field(default="ternary", init=False)
     bits: int = field(default=2, init=False)
-    family: Family = field(default="ternary", init=False)
+    family: str = field(default="ternary", init=False)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Integers."""
+        return "integer"
+
+    @property
+    def is_scaled_sign(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def is_uniform(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def unused_codes(self) -> tuple[int, ...]:
+        """-2 in two's complement."""
+        return (2,)
+
+    def holds(self, narrow: Format) -> bool:
+        """Itself and signs alone."""
+        return narrow.is_scaled_sign
+
+    def unpacks(self, stored: Format) -> bool:
+        """Signs."""
+        return stored.is_scaled_sign
+
+    def widened(self, bits: int) -> Format:
+        """Fixed point."""
+        return self if bits <= self.bits else FixedPoint(bits)
 
     @property
     def largest(self) -> Fraction:
@@ -44,7 +77,7 @@ class Ternary(Format):
         magic = Fraction(3, 2) * 2**23 * unit
         if not fits_float32(unit, magic):
             return None
-        return FusedPass("fixed", (-float(unit), float(unit), float(magic)))
+        return FusedPass("fixed", (-float(unit), float(unit), float(magic)), clamps=True)
 
     def code_numbers(self, numbers: Tensor) -> Tensor:
         """Two's complement of 2 bits."""
@@ -79,7 +112,26 @@ class Binary(Format):
 
     name: str = field(default="binary", init=False)
     bits: int = field(default=1, init=False)
-    family: Family = field(default="binary", init=False)
+    family: str = field(default="binary", init=False)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """Integers."""
+        return "integer"
+
+    @property
+    def is_scaled_sign(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def code_layout(self) -> CodeLayout:
+        """The sign."""
+        return "sign"
+
+    def widened(self, bits: int) -> Format:
+        """Fixed point."""
+        return self if bits <= self.bits else FixedPoint(bits)
 
     @property
     def largest(self) -> Fraction:

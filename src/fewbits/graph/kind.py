@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.graph.geometry import Shape
-from fewbits.graph.operations import Layer, Operation
+from fewbits.graph.operations import Operation
 from fewbits.graph.spelling import Reading
 
 Effect = Literal["layer", "operands", "joins", "averages", "keeps", "other"]
@@ -104,8 +104,11 @@ class Lowering(Protocol):
         """Round the source's sums now, if they waited for this call."""
         ...
 
-    def layer(self) -> Layer:
-        """The operation of a quantized layer, with its encoded weights. Raises what `bitexact.layers` raises."""
+    def layer_settings(self) -> dict[str, Any]:
+        """What the operation of a quantized layer holds but its geometry, by field: its encoded weights above all.
+
+        Raises ModelError for a layer that is not calibrated, or whose formats do not go together.
+        """
         ...
 
     def sum_bits(self, formats: Sequence[Format], shifts: Sequence[int]) -> int:

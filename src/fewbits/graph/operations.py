@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format
+from fewbits.formats.encoded import Encoded
 from fewbits.graph.geometry import average_divisors, pooling_windows
 
 ObjectArray = NDArray[Any]
@@ -116,30 +117,19 @@ class Layer(Operation):
     dilation: tuple[int, ...] = ()
     groups: int = 1
 
-    weight: NDArray[Any]
-    """Weight integers, int8 to int64 or Python integers (outputs, synapses' dimensions); float32 in a float precision.
-    Read-only. A float format's weights are the stored numbers, without the scale 2**-weight_fraction_bits."""
+    weight: Encoded
+    """Codes, format and scale of the weights: outputs, then the synapses' dimensions. Its `integers` are what is
+    multiplied, in a float precision its `numbers`."""
 
     bias: tuple[int, ...] | tuple[float, ...] | None
     """Bias integers (floats that are float32 values) at the accumulator's radix point; None without bias."""
 
-    weight_format: Format
     input_format: Format
-    weight_fraction_bits: int
     input_fraction_bits: int
-
-    output_shifts: tuple[int, ...] | None = None
-    """With per-channel radix points: places by which each output's weights and bias were moved left, to the finest of
-    the outputs' radix points, which is `weight_fraction_bits`. The hardware adds the unmoved ones and rounds each
-    output by so much less of a shift, which gives the same codes. None with one radix point for all."""
 
     accumulator_bits: int
     """Smallest two's complement width that no sum leaves, in any order of summation and for any input code, with these
     weights and this bias; 32 in a float precision."""
-
-    scale_bits: int = 0
-    """Width of the factor that the hardware multiplies a sum by; 0 if it does not. The weight integers hold it already,
-    which gives the same results, as multiplication distributes over the sum."""
 
     worst_case_accumulator_bits: int
     """The same for any weights of the weight format: from the two formats, the synapses' number and the bias (which
@@ -147,6 +137,29 @@ class Layer(Operation):
 
     dropped_product_bits: int = 0
     """Bits that are cut off each product: it is floor(weight * input / 2**dropped_product_bits)."""
+
+    @property
+    def weight_format(self) -> Format:
+        """Format of the weights."""
+        return self.weight.number_format
+
+    @property
+    def weight_fraction_bits(self) -> int:
+        """Radix point of the weights' numbers: with one an output, the finest of them."""
+        return self.weight.fraction_bits
+
+    @property
+    def output_shifts(self) -> tuple[int, ...] | None:
+        """Places by which each output's weights and bias move left, to the finest radix point; None with one for all.
+
+        The hardware adds the unmoved ones and rounds each output by so much less of a shift: the same codes.
+        """
+        return self.weight.scale.moves
+
+    @property
+    def scale_bits(self) -> int:
+        """Width of the factor that the hardware multiplies a sum by, and the weights' integers hold; 0 without one."""
+        return self.weight.scale.multiplier_bits
 
     @property
     def accumulator_fraction_bits(self) -> int:
@@ -161,7 +174,7 @@ class Layer(Operation):
     @property
     def padding_value(self) -> int:
         """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
-        return 1 if self.input_format.family == "binary" else 0
+        return self.input_format.rounded_zero
 
     @property
     def dimensions(self) -> int:

@@ -14,9 +14,14 @@ from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.formats import Format
 from fewbits.graph.modes import in_mode
 from fewbits.graph.parameters import check_types
-from fewbits.quantization.layers.channels import channel_scale, choose_channel_points
 from fewbits.quantization.layers.layer import QuantizedLayer
-from fewbits.quantization.layers.radix_point import Method, check_method, choose_fraction_bits, saturated_share
+from fewbits.quantization.layers.radix_point import (
+    Method,
+    check_method,
+    choose_channel_scale,
+    choose_fraction_bits,
+    saturated_share,
+)
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.model import QuantizedModel
 
@@ -143,11 +148,12 @@ class _Calibrator:
             layer.input_fraction_bits = self._input_point(layer.name, layer.input_format, inputs)
         else:
             inputs = self._reached[layer.input_rounding]
+        aligned = layer.weight_scale.aligned(layer.layer.weight.detach())
         return LayerCalibration(
             name=layer.name,
             weight_fraction_bits=layer.weight_fraction_bits,
             input_fraction_bits=layer.input_fraction_bits,
-            weight_saturation=saturated_share(layer.weight_format, _at_layers_point(layer), layer.weight_fraction_bits),
+            weight_saturation=saturated_share(layer.weight_format, aligned, layer.weight_fraction_bits),
             input_saturation=saturated_share(layer.input_format, _all(inputs), layer.input_fraction_bits),
         )
 
@@ -157,9 +163,7 @@ class _Calibrator:
         if layer.channel_shifts is None:
             layer.weight_fraction_bits = choose_fraction_bits(number_format, weight, self._method, self._percentile)
             return
-        point, shifts = choose_channel_points(number_format, weight, self._method, self._percentile)
-        layer.weight_fraction_bits = point
-        layer.set_channel_shifts(shifts)
+        layer.weight_scale = choose_channel_scale(number_format, weight, self._method, self._percentile)
 
     def _input_point(self, name: str, number_format: Format, inputs: list[Tensor]) -> int:
         """The radix point that suits all the values seen so far."""
@@ -167,12 +171,6 @@ class _Calibrator:
             return choose_fraction_bits(number_format, _all(inputs), self._method, self._percentile)
         except DataError:
             raise _no_numbers(name) from None
-
-
-def _at_layers_point(layer: QuantizedLayer) -> Tensor:
-    """The weights as they compare with the format's range at the layer's radix point."""
-    weight = layer.layer.weight.detach()
-    return weight if layer.channel_shifts is None else weight * channel_scale(layer.channel_shifts, weight)
 
 
 def _all(inputs: list[Tensor]) -> Tensor:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fewbits.formats import Format
+from fewbits.formats import Format, Precision
 from fewbits.quantization.layers.layer import QuantizedLayer
-from fewbits.quantization.layers.layer_formats import LayerFormats
 from fewbits.quantization.model import QuantizedModel
 
 
 def set_network_formats(
-    model: QuantizedModel, inputs: Format, formats_of: Callable[[QuantizedLayer], LayerFormats]
+    model: QuantizedModel, inputs: Format, formats_of: Callable[[QuantizedLayer], Precision]
 ) -> None:
     """Give every layer its formats, all with the same format of inputs; the network must then be calibrated.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
 
 LEAKAGE = "leakage"
-"""Beside the parts of `fewbits.hardware.costing.chip_parts.PARTS`: what all of them leak; the parts' own figures are
+"""Beside the parts of the chip: what all of them leak; the parts' own figures are
 without it."""
 
 NAMES = {

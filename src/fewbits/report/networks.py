@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from fewbits.report.rows import BASELINE, Group, pareto_front
+from fewbits.report.rows import ACCURACY, BASELINE, ENERGY, Group, pareto_front
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,8 +107,8 @@ def _doubt(row: Row, measure: Row) -> str:
 
 
 def _accuracy(row: Row) -> float:
-    return row.accuracy_percent.mean
+    return row.mean(ACCURACY)
 
 
 def _energy(row: Row) -> float:
-    return row.energy_uj.mean
+    return row.mean(ENERGY)

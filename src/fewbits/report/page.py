@@ -11,17 +11,18 @@ from markupsafe import Markup
 
 from fewbits import __version__
 from fewbits.report import published
-from fewbits.report.charts import VEGA_LITE
+from fewbits.report.chart import VEGA_LITE
 from fewbits.report.energy import OFF_CHIP, energy_table, part_table, row_energies
 from fewbits.report.networks import across_networks, comparison
-from fewbits.report.rows import pareto_front
+from fewbits.report.rows import ACCURACY, pareto_front
 from fewbits.report.table import failure_lines, text_table
+from fewbits.study.figures import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.report.basis import Basis
-    from fewbits.report.charts import Chart
+    from fewbits.report.chart import Chart
     from fewbits.report.rows import Group
     from fewbits.study import StudyRecord
 
@@ -48,9 +49,7 @@ def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tup
         off_chip=OFF_CHIP,
         comparison=savings,
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
-        accelerator=published.accelerator(),
-        mark=published.MARK,
-        published_provenance=published.provenance(),
+        published=published.published_study(),
         basis=basis,
         vega=_vega(),
     )
@@ -61,13 +60,14 @@ def headline(group: Group) -> str:
     if not group.rows:
         return f"{group.title}: no run has finished."
     compared = [
-        (row, row.difference_points.mean, row.energy_saving_percent.mean)
+        (row, points.mean, saved.mean)
         for row in group.rows
-        if row.difference_points is not None and row.energy_saving_percent is not None and row is not group.baseline
+        for points, saved in [(row.figures["difference_points"], row.figures["energy_saving_percent"])]
+        if points is not None and saved is not None and row is not group.baseline
     ]
     if not compared:
-        best = max(group.rows, key=lambda row: row.accuracy_percent.mean)
-        return f"{group.title}: {best.precision} is the most accurate, {best.accuracy_percent.mean:.2f} %."
+        best = max(group.rows, key=lambda row: row.mean(ACCURACY))
+        return f"{group.title}: {best.precision} is the most accurate, {best.mean(ACCURACY):.2f} %."
     within = [one for one in compared if one[1] >= -TOLERANCE_POINTS]
     if not within:
         row, points, _ = max(compared, key=lambda one: one[1])
@@ -98,7 +98,7 @@ def _group_cells(group: Group) -> dict[str, object]:
         "note": table.note,
         "failed": failure_lines(group),
         "labels": table.labels,
-        "headings": list(zip(table.headings, table.units, strict=True)),
+        "columns": COLUMNS,
         "rows": [
             {
                 "front": row in front,

@@ -1,26 +1,27 @@
-"""The savings that the DATE 2017 study published, put beside those computed here; where they differ, what is known."""
+"""Published savings beside those computed here; where they differ, what is known of the reasons.
+
+What was published, how it came here and what sets the designs apart is data: `study/presets/published.json`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import UserDict
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import combinations
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any
 
+from fewbits.hardware.costing.chip_parts import BUFFERS
 from fewbits.report.rows import BASELINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fewbits.report.rows import Group, Row
 
-MARK = "published, transcription unverified"
-"""Stands beside every published figure that is shown: the study's text was not at hand when they were written down."""
-
-BUFFERS = ("bin", "sb", "bout")
-"""Components that are memory; the others are logic."""
+_AREA = "area_mm2_by_component"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,29 @@ class PublishedDesign:
 
     area_mm2: float
     power_mw: float
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a study published."""
+
+    name: str
+    """Such as `DATE 2017`."""
+
+    mark: str
+    """Stands beside every published figure that is shown."""
+
+    provenance: str
+    """How the figures came into this package."""
+
+    accelerator: str
+    """The published design in words."""
+
+    designs: Mapping[str, PublishedDesign]
+    """By precision."""
+
+    differences: tuple[str, ...]
+    """What sets the two designs apart; fields in braces are filled with figures of the study (see `_differences`)."""
 
 
 @dataclass(frozen=True)
@@ -60,49 +84,37 @@ class Comparison:
         return (*self.order, *(f"- {line}" for line in self.differences))
 
 
-class _Design(TypedDict):
-    area_mm2: float
-    power_mW: float
-
-
-class _Published(TypedDict):
-    what: str
-    provenance: str
-    accelerator: str
-    design: dict[str, _Design]
-
-
 @cache
-def _published() -> _Published:
-    text = files("fewbits.report").joinpath("published_date2017.json").read_text(encoding="utf-8")
-    return cast("_Published", json.loads(text))
-
-
-def published_designs() -> dict[str, PublishedDesign]:
-    """Area and power by precision name, from `published_date2017.json`, which tells where they come from."""
-    return {
-        _short_name(name): PublishedDesign(figures["area_mm2"], figures["power_mW"])
-        for name, figures in _published()["design"].items()
-    }
-
-
-def provenance() -> str:
-    """How the published figures came into this package, in the words of the file."""
-    return _published()["provenance"]
-
-
-def accelerator() -> str:
-    """The published design in words."""
-    return _published()["accelerator"]
+def published_study() -> Published:
+    """What stands beside the figures of studies."""
+    read: dict[str, Any] = json.loads(
+        files("fewbits.study").joinpath("presets", "published.json").read_text(encoding="utf-8")
+    )
+    return Published(
+        name=read["name"],
+        mark=read["mark"],
+        provenance=read["provenance"],
+        accelerator=read["accelerator"],
+        designs={
+            _short_name(name): PublishedDesign(design["area_mm2"], design["power_mW"])
+            for name, design in read["design"].items()
+        },
+        differences=tuple(read["differences"]),
+    )
 
 
 def compare(groups: Sequence[Group]) -> Comparison | None:
     """The comparison for the first group with a float32 row and another one that was published; None without one.
 
-    One group is enough: area does not depend on the network, and power hardly.
+    One group is enough: area does not depend on the network, and power hardly. Rows whose accelerator has other
+    memories than the published one are left out.
     """
     for group in groups:
-        rows = {row.precision: row for row in group.rows if row.precision in published_designs()}
+        rows = {
+            row.precision: row
+            for row in group.rows
+            if row.precision in published_study().designs and row.parts[_AREA].keys() >= set(BUFFERS)
+        }
         if BASELINE in rows and len(rows) > 1:
             pairs = savings_pairs(rows)
             return Comparison(
@@ -118,15 +130,15 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
 
 def savings_pairs(rows: dict[str, Row]) -> tuple[SavingsPair, ...]:
     """One pair for each published precision other than float32, whose row must be there."""
-    published = published_designs()
-    ours, theirs = rows[BASELINE], published[BASELINE]
+    designs = published_study().designs
+    ours, theirs = rows[BASELINE], designs[BASELINE]
     return tuple(
         SavingsPair(
             precision=name,
-            area_percent=_saving(row.area_mm2.mean, ours.area_mm2.mean),
-            published_area_percent=_saving(published[name].area_mm2, theirs.area_mm2),
-            power_percent=_saving(row.power_mw.mean, ours.power_mw.mean),
-            published_power_percent=_saving(published[name].power_mw, theirs.power_mw),
+            area_percent=_saving(row.mean("area_mm2"), ours.mean("area_mm2")),
+            published_area_percent=_saving(designs[name].area_mm2, theirs.area_mm2),
+            power_percent=_saving(row.mean("power_mw"), ours.mean("power_mw")),
+            published_power_percent=_saving(designs[name].power_mw, theirs.power_mw),
         )
         for name, row in rows.items()
         if name != BASELINE
@@ -160,33 +172,35 @@ def _swapped(
 
 
 def _differences(rows: dict[str, Row], pairs: Sequence[SavingsPair]) -> tuple[str, ...]:
-    smallest = min(rows.values(), key=lambda row: row.area_mm2.mean)
+    """The published words with the study's figures in them, then where the parts make the difference in order."""
+    smallest = min(rows.values(), key=lambda row: row.mean("area_mm2"))
     by_area = _swapped(pairs, lambda pair: (pair.area_percent, pair.published_area_percent))
+    figures = {
+        "baseline": BASELINE,
+        "baseline_buffers": _buffer_percent(rows[BASELINE]),
+        "smallest": smallest.precision,
+        "smallest_buffers": _buffer_percent(smallest),
+        "product_bits": _ProductBits(),
+    }
     return (
-        "process: the published design is at 65 nm, this one on the technology of this study. Memory and logic do not "
-        "shrink alike from one process to the next, so even ratios differ.",
-        f"buffers: SRAM macros with two ports here; they take {_buffer_percent(rows[BASELINE]):.0f} % of the area at "
-        f"{BASELINE} and {_buffer_percent(smallest):.0f} % at {smallest.precision}. How the published ones are built "
-        "is not known.",
-        "multipliers: radix-4 Booth for fixed point and for the mantissa of float32, a shifter for powers of two, a "
-        "sign selection for binary; the published architecture is not known.",
-        "products keep their full width here, up to the rounding of the output. A pow2-6 weight shifts an input by up "
-        f"to 30 places, so a product of pow2-6/fixed16 has {_product_bits('pow2-6/fixed16')} bits, one of fixed8 has "
-        f"{_product_bits('fixed8')}, and the adders and registers after it are wider accordingly.",
+        *(line.format_map(figures) for line in published_study().differences),
         *(_where_area_differs(rows[more], rows[less]) for more, less in by_area),
     )
 
 
-def _product_bits(precision: str) -> int:
-    from fewbits.hardware.datapath.neuron_design import design  # loads torch's formats: late
+class _ProductBits(UserDict[str, int]):
+    """Width of a product by precision, found when it is asked for."""
 
-    return design(precision).product_bits
+    def __missing__(self, precision: str) -> int:
+        from fewbits.hardware.datapath.neuron_design import design  # loads torch's formats: late
+
+        return design(precision).product_bits
 
 
 def _where_area_differs(smaller: Row, larger: Row) -> str:
     def parts(row: Row) -> tuple[float, float]:
-        memory = sum(row.area_mm2_by_component[name] for name in BUFFERS)
-        return row.area_mm2.mean - memory, memory
+        memory = _buffer_mm2(row)
+        return row.mean("area_mm2") - memory, memory
 
     (logic, memory), (larger_logic, larger_memory) = parts(smaller), parts(larger)
     return (
@@ -196,7 +210,11 @@ def _where_area_differs(smaller: Row, larger: Row) -> str:
 
 
 def _buffer_percent(row: Row) -> float:
-    return 100 * sum(row.area_mm2_by_component[name] for name in BUFFERS) / row.area_mm2.mean
+    return 100 * _buffer_mm2(row) / row.mean("area_mm2")
+
+
+def _buffer_mm2(row: Row) -> float:
+    return sum(row.parts[_AREA][name] for name in BUFFERS)
 
 
 def _saving(value: float, baseline: float) -> float:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fewbits.study import FailedRun, RunResult
 
 BASELINE = "float32"
 """The precision that differences and savings are counted from."""
+
+ACCURACY, ENERGY = "accuracy_percent", "energy_uj"
+"""The figures that precisions are chosen by."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +48,26 @@ class Row:
     recipe: str
     seeds: tuple[int, ...]
 
-    accuracy_percent: Statistic
-    """Of the bit-exact network, on the test set."""
+    figures: Mapping[str, Statistic | None]
+    """By name, of those of `fewbits.study.figures.JOINED`; None where no run has it, or none can be compared."""
 
-    fake_quantized_accuracy_percent: Statistic
-
-    difference_points: Statistic | None
-    """Bit-exact accuracy less that of float32, in points, seed by seed; None without a float32 run."""
-
-    differing_images: Statistic
-    """Test images that the bit-exact and the fake-quantized network class differently."""
-
-    parameter_kib: Statistic
-    memory_kib: Statistic
-    area_mm2: Statistic
-    power_mw: Statistic
-    clock_mhz: Statistic
-    cycles: Statistic
-    energy_uj: Statistic
-
-    energy_saving_percent: Statistic | None
-    """Energy saved against float32; None without a float32 run."""
-
-    area_mm2_by_component: dict[str, float]
-    """Mean over the seeds, as are the next two."""
-
-    power_mw_by_component: dict[str, float]
-    energy_uj_by_component: dict[str, float]
+    parts: Mapping[str, dict[str, float]]
+    """By name, of those of `fewbits.study.figures.SPLIT`: mean of each component over the seeds."""
 
     runs: tuple[RunResult, ...]
     """The runs behind the row, by seed."""
+
+    def mean(self, name: str) -> float:
+        """Of a figure that every row has."""
+        found = self.figures[name]
+        if found is None:
+            raise ValueError(f"{self.precision}: no run has the figure {name!r}")
+        return found.mean
+
+    def spread(self, name: str) -> float:
+        """Of a figure over the seeds; 0 without one."""
+        found = self.figures[name]
+        return 0.0 if found is None else found.spread
 
     @property
     def recipe_in_words(self) -> str:
@@ -115,18 +108,16 @@ class Group:
         return next((row for row in self.rows if row.precision == BASELINE), None)
 
 
-def pareto_front(rows: Iterable[Row]) -> tuple[Row, ...]:
+def pareto_front(rows: Iterable[Row], against: str = ENERGY) -> tuple[Row, ...]:
     """The rows that no other beats: less energy at no less accuracy; from the least energy to the most.
 
-    Of rows equal in both figures all stay.
+    against: another figure in place of energy. Of rows equal in both figures all stay.
     """
-    front: list[Row] = []
-    for row in sorted(rows, key=lambda one: (one.energy_uj.mean, -one.accuracy_percent.mean)):
-        best = front[-1] if front else None
-        if best is None or row.accuracy_percent.mean > best.accuracy_percent.mean or _equal(row, best):
-            front.append(row)
-    return tuple(front)
-
-
-def _equal(one: Row, other: Row) -> bool:
-    return (one.energy_uj.mean, one.accuracy_percent.mean) == (other.energy_uj.mean, other.accuracy_percent.mean)
+    front: list[tuple[float, float]] = []
+    found: list[Row] = []
+    for row in sorted(rows, key=lambda one: (one.mean(against), -one.mean(ACCURACY))):
+        point = (row.mean(against), row.mean(ACCURACY))
+        if not front or point[1] > front[-1][1] or point == front[-1]:
+            front.append(point)
+            found.append(row)
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""The study's table: one list of columns and one list of cells for the terminal, Markdown, CSV and HTML."""
+"""The study's table: one list of cells, by the columns that figures declare, for terminal, Markdown, CSV and HTML."""
 
 from __future__ import annotations
 
@@ -9,64 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fewbits.report.networks import across_networks, comparison, front_line
+from fewbits.study.figures import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from fewbits.report.rows import Group, Row, Statistic
+    from fewbits.report.rows import Group, Statistic
+    from fewbits.study.figures import Figure
 
 SIGNIFICANT = 3
 """Significant digits that the smallest figure of a column keeps; the larger ones get the same decimals."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """One figure of a row: its heading, its unit, its name in CSV and how many decimals it is shown with."""
-
-    key: str
-    heading: str
-
-    narrow: str
-    """The heading for a terminal, over two lines, so that a table of all columns fits into 80 characters."""
-
-    unit: str
-    figure: Callable[[Row], Statistic | None]
-
-    decimals: int | None = None
-    """None: as many as give the column's smallest figure SIGNIFICANT digits."""
-
-    signed: bool = False
-    """Whether a plus sign is shown."""
-
-
-COLUMNS = (
-    Column("accuracy_percent", "accuracy, bit-exact", "bit-\nexact", "%", lambda row: row.accuracy_percent, 2),
-    Column(
-        "fake_quantized_accuracy_percent",
-        "accuracy, fake-quantized",
-        "fake-\nquant.",
-        "%",
-        lambda row: row.fake_quantized_accuracy_percent,
-        2,
-    ),
-    Column(
-        "difference_points",
-        "difference to float32",
-        "to\nfloat",
-        "points",
-        lambda row: row.difference_points,
-        2,
-        signed=True,
-    ),
-    Column("parameter_kib", "parameters", "para-\nmeters", "KiB", lambda row: row.parameter_kib),
-    Column("memory_kib", "memory", "\nmemory", "KiB", lambda row: row.memory_kib),
-    Column("area_mm2", "area", "\narea", "mm²", lambda row: row.area_mm2),
-    Column("power_mw", "power", "\npower", "mW", lambda row: row.power_mw),
-    Column("cycles", "cycles an image", "\ncycles", "", lambda row: row.cycles, 0),
-    Column("energy_uj", "energy an image", "\nenergy", "µJ", lambda row: row.energy_uj),
-    Column("energy_saving_percent", "energy saved", "\nsaved", "%", lambda row: row.energy_saving_percent, 1),
-)
-"""The columns after the precision, in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +57,7 @@ class TextTable:
 def text_table(group: Group) -> TextTable:
     """The group's rows as text."""
     several = len({row.recipe_in_words for row in group.rows if row is not group.baseline}) > 1
-    columns = [_format_column(column, [column.figure(row) for row in group.rows]) for column in COLUMNS]
+    columns = [_format_column(column, [row.figures[column.name] for row in group.rows]) for column in COLUMNS]
     precisions = [row.precision + " (interpolated)" * any(run.interpolated for run in row.runs) for row in group.rows]
     names = [
         (name, row.recipe_in_words) if several else (name,) for name, row in zip(precisions, group.rows, strict=True)
@@ -133,18 +85,18 @@ def csv_text(groups: Sequence[Group]) -> str:
     """One line for each row of each group: mean, spread and number of seeds at full precision."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = [name for column in COLUMNS for name in (column.key, f"{column.key}_standard_deviation")]
+    names = [name for column in COLUMNS for name in (column.column_key, f"{column.column_key}_standard_deviation")]
     writer.writerow(["model", "data", "precision", "recipe", "stands_for", "seeds", *names])
     for group in groups:
         for row in group.rows:
-            figures = [column.figure(row) for column in COLUMNS]
+            figures = [row.figures[column.name] for column in COLUMNS]
             values = [text for one in figures for text in (("", "") if one is None else (one.mean, one.spread))]
             point = (group.model, group.data, row.precision, row.recipe, row.runs[0].stands_for, len(row.seeds))
             writer.writerow([*point, *values])
     return out.getvalue()
 
 
-def _format_column(column: Column, figures: Sequence[Statistic | None]) -> list[tuple[str, str]]:
+def _format_column(column: Figure, figures: Sequence[Statistic | None]) -> list[tuple[str, str]]:
     decimals = column.decimals
     if decimals is None:
         decimals = decimals_for([abs(figure.mean) for figure in figures if figure is not None])

@@ -13,7 +13,8 @@ from rich.table import Table
 from fewbits.report import networks, published
 from fewbits.report.energy import OFF_CHIP, ordered, row_energies
 from fewbits.report.networks import across_networks
-from fewbits.report.table import COLUMNS, failure_lines, text_table
+from fewbits.report.table import failure_lines, text_table
+from fewbits.study.figures import COLUMNS
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
@@ -44,7 +45,7 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
     comparison = published.compare(groups)
     if comparison is None:
         return
-    console.print(f"saved against float32, in percent: here, and {published.MARK}", highlight=False)
+    console.print(f"saved against float32, in percent: here, and {published.published_study().mark}", highlight=False)
     console.print(_savings_table(comparison))
     for line in comparison.notes:
         console.print(line, markup=False, highlight=False)
@@ -108,7 +109,8 @@ def _filled(labels: Sequence[str], rows: Sequence[Sequence[str]], padding: int) 
     for label in labels:
         table.add_column(f"\n\n{label}", no_wrap=True)
     for column in COLUMNS:
-        table.add_column(f"{column.narrow}\n{column.unit}", justify="right", no_wrap=True)
+        heading = column.short if "\n" in column.short else f"\n{column.short}"
+        table.add_column(f"{heading}\n{column.unit}", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     return table

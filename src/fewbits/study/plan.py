@@ -21,6 +21,7 @@ from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
 from fewbits.hardware.datapath.interpolation import can_interpolate
+from fewbits.hardware.datapath.strategies import strategy_for
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
 from fewbits.quantization import fold_batch_norm, quantize
@@ -219,13 +220,14 @@ def _checked(spec: StudySpec, key: str, make: Callable[[], T]) -> T:
 def _precision(text: str, technology: Technology) -> Precision:
     """The precision, if it can be lowered and costed."""
     precision = parse_precision(text)
-    if not precision.is_integer and not precision.is_float:
+    if precision.arithmetic is None:
         raise StudyError(
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"
         )
-    if precision.name not in technology.datapaths and not can_interpolate(technology, precision):
-        technology.datapath(precision.name)
+    if technology.find(precision) is None and not can_interpolate(technology, precision):
+        strategy_for(precision)  # refuses what no circuit computes
+        technology.datapath(precision)
     return precision
 
 

@@ -18,6 +18,7 @@ from fewbits.hardware import Cost, Technology, cost, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.digest import data_sha256
+from fewbits.study.figures import kept_of_cost
 from fewbits.study.networks import (
     TrainingOutcome,
     checkpoint_folder,
@@ -27,7 +28,7 @@ from fewbits.study.networks import (
     save_network,
 )
 from fewbits.study.plan import Run, Training, versions
-from fewbits.study.result import FLOAT_RECIPE, RunResult, cost_fields
+from fewbits.study.result import FLOAT_RECIPE, RunResult
 from fewbits.train import Progress, TrainRecord, evaluate, operating_points, prepare_recipe, run_recipe, train_float
 from fewbits.train.checkpoint import UNFIT, ForeignCheckpointError
 
@@ -94,7 +95,7 @@ class Workshop:
                 *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
-            **cost_fields(figures),
+            **kept_of_cost(figures),
         )
 
     def lowered(self, run: Run) -> tuple[BitExactNetwork, torch.Tensor]:

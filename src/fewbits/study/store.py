@@ -24,7 +24,8 @@ from fewbits.study.sealed_rows import TABLES, add_digests, damaged_rows, remove_
 FILE_NAME = "study.sqlite"
 
 SCHEMA_VERSION = 3
-"""Kept in the file's user_version; goes up with each change of the tables or of RunResult's fields (3: digests)."""
+"""Kept in the file's user_version; goes up with a change of the tables or of the fields that results have (3: digests).
+A field that is new and has a default changes nothing."""
 
 _WITHOUT_DIGESTS = 2
 """The version before, whose files are read, and given digests by the first who writes them."""

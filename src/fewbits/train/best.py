@@ -16,8 +16,7 @@ def best_recipe(precision: Precision) -> str:
     Trained for as long as the reproduction trains, nothing beat `fine-tune`; binary inputs need `binary-net`, since
     behind a ReLU all signs are equal.
     """
-    is_binary = precision.weights.family == precision.inputs.family == "binary"
-    return "binary-net" if is_binary else "fine-tune"
+    return "binary-net" if precision.multiplies_signs else "fine-tune"
 
 
 def trained_recipe(name: str, precision: Precision) -> str:

@@ -7,8 +7,7 @@ from torch import nn
 from fewbits.errors import ModelError
 from fewbits.formats import Precision, parse_format
 from fewbits.quantization import QuantizedModel
-from fewbits.quantization.layers.layer_formats import LayerFormats
-from fewbits.quantization.methods.channel_scales import ChannelScales
+from fewbits.quantization.methods.scaled_weights import ChannelScales
 from fewbits.train.learned_steps import train_with
 from fewbits.train.loop import do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper
@@ -54,7 +53,7 @@ def binarize_inputs(model: QuantizedModel) -> None:
     several layers: one called as a function cannot be taken out.
     """
     layers = list(model.layers.values())
-    layers[0].set_formats(LayerFormats(Precision(model.precision.weights, _IMAGES)))
+    layers[0].set_formats(Precision(model.precision.weights, _IMAGES))
     taken = 0
     for parent in list(model.network.modules()):
         for name, child in parent.named_children():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fewbits.formats import Format, Precision, parse_format
-from fewbits.quantization.layers.layer_formats import LayerFormats
+from fewbits.formats import Precision
 from fewbits.quantization.network_formats import set_network_formats
 from fewbits.train.loop import Loss, cross_entropy, do_nothing
 from fewbits.train.recipe_run import RecipeRun, clipper
@@ -50,21 +49,14 @@ def stages_above(target: Precision) -> list[Precision]:
     """The precisions to pass on the way down, widest first; none if the target is wide already."""
     stages: list[Precision] = []
     for bits in range(_FIRST_BITS, 1, -_STEP_BITS):
-        stage = Precision(_widened(target.weights, bits), _widened(target.inputs, bits))
+        stage = Precision(target.weights.widened(bits), target.inputs.widened(bits))
         if stage != target and stage not in stages:
             stages.append(stage)
     return stages
 
 
-def _widened(number_format: Format, bits: int) -> Format:
-    """The format of that width in the descent; fixed point and narrower than that, or as it is."""
-    if number_format.family in ("fixed", "ternary", "binary") and number_format.bits < bits:
-        return parse_format(f"fixed{bits}")
-    return number_format
-
-
 def _set_precision(run: RecipeRun, precision: Precision) -> None:
-    set_network_formats(run.model, precision.inputs, lambda _: LayerFormats(precision))
+    set_network_formats(run.model, precision.inputs, lambda _: precision)
     run.model.precision = precision
 
 

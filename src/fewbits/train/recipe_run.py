@@ -20,10 +20,6 @@ from fewbits.train.progress import ProgressCallback
 from fewbits.train.record import TrainRecord
 from fewbits.train.settings import TrainSettings
 
-SCALED_FAMILIES = ("binary", "ternary")
-"""Families whose shadow weights are clipped at the scale, which then stays as it was first chosen: chosen again from
-clipped weights, it would shrink each time."""
-
 
 @dataclass(frozen=True, eq=False)
 class RecipeRun:
@@ -68,7 +64,7 @@ class RecipeRun:
 
     def calibrate_again(self) -> None:
         """Choose those radix points that training with the straight-through estimator may move."""
-        self.calibrate(weights=self.model.precision.weights.family not in SCALED_FAMILIES)
+        self.calibrate(weights=not self.model.precision.weights.is_scaled_sign)
 
     def train(
         self,
@@ -123,8 +119,8 @@ class RecipeRun:
 
 
 def clipper(model: QuantizedModel) -> Callable[[], None]:
-    """Clip the shadow weights of binary and ternary layers to the quantized range."""
-    layers = [layer for layer in model.layers.values() if layer.weight_format.family in SCALED_FAMILIES]
+    """Clip the shadow weights of layers whose scale is their magnitude (binary, ternary) to the quantized range."""
+    layers = [layer for layer in model.layers.values() if layer.weight_format.is_scaled_sign]
 
     def clip() -> None:
         with torch.no_grad():

@@ -10,7 +10,6 @@ from torch import nn
 
 from fewbits.formats import Format, Precision, parse_format
 from fewbits.quantization import QuantizedLayer
-from fewbits.quantization.layers.layer_formats import LayerFormats
 from fewbits.quantization.network_formats import set_network_formats
 from fewbits.train.evaluation import evaluate
 from fewbits.train.recipe_run import RecipeRun
@@ -28,11 +27,11 @@ class Widths:
     linear_weights: int
     activations: int
 
-    def formats_of(self, layer: QuantizedLayer) -> LayerFormats:
+    def formats_of(self, layer: QuantizedLayer) -> Precision:
         """The formats that they give a layer."""
         is_linear = isinstance(layer.layer, nn.Linear)
         weights = self.linear_weights if is_linear else self.convolution_weights
-        return LayerFormats(Precision(_fixed(weights), _fixed(self.activations)))
+        return Precision(_fixed(weights), _fixed(self.activations))
 
     def __str__(self) -> str:
         return (
@@ -90,12 +89,12 @@ def _accuracy_alone(run: RecipeRun, group: str, bits: int) -> float:
     """Accuracy with one of the three groups at a width, the others in float."""
     rounded, real = _fixed(bits), parse_format("float32")
 
-    def formats_of(layer: QuantizedLayer) -> LayerFormats:
+    def formats_of(layer: QuantizedLayer) -> Precision:
         is_linear = isinstance(layer.layer, nn.Linear)
         if group == "activations":
-            return LayerFormats(Precision(real, rounded))
+            return Precision(real, rounded)
         weights = rounded if is_linear == (group == "linear_weights") else real
-        return LayerFormats(Precision(weights, real))
+        return Precision(weights, real)
 
     return _accuracy(run, formats_of)
 
@@ -108,14 +107,14 @@ def _widen_until(run: RecipeRun, widths: Widths, highest: Widths, floor: float) 
     return widths
 
 
-def _accuracy(run: RecipeRun, formats_of: Callable[[QuantizedLayer], LayerFormats]) -> float:
+def _accuracy(run: RecipeRun, formats_of: Callable[[QuantizedLayer], Precision]) -> float:
     _set_formats(run, formats_of)
     return run.validation_accuracy_percent()
 
 
-def _set_formats(run: RecipeRun, formats_of: Callable[[QuantizedLayer], LayerFormats]) -> None:
+def _set_formats(run: RecipeRun, formats_of: Callable[[QuantizedLayer], Precision]) -> None:
     any_layer = next(iter(run.model.layers.values()))
-    set_network_formats(run.model, formats_of(any_layer).precision.inputs, formats_of)
+    set_network_formats(run.model, formats_of(any_layer).inputs, formats_of)
     run.calibrate()
 
 

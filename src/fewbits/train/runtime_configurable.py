@@ -10,7 +10,7 @@ import torch
 from fewbits.quantization import QuantizedModel
 from fewbits.train.loop import do_nothing
 from fewbits.train.operating_point import Kept, kept, sliced, write_back
-from fewbits.train.recipe_run import SCALED_FAMILIES, RecipeRun, clipper
+from fewbits.train.recipe_run import RecipeRun, clipper
 from fewbits.train.record import TrainRecord
 from fewbits.train.stages import share_epochs
 
@@ -34,7 +34,7 @@ def runtime_configurable(run: RecipeRun) -> TrainRecord:
     for part, settings in zip(run.options.increments, stages, strict=True):
         parts = kept(whole, part)
         narrow = replace(run, model=sliced(whole, parts))
-        moves_weights = not frozen and whole.precision.weights.family not in SCALED_FAMILIES
+        moves_weights = not frozen and not whole.precision.weights.is_scaled_sign
         record = narrow.train(
             stage="" if part == 1 else f"{part:g}",
             settings=settings,

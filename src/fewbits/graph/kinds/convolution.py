@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from fewbits.errors import DataError
+from fewbits.graph import operations
 from fewbits.graph.float_layer import padding_of
 from fewbits.graph.geometry import Shape, Windows, convolution_length, height_and_width, image_of_rank
-from fewbits.graph.kind import LayerWork
+from fewbits.graph.kind import LayerWork, Lowering
 from fewbits.graph.kinds.layer import KindOfLayer, plain
 
 
@@ -38,6 +39,18 @@ class Convolution(KindOfLayer):
             dilation=height_and_width(windows.dilation),
             groups=layer.groups,
             has_bias=layer.bias is not None,
+        )
+
+    def operation(self, call: Lowering, shape: Shape) -> operations.Convolution:
+        settings, layer = call.layer_settings(), plain(call.meaning)
+        windows = layer_windows(call.name, layer, shape)
+        return operations.Convolution(
+            **settings,
+            output_shape=(layer.out_channels, *windows.positions),
+            stride=windows.stride,
+            padding=windows.padding,
+            dilation=windows.dilation,
+            groups=layer.groups,
         )
 
     def spatial_dims(self, meaning: Any) -> int:

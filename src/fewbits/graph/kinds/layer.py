@@ -8,7 +8,9 @@ from torch import nn
 
 from fewbits.errors import ModelError
 from fewbits.graph.float_layer import WrappedLayer
+from fewbits.graph.geometry import Shape
 from fewbits.graph.kind import Codes, Effect, KindOfOperation, Lowering
+from fewbits.graph.operations import Layer
 from fewbits.graph.parameters import has_hooks, is_initialized
 
 
@@ -63,8 +65,12 @@ class KindOfLayer(KindOfOperation):
             raise ModelError(f"layer {call.name!r} is not quantized: quantize the network anew")
         (source,) = call.sources
         call.require(call.codes(source), self.wants(call.meaning))
-        layer = call.layer()
+        layer = self.operation(call, source.output_shape)
         call.add_sums(layer, layer.accumulator_fraction_bits, layer.input_format)
+
+    def operation(self, call: Lowering, shape: Shape) -> Layer:
+        """The operation, for an input of a shape. Raises DataError if that does not fit."""
+        raise NotImplementedError
 
     def wants(self, meaning: WrappedLayer) -> Codes:
         return Codes(meaning.input_format, meaning.input_fraction_bits)

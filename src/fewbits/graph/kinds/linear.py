@@ -9,8 +9,9 @@ from typing import Any
 from torch import nn
 
 from fewbits.errors import DataError
+from fewbits.graph import operations
 from fewbits.graph.geometry import Shape
-from fewbits.graph.kind import LayerWork
+from fewbits.graph.kind import LayerWork, Lowering
 from fewbits.graph.kinds.layer import KindOfLayer, plain
 
 
@@ -23,13 +24,23 @@ class Linear(KindOfLayer):
     keeps_dims = True
 
     def shape(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Shape:
-        return after_linear(name, plain(meaning), shapes[0])
+        layer, shape = plain(meaning), shapes[0]
+        if shape != (layer.in_features,):
+            raise DataError(
+                f"layer {name!r} takes {layer.in_features} features, its input has shape {shape}; "
+                "check the example's shape, or flatten first"
+            )
+        return (layer.out_features,)
 
     def work(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> LayerWork:
         layer = plain(meaning)
         return LayerWork(
             "linear", layer.in_features, (1, 1), layer.out_features, (1, 1), has_bias=layer.bias is not None
         )
+
+    def operation(self, call: Lowering, shape: Shape) -> operations.Linear:
+        settings = call.layer_settings()
+        return operations.Linear(**settings, output_shape=self.shape(call.name, call.meaning, [shape]))
 
     def takes_channels(self, meaning: Any, channels: int, are_last: bool, of_vectors: bool) -> bool:
         blocks, rest = divmod(plain(meaning).in_features, channels)
@@ -44,13 +55,3 @@ class Linear(KindOfLayer):
         if not candidates:
             raise DataError(f"the example has shape {example}: give an image of {features} values, or a batch of them")
         return candidates[0]
-
-
-def after_linear(name: str, layer: nn.Linear, shape: Shape) -> Shape:
-    """Shape of a linear layer's result. Raises DataError if the input does not fit."""
-    if shape != (layer.in_features,):
-        raise DataError(
-            f"layer {name!r} takes {layer.in_features} features, its input has shape {shape}; "
-            "check the example's shape, or flatten first"
-        )
-    return (layer.out_features,)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.hardware.activity.compiled_loops import compiled
+from fewbits.compiled import compiled
 
 PATTERN, AIMED, TABLE, SLOT = 0, 1, 2, 3
 """Columns of a net's state: its gate's inputs, the value that it has or is about to take, the number of its truth table

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
-from fewbits.hardware.activity.compiled_loops import compiled
+from fewbits.compiled import compiled
 
 BLOCK_WORDS = 4
 WORD_BITS = 64

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fewbits.hardware.activity.compiled_loops import compiled
+from fewbits.compiled import compiled
 
 BEFORE, CORE, AFTER = 0, 1, 2
 """Regions: before the core, in it, behind it."""

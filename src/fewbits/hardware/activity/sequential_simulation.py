@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.hardware.activity.compiled_loops import compiled
+from fewbits.compiled import compiled
 from fewbits.hardware.activity.kernels import REGISTER, XOR
 from fewbits.hardware.activity.toggles import compile_model, compile_netlist
 from fewbits.hardware.energy.energy_model import EnergyModel

@@ -64,7 +64,7 @@ class RegisterFileDesign:
 
     @property
     def row_bits(self) -> int:
-        """Width of a row's number."""
+        """Width of an address."""
         return (self.rows - 1).bit_length()
 
 

@@ -13,7 +13,7 @@ from fewbits.hardware.mapping.synthesis import Progress, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.technology import DatapathCost, Technology
-from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS
+from fewbits.hardware.rtl.pipelining import DEFAULT
 
 ATTEMPTS = (("small", 1.0), ("small", 0.5), ("fast", 0.5), ("buffered", 0.5), ("buffered", 0.3))
 """(mapping, fraction of the clock period that ABC sizes for), in turn until one meets the target clock. ABC sizes
@@ -67,13 +67,11 @@ def neuron_options(
     precision: str, multiplier: str, product_bits: int | None, *, any_pipelining: bool
 ) -> tuple[Neuron, ...]:
     """The neurons to try, from the fewest registers to the most; the standard one alone of floats, or if asked for."""
-    standard = build_neuron(precision, multiplier, product_bits)
-    if standard.design.is_float or not any_pipelining:
-        return (standard,)
-    return tuple(
-        standard if stages == DEFAULT else build_neuron(precision, multiplier, product_bits, stages)
-        for stages in PIPELININGS
-    )
+    from fewbits.hardware import datapath
+
+    made = datapath.design(precision, multiplier=multiplier, product_bits=product_bits)
+    options = made.pipelinings if any_pipelining else (DEFAULT,)
+    return tuple(build_neuron(precision, multiplier, product_bits, stages) for stages in options)
 
 
 def synthesize_first(

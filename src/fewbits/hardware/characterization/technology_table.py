@@ -30,6 +30,7 @@ from fewbits.hardware.characterization.read_path import NO_SELECTION, read_path
 from fewbits.hardware.costing.packing import characterize_packing
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
+from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.energy.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
 from fewbits.hardware.energy.compiled_netlist import (
@@ -53,7 +54,6 @@ from fewbits.hardware.process.memory.sram_rule import describe
 from fewbits.hardware.process.technology import (
     CONTROL_ACTIVITY,
     GIVEN_NOTE,
-    LOGIC_COMPONENTS,
     ComponentCost,
     DatapathCost,
     Technology,
@@ -70,8 +70,6 @@ CLOCK_SLEW_NS = 0.1
 """Assumed transition of the clock at every flip-flop, and of the input ports."""
 
 DELAYS = "ps until a fall and a rise of each net: mean over the driver's arcs, transitions propagated, wire-load model"
-
-_COMPONENT_OF_INSTANCE = (("multiplier", "multipliers"), ("adder_tree", "adder_tree"))
 
 
 def characterize(
@@ -233,7 +231,7 @@ def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing:
     return compiled_netlist(
         neuron.precision,
         model,
-        components_of(netlist),
+        components_of(netlist, neuron.design),
         estimate_clock_tree(netlist, CLOCK_SLEW_NS),
         mean_delays_ns(netlist, timing, netlist.loads_pf(library.wire_load)),
         {
@@ -248,6 +246,7 @@ def compile_neuron(neuron: Neuron, netlist: Netlist, model: EnergyModel, timing:
             "clock_tree": f"estimated: {SINKS_PER_BUFFER} sinks a buffer (OpenLane's default), wire-load model",
             **({} if (stages := neuron.design.pipelining.name) == DEFAULT else {PIPELINING: stages}),
         },
+        neuron.design.components,
     )
 
 
@@ -264,7 +263,7 @@ def datapath_cost(
     meets = timing.highest_clock_mhz >= target_mhz
     return DatapathCost(
         precision=neuron.precision,
-        components=component_costs(netlist, power),
+        components=component_costs(netlist, power, neuron.design),
         cell_counts=netlist.cell_counts,
         accumulator_bits=neuron.accumulator_bits,
         longest_path_ns=rounded(timing.longest_path_ns),
@@ -279,18 +278,21 @@ def datapath_cost(
     )
 
 
-def components_of(netlist: Netlist) -> NDArray[np.uint8]:
-    """Each cell's component, as its position in LOGIC_COMPONENTS; shape (cells,).
+def components_of(netlist: Netlist, declared: Datapath | type[Datapath]) -> NDArray[np.uint8]:
+    """Each cell's component, as its position among those that a datapath declares; shape (cells,).
 
     A flip-flop belongs to `registers`, the other cells to the component of the submodule that they lie in.
     """
-    component = np.array([LOGIC_COMPONENTS.index(_component(instance)) for instance in netlist.instances], np.uint8)
-    component[netlist.sequential] = LOGIC_COMPONENTS.index("registers")
+    names = declared.components
+    component = np.array([names.index(declared.component_of(instance)) for instance in netlist.instances], np.uint8)
+    component[netlist.sequential] = names.index("registers")
     return component
 
 
-def component_costs(netlist: Netlist, power: Power) -> dict[str, ComponentCost]:
-    """Cells, area, leakage and energy by component of LOGIC_COMPONENTS.
+def component_costs(
+    netlist: Netlist, power: Power, declared: Datapath | type[Datapath] = Datapath
+) -> dict[str, ComponentCost]:
+    """Cells, area, leakage and energy by component, as a datapath declares them, or as all have them.
 
     `registers` also bears the energy of the clock pins' load, `rest` that of the operand ports' load. The estimated
     clock tree is in none of them.
@@ -298,12 +300,12 @@ def component_costs(netlist: Netlist, power: Power) -> dict[str, ComponentCost]:
     area = np.zeros(len(netlist.cell_names))
     for group in netlist.groups:
         area[group.cells] = group.cell.area_um2
-    component = components_of(netlist)
+    component = components_of(netlist, declared)
     clock_pj = float(power.input_switching_pj[netlist.clock_nets].sum())
     ports_pj = {"registers": clock_pj, "rest": float(power.input_switching_pj.sum()) - clock_pj}
     return {
         name: _component_cost(component == number, area, power, ports_pj.get(name, 0.0))
-        for number, name in enumerate(LOGIC_COMPONENTS)
+        for number, name in enumerate(declared.components)
     }
 
 
@@ -314,10 +316,6 @@ def _component_cost(mask: NDArray[np.bool_], area: NDArray[np.float64], power: P
         leakage_uw=rounded(float(power.leakage_uw[mask].sum())),
         energy_pj=rounded(float(power.dynamic_pj[mask].sum()) + ports_pj),
     )
-
-
-def _component(instance: str) -> str:
-    return next((name for start, name in _COMPONENT_OF_INSTANCE if instance.startswith(start)), "rest")
 
 
 def _is_current(path: Path, neuron: Neuron, library: Library) -> bool:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fewbits.hardware.costing.chip_parts import CONTROL, PARTS, Part
+from fewbits.hardware.costing.chip_parts import BUFFERS, CONTROL, Part
 from fewbits.hardware.costing.layer_power import CLOCK, NetworkPower
 from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Schedule, Widths
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 from fewbits.hardware.workload.workload import Kind
 
 DRAM_PJ_PER_BIT = (1300 / 64, 2600 / 64)
@@ -30,7 +29,7 @@ class LayerCost:
     energy_uj: float
     traffic_bits: int
     energy_uj_by_part: dict[str, float]
-    """Dynamic and leakage energy; the keys are PARTS."""
+    """Dynamic and leakage energy; the keys are the names of the chip's parts."""
 
     leakage_uj: float
     """The part of the energy that is leakage, of all parts together."""
@@ -46,7 +45,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Where area and energy go; the dictionaries' keys are PARTS."""
+    """Where area and energy go; the dictionaries' keys are the names of the chip's parts (`chip_parts`)."""
 
     area_mm2: dict[str, float]
     dynamic_uj: dict[str, float]
@@ -60,7 +59,7 @@ class Breakdown:
     @property
     def energy_uj(self) -> dict[str, float]:
         """Dynamic and leakage energy together."""
-        return {part: self.dynamic_uj[part] + self.leakage_uj[part] for part in PARTS}
+        return {part: self.dynamic_uj[part] + self.leakage_uj[part] for part in self.dynamic_uj}
 
 
 def dram_uj(bits: float) -> tuple[float, float]:
@@ -80,7 +79,7 @@ def break_down(
     leakage_pj = {name: part.leakage_uw / clock_mhz for name, part in parts.items()}  # of a cycle: uW x us = pJ
     dynamic_pj = [_dynamic_pj(layer, parts, plan, activity) for layer in plan.layers]
     by_part = [
-        {name: (dynamic[name] + layer.cycles * leakage_pj[name]) * 1e-6 for name in PARTS}
+        {name: (dynamic[name] + layer.cycles * leakage_pj[name]) * 1e-6 for name in parts}
         for layer, dynamic in zip(plan.layers, dynamic_pj, strict=True)
     ]
     layers = tuple(
@@ -98,9 +97,9 @@ def break_down(
         for layer, energies in zip(plan.layers, by_part, strict=True)
     )
     return Breakdown(
-        area_mm2={name: parts[name].area_um2 * 1e-6 for name in PARTS},
-        dynamic_uj={name: sum(dynamic[name] for dynamic in dynamic_pj) * 1e-6 for name in PARTS},
-        leakage_uj={name: leakage_pj[name] * plan.cycles * 1e-6 for name in PARTS},
+        area_mm2={name: part.area_um2 * 1e-6 for name, part in parts.items()},
+        dynamic_uj={name: sum(dynamic[name] for dynamic in dynamic_pj) * 1e-6 for name in parts},
+        leakage_uj={name: leakage_pj[name] * plan.cycles * 1e-6 for name in parts},
         layers=layers,
     )
 
@@ -108,10 +107,11 @@ def break_down(
 def joined(breakdowns: Sequence[Breakdown], order: Sequence[str]) -> Breakdown:
     """The breakdowns of a chip's accelerators as one. order: of all layers, by name."""
     layers = {layer.name: layer for one in breakdowns for layer in one.layers}
+    parts = dict.fromkeys(name for one in breakdowns for name in one.area_mm2)
     return Breakdown(
-        area_mm2={name: sum(one.area_mm2[name] for one in breakdowns) for name in PARTS},
-        dynamic_uj={name: sum(one.dynamic_uj[name] for one in breakdowns) for name in PARTS},
-        leakage_uj={name: sum(one.leakage_uj[name] for one in breakdowns) for name in PARTS},
+        area_mm2={name: sum(one.area_mm2[name] for one in breakdowns) for name in parts},
+        dynamic_uj={name: sum(one.dynamic_uj[name] for one in breakdowns) for name in parts},
+        leakage_uj={name: sum(one.leakage_uj[name] for one in breakdowns) for name in parts},
         layers=tuple(layers[name] for name in order),
     )
 
@@ -120,16 +120,17 @@ def _dynamic_pj(
     layer: LayerSchedule, parts: dict[str, Part], plan: Schedule, activity: NetworkPower | None
 ) -> dict[str, float]:
     """What one layer switches, by part."""
+    components = [name for name in parts if name not in (CONTROL, CLOCK, *BUFFERS)]
     multiplying = 0 if layer.products == 0 else layer.busy_cycles
     if activity is None:
-        energy = {name: multiplying * parts[name].cycle_pj for name in LOGIC_COMPONENTS}
+        energy = {name: multiplying * parts[name].cycle_pj for name in components}
         energy["registers"] = layer.cycles * parts["registers"].cycle_pj
         energy[CLOCK] = 0.0  # no tree is counted
     else:
         neurons = plan.accelerator.neurons
         idle_pj = neurons * (layer.cycles - multiplying) * activity.idle_clock_pj
         own = activity.layers[layer.name].energy_pj if multiplying else {}
-        energy = {name: neurons * multiplying * own.get(name, 0.0) for name in (*LOGIC_COMPONENTS, CLOCK)}
+        energy = {name: neurons * multiplying * own.get(name, 0.0) for name in (*components, CLOCK)}
         energy[CLOCK] += idle_pj + layer.cycles * parts[CLOCK].cycle_pj
     energy[CONTROL] = layer.cycles * (parts[CONTROL].cycle_pj if layer.products else parts[CONTROL].pooling_pj)
     accesses = {

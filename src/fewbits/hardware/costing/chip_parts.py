@@ -9,21 +9,22 @@ from fewbits.hardware.costing.layer_power import CLOCK
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.scheduling import Widths
 from fewbits.hardware.process.memory import sram
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS, DatapathCost, Technology
+from fewbits.hardware.process.technology import DatapathCost, Technology
 
 BUFFERS = ("bin", "sb", "bout")
 CONTROL = "control"
-PARTS = (*LOGIC_COMPONENTS, CONTROL, CLOCK, *BUFFERS)
-"""What area and energy are split into; the logic components are the neurons'. The clock has no area of its own: its
-pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is among theirs."""
-
 _BUFFER_PORTS = 2
 """A port that reads and one that writes."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of PARTS, all of it that is on the chip."""
+    """What area and energy are split into, by name: the components that the datapath declares, of all neurons; CONTROL;
+    CLOCK; BUFFERS.
+
+    The clock has no area of its own: its pins are the registers', its tree is an estimate of energy alone. At a uniform
+    activity its energy is among theirs.
+    """
 
     area_um2: float
     leakage_uw: float
@@ -35,6 +36,9 @@ class Part:
 
     read_pj: float = 0.0
     write_pj: float = 0.0
+
+
+_NOTHING = Part(0.0, 0.0)
 
 
 def row_bits(widths: Widths, accelerator: Accelerator) -> dict[str, int]:
@@ -60,14 +64,14 @@ def buffers(widths: Widths, accelerator: Accelerator, table: Technology, period_
 
 
 def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neurons: int) -> dict[str, Part]:
-    """Every one of PARTS: the components of all neurons, the control, the clock's tree and the composed buffers."""
-    parts: dict[str, Part] = {CLOCK: Part(0.0, 0.0), CONTROL: Part(0.0, 0.0)}
+    """The components of all neurons, the control, the clock's tree and the composed buffers."""
+    parts = {
+        name: Part(one.area_um2 * neurons, one.leakage_uw * neurons, cycle_pj=one.energy_pj * neurons)
+        for name, one in datapath.components.items()
+    } | {CONTROL: _NOTHING, CLOCK: _NOTHING}
     if (control := datapath.control) is not None:
         parts[CLOCK] = Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
         parts[CONTROL] = Part(control.area_um2, control.leakage_uw, control.computing_pj, control.pooling_pj)
-    for name in LOGIC_COMPONENTS:
-        one = datapath.components[name]
-        parts[name] = Part(one.area_um2 * neurons, one.leakage_uw * neurons, cycle_pj=one.energy_pj * neurons)
     for name, buffer in composed.items():
         parts[name] = Part(
             buffer.area_um2,
@@ -81,5 +85,9 @@ def chip_parts(datapath: DatapathCost, composed: Mapping[str, sram.Buffer], neur
 
 def all_leaking(accelerators: Sequence[dict[str, Part]]) -> list[dict[str, Part]]:
     """The parts of each accelerator on a chip, with the leakage of all: while one works, the others leak too."""
-    together = {name: sum(parts[name].leakage_uw for parts in accelerators) for name in PARTS}
-    return [{name: replace(parts[name], leakage_uw=together[name]) for name in PARTS} for parts in accelerators]
+    names = dict.fromkeys(name for parts in accelerators for name in parts)
+    together = {name: sum(parts.get(name, _NOTHING).leakage_uw for parts in accelerators) for name in names}
+    return [
+        {name: replace(parts.get(name, _NOTHING), leakage_uw=together[name]) for name in names}
+        for parts in accelerators
+    ]

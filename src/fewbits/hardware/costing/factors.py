@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.process.datapath_key import equal_widths
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fewbits.hardware.process.technology import ComponentCost, Technology
     from fewbits.hardware.workload.workload import Workload
 
-_REFERENCE = "fixed16"
+_REFERENCE = equal_widths(16)
 _REFERENCE_MULTIPLIERS = 16
 """In one neuron of the table."""
 
@@ -100,12 +101,13 @@ def _with_factor(layer: LayerCost, dynamic_uj: float, leakage_uj: float, traffic
 
 def _multiplier_per_square_bit(technology: Technology) -> ComponentCost:
     """The table's fixed16 multiplier, divided by its 16 x 16 bits."""
-    if _REFERENCE not in technology.datapaths:
+    reference = technology.find(_REFERENCE)
+    if reference is None:
         raise HardwareError(
             f"technology {technology.name!r} lacks {_REFERENCE}, from whose multiplier that of a factor is estimated: "
-            f"add it with 'fewbits characterize --precision {_REFERENCE}'"
+            f"add it with 'fewbits characterize {_REFERENCE.options}'"
         )
-    all_of_them = technology.datapaths[_REFERENCE].components["multipliers"]
+    all_of_them = reference.components["multipliers"]
     share = 1 / (_REFERENCE_MULTIPLIERS * 16 * 16)
     return replace(
         all_of_them,

@@ -10,11 +10,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS
-
 CLOCK = "clock"
-COMPONENTS = (*LOGIC_COMPONENTS, CLOCK)
-"""`registers` without the clock; `clock`: flip-flops' clock pins, the net at them, and the estimated clock tree."""
+"""Beside the datapath's components: flip-flops' clock pins, the net at them, and the estimated clock tree."""
 
 CONFIDENCE = 0.95
 
@@ -25,7 +22,7 @@ class LayerPower:
 
     name: str
     energy_pj: dict[str, float]
-    """Dynamic energy by COMPONENTS, mean over the images."""
+    """Dynamic energy by component of the datapath, `registers` without the clock, and CLOCK; mean over the images."""
 
     images_pj: NDArray[np.float64]
     """Of all components, for each image; shape (images,)."""

@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
+from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 from fewbits.hardware.costing.breakdown import Breakdown, break_down, dram_uj, joined
 from fewbits.hardware.costing.chip_parts import all_leaking
 from fewbits.hardware.costing.clock import Clock
@@ -49,16 +50,13 @@ from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Schedule, Widths, schedule, with_bandwidth
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
-from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, LayerShape, Workload
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.formats import Precision
-
-_CHARACTERIZED_SUM = 16384
-"""Most products of one output that its accumulator holds, whatever they are (`rtl.design`'s `maximum_synapses`)."""
 
 _BITS_PER_KIB = 8 * 1024
 
@@ -280,11 +278,11 @@ def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
 def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
     """Raise HardwareError for a layer whose sums could overflow the accumulator of its tile. tiles: by name."""
     for layer in workload.layers:
-        precision = tiles[layer.name].precision
-        if precision.is_integer and layer.has_weights and layer.synapses > _CHARACTERIZED_SUM:
+        design = tiles[layer.name].design
+        if layer.has_weights and not design.takes(layer.synapses):
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
-                f"{precision.name} takes up to {_CHARACTERIZED_SUM}: split the layer, or use float32"
+                f"{design.precision.name} takes up to {design.maximum_synapses}: split the layer, or use float32"
             )
 
 

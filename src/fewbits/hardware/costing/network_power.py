@@ -17,7 +17,7 @@ from fewbits.hardware.activity.delays import DelayedCounts, DelayedGates, count_
 from fewbits.hardware.activity.glitches import glitch_factors, sampled
 from fewbits.hardware.activity.program import gates_of_model
 from fewbits.hardware.activity.toggles import ToggleCounts, compile_model, count_toggles
-from fewbits.hardware.costing.layer_power import COMPONENTS, LayerPower, NetworkPower
+from fewbits.hardware.costing.layer_power import CLOCK, LayerPower, NetworkPower
 from fewbits.hardware.costing.tiles import tile_of, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.energy.compiled_netlist import (
@@ -27,7 +27,7 @@ from fewbits.hardware.energy.compiled_netlist import (
     read_compiled_netlist,
 )
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
-from fewbits.hardware.process.technology import LOGIC_COMPONENTS, datapath_name
+from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.workload.networks import workload_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def network_power(
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
-    name = datapath_name(network.precision.name, product_bits=network.product_bits)
+    name = DatapathKey(network.precision, product_bits=network.product_bits).name
     if name != netlist.precision:
         raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
     if len(images) < 2:
@@ -128,7 +128,7 @@ class _Simulation:
         return self._costed(layer.name, counts, delayed)
 
     def _costed(self, name: str, counts: ToggleCounts, delayed: DelayedCounts) -> LayerPower:
-        model, cycles = self.netlist.model, int(counts.cycles.sum())
+        model, names, cycles = self.netlist.model, self.netlist.component_names, int(counts.cycles.sum())
         settled = counts.settled / counts.cycles[:, None]
         mean = counts.settled.sum(axis=0) / cycles
         glitches = (delayed.with_glitches - delayed.settled).sum(axis=0) / max(1, int(delayed.cycles.sum()))
@@ -136,7 +136,7 @@ class _Simulation:
         duty[model.clock_nets] = 0.5
         toggles = mean + glitches
         toggles[model.clock_nets] = CLOCK_TOGGLES
-        costs = toggle_costs(model, Activity(toggles, duty), self.netlist.components, len(LOGIC_COMPONENTS))
+        costs = toggle_costs(model, Activity(toggles, duty), self.netlist.components, len(names))
         found = glitch_factors(delayed, costs)
         clock = CLOCK_TOGGLES * costs[model.clock_nets].sum(axis=0)
         clock[-1] += self.netlist.clock_tree.energy_pj
@@ -145,7 +145,7 @@ class _Simulation:
         data[[0, 1, *model.clock_nets]] = False
         return LayerPower(
             name=name,
-            energy_pj=dict(zip(COMPONENTS, (settled_pj * (1 + found.factors) + clock).tolist(), strict=True)),
+            energy_pj=dict(zip((*names, CLOCK), (settled_pj * (1 + found.factors) + clock).tolist(), strict=True)),
             images_pj=settled @ costs @ (1 + found.factors) + clock.sum(),
             glitches_pj=float(settled_pj @ found.factors),
             glitch_deviations_pj=found.deviations @ settled_pj,

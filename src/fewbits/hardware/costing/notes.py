@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import TypeVar
 
 from fewbits.hardware.costing.breakdown import Breakdown
@@ -191,13 +192,13 @@ def _not_in_circuit(workload: Workload, tiles: Tiles) -> Iterator[str]:
         yield f"a concatenation {lacks}; {names} is counted as addressing, without a cycle"
     if workload.end is not None:
         yield f"{workload.end!r} behind the last sums {lacks}, which ends with the sums of a layer or an addition"
-    inputs = tiles.main.precision.inputs
+    main = tiles.main.design
     averages = [layer for layer in workload.layers if layer.kind == "average-pool" and layer.name != workload.end]
-    if averages and (inputs.family == "binary" or (inputs.family == "float" and inputs.name != "float32")):
-        yield f"an average of {inputs.name} {lacks}: {_named(averages)}"
+    if averages and main.average_refusal is not None:
+        yield f"an average of {main.precision.inputs.name} {lacks}: {_named(averages)}"
     additions = [layer for layer in workload.layers if layer.kind == "addition"]
-    if additions and tiles.main.precision.weights.family == "binary":
-        yield f"an addition by binary weights {lacks}: {_named(additions)}"
+    if additions and main.precision.weights.nearest(Fraction(0)) != 0:
+        yield f"an addition by {main.precision.weights.name} weights {lacks}: {_named(additions)}"
 
 
 def _named(layers: Sequence[LayerShape]) -> str:

@@ -48,28 +48,12 @@ class Narrow:
     @property
     def is_wired(self) -> bool:
         """Whether one becomes the other without any selection: the codes are the same."""
-        return self.stored.bits == self.datapath.bits and {self.stored.family, self.datapath.family} == {
-            "fixed",
-            "ternary",
-        }
+        return self.stored.bits == self.datapath.bits and self.stored.is_uniform and self.datapath.is_uniform
 
     @property
     def is_priced(self) -> bool:
         """Whether the characterized circuit does it: bits move, signs are extended; results of integers saturate."""
-        stored, wide = self.stored, self.datapath
-        if self.buffer == "bout":
-            return stored.family == wide.family == "fixed"
-        if stored.family == wide.family == "float":
-            return _exponent_bits(stored) == _exponent_bits(wide)
-        if wide.family == "fixed":
-            return stored.family in ("fixed", "ternary", "binary")
-        return stored.family != "fixed"  # powers of two, ternary and binary: a sign and a small number
-
-
-def _exponent_bits(number_format: Format) -> int:
-    from fewbits.formats.floating import FloatFormat
-
-    return number_format.exponent_bits if isinstance(number_format, FloatFormat) else 0
+        return (self.datapath.packs if self.buffer == "bout" else self.datapath.unpacks)(self.stored)
 
 
 def is_packed(narrow: Narrow) -> bool:

@@ -23,10 +23,11 @@ from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, Widths
 from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
+from fewbits.hardware.process.datapath_key import DatapathKey, architecture
 from fewbits.hardware.process.memory.sram import Buffer
-from fewbits.hardware.process.technology import DatapathCost, Technology, datapath_name
+from fewbits.hardware.process.technology import DatapathCost, Technology
 from fewbits.hardware.rtl.pipelining import DEFAULT
-from fewbits.hardware.workload.own_precision import computes, holds
+from fewbits.hardware.workload.own_precision import computes
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
@@ -97,21 +98,31 @@ def tile_of(
         raise HardwareError(
             f"technology {table.name!r} holds neurons of {_CHARACTERIZED_SYNAPSES} synapses, not {accelerator.synapses}"
         )
-    name = datapath_name(precision.name, multiplier, product_bits)
-    datapath, is_interpolated = table.datapaths.get(name), False
-    if datapath is None and name == precision.name and can_interpolate(table, precision):
+    key = DatapathKey(precision, architecture(multiplier), product_bits)
+    datapath, is_interpolated = table.find(key), False
+    if datapath is None and key == DatapathKey(precision) and can_interpolate(table, precision):
         datapath, is_interpolated = interpolate(table, precision), True
     made = design(
         precision, _CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
         stages=DEFAULT if datapath is None else datapath.pipelining,
     )  # fmt: skip
     if datapath is not None:
-        return Tile(name, made, _sized(datapath, made, accelerator), is_interpolated, accelerator, table)
-    options = "".join(f" {option}" for option in _options(name.removeprefix(precision.name)))
+        fitting = _sized(_declared(datapath, made, table), made, accelerator)
+        return Tile(key.name, made, fitting, is_interpolated, accelerator, table)
     raise HardwareError(
-        f"technology {table.name!r} has no precision {name!r}, only {', '.join(table.datapaths)}: "
-        f"add it with 'fewbits characterize --precision {precision.name}{options}'"
+        f"technology {table.name!r} has no precision {key.name!r}, only {', '.join(table.datapaths)}: "
+        f"add it with 'fewbits characterize {key.options}'"
     )
+
+
+def _declared(datapath: DatapathCost, made: NeuronDesign, table: Technology) -> DatapathCost:
+    """The datapath with its components in the order that its strategy declares. Raises HardwareError for others."""
+    if set(datapath.components) != set(made.components):
+        raise HardwareError(
+            f"technology {table.name!r} tells the figures of {made.name} by {', '.join(datapath.components)}, its "
+            f"datapath has {', '.join(made.components)}: add it anew with 'fewbits characterize {made.key.options}'"
+        )
+    return replace(datapath, components={name: datapath.components[name] for name in made.components})
 
 
 def _sized(datapath: DatapathCost, made: NeuronDesign, accelerator: Accelerator) -> DatapathCost:
@@ -188,9 +199,9 @@ class Tiles:
         stored, datapath = self.stored(layer), self.of(layer).precision
         if layer.has_weights and stored.weights != datapath.weights:
             yield Narrow("sb", stored.weights, datapath.weights)
-        if stored.inputs != datapath.inputs and holds(datapath.inputs, stored.inputs):
+        if stored.inputs != datapath.inputs and datapath.inputs.holds(stored.inputs):
             yield Narrow("bin", stored.inputs, datapath.inputs)
-        if stored.outputs not in (None, datapath.inputs) and holds(datapath.inputs, stored.outputs):
+        if stored.outputs not in (None, datapath.inputs) and datapath.inputs.holds(stored.outputs):
             yield Narrow("bout", stored.outputs, datapath.inputs)
 
     def _precision(self, name: str | None) -> Precision:
@@ -245,17 +256,9 @@ def _own_tile(name: str, main: Tile) -> Tile:
     precision, table = parse_precision(name), main.technology
     if computes(main.precision, precision):
         return main
-    if name not in table.datapaths and not can_interpolate(table, precision):
-        known = [parse_precision(other) for other in table.datapaths if " " not in other]  # no variant of a multiplier
-        tiles = [tile_of(other, table, main.accelerator) for other in known if computes(other, precision)]
+    if table.find(precision) is None and not can_interpolate(table, precision):
+        wider = [other for other in table.precisions() if computes(other, precision)]
+        tiles = [tile_of(other, table, main.accelerator) for other in wider]
         if tiles:
             return min(tiles, key=lambda tile: sum(part.area_um2 for part in tile.parts.values()))
     return tile_of(precision, table, main.accelerator)
-
-
-def _options(variant: str) -> list[str]:
-    """Options of `fewbits characterize` for what follows the precision in a datapath's name."""
-    return [
-        f"--product-bits {word.removeprefix('product')}" if word.startswith("product") else f"--multiplier {word}"
-        for word in variant.split()
-    ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, shared
+
+if TYPE_CHECKING:
+    from fewbits.hardware.datapath.integer_sums import IntegerSums
 
 
 class Accumulator(Component):
@@ -15,7 +19,7 @@ class Accumulator(Component):
     Segments of the sum arrive a cycle after one another and leave together.
     """
 
-    def __init__(self, design: NeuronDesign) -> None:
+    def __init__(self, design: IntegerSums) -> None:
         self.design = design
         bits = design.accumulator_bits
         super().__init__({"sum": In(design.tree_bits), "first": In(1), "bias": In(bits), "total": Out(bits)})
@@ -48,7 +52,7 @@ class OutputStage(Component):
     `shift` and `relu` are settings of a layer: they must hold while its outputs pass.
     """
 
-    def __init__(self, design: NeuronDesign) -> None:
+    def __init__(self, design: IntegerSums) -> None:
         self.design = design
         super().__init__(
             {

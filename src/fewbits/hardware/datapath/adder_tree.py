@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import BitHeap, delayed
+
+if TYPE_CHECKING:
+    from fewbits.hardware.datapath.integer_sums import IntegerSums
 
 
 class AdderTree(Component):
@@ -15,7 +19,7 @@ class AdderTree(Component):
     Each segment of the sum comes a cycle after the one below it.
     """
 
-    def __init__(self, design: NeuronDesign) -> None:
+    def __init__(self, design: IntegerSums) -> None:
         self.design = design
         super().__init__(
             {
@@ -29,18 +33,7 @@ class AdderTree(Component):
         """Compress, register, add, register."""
         m = Module()
         heap = BitHeap(self.design.tree_bits)
-        if self.design.is_popcount:  # of n products that are 1, the sum is 2 * n - synapses
-            heap.constant -= self.design.synapses
-            for bit in self.high:
-                heap.add_bit(bit, 1)
-        for synapse in range(0 if self.design.is_popcount else self.design.synapses):
-            high = self.high.word_select(synapse, self.design.high_bits)
-            low = self.low.word_select(synapse, self.design.low_bits)
-            if self.design.carry_save_products:
-                heap.add_unsigned(high)
-            else:
-                heap.add_signed(high)
-            heap.add_unsigned(low)
+        self.design.add_products(heap, self.high, self.low)
         cycles = self.design.pipelining.compress_cycles
         rows = heap.compress(m, max(cycles - 1, 0))
         carry: Value = Const(0, 1)

@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.datapath.multipliers import multiply
-from fewbits.hardware.datapath.neuron_design import Architecture
+from fewbits.hardware.process.datapath_key import Architecture
 from fewbits.hardware.rtl.bit_heap import registered, shared
 
 EXPONENT, MANTISSA = 8, 23
@@ -19,6 +19,9 @@ BITS = 1 + EXPONENT + MANTISSA
 SIGNIFICAND = MANTISSA + 1
 BIAS = 2 ** (EXPONENT - 1) - 1
 TOP = 2**EXPONENT - 1
+
+MULTIPLY_STAGES = 3
+ADD_STAGES = 5
 
 
 def fields(number: Value) -> tuple[Value, Value, Value]:

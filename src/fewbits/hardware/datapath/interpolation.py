@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from fewbits.errors import HardwareError
-from fewbits.formats import FixedPoint, Precision, parse_precision
-from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
+from fewbits.formats import Precision
+from fewbits.hardware.datapath.base import Datapath
+from fewbits.hardware.datapath.integer import Integer
+from fewbits.hardware.datapath.neuron_design import design
+from fewbits.hardware.process.datapath_key import equal_widths
 from fewbits.hardware.process.technology import (
-    LOGIC_COMPONENTS,
     ComponentCost,
     ControlCost,
     DatapathCost,
@@ -41,12 +43,10 @@ class InterpolationError:
 
 def can_interpolate(table: Technology, precision: Precision) -> bool:
     """Whether both formats are fixed point and the table has two fixedN datapaths of the same architecture."""
-    if not isinstance(precision.weights, FixedPoint) or not isinstance(precision.inputs, FixedPoint):
-        return False
-    return _design(table, precision) is not None
+    return Integer.computes(precision) and _design(table, precision) is not None
 
 
-def _design(table: Technology, precision: Precision) -> NeuronDesign | None:
+def _design(table: Technology, precision: Precision) -> Datapath | None:
     """The neuron of a precision with the pipelining of two fixedN datapaths of its architecture; None without two such.
 
     The standard pipelining comes first.
@@ -79,7 +79,7 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
     return DatapathCost(
         precision=precision.name,
         components={
-            name: _component(known, name, product_mean if name == "multipliers" else mean) for name in LOGIC_COMPONENTS
+            name: _component(known, name, product_mean if name == "multipliers" else mean) for name in made.components
         },
         cell_counts={},
         accumulator_bits=made.accumulator_bits,
@@ -100,13 +100,13 @@ def interpolation_errors(table: Technology) -> tuple[InterpolationError, ...]:
 
     The narrowest and the widest fixedN are not left out: nothing is interpolated beyond them.
     """
-    widths = [bits for bits in map(_equal_widths, table.datapaths.values()) if bits is not None] or [0]
+    widths = list(_equal_widths(table))
+    ends = {_FIXED[bits].precision for bits in (*widths[:1], *widths[-1:])}
     errors: list[InterpolationError] = []
-    for name, datapath in table.datapaths.items():
-        precision = parse_precision(name) if " " not in name else None
+    for precision in table.precisions():
+        name, datapath = precision.name, table.datapath(precision)
         rest = replace(table, datapaths={other: cost for other, cost in table.datapaths.items() if other != name})
-        at_the_end = _equal_widths(datapath) in (min(widths), max(widths))
-        if precision is not None and not at_the_end and can_interpolate(rest, precision):
+        if precision not in ends and can_interpolate(rest, precision):
             found = interpolate(rest, precision)
             errors.append(InterpolationError(name, *(_percent(found, datapath, figure) for figure in _FIGURES)))
     return tuple(errors)
@@ -123,20 +123,22 @@ def _percent(found: DatapathCost, characterized: DatapathCost, figure: str) -> f
     return 100 * (sums[0] / sums[1] - 1)
 
 
-def _equal_widths(datapath: DatapathCost) -> int | None:
-    """N of a fixedN datapath, None for any other."""
-    digits = datapath.precision.removeprefix("fixed")
-    return int(digits) if digits.isdecimal() else None
+_FIXED = {bits: equal_widths(bits) for bits in range(2, 33)}
+"""The keys of all fixedN, by N."""
 
 
-def _same_architecture(table: Technology, made: NeuronDesign) -> dict[int, DatapathCost]:
+def _equal_widths(table: Technology) -> dict[int, DatapathCost]:
+    """The fixedN datapaths of a table, by N."""
+    return {bits: found for bits, key in _FIXED.items() if (found := table.find(key)) is not None}
+
+
+def _same_architecture(table: Technology, made: Datapath) -> dict[int, DatapathCost]:
     """The fixedN datapaths with a design's multiplier and pipelining, by N."""
     wanted = made.multiplier, made.pipelining.name
-    found = {_equal_widths(datapath): datapath for datapath in table.datapaths.values()}
     return {
-        bits: found[bits]
-        for bits in sorted(filter(None, found))
-        if (found[bits].multiplier, found[bits].pipelining) == wanted
+        bits: datapath
+        for bits, datapath in _equal_widths(table).items()
+        if (datapath.multiplier, datapath.pipelining) == wanted
     }
 
 

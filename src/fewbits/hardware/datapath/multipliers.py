@@ -1,23 +1,29 @@
-"""Multipliers of one synapse for integer precisions: Booth or array, shifter, sign selection, XNOR."""
+"""The multiplier of one synapse for integers, whatever makes its rows; Booth and array multiplication."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from amaranth.hdl import Cat, Const, Module, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.formats import FixedPoint, PowerOfTwo
-from fewbits.hardware.datapath.neuron_design import Architecture, NeuronDesign
+from fewbits.hardware.process.datapath_key import Architecture
 from fewbits.hardware.rtl.bit_heap import BitHeap, registered, shared
+
+if TYPE_CHECKING:
+    from fewbits.hardware.datapath.integer_sums import IntegerSums
 
 
 class Multiplier(Component):
     """One product a cycle, as a signed row `high` and a second row or bit `low` that is added to it.
 
     `low` is the carry-save partner of a product, or the one that completes a negation; 1 bit of constant zero where a
-    product is one row. Outputs are registered. A product that is cut is one row: the top bits of the rows' sum.
+    product is one row. Outputs are registered. A truncated product is one row: the top bits of the rows' sum.
     """
 
-    def __init__(self, design: NeuronDesign) -> None:
+    def __init__(self, design: IntegerSums) -> None:
         self.design = design
         weights, inputs = design.precision.weights, design.precision.inputs
         super().__init__(
@@ -28,51 +34,13 @@ class Multiplier(Component):
     def elaborate(self, platform: object) -> Module:
         """The rows and their registers."""
         m = Module()
-        high, low = self._rows(m)
-        if self.design.cuts_sums:
+        high, low = self.design.product_rows(m, self.weight, self.value)
+        if self.design.adds_rows_apart:
             high, low = registered(m, high, "high_row"), registered(m, low, "low_row")
         if self.design.kept_product_bits is not None:
             high, low = (high + low)[self.design.dropped_product_bits : self.design.full_product_bits], Const(0, 1)
         m.d.sync += [self.high.eq(high), self.low.eq(low)]
         return m
-
-    def _rows(self, m: Module) -> tuple[Value, Value]:
-        weights, width = self.design.precision.weights, self.design.full_product_bits
-        if self.design.is_popcount:
-            return ~(self.weight ^ self.value[0]), Const(0, 1)
-        if isinstance(weights, FixedPoint):
-            two_rows = self.design.carry_save_products
-            registers = self.design.pipelining.multiply_cycles - 1
-            rows = multiply(
-                m, self.design.architecture, self.weight, self.value, self.design.high_bits if two_rows else width,
-                registers,
-            )  # fmt: skip
-            return rows if two_rows or self.design.cuts_sums else ((rows[0] + rows[1])[:width], Const(0, 1))
-        if isinstance(weights, PowerOfTwo):
-            k, negative = self.weight[: weights.bits - 1], self.weight[weights.bits - 1]
-            shifted = Signal(signed(width))
-            enabled = Mux(k == 0, 0, self.value)
-            m.d.comb += shifted.eq(enabled.as_signed() << (k - 1)[: weights.bits - 1])
-            return shifted ^ negative.replicate(len(shifted)), negative
-        if weights.family == "binary":
-            negative = self.weight[0]
-            return self._extended(self.value) ^ negative.replicate(width), negative
-        negative = self.weight[1]
-        kept = self._extended(self.value) & self.weight[0].replicate(width)
-        return kept ^ negative.replicate(width), negative
-
-    def _extended(self, value: Value) -> Value:
-        return Cat(value, value[-1].replicate(self.design.full_product_bits - len(value)))
-
-
-def multiply(
-    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int, registers: int = 0
-) -> tuple[Value, Value]:
-    """Two rows that sum to the product of two signed numbers as `booth` or `array` has it.
-
-    registers: in the compression, as of `BitHeap.compress`.
-    """
-    return (booth if architecture == "booth" else array)(m, multiplier, multiplicand, width, registers)
 
 
 def array(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
@@ -120,3 +88,25 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     heap.add_bit(negative, 2 * digits - 2)
     heap.constant += 2 ** (len(once) - 1)
     return heap.compress(m, registers)
+
+
+@dataclass(frozen=True)
+class _Architecture:
+    words: str
+    rows: Callable[[Module, Value, Value, int, int], tuple[Value, Value]]
+
+
+ARCHITECTURES: Mapping[Architecture, _Architecture] = {
+    "booth": _Architecture("radix-4 Booth", booth),
+    "array": _Architecture("array", array),
+}
+
+
+def multiply(
+    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int, registers: int = 0
+) -> tuple[Value, Value]:
+    """Two rows that sum to the product of two signed numbers, as one of ARCHITECTURES makes them.
+
+    registers: in the compression, as of `BitHeap.compress`.
+    """
+    return ARCHITECTURES[architecture].rows(m, multiplier, multiplicand, width, registers)

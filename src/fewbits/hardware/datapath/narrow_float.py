@@ -7,15 +7,84 @@ What lies between, adder tree and accumulator, is that of float32. Operands that
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.formats import FloatFormat
+from fewbits.formats import FloatFormat, Precision
+from fewbits.hardware.datapath.float_sums import FloatSums
 from fewbits.hardware.datapath.floating import BIAS, BITS, EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
-from fewbits.hardware.datapath.multipliers import multiply
-from fewbits.hardware.datapath.neuron_design import FLOAT_SHIFT_BITS, NeuronDesign
+from fewbits.hardware.datapath.multipliers import ARCHITECTURES, multiply
+from fewbits.hardware.process.datapath_key import Architecture
 from fewbits.hardware.rtl.bit_heap import registered, shared
+
+if TYPE_CHECKING:
+    from fewbits.hardware.datapath.neuron import Neuron
+
+MULTIPLY_STAGES = 2
+
+SHIFT_BITS = 10
+"""Width of a narrow float's shift: 512 places either way go beyond float32's range, 2**-126 to 2**128."""
+
+LARGEST_EXACT_SIGNIFICANDS = 24
+"""Bits of two significands together whose product float32 holds."""
+
+
+class NarrowFloat(FloatSums):
+    """Floats whose products float32 holds exactly: two registers for the product, three for the rounded output."""
+
+    shift_is_signed = True
+    average_refusal = "averages: that has hardware for integers and float32 only"
+
+    @classmethod
+    def computes(cls, precision: Precision) -> bool:
+        """Floats of few enough mantissa bits together."""
+        weights, inputs = precision.weights, precision.inputs
+        floats = isinstance(weights, FloatFormat) and isinstance(inputs, FloatFormat)
+        return floats and weights.mantissa_bits + inputs.mantissa_bits + 2 <= LARGEST_EXACT_SIGNIFICANDS
+
+    @property
+    def formats(self) -> tuple[FloatFormat, FloatFormat]:
+        """Of weights and inputs."""
+        weights, inputs = self.precision.weights, self.precision.inputs
+        assert isinstance(weights, FloatFormat), "as `computes` has it"
+        assert isinstance(inputs, FloatFormat), "as `computes` has it"
+        return weights, inputs
+
+    @property
+    def multiply_stages(self) -> int:
+        """The significands' product, then normalization."""
+        return MULTIPLY_STAGES
+
+    @property
+    def output_stages(self) -> int:
+        """The new exponent, the move right of a subnormal result, rounding."""
+        return 3
+
+    @property
+    def shift_bits(self) -> int:
+        """Signed."""
+        return SHIFT_BITS
+
+    @property
+    def multiplier(self) -> str:
+        """That of the mantissas."""
+        return f"{ARCHITECTURES[self.architecture].words} mantissa, exact product in float32"
+
+    def output_shift(self, shift: int) -> int:
+        """Either way; the port holds what the output stage takes."""
+        return shift
+
+    def multiplier_unit(self) -> NarrowFloatMultiplier:
+        """Need not round."""
+        return NarrowFloatMultiplier(*self.formats, self.architecture)
+
+    def connect_output(self, m: Module, neuron: Neuron) -> None:
+        """Rounded to the inputs' format."""
+        m.submodules.output_stage = stage = FloatOutputStage(self.formats[1])
+        m.d.comb += [stage.total.eq(neuron.total), stage.shift.eq(neuron.shift), stage.relu.eq(neuron.relu)]
+        m.d.comb += neuron.output.eq(stage.output)
 
 
 @dataclass(frozen=True)
@@ -30,10 +99,9 @@ class _Operand:
 class NarrowFloatMultiplier(Component):
     """The product of two narrow floats as a float32, two cycles later: significands' product, then normalization."""
 
-    def __init__(self, design: NeuronDesign) -> None:
-        self.architecture = design.architecture
-        self.formats = (design.precision.weights, design.precision.inputs)
-        weights, inputs = self.formats
+    def __init__(self, weights: FloatFormat, inputs: FloatFormat, architecture: Architecture) -> None:
+        self.architecture: Architecture = architecture
+        self.formats = (weights, inputs)
         super().__init__({"weight": In(weights.bits), "value": In(inputs.bits), "product": Out(BITS)})
 
     def elaborate(self, platform: object) -> Module:
@@ -92,7 +160,7 @@ class FloatOutputStage(Component):
         super().__init__(
             {
                 "total": In(BITS),
-                "shift": In(signed(FLOAT_SHIFT_BITS)),
+                "shift": In(signed(SHIFT_BITS)),
                 "relu": In(1),
                 "output": Out(number_format.bits),
             }

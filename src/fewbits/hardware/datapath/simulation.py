@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.neuron import to_rtlil
-from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.mapping.synthesis import Progress, run_yosys
 
 Words = NDArray[np.uint32]
@@ -125,7 +125,7 @@ class Operands:
 class Simulator:
     """A compiled neuron. Raises HardwareError if g++ or yosys is missing or fails."""
 
-    def __init__(self, design: NeuronDesign, progress: Progress | None = None) -> None:
+    def __init__(self, design: Datapath, progress: Progress | None = None) -> None:
         self.design = design
         self._library = ctypes.CDLL(str(compiled_simulator(to_rtlil(design), "neuron", _DRIVER, progress)))
 

@@ -6,16 +6,18 @@ Integers are Python integers; floats are numpy float32, one operation at a time,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.errors import HardwareError
+from fewbits.errors import FormatError, HardwareError
 from fewbits.formats import FloatFormat, Format
-from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.simulation import Operands, pack
+from fewbits.hardware.process.datapath_key import Accumulation
 
 SMALLEST_NORMAL = np.float32(2.0**-126)
 
@@ -40,7 +42,7 @@ class Vectors:
     outputs: list[int]
     """Output after each chunk, had it been the last: its code."""
 
-    def operands(self, design: NeuronDesign) -> Operands:
+    def operands(self, design: Datapath) -> Operands:
         """As the neuron's ports take them, with the cycles after the last chunk that empty the pipeline."""
         empty = design.pipeline_stages + 1
 
@@ -60,7 +62,7 @@ class Vectors:
         )
 
 
-def make_vectors(design: NeuronDesign, chunks: int, seed: int = 0) -> Vectors:
+def make_vectors(design: Datapath, chunks: int, seed: int = 0) -> Vectors:
     """Random operands, a fifth of them corner cases, in accumulations of random length; one shift and ReLU setting."""
     generator = np.random.default_rng(seed)
     weights = random_codes(design.precision.weights, (chunks, design.synapses), generator)
@@ -68,9 +70,7 @@ def make_vectors(design: NeuronDesign, chunks: int, seed: int = 0) -> Vectors:
     first = generator.random(chunks) < 0.2
     first[: design.accumulate_cycles] = True
     relu = bool(seed % 2)
-    if design.is_float:
-        return _float_vectors(design, weights, inputs, first, relu, generator)
-    return _integer_vectors(design, weights, inputs, first, relu, generator)
+    return _VECTORS[design.accumulation](design, weights, inputs, first, relu, generator)
 
 
 def random_codes(number_format: Format, shape: tuple[int, int], generator: np.random.Generator) -> NDArray[np.int64]:
@@ -83,9 +83,20 @@ def random_codes(number_format: Format, shape: tuple[int, int], generator: np.ra
         half = 1 << (bits - 1)
         corners = generator.choice(np.array([0, 1, half - 1, half, 2 * half - 1]), shape)
         codes = np.where(generator.random(shape) < 0.2, corners, codes)
-    if number_format.family in ("pow2", "ternary"):
-        codes[codes == 1 << (bits - 1)] = 0  # not a code of theirs
+    sign_alone = 1 << (bits - 1)
+    if bits > 1 and not _is_code(number_format, sign_alone):
+        codes[codes == sign_alone] = 0
     return codes
+
+
+def _is_code(number_format: Format, code: int) -> bool:
+    import torch
+
+    try:
+        number_format.decode(torch.tensor([code]))
+    except FormatError:
+        return False
+    return True
 
 
 def _float_codes(shape: tuple[int, int], generator: np.random.Generator) -> NDArray[np.int64]:
@@ -114,7 +125,7 @@ def _codes_of_float(
 
 
 def _integer_vectors(
-    design: NeuronDesign,
+    design: Datapath,
     weights: NDArray[np.int64],
     inputs: NDArray[np.int64],
     first: NDArray[np.bool_],
@@ -152,7 +163,7 @@ def _integers(number_format: Format, codes: NDArray[np.int64]) -> NDArray[np.obj
 
 
 def _float_vectors(
-    design: NeuronDesign,
+    design: Datapath,
     weights: NDArray[np.int64],
     inputs: NDArray[np.int64],
     first: NDArray[np.bool_],
@@ -171,15 +182,18 @@ def _float_vectors(
         totals[chunk] = flushed(np.float32(start + sums[chunk, 0]))
     kept = np.where(np.signbit(totals) & relu, np.float32(0), totals)
     middle = round(float(np.log2(np.median(np.abs(totals)))))
-    shift = 0 if design.is_float32 else middle + int(generator.integers(-8, 9))
+    shift = middle + int(generator.integers(-8, 9)) if design.shift_is_signed else 0
     outputs = [_output_code(design, number, shift) for number in kept]
     as_bits = [[int(code) for code in array.view(np.uint32)] for array in (bias, totals)]
     return Vectors(weights, inputs, first, as_bits[0], shift, relu, as_bits[1], outputs)
 
 
-def _output_code(design: NeuronDesign, number: np.float32, shift: int) -> int:
+_VECTORS: Mapping[Accumulation, Callable[..., Vectors]] = {"integer": _integer_vectors, "float32": _float_vectors}
+
+
+def _output_code(design: Datapath, number: np.float32, shift: int) -> int:
     """Code of the accumulator times 2**-shift in the format of the inputs; a zero keeps the accumulator's sign."""
-    if design.is_float32:
+    if design.output_bits == design.accumulator_bits:  # the accumulator itself
         return int(number.view(np.uint32))
     if not np.isfinite(number):
         raise HardwareError("these vectors overflow float32")

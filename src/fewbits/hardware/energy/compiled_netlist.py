@@ -50,7 +50,7 @@ class CompiledNetlist:
     """Cells are numbered block by block, nets by what drives them."""
 
     components: NDArray[np.uint8]
-    """Position in LOGIC_COMPONENTS of each cell's, shape (cell_count,)."""
+    """Position in `component_names` of each cell's, shape (cell_count,)."""
 
     clock_tree: ClockTree
     delays_ps: NDArray[np.int64]
@@ -59,6 +59,9 @@ class CompiledNetlist:
 
     provenance: dict[str, str]
     """What made it, from what, with which versions and hashes."""
+
+    component_names: tuple[str, ...] = LOGIC_COMPONENTS
+    """Those that the datapath declares."""
 
     def save(self, path: Path) -> None:
         """Write the file: to a temporary name beside `path`, then renamed. Raises HardwareError if that fails."""
@@ -78,10 +81,12 @@ def compiled_netlist(
     clock_tree: ClockTree,
     delays_ns: NDArray[np.float64],
     provenance: dict[str, str],
+    component_names: tuple[str, ...] = LOGIC_COMPONENTS,
 ) -> CompiledNetlist:
     """Renumber a model's cells and nets, and round its energies and delays, as they are in a file.
 
-    components: by the model's cell numbers. delays_ns: by its net numbers, as `timing.mean_delays_ns` gives them.
+    components: by the model's cell numbers, positions in component_names. delays_ns: by its net numbers, as
+    `timing.mean_delays_ns` gives them.
     """
     order = np.concatenate([block.cells for block in model.blocks])
     number = _net_numbers(model)
@@ -105,7 +110,7 @@ def compiled_netlist(
     )
     delays_ps = np.zeros((model.net_count, 2), np.int64)
     delays_ps[number] = np.clip(np.rint(1000 * delays_ns), 0, MAXIMUM_DELAY_PS)
-    return CompiledNetlist(precision, renumbered, components[order], clock_tree, delays_ps, provenance)
+    return CompiledNetlist(precision, renumbered, components[order], clock_tree, delays_ps, provenance, component_names)
 
 
 def _net_numbers(model: EnergyModel) -> NDArray[np.int64]:
@@ -137,7 +142,7 @@ def _packed(netlist: CompiledNetlist) -> bytes:
         "net_count": model.net_count,
         "clock_tree": {"buffers": netlist.clock_tree.buffers, "energy_pj": netlist.clock_tree.energy_pj},
         "provenance": netlist.provenance,
-        "components": list(LOGIC_COMPONENTS),
+        "components": list(netlist.component_names),
         "ports": [[name, direction, len(nets)] for name, (direction, nets) in model.ports.items()],
         "blocks": [[len(block.cells), _kind_json(block.kind)] for block in model.blocks],
     }
@@ -213,7 +218,8 @@ def read_compiled_netlist(path: Path) -> CompiledNetlist:
 
 
 def _unpacked(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> CompiledNetlist:
-    if about["format"] != FORMAT or about["components"] != list(LOGIC_COMPONENTS):
+    names = tuple(str(name) for name in about["components"])
+    if about["format"] != FORMAT or not set(names) >= set(LOGIC_COMPONENTS):
         raise ValueError("made by another version")
     net_count = int(about["net_count"])
     _require(0 < net_count <= MAXIMUM_NETS and arrays["net_pj"].shape == (net_count,), "its nets")
@@ -232,7 +238,7 @@ def _unpacked(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Compile
         cell, at_net, at_energy = cell + count, at_net + count * pins, at_energy + count * events
     _require(at_net == len(nets) and at_energy == len(energies), "sizes")
     components = arrays["components"].astype(np.uint8)
-    _require(components.shape == (cell,) and int(components.max(initial=0)) < len(LOGIC_COMPONENTS), "components")
+    _require(components.shape == (cell,) and int(components.max(initial=0)) < len(names), "components")
     port_nets, clock_nets = (arrays[name].astype(np.int64) for name in ("port_nets", "clock_nets"))
     for some in (port_nets, clock_nets):
         _require(some.ndim == 1 and int(some.min(initial=0)) >= 0 and int(some.max(initial=0)) < net_count, "its ports")
@@ -251,7 +257,7 @@ def _unpacked(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Compile
     _require(int(delays_ps.max()) <= MAXIMUM_DELAY_PS, "delays")
     provenance = {str(key): str(value) for key, value in about["provenance"].items()}
     precision = str(about["precision"])
-    return CompiledNetlist(precision, model, components, tree, delays_ps.reshape(2, -1).T.copy(), provenance)
+    return CompiledNetlist(precision, model, components, tree, delays_ps.reshape(2, -1).T.copy(), provenance, names)
 
 
 def _kind(raw: dict[str, Any]) -> CellKind:

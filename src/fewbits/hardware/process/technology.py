@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from fewbits.arguments import is_real, shown
-from fewbits.errors import HardwareError
+from fewbits.errors import FormatError, HardwareError
+from fewbits.formats import Precision, parse_precision
+from fewbits.hardware.process.datapath_key import DatapathKey
 
 TABLES = Path(__file__).parent / "tables"
 """Folder of the tables that the package ships."""
@@ -18,8 +20,9 @@ TABLES = Path(__file__).parent / "tables"
 DEFAULT_TECHNOLOGY = "ihp-sg13g2"
 
 LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
-"""Parts of the datapath. `registers` are all flip-flops, wherever they lie; the other three are combinational:
-`rest` is the accumulator's adder, the output rounding, ReLU and control."""
+"""Parts that every datapath has; one with others declares all of them (`Datapath.components`). `registers` are all
+flip-flops, wherever they lie; the other three are combinational: `rest` is the accumulator's adder, the output
+rounding, ReLU and control."""
 
 CONTROL_ACTIVITY = "LeNet's program on one digit, gate by gate, without glitches"
 """What the energies of a `ControlCost` rest on."""
@@ -91,10 +94,10 @@ class DatapathCost:
     """One neuron (16 synapses) of one precision, synthesized on the technology."""
 
     precision: str
-    """Its name; see `datapath_name`."""
+    """Its name, printed from its `DatapathKey`."""
 
     components: dict[str, ComponentCost]
-    """By name, those of LOGIC_COMPONENTS."""
+    """By name, those that the datapath declares."""
 
     cell_counts: dict[str, int]
     """Number of cells by cell name."""
@@ -198,14 +201,29 @@ class Technology:
     packing: dict[str, PackingCost] | None = None
     """Of a bit: `selection` and `saturation`; None in tables that were made before they were measured."""
 
-    def datapath(self, precision: str) -> DatapathCost:
-        """The datapath of a precision by its name; raises HardwareError that lists those in the table."""
-        if precision not in self.datapaths:
+    def find(self, wanted: DatapathKey | Precision | str) -> DatapathCost | None:
+        """A datapath by its key, by a precision, or by its name; None where the table lacks it."""
+        return self.datapaths.get(wanted if isinstance(wanted, str) else wanted.name)
+
+    def datapath(self, wanted: DatapathKey | Precision | str) -> DatapathCost:
+        """A datapath as of `find`; raises HardwareError that lists those in the table."""
+        found = self.find(wanted)
+        if found is None:
             raise HardwareError(
-                f"technology {self.name} has no datapath for {precision!r}, it has {', '.join(self.datapaths)}: "
+                f"technology {self.name} has no datapath for {str(wanted)!r}, it has {', '.join(self.datapaths)}: "
                 "use one of these, or add it with fewbits characterize"
             )
-        return self.datapaths[precision]
+        return found
+
+    def precisions(self) -> tuple[Precision, ...]:
+        """The precisions that it has a datapath of with Booth multipliers and whole products."""
+        found: list[Precision] = []
+        for name in self.datapaths:
+            try:
+                found.append(parse_precision(name))
+            except FormatError:  # a variant of another, or of a format that is not installed here
+                continue
+        return tuple(found)
 
     def save(self, path: Path | str) -> None:
         """Write the table as JSON: to a temporary name beside `path`, then renamed.
@@ -224,15 +242,6 @@ class Technology:
 def rounded(value: float) -> float:
     """To as many digits as carry meaning, so that a remade table is the same text."""
     return float(f"{value:.{_DIGITS}g}")
-
-
-def datapath_name(precision: str, multiplier: str = "booth", product_bits: int | None = None) -> str:
-    """A datapath's name in a table: the precision, and what differs from Booth multipliers with whole products.
-
-    Such as `fixed16`, `fixed16 array`, `fixed16 product20`.
-    """
-    cut = "" if product_bits is None else f" product{product_bits}"
-    return precision + ("" if multiplier == "booth" else f" {multiplier}") + cut
 
 
 def shipped_technologies() -> list[str]:
@@ -298,7 +307,7 @@ def _datapath(name: str, raw: object) -> DatapathCost:
     entry["components"] = {
         part: ComponentCost(**_fields(ComponentCost, cost)) for part, cost in _entries(entry["components"])
     }
-    if set(entry["components"]) != set(LOGIC_COMPONENTS):
+    if not set(entry["components"]) >= set(LOGIC_COMPONENTS):
         raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
     if entry.get("control") is not None:
         control = _fields(ControlCost, entry["control"])

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fewbits import __version__
-from fewbits.hardware.dataflow.diannao.export.headers import Header
 from fewbits.hardware.mapping.synthesis import run_yosys
 
 _FLATTEN = """read_rtlil given.il
@@ -43,6 +44,32 @@ _COMPARED = ("lt", "le", "eq", "ne", "ge", "gt")
 
 _SHIFTED = ("shl", "sshl")
 """Cells whose first operand takes the result's width, where it is narrower."""
+
+
+CLOCK_PORT = {"clk": "clock; all registers take their inputs at its rising edge"}
+"""Of every module with registers, as its header has it."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Of one module."""
+
+    about: str
+    ports: Mapping[str, str]
+    """What each port means, by its name in Verilog."""
+
+    constants: Mapping[str, int] = field(default_factory=dict[str, int])
+    """What it was made for: widths, counts and latencies, by the name of a local parameter."""
+
+    def comment(self, name: str) -> str:
+        """The comment in front of the module."""
+        width = max(map(len, self.ports))
+        lines = textwrap.wrap(f"{name}: {self.about}", 116)
+        for port, meaning in self.ports.items():
+            lines += textwrap.wrap(
+                f"  {port:<{width}}  {meaning}", 116, subsequent_indent=" " * (width + 4), break_on_hyphens=False
+            )
+        return "".join(f"// {line}\n" for line in lines)
 
 
 def module_prefix(design_name: str) -> str:

@@ -32,27 +32,7 @@ def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Pre
 def computes(datapath: Precision, layer: Precision) -> bool:
     """Whether a datapath's operands hold all values of a layer's: those of fixed8 hold fixed4's and binary ones."""
     pairs = ((datapath.weights, layer.weights), (datapath.inputs, layer.inputs))
-    return all(holds(wide, narrow) for wide, narrow in pairs)
-
-
-_UNITS = ("binary", "ternary", "pow2")
-"""Families of ±1, with 0, and with powers of two: each holds the ones before it."""
-
-
-def holds(wide: Format, narrow: Format) -> bool:
-    """Whether every value of a format is one of another, up to a power of two that all share."""
-    from fewbits.formats.floating import FloatFormat
-
-    if isinstance(wide, FloatFormat) and isinstance(narrow, FloatFormat):
-        return wide.exponent_bits >= narrow.exponent_bits and wide.mantissa_bits >= narrow.mantissa_bits
-    if "float" in (wide.family, narrow.family):
-        return False
-    if wide.family == "fixed":
-        (low, high), (lowest, largest) = wide.integer_limits, narrow.integer_limits
-        return low <= lowest and largest <= high
-    if wide.family == narrow.family:
-        return narrow.bits <= wide.bits
-    return narrow.family in _UNITS and _UNITS.index(narrow.family) < _UNITS.index(wide.family)
+    return all(wide.holds(narrow) for wide, narrow in pairs)
 
 
 def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:

@@ -33,9 +33,6 @@ WORK: dict[Kind, Work] = {
 }
 """All kinds of layers."""
 
-CHANNEL_SHIFT_BITS = 4
-"""Width of an output's own shift (`quantization/layers/channels.py`, which a test compares)."""
-
 Size = tuple[int, int]
 """Height and width; height 1 for one dimension, (1, 1) for a linear layer of one position."""
 

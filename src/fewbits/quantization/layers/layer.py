@@ -9,13 +9,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.errors import ModelError
-from fewbits.formats import Format, Precision
+from fewbits.formats import Format, Precision, Scale
+from fewbits.formats.encoded import Encoded
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
-from fewbits.quantization.layers.channels import channel_scale
-from fewbits.quantization.layers.layer_formats import LayerFormats
-from fewbits.quantization.layers.radix_point import needs_radix_point
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
-from fewbits.quantization.layers.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
+from fewbits.quantization.layers.stored import (
+    NOT_CHOSEN,
+    as_buffer,
+    checked,
+    fill,
+    formats_from_tensor,
+    formats_to_tensor,
+    start,
+)
 from fewbits.quantization.layers.straight_through import StraightThrough
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.layers.training_method import TrainingMethod
@@ -54,8 +60,9 @@ class QuantizedLayer(WrappedLayer):
         self.name = name
         self.method = None
         self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
-        self._take_formats(LayerFormats(precision))
+        self._take_formats(precision, 0)
         self._weight_point = start(precision.weights)
+        self._weight_scale: Scale | None = None
         self._input_point = start(precision.inputs)
         device = layer.weight.device
         self.weight_radix_point: Tensor
@@ -67,7 +74,7 @@ class QuantizedLayer(WrappedLayer):
         self.formats_text: Tensor | None
         self.register_buffer("formats_text", None)
         self.precision_text: Tensor
-        self.register_buffer("precision_text", LayerFormats(precision).to_tensor().to(device))
+        self.register_buffer("precision_text", formats_to_tensor(precision).to(device))
         self.rounded = RoundedParameters()
 
     def __getattr__(self, name: str) -> Any:
@@ -88,46 +95,45 @@ class QuantizedLayer(WrappedLayer):
             "layer; call the layer, as self.layer(x), in place of a function that takes its weight"
         )
 
-    def set_formats(self, formats: LayerFormats) -> None:
+    def set_formats(self, precision: Precision, scale_bits: int = 0) -> None:
         """Give the layer formats of its own; they are kept with its state. Radix points must be set anew.
 
+        scale_bits: width of multipliers that the weights' values hold.
         Raises ModelError for another input format where the input is rounded for several operations together.
         """
         shared = self.input_rounding
-        if shared is not None and shared.number_format != formats.precision.inputs:
+        if shared is not None and shared.number_format != precision.inputs:
             raise ModelError(
                 f"layer {self.name!r} takes values that are rounded to {shared.number_format.name} before it, for an "
-                f"average or for other layers too: its inputs cannot be {formats.precision.inputs.name}"
+                f"average or for other layers too: its inputs cannot be {precision.inputs.name}"
             )
-        self._replace_formats(formats)
+        self._replace_formats(precision, scale_bits)
 
-    def _replace_formats(self, formats: LayerFormats) -> None:
-        self._take_formats(formats)
-        self._weight_point = fill(self.weight_radix_point, start(formats.precision.weights))
+    def _replace_formats(self, precision: Precision, scale_bits: int) -> None:
+        self._take_formats(precision, scale_bits)
+        self.weight_fraction_bits = start(precision.weights)
         if self.input_radix_point is not None:
-            self._input_point = fill(self.input_radix_point, start(formats.precision.inputs))
+            self._input_point = fill(self.input_radix_point, start(precision.inputs))
         self.rounded.forget()
-        self.formats_text = formats.to_tensor().to(self.layer.weight.device)
+        self.formats_text = formats_to_tensor(precision, scale_bits).to(self.layer.weight.device)
 
-    def _take_formats(self, formats: LayerFormats) -> None:
-        precision = formats.precision
+    def _take_formats(self, precision: Precision, scale_bits: int) -> None:
         self.weight_format: Format = precision.weights
         self.input_format: Format = precision.inputs
-        self.scale_bits = formats.scale_bits
+        self.scale_bits = scale_bits
         self._has_integer_bias = precision.is_integer
         self.rounds_weights = precision.weights.name != "float32"
         self.rounds_inputs = precision.inputs.name != "float32" and not self._input_rounding
 
     @property
     def weight_fraction_bits(self) -> int:
-        """Radix point of the weights; with per-channel ones that of the coarsest, `channel_shifts` are the places by
-        which the others are finer. Raises ModelError before calibration.
-        """
+        """Radix point of the weights; with per-channel ones the coarsest. Raises ModelError before calibration."""
         return checked(self._weight_point, self.name)
 
     @weight_fraction_bits.setter
     def weight_fraction_bits(self, fraction_bits: int) -> None:
         self._weight_point = fill(self.weight_radix_point, fraction_bits)
+        self._weight_scale = None
 
     @property
     def input_fraction_bits(self) -> int:
@@ -168,9 +174,35 @@ class QuantizedLayer(WrappedLayer):
 
     def forget_weight_point(self) -> None:
         """Ask for calibration anew, since the weights are others now."""
-        self._weight_point = start(self.weight_format)
-        self.weight_radix_point.fill_(self._weight_point)
+        self.weight_fraction_bits = start(self.weight_format)
         self.rounded.forget()
+
+    @property
+    def weight_scale(self) -> Scale:
+        """What the weights' numbers are multiplied by. Raises ModelError before calibration."""
+        if self._weight_scale is None:
+            point = self.weight_fraction_bits
+            if self.channel_shifts is not None:
+                self._weight_scale = Scale.of_channels(tuple(point + int(shift) for shift in self.channel_shifts))
+            elif self.scale_bits:
+                self._weight_scale = Scale.merged(self.scale_bits, point)
+            else:
+                self._weight_scale = Scale.power_of_two(point)
+        return self._weight_scale
+
+    @weight_scale.setter
+    def weight_scale(self, scale: Scale) -> None:
+        """Powers of two: one for the tensor, or one a channel in a layer that was quantized so."""
+        if scale.shifts is not None:
+            if self.channel_shifts is None:
+                raise ModelError(f"layer {self.name!r} has one radix point: quantize with per_channel=True")
+            self.channel_shifts.copy_(torch.tensor(scale.shifts))
+        self.weight_fraction_bits = scale.coarsest
+        self.rounded.forget()
+
+    def encoded_weight(self) -> Encoded:
+        """The weights as codes, on the CPU. Raises ModelError before calibration."""
+        return Encoded.of(self.layer.weight, self.weight_format, self.weight_scale)
 
     def quantized_weight(self) -> Tensor:
         """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
@@ -216,27 +248,19 @@ class QuantizedLayer(WrappedLayer):
         """The rounded weights, with a straight-through gradient."""
         if not self.rounds_weights:
             return self.layer.weight
-        weight = self.layer.weight
-        if self.channel_shifts is None:
-            return StraightThrough.apply(weight, self.weight_format, self.weight_fraction_bits)
-        scale = channel_scale(self.channel_shifts, weight)
-        return StraightThrough.apply(weight * scale, self.weight_format, self.weight_fraction_bits) / scale
+        weight, scale = self.layer.weight, self.weight_scale
+        rounded = StraightThrough.apply(scale.aligned(weight), self.weight_format, scale.coarsest)
+        return rounded if scale.shifts is None else rounded / scale.shift_factors(weight)
 
     def straight_through_bias(self) -> Tensor | None:
         """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""
         bias = self.layer.bias
         return None if bias is None else bias + (self.round_bias(bias.detach(), None) - bias.detach())
 
-    def set_channel_shifts(self, shifts: tuple[int, ...]) -> None:
-        """Give each output's weights a radix point so many places finer than the layer's."""
-        assert self.channel_shifts is not None, "quantize with per_channel=True"
-        self.channel_shifts.copy_(torch.tensor(shifts))
-        self.rounded.forget()
-
     @property
     def padding_value(self) -> float:
         """What a convolution's padding is: what zero is rounded to, 1 at the input's radix point in `binary`."""
-        return 2.0**-self.input_fraction_bits if self.input_format.family == "binary" else 0.0
+        return self.input_format.rounded_zero * 2.0**-self.input_fraction_bits
 
     def train(self, mode: bool = True) -> QuantizedLayer:
         """Switch between training and evaluation; forget the rounded weights that evaluation keeps."""
@@ -265,11 +289,7 @@ class QuantizedLayer(WrappedLayer):
         """The weights' nearest values, into `out` if it is given."""
         if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
-        if self.channel_shifts is not None:
-            scale = channel_scale(self.channel_shifts, weight)
-            scaled = torch.mul(weight, scale, out=out)
-            return self.weight_format.quantize(scaled, self.weight_fraction_bits, out=scaled).div_(scale)
-        return self.weight_format.quantize(weight, self.weight_fraction_bits, out=out)
+        return self.weight_format.quantize(weight, self.weight_scale, out=out)
 
     def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
         """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""
@@ -277,7 +297,7 @@ class QuantizedLayer(WrappedLayer):
             return bias.clone() if out is None else out.copy_(bias)
         unit = 2.0**-self.accumulator_fraction_bits
         if self.channel_shifts is not None:
-            units = unit / channel_scale(self.channel_shifts, bias)
+            units = unit / self.weight_scale.shift_factors(bias)
             return torch.div(bias, units, out=out).round_().mul_(units)
         return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
 
@@ -290,21 +310,21 @@ class QuantizedLayer(WrappedLayer):
         state, prefix, missing = args[0], args[1], args[4]
         precision = state.get(f"{prefix}precision_text")
         if precision is not None:
-            self._check_precision(LayerFormats.from_tensor(precision).precision)
+            self._check_precision(formats_from_tensor(precision)[0])
         text = state.get(f"{prefix}formats_text")
         if text is not None:
-            self._replace_formats(LayerFormats.from_tensor(text))  # a shared rounding's may be loaded later
+            self._replace_formats(*formats_from_tensor(text))  # a shared rounding's may be loaded later
         super()._load_from_state_dict(*args, **kwargs)
         if precision is None and f"{prefix}precision_text" in missing:
             missing.remove(f"{prefix}precision_text")
-        self._weight_point = int(self.weight_radix_point.item())
+        self.weight_fraction_bits = int(self.weight_radix_point.item())
         if self.input_radix_point is not None:
             self._input_point = int(self.input_radix_point.item())
         self.rounded.forget()
 
     def _check_precision(self, stored: Precision) -> None:
         """Raise ModelError unless a state is of the precision that the layer was quantized to."""
-        own = LayerFormats.from_tensor(self.precision_text).precision
+        own = formats_from_tensor(self.precision_text)[0]
         if stored.name != own.name:
             raise ModelError(
                 f"layer {self.name!r} was quantized to {own.name}, the state is of {stored.name}: quantize the float "
@@ -314,9 +334,9 @@ class QuantizedLayer(WrappedLayer):
 
 def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tensor | None:
     """Room for each output's shift; None for weights without a radix point."""
-    if not needs_radix_point(precision.weights):
+    if not precision.weights.needs_radix_point:
         return None
-    if precision.weights.family == "float":
+    if precision.weights.arithmetic != "integer":
         raise ModelError(
             f"layer {name!r}: per-channel radix points are for fixed, pow2, ternary and binary weights, not "
             f"{precision.weights.name}"

@@ -1,4 +1,4 @@
-"""Where a tensor's radix point should lie: by maximum, percentile or least squared error."""
+"""Which power-of-two scale suits a tensor, or each of its channels: by maximum, percentile or least squared error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fewbits.arguments import is_real, shown
 from fewbits.errors import DataError, ModelError
-from fewbits.formats import Format
+from fewbits.formats import Format, Scale
+from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 
 Method = Literal["maximum", "percentile", "squared-error"]
 
@@ -46,7 +47,7 @@ def choose_fraction_bits(
     values = x.detach().reshape(-1)
     if values.numel() == 0 or not torch.isfinite(values).all():
         raise DataError("a radix point is chosen from finite values: the tensor is empty or holds NaN or infinity")
-    if not needs_radix_point(number_format) or not values.any():
+    if not number_format.needs_radix_point or not values.any():
         return 0
     without_saturation = _largest_unsaturated(number_format, values.min().item(), values.max().item())
     if method == "maximum":
@@ -59,6 +60,20 @@ def choose_fraction_bits(
     return _least_squared_error(number_format, _sample(values), without_saturation)
 
 
+def choose_channel_scale(number_format: Format, weight: Tensor, method: Method, percentile: float) -> Scale:
+    """A radix point for each output, 0 to 15 places finer than that of the coarsest.
+
+    weight: outputs first. Outputs without a weight other than zero take the coarsest. See `choose_fraction_bits`.
+    """
+    points = [
+        choose_fraction_bits(number_format, channel, method, percentile) if bool(channel.any()) else None
+        for channel in weight.detach()
+    ]
+    coarsest = min((point for point in points if point is not None), default=0)
+    finest = coarsest + 2**CHANNEL_SHIFT_BITS - 1
+    return Scale.of_channels(tuple(coarsest if point is None else min(point, finest) for point in points))
+
+
 def check_method(method: str, percentile: float) -> None:
     """Raise ModelError unless these are a known method and a percentile."""
     if not isinstance(method, str) or method not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -67,32 +82,16 @@ def check_method(method: str, percentile: float) -> None:
         raise ModelError(f"a percentile lies above 0 and up to 100, not {shown(percentile)}")
 
 
-def needs_radix_point(number_format: Format) -> bool:
-    """Whether calibration chooses this format's radix point; if not, it is 0.
-
-    Five exponent bits (float16, fp8-e5m2) span nine decades, enough for a layer's values without a scale.
-    """
-    return number_format.family != "float" or number_format.exponent_bits < 5
-
-
-def largest_values(number_format: Format) -> tuple[float, float]:
-    """Lowest and highest value of a format at fraction_bits 0."""
-    if number_format.family == "float":
-        return number_format.limits(0)
-    low, high = number_format.integer_limits
-    return float(low), float(high)
-
-
 def saturated_share(number_format: Format, x: Tensor, fraction_bits: int) -> float:
     """Share of the elements, 0 to 1, that lie beyond the format's range at this radix point."""
-    low, high = (math.ldexp(value, -fraction_bits) for value in largest_values(number_format))
+    low, high = number_format.limits(fraction_bits)
     values = x.detach()
     return ((values < low) | (values > high)).double().mean().item()
 
 
 def _largest_unsaturated(number_format: Format, smallest: float, largest: float) -> int:
     """The largest fraction_bits at which values from `smallest` to `largest` stay within the format's range."""
-    low, high = largest_values(number_format)
+    low, high = number_format.limits()
     bounds = [_room(value, limit) for value, limit in ((-smallest, -low), (largest, high)) if value > 0]
     return min(FURTHEST, max(-FURTHEST, min(bounds)))
 
@@ -119,11 +118,10 @@ def _least_squared_error(number_format: Format, values: Tensor, first: int) -> i
     A smaller one only takes values away from the range that is used, so none is better. Each step upward clips more:
     once clipping alone costs more than the best total error, no later step can win, so the search finds the optimum.
     """
-    low, high = largest_values(number_format)
     exact = values.double()
     best, best_error = first, math.inf
     for fraction_bits in range(first, FURTHEST + 1):
-        within = exact.clamp(math.ldexp(low, -fraction_bits), math.ldexp(high, -fraction_bits))
+        within = exact.clamp(*number_format.limits(fraction_bits))
         if within.sub_(exact).square_().sum().item() >= best_error:
             break
         error = (number_format.quantize(values, fraction_bits).double() - exact).square_().sum().item()

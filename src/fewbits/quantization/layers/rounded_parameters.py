@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fewbits.quantization.layers.channels import channel_scale
 from fewbits.quantization.layers.straight_through import gate, mask_gradient
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class StraightThroughParameters(torch.autograd.Function):
         if owner.rounds_weights:
             ctx.save_for_backward(weight)
             ctx.gate = gate(owner.weight_format, owner.weight_fraction_bits, weight.dtype)
-            ctx.shifts = owner.channel_shifts
+            ctx.scale = owner.weight_scale
         return rounded_weight.detach(), None if rounded_bias is None else rounded_bias.detach()
 
     @staticmethod
@@ -91,9 +90,7 @@ class StraightThroughParameters(torch.autograd.Function):
         weight_gradient, bias_gradient = gradients
         if ctx.gate is not None and ctx.needs_input_grad[0]:
             (weight,) = ctx.saved_tensors
-            if ctx.shifts is not None:
-                weight = weight * channel_scale(ctx.shifts, weight)
-            weight_gradient = mask_gradient(weight_gradient, weight, ctx.gate)
+            weight_gradient = mask_gradient(weight_gradient, ctx.scale.aligned(weight), ctx.gate)
         return weight_gradient, bias_gradient, None
 
 

@@ -10,8 +10,15 @@ from torch.nn import functional as F
 
 from fewbits.formats import Format, Precision
 from fewbits.graph.float_layer import ValueRounding
-from fewbits.quantization.layers.layer_formats import LayerFormats
-from fewbits.quantization.layers.stored_point import NOT_CHOSEN, as_buffer, checked, fill, start
+from fewbits.quantization.layers.stored import (
+    NOT_CHOSEN,
+    as_buffer,
+    checked,
+    fill,
+    formats_from_tensor,
+    formats_to_tensor,
+    start,
+)
 from fewbits.quantization.layers.straight_through import MASK, StraightThrough
 
 
@@ -54,7 +61,7 @@ class TensorRounding(ValueRounding):
         self.rounds = number_format.name != "float32"
         if self.radix_point is not None:
             self._point = fill(self.radix_point, start(number_format))
-        self.format_text = LayerFormats(Precision(number_format, number_format)).to_tensor()
+        self.format_text = formats_to_tensor(Precision(number_format, number_format))
 
     @property
     def is_leader(self) -> bool:
@@ -101,7 +108,7 @@ class TensorRounding(ValueRounding):
         state, prefix = args[:2]
         text = state.get(f"{prefix}format_text")
         if text is not None:
-            self.set_format(LayerFormats.from_tensor(text).precision.inputs)
+            self.set_format(formats_from_tensor(text)[0].inputs)
         super()._load_from_state_dict(*args, **kwargs)
         if self.radix_point is not None:
             self._point = int(self.radix_point.item())

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from fewbits.formats import Format
+from fewbits.formats import Format, Multipliers, Scale
 from fewbits.quantization.layers.training_method import TrainingMethod
-from fewbits.quantization.methods.scaled_weights import round_scale, scaled_format, settle_scaled
+from fewbits.quantization.methods.scaled_weights import SCALE_BITS, scaled_format, settle_scaled
 
 if TYPE_CHECKING:
     from fewbits.quantization.layers.layer import QuantizedLayer
@@ -107,20 +107,18 @@ class FreeWeightSteps(LearnedSteps):
     def weight(self, layer: QuantizedLayer) -> Tensor:
         """The weights rounded to integers times the factor."""
         log2_step = self.weight_step()
-        scale = round_scale(2.0 ** log2_step.detach())
-        move_radix_points(layer, scale.fraction_bits, self.input_step.fraction_bits)
-        step = scale.values.item()
-        low, high = (limit * step for limit in layer.weight_format.limits(0))
-        weight = layer.layer.weight
-        rounded = layer.weight_format.quantize(weight.detach() / step, 0).mul_(step)
+        step = Multipliers.nearest(2.0 ** log2_step.detach(), SCALE_BITS)
+        move_radix_points(layer, step.fraction_bits, self.input_step.fraction_bits)
+        scale, weight = Scale("tensor", step), layer.layer.weight
+        low, high = (limit * scale.multiplier_values(weight).item() for limit in layer.weight_format.limits(0))
+        rounded = layer.weight_format.quantize(weight, scale)
         return _LearnedStep.apply(weight, log2_step, rounded, low, high, _gradient_scale(weight, layer.weight_format))
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times integer."""
-        scale = round_scale(2.0 ** self.weight_step().detach())
-        integers = layer.weight_format.quantize(layer.layer.weight.detach() / scale.values, 0)
+        step = Multipliers.nearest(2.0 ** self.weight_step().detach(), SCALE_BITS)
         layer.input_fraction_bits = self.input_step.fraction_bits
-        settle_scaled(layer, integers, scale)
+        settle_scaled(layer, layer.weight_format.quantize(layer.layer.weight, Scale("tensor", step)), step)
 
 
 class LearnedClipping(_LearnedInputStep):

@@ -1,55 +1,72 @@
-"""Weights that are small integers times a factor of a few bits: one factor a layer, or one an output channel.
+"""Weights that are small integers times a multiplier of a few bits: one a layer, or one an output channel.
 
-The hardware sums products with the small integers and multiplies each sum by the factor. Multiplication distributes
-over the sum, so the integers are those of a layer with weights `factor x integer` in a wider fixed-point format: that
-is how such a layer is stored and lowered. `QuantizedLayer.scale_bits` says that the factor is there, for the cost.
+The hardware sums products with the small integers and multiplies each sum. Multiplication distributes over the sum, so
+the integers are those of a layer with weights `multiplier x integer` in a wider fixed-point format: that is how such a
+layer is stored and lowered. For the cost, its scale says that multipliers are part of the integers (`Scale.merged`).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fewbits.errors import ModelError
-from fewbits.formats import Format, Precision, parse_format
-from fewbits.quantization.layers.layer_formats import LayerFormats
+from fewbits.formats import Binary, Format, Multipliers, Precision, Scale, parse_format
+from fewbits.quantization.layers.straight_through import StraightThrough
+from fewbits.quantization.layers.training_method import TrainingMethod
 
 if TYPE_CHECKING:
     from fewbits.quantization.layers.layer import QuantizedLayer
 
 SCALE_BITS = 8
-"""Width of a factor, without sign: each is then at most 2**-8 of the largest from the one wanted."""
-
-_LARGEST = 2**SCALE_BITS - 1
+"""Width of a multiplier, without sign: each is then at most 2**-8 of the largest from the one wanted."""
 
 _FLOAT32_INTEGERS = 2**24
 """Weights are kept as float32, which holds integers up to this."""
 
 
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """Factors as the hardware holds them."""
+class ChannelScales(TrainingMethod):
+    """Rastegari et al., "XNOR-Net" (arXiv:1603.05279): sign times mean magnitude, of each filter (equation 6).
 
-    values: Tensor
-    """Integers of SCALE_BITS bits, at least 1, times 2**-fraction_bits; any shape that broadcasts with the weights."""
+    Binary weights with a multiplier for each output channel. Gradients reach the shadow weights through both, the sign
+    where a weight is within 1 (section 3.1, "Training").
+    """
 
-    fraction_bits: int
+    def __init__(self, layer: QuantizedLayer) -> None:
+        """Nothing is learned beside the weights."""
+        super().__init__()
+
+    def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
+        """The layer's result."""
+        shadow = layer.layer.weight
+        magnitude = _channel_means(shadow)
+        multipliers = Multipliers.nearest(magnitude, SCALE_BITS)
+        if multipliers.fraction_bits != layer.weight_fraction_bits:  # where the bias is rounded to
+            layer.weight_fraction_bits = multipliers.fraction_bits
+        values = Scale("channel", multipliers).multiplier_values(shadow)
+        signs = StraightThrough.apply(shadow, Binary(), 0)
+        weight = signs * (magnitude + (values - magnitude.detach()))
+        return layer.compute(layer.rounded_input(x), weight)
+
+    def settle(self, layer: QuantizedLayer) -> None:
+        """Leave weights of the wider format that holds multiplier times sign."""
+        shadow = layer.layer.weight.detach()
+        multipliers = Multipliers.nearest(_channel_means(shadow), SCALE_BITS)
+        values = Scale("channel", multipliers).multiplier_values(shadow)
+        settle_scaled(layer, Binary().quantize(shadow).mul_(values), multipliers)
 
 
-def round_scale(scale: Tensor) -> Scale:
-    """The factors nearest to positive ones; the largest uses all bits, so it sets the radix point of all."""
-    fraction_bits = math.floor(math.log2(_LARGEST / scale.max().item()))
-    unit = 2.0**-fraction_bits
-    return Scale((scale / unit).round().clamp_(1, _LARGEST).mul_(unit), fraction_bits)
+def _channel_means(shadow: Tensor) -> Tensor:
+    """Mean magnitude of each output channel's weights, which must not be all zero; keeps the dimensions."""
+    means = shadow.abs().mean(dim=tuple(range(1, shadow.ndim)), keepdim=True)
+    return means.clamp_min(torch.finfo(means.dtype).tiny)
 
 
 def scaled_format(weight_format: Format) -> Format:
-    """The fixed-point format of `factor x integer`. Raises ModelError where float32 could not hold its values."""
-    largest = max(map(abs, weight_format.integer_limits)) * _LARGEST
+    """The fixed-point format of `multiplier x integer`. Raises ModelError where float32 could not hold its values."""
+    largest = max(map(abs, weight_format.integer_limits)) * (2**SCALE_BITS - 1)
     if largest > _FLOAT32_INTEGERS:
         raise ModelError(
             f"a factor of {SCALE_BITS} bits behind {weight_format.name} weights gives integers of more than 24 bits: "
@@ -58,11 +75,11 @@ def scaled_format(weight_format: Format) -> Format:
     return parse_format(f"fixed{largest.bit_length() + 1}")
 
 
-def settle_scaled(layer: QuantizedLayer, integers: Tensor, scale: Scale) -> None:
-    """Turn a layer into one with weights `factor x integer`. integers: values of its weight format at radix point 0."""
-    formats = LayerFormats(Precision(scaled_format(layer.weight_format), layer.input_format), SCALE_BITS)
+def settle_scaled(layer: QuantizedLayer, weight: Tensor, multipliers: Multipliers) -> None:
+    """Turn a layer into one with weights `multiplier x integer` of the wider format. weight: those values."""
+    wide = Precision(scaled_format(layer.weight_format), layer.input_format)
     with torch.no_grad():
-        layer.layer.weight.copy_(integers * scale.values)
+        layer.layer.weight.copy_(weight)
     inputs = layer.input_fraction_bits
-    layer.set_formats(formats)
-    layer.weight_fraction_bits, layer.input_fraction_bits = scale.fraction_bits, inputs
+    layer.set_formats(wide, multipliers.bits)
+    layer.weight_fraction_bits, layer.input_fraction_bits = multipliers.fraction_bits, inputs

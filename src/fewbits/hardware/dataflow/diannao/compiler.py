@@ -229,20 +229,15 @@ class _Compiler:
         """Places by which the output stage moves an accumulator to the right."""
         if rounding is None:
             raise HardwareError(f"layer {layer.name!r} is not rounded: the accelerator stores rounded values only")
-        if self._design.is_float32 or self._design.is_popcount:
-            return 0
-        if self._design.is_float:
-            return rounding.shift  # either way; the field holds what the output stage takes
-        highest = (1 << self._design.shift_bits) - 1
-        if rounding.shift > highest >= self._design.accumulator_bits:
-            return highest  # every accumulator then rounds to zero
-        if not 0 <= rounding.shift <= highest:
+        shift = self._design.output_shift(rounding.shift)
+        if shift is None:
+            highest = (1 << self._design.shift_bits) - 1
             remedy = "keep more product bits, or " if self._design.dropped_product_bits else ""
             raise HardwareError(
                 f"layer {layer.name!r} moves its sums by {rounding.shift} places to the right: the output stage moves "
                 f"them by 0 to {highest}; {remedy}calibrate with other radix points"
             )
-        return rounding.shift
+        return shift
 
     def _layer_pieces(self, layer: Layer, address: int) -> list[dict[str, int]]:
         """The pieces of a convolution or a linear layer; its weights and biases are added to the memories."""
@@ -403,16 +398,14 @@ class _Compiler:
         }
         for lane in range(self._accelerator.synapses):
             values |= {f"offset_{lane}": lane * w.plane, f"column_{lane}": 0, f"row_{lane}": 0}
-        if averages and self._design.is_float:
+        if averages and self._design.neurons_sum_windows:
             self._memories.add_diagonals([1] * w.window, slices)
         return values
 
     def _average(self, pool: AveragePool, w: Windows) -> dict[str, int]:
         """The divisor: one for all windows, or the count of what lies in each."""
-        if pool.number_format is not None and pool.number_format.family == "binary":
-            raise HardwareError(f"layer {pool.name!r} averages binary values, which has no hardware: take the maximum")
-        if self._design.is_float and self._design.precision.inputs.name != "float32":
-            raise HardwareError(f"layer {pool.name!r} averages: that has hardware for integers and float32 only")
+        if self._design.average_refusal is not None:
+            raise HardwareError(f"layer {pool.name!r} {self._design.average_refusal}")
         if w.window >= 1 << COUNT_BITS:
             raise HardwareError(
                 f"layer {pool.name!r} averages windows of {w.window} values: the divider takes {(1 << COUNT_BITS) - 1}"

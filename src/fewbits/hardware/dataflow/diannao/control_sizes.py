@@ -71,8 +71,8 @@ def lane_registers(design: NeuronDesign) -> int:
     for the divider, what came from it.
     """
     bits = design.output_bits
-    sums = design.accumulator_bits if design.is_float else bits + COUNT_BITS
-    return (bits if design.is_float else sums) + 1 + sums + bits
+    sums = design.accumulator_bits if design.neurons_sum_windows else bits + COUNT_BITS
+    return (bits if design.neurons_sum_windows else sums) + 1 + sums + bits
 
 
 def each_neuron(netlist: Netlist, computing: Power, pooling: Power, neurons: int) -> NeuronShare:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.program import COUNT_BITS, layout
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, Widths
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.process.datapath_key import Accumulation
 
 REQUEST_STAGES = 3
 """From a slot to its requests on the memory ports: loops, place in the kernel, address."""
@@ -49,15 +52,22 @@ def integer_average_stages(output_bits: int) -> int:
     return division_stages(output_bits + COUNT_BITS) + 3
 
 
-def float_average_stages() -> int:
-    """From a float's sum to its average: division, normalization, rounding."""
+def float_average_stages(output_bits: int) -> int:
+    """From a float32 sum to its average: division, normalization, rounding."""
     return division_stages(FLOAT_QUOTIENT_BITS) + 2
+
+
+DIVISION_STAGES: Mapping[Accumulation, Callable[[int], int]] = {
+    "integer": integer_average_stages,
+    "float32": float_average_stages,
+}
+"""From a sum to its average, by what it is held in and the bits of an output."""
 
 
 def average_stages(design: NeuronDesign, accelerator: Accelerator) -> int:
     """From a window's last value to the averages of all lanes."""
-    summing = design.accumulator_delay if design.is_float else 1
-    division = float_average_stages() if design.is_float else integer_average_stages(design.output_bits)
+    summing = design.accumulator_delay if design.neurons_sum_windows else 1
+    division = DIVISION_STAGES[design.accumulation](design.output_bits)
     return summing + pooling_lanes(accelerator) + 1 + division
 
 
@@ -71,6 +81,6 @@ def pipeline(design: NeuronDesign, accelerator: Accelerator) -> Pipeline:
         result_fill_cycles=operands + design.accumulator_delay + RESULT_STAGES,
         maximum_fill_cycles=operands + MAXIMUM_STAGES + STORE_STAGES,
         average_fill_cycles=operands + average_stages(design, accelerator) + STORE_STAGES,
-        neurons_average=design.is_float,
+        neurons_average=design.neurons_sum_windows,
         widths=Widths(design.precision.weights.bits, design.precision.inputs.bits, design.accumulator_bits),
     )

@@ -44,7 +44,7 @@ class MemoryImages:
         """Rows of a piece of a layer's chunks, in the order convolution group, block of neuron groups, chunk, neuron
         group.
         """
-        codes = _codes(layer.weight, layer.weight_format)
+        codes = layer.weight.codes.reshape(len(layer.weight), -1).astype(np.int64)
         neurons, lanes = self._accelerator.neurons, self._accelerator.synapses
         groups, neuron_groups, chunks = piece.groups, piece.neuron_groups, piece.chunks
         start = piece.first_chunk * lanes
@@ -60,11 +60,10 @@ class MemoryImages:
                 self._append_weights(rows)
 
     def add_biases(self, layer: Layer, groups: int) -> None:
-        """Rows in the order convolution group, neuron group, less what the last chunk's filling adds."""
+        """Rows in the order convolution group, neuron group, less what the last chunk's lane padding adds."""
         bias: Sequence[Any] = layer.bias or (0,) * len(layer.weight)
-        filling = self._design.filling(layer.synapses)
-        is_float = self._design.is_float
-        numbers = [_float_bits(value) if is_float else int(value) - filling for value in bias]
+        padding = self._design.lane_padding(layer.synapses)
+        numbers = [self._design.accumulator_code(value) - padding for value in bias]
         of_group, neurons = len(numbers) // groups, self._accelerator.neurons
         padded: list[int] = []
         for group in range(groups):
@@ -130,7 +129,3 @@ def _codes(weight: NDArray[Any], number_format: Format) -> NDArray[np.int64]:
     """Weights as codes: outputs, synapses."""
     numbers = torch.as_tensor(weight.astype(np.float64)).reshape(len(weight), -1)  # exact: 32 significant bits at most
     return number_format.encode(numbers).numpy().astype(np.int64)
-
-
-def _float_bits(value: float) -> int:
-    return int(np.float32(value).view(np.uint32))

@@ -107,7 +107,7 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     codes = value_codes(design.precision.inputs, values)
     if layer.padding:
         codes = np.pad(codes, ((0, 0), *gather.padding))
-    weights = value_codes(design.precision.weights, layer.weight).reshape(layer.weight.shape[0], -1)
+    weights = layer.weight.codes_in(design.precision.weights).reshape(len(layer.weight), -1)
     padded = np.zeros((len(weights) + 1, chunks * synapses), np.int64)
     padded[:-1, : weights.shape[1]] = weights
     shift, relu = _output_stage(network, layer)
@@ -118,7 +118,7 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
         taps=filled.reshape(*taps.shape[:2], chunks, synapses),
         bias_bits=_bias_bits(layer, design),
         channels_per_group=len(weights) // layer.groups,
-        shift=min(max(shift, 0), (1 << design.shift_bits) - 1) if not design.is_float else 0,
+        shift=design.simulated_shift(shift),
         relu=relu,
     )
 
@@ -135,7 +135,7 @@ def _bias_bits(layer: Layer, design: NeuronDesign) -> NDArray[np.uint8]:
     channels, bits = layer.weight.shape[0], design.accumulator_bits
     result = np.zeros((channels + 1, bits), np.uint8)
     for channel, bias in enumerate(layer.bias or ()):
-        code = int(np.float32(bias).view(np.uint32)) if design.is_float else int(bias)
+        code = design.accumulator_code(bias)
         result[channel] = [code >> k & 1 for k in range(bits)]
     return result
 

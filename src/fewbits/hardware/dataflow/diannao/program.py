@@ -100,7 +100,7 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("is_last", 1),  # its accumulators are the network's result
             Field("spills", 1),  # its accumulators are partial sums: they go to memory at full width
             Field("resumes", 1),  # its sums begin with those of the piece before, one of them for each position
-            Field("shift", design.shift_bits, signed=design.is_float and not design.is_float32),
+            Field("shift", design.shift_bits, signed=design.shift_is_signed),
             # Loops.
             Field("chunks", 16),
             Field("neuron_groups", GROUP_BITS),  # of one convolution group; in pooling, slices of channels

@@ -56,9 +56,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fewbits.errors import HardwareError
+from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.tiling import Tiling, ceil_div
-from fewbits.hardware.workload.workload import CHANNEL_SHIFT_BITS, Kind, LayerShape, Workload
+from fewbits.hardware.workload.workload import Kind, LayerShape, Workload
 
 
 @dataclass(frozen=True)

@@ -233,9 +233,7 @@ class AcceleratorSimulator:
         return outputs
 
     def _number(self, code: int) -> int | float:
-        if self.design.is_float:
-            return float(np.uint32(code).view(np.float32))
-        return code - (1 << self.design.accumulator_bits) if code >> (self.design.accumulator_bits - 1) else code
+        return self.design.accumulator_number(code)
 
 
 def _split(rows: NDArray[Any], count: int) -> Iterator[NDArray[Any]]:

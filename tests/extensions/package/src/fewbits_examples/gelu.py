@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, getcontext, localcontext
 from fractions import Fraction
@@ -22,7 +21,6 @@ from torch.nn import functional as F
 
 from fewbits.bitexact.fused import ONE_BY_ONE
 from fewbits.bitexact.tables import FLOAT, FUSED, INTEGER, REFERENCE, UNROUNDED
-from fewbits.errors import FormatError
 from fewbits.formats import Format
 from fewbits.graph.kind import Codes, KindOfOperation, Lowering
 from fewbits.graph.operations import Operation
@@ -87,7 +85,7 @@ class Gelu(KindOfOperation):
         if wanted is None:
             raise _refused(call, "no layer takes its result, whose codes are not known so: put a layer behind it")
         for codes in (taken, wanted):
-            if codes.number_format.family == "float":
+            if codes.number_format.arithmetic != "integer":
                 raise _refused(call, f"{codes.number_format.name} is no format of integers: quantize to one, as fixed8")
         if taken.number_format.bits > WIDEST:
             raise _refused(
@@ -123,11 +121,8 @@ def _refused(call: Lowering, reason: str) -> UnsupportedError:
 
 def _integers(number_format: Format) -> NDArray[np.float64]:
     """What the codes of a format stand for, ascending."""
-    integers: set[float] = set()
-    for code in range(2**number_format.bits):
-        with suppress(FormatError):  # a code that stands for nothing
-            integers.add(float(number_format.decode(torch.tensor([code]))))
-    return np.array(sorted(integers))
+    codes = [code for code in range(2**number_format.bits) if code not in number_format.unused_codes]
+    return np.unique(number_format.decode(torch.tensor(codes)).numpy())
 
 
 # The table, correctly rounded: the true value is enclosed between two decimals without a tie between them.

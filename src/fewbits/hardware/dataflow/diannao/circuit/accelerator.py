@@ -134,7 +134,7 @@ class AcceleratorCore(Component):
         }
         self._bias(m, s, sequencer, controller)
         weighted = s["operation"] == WEIGHTED
-        sums = weighted | ((s["operation"] == AVERAGE) if design.is_float else Const(0, 1))
+        sums = weighted | ((s["operation"] == AVERAGE) if design.neurons_sum_windows else Const(0, 1))
         outputs, valid, totals = self._neurons(m, s, bin_data, sb_data, token, sums)
         ends = delayed_flag(m, token["last"] & sums, design.accumulator_delay, "ends")
         row, row_valid = self._pooling(m, s, bin_data, token, totals, ends & ~weighted)

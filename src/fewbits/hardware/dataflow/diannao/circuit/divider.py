@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
@@ -9,6 +11,7 @@ from fewbits.hardware.dataflow.diannao.latency import FLOAT_QUOTIENT_BITS, QUOTI
 from fewbits.hardware.dataflow.diannao.program import COUNT_BITS
 from fewbits.hardware.datapath.floating import BITS as FLOAT_BITS
 from fewbits.hardware.datapath.floating import EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
+from fewbits.hardware.process.datapath_key import Accumulation
 from fewbits.hardware.rtl.bit_heap import delayed, registered, shared
 
 
@@ -88,6 +91,13 @@ class FloatAverage(Component):
         zero, infinite = exponent == 0, exponent == (1 << EXPONENT) - 1
         special = Cat(Const(0, MANTISSA), infinite.replicate(EXPONENT), sign)
         m.d.sync += self.average.eq(Mux(zero | infinite, special, number))
+
+
+DIVIDERS: Mapping[Accumulation, Callable[[int], IntegerAverage | FloatAverage]] = {
+    "integer": IntegerAverage,
+    "float32": lambda _bits: FloatAverage(),
+}
+"""What makes an average of a sum, by what the sum is held in and the bits of an output."""
 
 
 def _divide(m: Module, dividend: Value, divisor: Value, bits: int) -> tuple[Value, Value, Value]:

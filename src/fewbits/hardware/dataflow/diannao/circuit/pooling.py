@@ -5,10 +5,9 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.formats import Format
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.circuit.divider import FloatAverage, IntegerAverage
-from fewbits.hardware.dataflow.diannao.latency import float_average_stages, integer_average_stages, pooling_lanes
+from fewbits.hardware.dataflow.diannao.circuit.divider import DIVIDERS
+from fewbits.hardware.dataflow.diannao.latency import DIVISION_STAGES, pooling_lanes
 from fewbits.hardware.dataflow.diannao.program import COUNT_BITS
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag
@@ -25,7 +24,7 @@ class PoolingStage(Component):
         self.design = design
         self.lanes = pooling_lanes(accelerator)
         self.bits = design.output_bits
-        self.sum_bits = design.accumulator_bits if design.is_float else self.bits + COUNT_BITS
+        self.sum_bits = design.accumulator_bits if design.neurons_sum_windows else self.bits + COUNT_BITS
         super().__init__(
             {
                 "averages": In(1),  # else it takes maxima
@@ -38,7 +37,7 @@ class PoolingStage(Component):
                 "counted": In(1),
                 "values": In(self.lanes * self.bits),
                 "float_last": In(1),
-                "float_sums": In(self.lanes * self.sum_bits if design.is_float else 0),
+                "float_sums": In(self.lanes * self.sum_bits if design.neurons_sum_windows else 0),
                 "row_valid": Out(1),
                 "row": Out(self.lanes * self.bits),
             }
@@ -54,9 +53,9 @@ class PoolingStage(Component):
         count = Signal(COUNT_BITS, reset_less=True)
         with m.If(self.valid):
             m.d.sync += count.eq(Mux(self.first, 0, count) + self.counted)
-        sums = self.float_sums if self.design.is_float else Cat(*lanes)
-        sums_valid = self.float_last if self.design.is_float else window_end & self.averages
-        if self.design.is_float:
+        sums = self.float_sums if self.design.neurons_sum_windows else Cat(*lanes)
+        sums_valid = self.float_last if self.design.neurons_sum_windows else window_end & self.averages
+        if self.design.neurons_sum_windows:
             count = delayed(m, count, self.design.accumulator_delay - 1, "count")
         averages, averages_valid = self._averages(m, sums, sums_valid, count)
         m.d.comb += [
@@ -68,22 +67,22 @@ class PoolingStage(Component):
     def _lane(self, m: Module, lane: int) -> Signal:
         """The largest value so far, or the sum."""
         value = self.values.word_select(lane, self.bits)
-        width = self.bits if self.design.is_float else self.sum_bits
+        width = self.bits if self.design.neurons_sum_windows else self.sum_bits
         state, empty = Signal(width, name=f"lane_{lane}", reset_less=True), Signal(name=f"empty_{lane}")
         is_empty = self.first | empty
-        takes = self.in_image & (is_empty | _exceeds(self.design.precision.inputs, value, state[: self.bits]))
+        takes = self.in_image & (is_empty | self.design.exceeds(value, state[: self.bits]))
         with m.If(self.valid):
             m.d.sync += empty.eq(is_empty & ~self.in_image)
             with m.If(~self.averages & takes):
                 m.d.sync += state.eq(value)
-            if not self.design.is_float:
+            if not self.design.neurons_sum_windows:
                 with m.If(self.averages):
                     m.d.sync += state.eq(Mux(self.first, 0, state.as_signed()) + value.as_signed())
         return state
 
     def _averages(self, m: Module, sums: Value, valid: Value, count: Value) -> tuple[Value, Value]:
         """Lane after lane through the divider; the row is whole when the last one comes out."""
-        m.submodules.divider = divider = FloatAverage() if self.design.is_float else IntegerAverage(self.bits)
+        m.submodules.divider = divider = DIVIDERS[self.design.accumulation](self.bits)
         waiting = Signal(self.lanes * self.sum_bits, reset_less=True)
         divisor = Signal(COUNT_BITS, reset_less=True)
         left = Signal(range(self.lanes + 1))
@@ -99,23 +98,8 @@ class PoolingStage(Component):
         m.d.comb += [divider.sum.eq(waiting[: self.sum_bits]), divider.count.eq(divisor)]
         row = Signal(self.lanes * self.bits, reset_less=True)
         m.d.sync += row.eq(Cat(row[self.bits :], self._rectified(divider.average)))
-        stages = float_average_stages() if self.design.is_float else integer_average_stages(self.bits)
+        stages = DIVISION_STAGES[self.design.accumulation](self.bits)
         return row, delayed_flag(m, left == 1, stages + 1, "whole")
 
     def _rectified(self, value: Value) -> Value:
         return Mux(self.relu & value[-1], 0, value)[: self.bits]
-
-
-def _exceeds(number_format: Format, a: Value, b: Value) -> Value:
-    """Whether a code stands for a larger number than another."""
-    if number_format.family == "binary":
-        return ~a & b
-    if number_format.family == "float":
-        return _ordered(a) > _ordered(b)
-    return a.as_signed() > b.as_signed()
-
-
-def _ordered(code: Value) -> Value:
-    """A float's code as an unsigned number of the same order."""
-    negative = code[-1]
-    return Cat(code[:-1] ^ negative.replicate(len(code) - 1), ~negative)

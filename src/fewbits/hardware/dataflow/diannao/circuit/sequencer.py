@@ -77,7 +77,7 @@ class Sequencer(Component):
         late = {name: _next_stage(m, name, value, "late") for name, value in kernel.items()}
         weighted = s["operation"] == WEIGHTED
         self._weighted = Signal()
-        averages = (s["operation"] == AVERAGE) if self.design.is_float else False
+        averages = (s["operation"] == AVERAGE) if self.design.neurons_sum_windows else False
         m.d.comb += self._weighted.eq(weighted | averages)
         loads_inputs = self._rows(m, s, late)
         self._lanes(m, s, kernel, late, self._address(m, s, late), loads_inputs)

@@ -105,12 +105,13 @@ def _results(program: Program, network: BitExactNetwork, image: torch.Tensor, de
     """Rows of the golden sums: a group of channels after another, position by position."""
     bits = design.accumulator_bits
     sums: Any = network.accumulators(image)[0]
-    numbers = np.asarray(sums.view(torch.int32) if design.is_float else sums).reshape(-1, program.result_positions)
+    numbers = np.asarray(sums).reshape(-1, program.result_positions)
     rows: list[str] = []
     first = 0
     for channels in program.result_channels:
         for position in numbers[first : first + channels].T.tolist():
-            row = sum((number & ((1 << bits) - 1)) << (bits * place) for place, number in enumerate(position))
+            codes = map(design.accumulator_code, position)
+            row = sum((code & ((1 << bits) - 1)) << (bits * place) for place, code in enumerate(codes))
             rows.append(f"{row:x}\n")
         first += channels
     return "".join(rows)

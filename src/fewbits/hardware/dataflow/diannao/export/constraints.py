@@ -35,7 +35,7 @@ def constraints(design: NeuronDesign, verilog: str) -> Constraints:
     (top,) = re.findall(r"(?m)^module (\w+)", module)
     ports = re.findall(r"(?m)^  (input|output) (?:\[.*\] )?(\w+);", module)
     table = load_technology()
-    known = table.datapaths.get(design.name)
+    known = table.find(design.key)
     clock_mhz = table.target_clock_mhz if known is None else known.clock_mhz
     source = (
         f"the target of technology {table.name}, where {design.name} is not characterized"

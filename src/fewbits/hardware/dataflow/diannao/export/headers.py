@@ -2,83 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import READ_STAGES
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
-
-_CLOCK = {"clk": "clock; all registers take their inputs at its rising edge"}
-_NO_RESET = "Without reset: it holds data alone, which mean nothing until operands have passed."
-
-FLOAT32_LIMITS = (
-    "Operands must be finite: an infinity or a NaN is taken for a number and gives finite garbage, and infinities of "
-    "opposite signs add up to zero. A product or a sum beyond float32 becomes an infinity. Subnormal numbers count as "
-    "zeros."
-)
-"""Of a neuron that adds in float32, where a user reads."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """Of one module."""
-
-    about: str
-    ports: Mapping[str, str]
-    """What each port means, by its name in Verilog."""
-
-    constants: Mapping[str, int] = field(default_factory=dict[str, int])
-    """What it was made for: widths, counts and latencies, by the name of a local parameter."""
-
-    def comment(self, name: str) -> str:
-        """The comment in front of the module."""
-        width = max(map(len, self.ports))
-        lines = textwrap.wrap(f"{name}: {self.about}", 116)
-        for port, meaning in self.ports.items():
-            lines += textwrap.wrap(
-                f"  {port:<{width}}  {meaning}", 116, subsequent_indent=" " * (width + 4), break_on_hyphens=False
-            )
-        return "".join(f"// {line}\n" for line in lines)
+from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
 
 
 def neuron_headers(design: NeuronDesign) -> dict[str, Header]:
     """Of the neuron and the modules that it holds several instances of."""
-    headers = {"neuron": Header(_neuron(design), _neuron_ports(design), _neuron_constants(design))}
-    weights, inputs = design.precision.weights.name, design.precision.inputs.name
-    operands = {"weight": f"code of a weight, {weights}", "value": f"code of an input, {inputs}"}
-    latency = {"LATENCY": design.multiply_stages}
-    if not design.is_float:
-        headers["multiplier"] = Header(
-            f"product of a weight and an input ({design.multiplier}), {design.multiply_stages} cycles "
-            f"later. {_NO_RESET}",
-            {
-                **_CLOCK,
-                **operands,
-                "high": "the product, or the first of two rows that add up to it",
-                "low": "the second row, or what completes a negation; added to the first",
-            },
-            latency,
-        )
-        return headers
-    headers["multiplier"] = Header(
-        f"product of a weight and an input as float32, {design.multiply_stages} cycles later. {_NO_RESET}",
-        {**_CLOCK, **operands, "product": "float32"},
-        latency,
-    )
-    headers["float_adder"] = Header(
-        f"sum of two float32 numbers, rounded to nearest even, {design.accumulate_cycles} cycles later. "
-        f"{FLOAT32_LIMITS} {_NO_RESET}",
-        {**_CLOCK, "a": "float32", "b": "float32", "sum": "float32"},
-        {"LATENCY": design.accumulate_cycles},
-    )
-    return headers
+    neuron = Header(_neuron(design), _neuron_ports(design), _neuron_constants(design))
+    return {"neuron": neuron, **design.unit_headers()}
 
 
 def _neuron(design: NeuronDesign) -> str:
-    limits = f" {FLOAT32_LIMITS}" if design.is_float else ""
+    limits = f" {design.limits}" if design.limits else ""
     return (
         f"one neuron of precision {design.precision.name}: {design.synapses} products a cycle ({design.multiplier}), "
         f"their sum, an accumulator for outputs of up to {design.maximum_synapses} synapses, rounding to the format of "
@@ -90,7 +28,7 @@ def _neuron(design: NeuronDesign) -> str:
 def _neuron_ports(design: NeuronDesign) -> dict[str, str]:
     weights, inputs = design.precision.weights, design.precision.inputs
     return {
-        **_CLOCK,
+        **CLOCK_PORT,
         "rst": "synchronous reset, one cycle: clears valid and what is on its way to it; data need none",
         "weights": f"{design.synapses} codes of {weights.name}, {weights.bits} bits each, synapse 0 lowest",
         "inputs": f"{design.synapses} codes of {inputs.name}, {inputs.bits} bits each, synapse 0 lowest",
@@ -143,7 +81,7 @@ def accelerator_headers(design: NeuronDesign, accelerator: Accelerator) -> dict[
     neurons, lanes, latency = accelerator.neurons, accelerator.synapses, accelerator.memory_latency
     answer = f"the answer, {latency} cycles after the request"
     ports = {
-        **_CLOCK,
+        **CLOCK_PORT,
         "rst": "synchronous reset; one cycle is enough, whatever the registers hold (requests mean nothing before it)",
         "start": "run the program at address 0, where done is high",
         "done": "nothing is running",
@@ -184,7 +122,7 @@ def accelerator_headers(design: NeuronDesign, accelerator: Accelerator) -> dict[
         "addresses of one lane of the load port: its place in the kernel, its address, whether padding is there. Two "
         "stages; set by start.",
         {
-            **_CLOCK,
+            **CLOCK_PORT,
             "start, steps, restarts": "of the first stage: begin a layer, go on by a chunk, go back to the first chunk",
             "..._later": "the same of the second stage",
             "position_...": "row, column and address of the window's first value",

@@ -72,8 +72,7 @@ def fresh_network(design: NeuronDesign, model: str | None = None, dataset: str =
 
 def _small_network(design: NeuronDesign) -> nn.Module:
     """For digits; without an average where the accelerator has none."""
-    inputs = design.precision.inputs
-    averages = inputs.family == "fixed" or inputs.name == "float32"
+    averages = design.average_refusal is None
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
         return nn.Sequential(

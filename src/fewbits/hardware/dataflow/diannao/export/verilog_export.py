@@ -10,7 +10,7 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.export.benches import NEURON_BENCH
 from fewbits.hardware.dataflow.diannao.export.constraints import Constraints, constraints
-from fewbits.hardware.dataflow.diannao.export.headers import FLOAT32_LIMITS, neuron_headers
+from fewbits.hardware.dataflow.diannao.export.headers import neuron_headers
 from fewbits.hardware.datapath.neuron import to_rtlil
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.datapath.simulation import hexadecimal
@@ -131,7 +131,7 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "name": chosen.name,
         "command": _command(chosen),
         "multiplier": chosen.multiplier,
-        "limits": f"{FLOAT32_LIMITS}\n" if chosen.is_float else "",
+        "limits": f"{chosen.limits}\n" if chosen.limits else "",
         "synapses": chosen.synapses,
         "weight_bits": chosen.precision.weights.bits,
         "input_bits": chosen.precision.inputs.bits,

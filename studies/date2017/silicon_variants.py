@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware import Accelerator, cost
 from fewbits.hardware.costing.chip_parts import BUFFERS
@@ -46,8 +46,7 @@ class Variant:
 @cache
 def measurements() -> Mapping[str, Any]:
     """What scripts/measure_silicon.py wrote."""
-    text = files("fewbits.report").joinpath("silicon_measurements.json").read_text(encoding="utf-8")
-    return cast("Mapping[str, Any]", json.loads(text))
+    return json.loads(Path(__file__).with_name("silicon_measurements.json").read_text(encoding="utf-8"))
 
 
 def variant(

@@ -1,6 +1,6 @@
 """docs/silicon.md: area and power of the study's precisions beside the published ones, scaling, SRAM rule, timing.
 
-`python -m fewbits.report.silicon [FILE]` writes it from the shipped technology table through fewbits' cost functions.
+`python studies/date2017/silicon.py [FILE]` writes it from the shipped technology table through fewbits' cost functions.
 """
 
 from __future__ import annotations
@@ -12,13 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import mean
 
-from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware import Accelerator, Technology, Workload, cost, load_technology, workload_of
-from fewbits.hardware.process.memory.sram_rule import QUANTITIES, leave_one_out, rule_errors
-from fewbits.hardware.process.scaling import node_scaling, scale
-from fewbits.report import published
-from fewbits.report.rows import BASELINE
-from fewbits.report.silicon_variants import (
+from silicon_variants import (
     CUT_TO_INPUTS,
     Variant,
     cut_products,
@@ -27,6 +21,13 @@ from fewbits.report.silicon_variants import (
     one_port_buffers,
     variant,
 )
+
+from fewbits.formats import STUDY_PRECISIONS
+from fewbits.hardware import Accelerator, Technology, Workload, cost, load_technology, workload_of
+from fewbits.hardware.process.memory.sram_rule import QUANTITIES, leave_one_out, rule_errors
+from fewbits.hardware.process.scaling import node_scaling, scale
+from fewbits.report.published import published_study
+from fewbits.report.rows import BASELINE
 from fewbits.report.table import decimals_for
 
 COMMAND = "make silicon"
@@ -74,7 +75,7 @@ def _figures(made: Variant, quantity: str) -> Mapping[str, float]:
 
 
 def _published(quantity: str) -> dict[str, float]:
-    designs = published.published_designs()
+    designs = published_study().designs
     return {name: designs[name].area_mm2 if quantity == "area" else designs[name].power_mw for name in _PRECISIONS}
 
 
@@ -90,7 +91,7 @@ def _head(table: Technology) -> str:
     through fewbits' own cost functions. The accelerator: {tile.neurons} neurons of {tile.synapses} synapses at
     {tile.clock_mhz:g} MHz; Bin, SB and Bout of {tile.buffer_rows} rows each, composed of SRAM macros. The network:
     {NETWORK}. Activity behind the table's energies: {table.provenance["activity"]}; wires: {table.provenance["wires"]}.
-    Published figures are those of the DATE 2017 study, 65 nm: **{published.MARK}**."""
+    Published figures are those of the DATE 2017 study, 65 nm: **{published_study().mark}**."""
     return "# Silicon\n\n" + _paragraph(text)
 
 
@@ -253,7 +254,12 @@ def _variants_table(made: Sequence[Variant], quantity: str) -> str:
         )
         for one in made
     ]
-    target = (f"*{published.MARK}*", *(f"*{value:.1f}*" for value in _saved(_published(quantity)).values()), "", "")
+    target = (
+        f"*{published_study().mark}*",
+        *(f"*{value:.1f}*" for value in _saved(_published(quantity)).values()),
+        "",
+        "",
+    )
     return _markdown(("", *_SAVERS, "largest difference", "order, swapped pairs"), [*rows, target])
 
 

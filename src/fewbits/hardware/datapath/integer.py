@@ -1,0 +1,62 @@
+"""Integers times integers: Booth or array multipliers."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Const, Module, Value
+
+from fewbits.formats import FixedPoint, Precision
+from fewbits.hardware.datapath.integer_sums import IntegerSums
+from fewbits.hardware.datapath.multipliers import ARCHITECTURES, multiply
+
+
+class Integer(IntegerSums):
+    """Weights fixedN, inputs fixedM."""
+
+    @classmethod
+    def computes(cls, precision: Precision) -> bool:
+        """Both formats fixed point."""
+        return isinstance(precision.weights, FixedPoint) and isinstance(precision.inputs, FixedPoint)
+
+    @property
+    def _adds_two_rows(self) -> bool:
+        return self.full_product_bits >= self.pipelining.adds_products_below
+
+    @property
+    def carry_save_products(self) -> bool:
+        """For wide products that are whole.
+
+        Where Booth recoding, compression and a carry-propagating addition do not fit one period, they do without the
+        addition, and the tree compresses 32 rows as well as 16. Truncating a product takes its sum.
+        """
+        return self._adds_two_rows and self.kept_product_bits is None
+
+    @property
+    def adds_rows_apart(self) -> bool:
+        """For wide products that are truncated."""
+        return self._adds_two_rows and self.kept_product_bits is not None
+
+    @property
+    def multiply_stages(self) -> int:
+        """Those of the compression of partial products, and of rows that are added apart."""
+        return self.pipelining.multiply_cycles + self.adds_rows_apart
+
+    @property
+    def multiplier_kind(self) -> str:
+        """How partial products are made."""
+        return ARCHITECTURES[self.architecture].words
+
+    @property
+    def multiplier(self) -> str:
+        """With the product's width and form."""
+        if self.kept_product_bits is not None:
+            return super().multiplier
+        return f"{self.multiplier_kind}, full product" + (" in carry-save form" if self.carry_save_products else "")
+
+    def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
+        """The compressed partial products, added where that fits the cycle."""
+        two_rows, width = self.carry_save_products, self.full_product_bits
+        rows = multiply(
+            m, self.architecture, weight, value, self.high_bits if two_rows else width,
+            self.pipelining.multiply_cycles - 1,
+        )  # fmt: skip
+        return rows if two_rows or self.adds_rows_apart else ((rows[0] + rows[1])[:width], Const(0, 1))

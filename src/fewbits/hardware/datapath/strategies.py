@@ -1,0 +1,60 @@
+"""Which strategy computes a precision: the one place that chooses, and the sentence where there is none."""
+
+from __future__ import annotations
+
+from fewbits.errors import HardwareError
+from fewbits.extensions import found
+from fewbits.formats import Format, Precision
+from fewbits.hardware.datapath.base import Datapath
+from fewbits.hardware.datapath.float32 import Float32
+from fewbits.hardware.datapath.integer import Integer
+from fewbits.hardware.datapath.narrow_float import NarrowFloat
+from fewbits.hardware.datapath.population_count import PopulationCount
+from fewbits.hardware.datapath.shifter import Shifter
+from fewbits.hardware.datapath.sign_selection import SignSelection, TernarySelection
+
+STRATEGIES: tuple[type[Datapath], ...] = (
+    Integer,
+    Shifter,
+    SignSelection,
+    TernarySelection,
+    PopulationCount,
+    Float32,
+    NarrowFloat,
+)
+
+ALLOWED = (
+    "weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs fixedN, both binary, both float32, or "
+    "floats of at most 22 mantissa bits together"
+)
+
+
+def strategy_for(precision: Precision) -> type[Datapath]:
+    """The strategy that computes a precision. Raises HardwareError, which names what can be done, where none does."""
+    for strategy in STRATEGIES:
+        if strategy.computes(precision):
+            return strategy
+    raise HardwareError(refusal(precision))
+
+
+def refusal(precision: Precision) -> str:
+    """Why a precision has no datapath, and what to do."""
+    formats = dict.fromkeys((precision.weights, precision.inputs))
+    strangers = [f"{one.name} is of {giver}" for one in formats if (giver := _giver(one)) is not None]
+    if strangers:
+        return (
+            f"no datapath for {precision.name}: {', '.join(strangers)}, which brings no circuit, so that it has no "
+            "cost, no Verilog and no place in a study: take its accuracy alone (fewbits.quantize, calibrate, lower), "
+            f"or cost another precision: {ALLOWED}"
+        )
+    return f"no datapath for {precision.name}: {ALLOWED}"
+
+
+def _giver(number_format: Format) -> str | None:
+    """The package that a format is from, with its version where it is an extension's; None of fewbits' own."""
+    module = type(number_format).__module__
+    package = module.partition(".")[0]
+    if package == __name__.partition(".")[0]:
+        return None
+    givers = (one.giver for one in found("formats").values() if one.entry.module.partition(".")[0] == package)
+    return next(givers, package)

@@ -1,0 +1,70 @@
+"""What names a datapath: its key, from which the names in technology tables, files and figures are printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fewbits.errors import HardwareError
+from fewbits.formats import FixedPoint, Precision
+
+Architecture = Literal["booth", "array"]
+"""How partial products are made: by radix-4 Booth recoding, or one for each bit of the weight."""
+
+Accumulation = Literal["integer", "float32"]
+"""What sums are held in: integers, wide enough for every sum; float32, where each addition rounds."""
+
+
+@dataclass(frozen=True)
+class DatapathKey:
+    """The datapath of a precision, and what differs from Booth multipliers with whole products.
+
+    Names are printed from keys and never parsed back: who needs a part of a name holds the key.
+    """
+
+    precision: Precision
+    multiplier: Architecture = "booth"
+    product_bits: int | None = None
+    """Width that products are truncated to; None keeps them whole."""
+
+    accumulation: Accumulation | None = None
+    """What sums are held in; None for what the precision's datapath has by itself."""
+
+    @property
+    def name(self) -> str:
+        """Its entry in a technology table: `fixed16`, `fixed16 array`, `fixed16 product20`."""
+        return " ".join(
+            [
+                self.precision.name,
+                *([self.multiplier] if self.multiplier != "booth" else []),
+                *([f"product{self.product_bits}"] if self.product_bits is not None else []),
+                *([f"{self.accumulation} sums"] if self.accumulation is not None else []),
+            ]
+        )
+
+    @property
+    def options(self) -> str:
+        """What asks `fewbits characterize` for it: `--precision fixed16 --product-bits 20`."""
+        return " ".join(
+            [
+                f"--precision {self.precision.name}",
+                *([f"--multiplier {self.multiplier}"] if self.multiplier != "booth" else []),
+                *([f"--product-bits {self.product_bits}"] if self.product_bits is not None else []),
+            ]
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def equal_widths(bits: int) -> DatapathKey:
+    """The key of fixedN."""
+    fixed = FixedPoint(bits)
+    return DatapathKey(Precision(fixed, fixed))
+
+
+def architecture(multiplier: str) -> Architecture:
+    """An architecture of multipliers by its name. Raises HardwareError for another."""
+    if multiplier != "booth" and multiplier != "array":
+        raise HardwareError(f"multiplier must be 'booth' or 'array', not {multiplier!r}")
+    return multiplier

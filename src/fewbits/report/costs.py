@@ -1,0 +1,75 @@
+"""What `fewbits cost` prints of costs: a table of the figures that are declared for it, and what to know about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fewbits.hardware.costing.breakdown import DRAM
+from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
+from fewbits.study.figures import COST_TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fewbits.hardware import Cost
+    from fewbits.study.figures import Figure
+
+_PLAIN = str.maketrans({"µ": "u", "²": "2"})
+"""Units in letters that every terminal has."""
+
+
+def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False) -> tuple[str, ...]:
+    """A row for each cost, then lines on clock, energy, memory, activity and datapath.
+
+    off_chip: also the energy with off-chip DRAM.
+    """
+    return (
+        f"{'precision':>18}" + "".join(f"{_heading(figure):>13}" for figure in COST_TABLE),
+        *(
+            f"{one.precision:>18}"
+            + "".join(f"{figure.of_cost(one):>13,.5g}" for figure in COST_TABLE if figure.of_cost is not None)
+            for one in costs
+        ),
+        *(f"{one.precision} clock: {one.clock}" for one in costs),
+        *(_shares(one, off_chip) for one in costs),
+        *(_bandwidth(one) for one in costs),
+        *(f"Power and energy: {activity}." for activity in dict.fromkeys(one.activity for one in costs)),
+        *(line for one in costs for line in _about(one)),
+    )
+
+
+def _heading(figure: Figure) -> str:
+    return f"{figure.words} {figure.unit.translate(_PLAIN)}".strip()
+
+
+def _about(one: Cost) -> list[str]:
+    """The datapath, and the notes that do not stand beside the clock already."""
+    basis = "interpolated between characterized precisions" if one.interpolated else "characterized"
+    lines = (f"{one.multiplier}; {basis}", *one.notes)
+    return [f"{one.precision}: {line}" for line in lines if line not in one.clock.notes]
+
+
+def _shares(one: Cost, off_chip: bool) -> str:
+    """Where the energy goes, in a line; with off-chip memory, if asked for."""
+    parts = sorted(one.breakdown.energy_uj.items(), key=lambda part: -part[1])
+    shares = ", ".join(f"{name} {100 * energy / one.energy_uj:.0f}" for name, energy in parts if energy > 0)
+    line = f"{one.precision} energy in %: {shares}"
+    if off_chip:
+        line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
+    return line
+
+
+def _bandwidth(one: Cost) -> str:
+    """What the memory must give, and whether it does, in a line."""
+    needed = one.needed_bandwidth_gb_s
+    most = max(needed, key=needed.__getitem__)
+    line = f"{one.precision} memory: layer {most!r} needs most, {needed[most]:.3g} GB/s without a stall"
+    if one.bandwidth_gb_s is not None:
+        return f"{line}; at {one.bandwidth_gb_s:g} GB/s {one.transfer_stall_cycles:,} of the cycles wait for transfers"
+    short = sum(each > ASSUMED_BANDWIDTH for each in needed.values())
+    if not short:
+        return f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}: enough"
+    return (
+        f"{line}; {ASSUMED_MEMORY} gives {ASSUMED_BANDWIDTH:g}, too little for {short} of {len(needed)} layers: with "
+        f"--bandwidth {ASSUMED_BANDWIDTH:g} they wait, and cycles, power and energy say so"
+    )
