@@ -18,7 +18,7 @@ from fewbits.graph.kind import KindOfOperation
 from fewbits.graph.kinds import OWN
 from fewbits.graph.kinds.without_form import without_form
 from fewbits.graph.refusals import OWN_TENSOR, Skipped, UnsupportedError, target_name, unsupported
-from fewbits.graph.spelling import Application, Reading
+from fewbits.graph.spelling import Application, Reading, called_module
 
 _WITH_DERIVED = (ValueRounding, FloatLayer)
 """Classes of meanings whose derived classes are of their kind too."""
@@ -132,7 +132,7 @@ def application(node: fx.Node, network: nn.Module) -> Application:
     Raises UnsupportedError if fewbits knows no kind of this spelling, or its settings depend on values.
     """
     if node.op == "call_module":
-        module = network.get_submodule(str(node.target))
+        module = called_module(node, network)
         if not node.args:
             reason = "it is given its input by name, or none; give it as the first argument, as self.layer(x)"
             raise UnsupportedError(Skipped(str(node.target), type(module).__name__, reason))

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from fewbits.errors import ModelError
 from fewbits.graph.catalogue import catalogue
 from fewbits.graph.refusals import target_name
-from fewbits.graph.spelling import is_size, operand_of
+from fewbits.graph.spelling import called_module, is_size, operand_of
 
 AUGMENTED: dict[str, Any] = {
     "__iadd__": operator.iadd,
@@ -161,7 +161,7 @@ class _Writer:
 
     def _is_in_place(self, node: fx.Node) -> bool:
         if node.op == "call_module":
-            return getattr(self._network.get_submodule(str(node.target)), "inplace", False) is True
+            return getattr(called_module(node, self._network), "inplace", False) is True
         if node.op not in ("call_function", "call_method"):
             return False
         return node.target in _PLAIN or _has_in_place_name(node) or _inplace_argument(node)
@@ -179,7 +179,7 @@ class _Writer:
 def _called(node: fx.Node, network: nn.Module) -> Any:
     """The class of the module, or the function or method, that a node calls; None for other nodes."""
     if node.op == "call_module":
-        return type(network.get_submodule(str(node.target)))
+        return type(called_module(node, network))
     return node.target if node.op in ("call_function", "call_method") else None
 
 

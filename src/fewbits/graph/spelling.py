@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from fewbits.graph.refusals import UnsupportedError, unsupported
 
@@ -50,6 +50,14 @@ def spelled(make: Callable[..., Any], *parameters: str) -> Reading:
 
 class SettingError(ValueError):
     """Settings without a bit-exact form; the text is the reason that a user reads."""
+
+
+def called_module(node: fx.Node, network: nn.Module) -> nn.Module:
+    """The module that a node calls: `get_submodule`, without its checks of what a trace has found."""
+    module: Any = network
+    for name in str(node.target).split("."):
+        module = module._modules[name]
+    return module
 
 
 def operand_of(node: fx.Node) -> Any:

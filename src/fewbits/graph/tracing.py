@@ -25,7 +25,7 @@ from fewbits.graph.modes import in_mode, noting_mode
 from fewbits.graph.module_kinds import is_float_layer, is_layer, reason_left_float, reason_to_skip, reason_without_form
 from fewbits.graph.parameters import has_hooks
 from fewbits.graph.refusals import OWN_TENSOR, Skipped, UnsupportedError, target_name, unsupported
-from fewbits.graph.spelling import is_size
+from fewbits.graph.spelling import called_module, is_size
 
 
 class TraceError(UnsupportedError):
@@ -311,9 +311,7 @@ class _Reader:
             what = "it returns several results" if several else reason.replace("it takes", "it returns")
             self._refuse_network(f"{what}: return the tensor of one layer" if several else what)
         elif node.op == "call_module":
-            self._refuse(
-                node, Skipped(str(node.target), class_name(self._network.get_submodule(str(node.target))), reason)
-            )
+            self._refuse(node, Skipped(str(node.target), class_name(called_module(node, self._network)), reason))
         else:
             self._refuse(node, unsupported(node, reason).skipped)
         return IMAGES

@@ -16,6 +16,7 @@ from fewbits.graph.float_layer import FloatLayer
 from fewbits.graph.foldings import Foldings, has_statistics
 from fewbits.graph.kinds.batch_norm import FoldedNorm
 from fewbits.graph.module_kinds import kind_of_layer
+from fewbits.graph.spelling import called_module
 from fewbits.graph.tracing import graph_of
 from fewbits.graph.wrappers import copied, unwrapped
 from fewbits.quantization.layers.layer import QuantizedLayer
@@ -108,11 +109,11 @@ def _pairs(graph: fx.Graph, network: nn.Module) -> list[_Pair]:
     foldings = Foldings(graph, network)
     pairs: list[_Pair] = []
     for node in graph.nodes:
-        if node.op != "call_module" or not isinstance(network.get_submodule(str(node.target)), _BatchNorm):
+        if node.op != "call_module" or not isinstance(called_module(node, network), _BatchNorm):
             continue
         if foldings.obstacle(node) is None:
             (source,) = node.all_input_nodes
-            kind = kind_of_layer(network.get_submodule(str(source.target)))
+            kind = kind_of_layer(called_module(source, network))
             is_safe = not kind.features_are_last or _are_vectors(source, network)
             pairs.append(_Pair(str(source.target), str(node.target), is_safe))
     return pairs

@@ -21,7 +21,7 @@ from fewbits.graph.kind import Effect
 from fewbits.graph.kinds.vanishing import DROPOUT_SETTINGS, DROPOUTS
 from fewbits.graph.refusals import Skipped
 from fewbits.graph.size_search import misfit
-from fewbits.graph.spelling import is_shared, is_size, settings_of
+from fewbits.graph.spelling import called_module, is_shared, is_size, settings_of
 from fewbits.graph.tracing import (
     TraceError,
     calls_of,
@@ -143,7 +143,7 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
         group.is_joined |= effect == "joins"
     for node, effect in effects.items():
         if effect == "layer":
-            layer = network.get_submodule(str(node.target))
+            layer = called_module(node, network)
             groups[leader[node.all_input_nodes[0]]].add_layer(layer, str(node.target))
         elif effect == "operands":
             for number, source in enumerate(node.all_input_nodes, start=1):
@@ -168,7 +168,7 @@ def _joined_values(network: nn.Module, effects: dict[fx.Node, Effect]) -> dict[f
             for source in application(node, network).sources:
                 parent[find(source)] = find(node)
         elif effect == "layer":  # a layer used twice has one radix point for what it takes
-            layer = id(network.get_submodule(str(node.target)))
+            layer = id(called_module(node, network))
             parent[find(node.all_input_nodes[0])] = find(taken.setdefault(layer, node.all_input_nodes[0]))
     return {node: find(node) for node in effects}
 

@@ -83,8 +83,8 @@ def _read_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
             with_takers(held, shapes.reads),
             None if precision is None else precision.name,
             tuple(call.place for call in traced.calls if kind_of(call.module).joins_parts),
-            tuple(filter(None, (kind_of(call.module).uncounted(call.place) for call in traced.calls))),
             _end(traced),
+            tuple(filter(None, (kind_of(call.module).uncounted(call.place) for call in traced.calls))),
         )
     except DataError as error:
         raise ModelError(f"images of shape {tuple(input_shape)}: {error}") from None

@@ -49,7 +49,7 @@ def bit_exact_workload(network: BitExactNetwork) -> Workload:
     concatenations = tuple(operation.name for operation in network.operations if operation.joins)
     held = with_takers(with_held_values(layers, reads), reads)
     uncounted = tuple(filter(None, (operation.uncounted for operation in network.operations)))
-    return Workload(held, network.precision.name, concatenations, uncounted, _end(network))
+    return Workload(held, network.precision.name, concatenations, _end(network), uncounted)
 
 
 def _end(network: BitExactNetwork) -> str | None:

@@ -169,11 +169,11 @@ class Workload:
     concatenations: tuple[str, ...] = ()
     """Where tensors are joined, which takes no layer: names of the modules or functions."""
 
-    uncounted: tuple[str, ...] = ()
-    """What of the network's operations no figure holds, a sentence each."""
-
     end: str | None = None
     """Name of what ends the network behind its last layer or addition, if anything but reshaping does."""
+
+    uncounted: tuple[str, ...] = ()
+    """What of the network's operations no figure of a cost holds, a sentence each."""
 
     def __post_init__(self) -> None:
         if not any(layer.products for layer in self.layers):
