@@ -53,6 +53,11 @@ class Operation:
         return None
 
     @property
+    def uncounted(self) -> str | None:
+        """What of it no figure of a cost holds, as a sentence that names it; None if nothing is left out."""
+        return None
+
+    @property
     def result_divisor(self) -> int:
         """What the integers of the result are to be divided by, as they stand for quotients that nothing rounds."""
         return 1
