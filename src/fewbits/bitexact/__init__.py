@@ -3,6 +3,7 @@
 from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
+from fewbits.bitexact.sum_order import SumOrder
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -36,6 +37,7 @@ __all__ = [
     "Pooling",
     "ReLU",
     "Rounding",
+    "SumOrder",
     "first_difference",
     "lower",
 ]
