@@ -49,15 +49,10 @@ def test_a_precision_has_its_strategy(precision: str, strategy: str):
     assert strategy_for(parse_precision(precision)).__name__ == strategy
 
 
-@pytest.mark.parametrize("precision", ["pow2-7/fixed8", "float32/bfloat16", "fixed8/binary"])
+@pytest.mark.parametrize("precision", ["pow2-7/fixed8", "fixed8/float32", "float32/bfloat16", "fixed8/binary"])
 def test_what_no_circuit_computes_is_refused_with_what_can_be(precision: str):
     with pytest.raises(HardwareError, match=f"no datapath for {re.escape(precision)}: weights may be fixedN, pow2-2"):
         strategy_for(parse_precision(precision))
-
-
-def test_a_float_beside_an_integer_is_refused_as_such():
-    with pytest.raises(HardwareError, match="'fixed8/float32' mixes a float with an integer format"):
-        design("fixed8/float32")
 
 
 @pytest.mark.parametrize("precision", ["float32", "fp8-e4m3", "binary"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fewbits.errors import HardwareError
 from fewbits.extensions import found
-from fewbits.formats import FloatFormat, Format, Precision
+from fewbits.formats import Format, Precision
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.float32 import Float32
 from fewbits.hardware.datapath.integer import Integer
@@ -46,11 +46,6 @@ def refusal(precision: Precision) -> str:
             f"no datapath for {precision.name}: {', '.join(strangers)}, which brings no circuit, so that it has no "
             "cost, no Verilog and no place in a study: take its accuracy alone (fewbits.quantize, calibrate, lower), "
             f"or cost another precision: {ALLOWED}"
-        )
-    if len([one for one in (precision.weights, precision.inputs) if isinstance(one, FloatFormat)]) == 1:
-        return (
-            f"{precision.name!r} mixes a float with an integer format, which no datapath computes: give two integer "
-            "formats (fixed, pow2, ternary, binary) or two floats"
         )
     return f"no datapath for {precision.name}: {ALLOWED}"
 
