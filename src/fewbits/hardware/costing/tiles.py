@@ -122,6 +122,8 @@ def _declared(datapath: DatapathCost, made: NeuronDesign, table: Technology) -> 
             f"technology {table.name!r} tells the figures of {made.name} by {', '.join(datapath.components)}, its "
             f"datapath has {', '.join(made.components)}: add it anew with 'fewbits characterize {made.key.options}'"
         )
+    if tuple(datapath.components) == made.components:
+        return datapath
     return replace(datapath, components={name: datapath.components[name] for name in made.components})
 
 
