@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "BitExactNetwork": "fewbits.bitexact",
+    "load": "fewbits.bitexact",
     "Format": "fewbits.formats",
     "Precision": "fewbits.formats",
     "calibrate": "fewbits.quantization",

@@ -3,6 +3,7 @@
 from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
+from fewbits.bitexact.saved import load
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -37,5 +38,6 @@ __all__ = [
     "ReLU",
     "Rounding",
     "first_difference",
+    "load",
     "lower",
 ]

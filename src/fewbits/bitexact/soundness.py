@@ -1,0 +1,258 @@
+"""Whether operations that come from a file are a network: each takes what the ones before it give, and holds its sums.
+
+A file can be sealed by its digest and say nonsense all the same. What `lower` makes passes here by construction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fewbits.bitexact.accumulator import twos_complement_bits, weight_range
+from fewbits.bitexact.layers import sum_bits
+from fewbits.errors import FewbitsError, ModelError
+from fewbits.formats import Format, Precision
+from fewbits.graph.operations import (
+    Addition,
+    AveragePool,
+    Concatenation,
+    Convolution,
+    Flatten,
+    InputRounding,
+    Layer,
+    Linear,
+    MaxPool,
+    Operation,
+    Pooling,
+    ReLU,
+    Rounding,
+)
+from fewbits.graph.shapes import convolution_length, pooling_length
+from fewbits.graph.tracing import IMAGES
+
+_LARGEST = 2**31
+"""Values that one image's tensor may have, and the largest size, stride or padding: 8 GiB of float32."""
+
+_LARGEST_POINT = 1022
+"""Of a radix point, either way: 2**-1022 is float64's smallest normal number."""
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What an operation gives for one image."""
+
+    shape: tuple[int, ...]
+    number_format: Format | None
+    """None for accumulators and sums."""
+
+    fraction_bits: int
+
+
+_Rule = Callable[[Any, Sequence[_Values]], _Values]
+
+
+def check_network(operations: Sequence[Operation], input_shape: tuple[int, ...]) -> None:
+    """Raise ModelError, naming the operation, unless each follows from those before it.
+
+    Of an operation that an extension defines only name, inputs and size are checked; what it gives is taken as it says.
+    """
+    given: dict[str, _Values | None] = {IMAGES: _Values(input_shape, None, 0)}
+    if not operations or not any(isinstance(operation, Layer) for operation in operations):
+        raise ModelError("it has no layers")
+    for operation in operations:
+        where = f"operation {operation.name!r}"
+        if operation.name in given:
+            raise ModelError(f"{where} is there twice, or is called as the images are")
+        if missing := [name for name in operation.inputs if name not in given]:
+            raise ModelError(f"{where} takes {missing[0]!r}, which no operation before it gives")
+        if not operation.inputs or not _is_shape(operation.output_shape):
+            raise ModelError(f"{where} has no inputs, or no shape of at most {_LARGEST} values")
+        sources = [given[name] for name in operation.inputs]
+        given[operation.name] = _given(operation, sources, where)
+
+
+def _given(operation: Operation, sources: list[_Values | None], where: str) -> _Values | None:
+    """What an operation gives, checked; None where only an extension knows."""
+    rule = next((_RULES[base] for base in type(operation).__mro__ if base in _RULES), None)
+    known = [source for source in sources if source is not None]
+    if rule is None or len(known) < len(sources):
+        return None
+    try:
+        values = rule(operation, known)
+    except FewbitsError as error:
+        raise ModelError(f"{where}: {error}") from None
+    except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:  # shapes that do not fit
+        raise ModelError(f"{where} does not fit what it takes: {error}") from None
+    if values.shape != operation.output_shape:
+        raise ModelError(f"{where} gives {values.shape} and says {operation.output_shape}")
+    if abs(values.fraction_bits) > _LARGEST_POINT:
+        raise ModelError(f"{where} has the radix point {values.fraction_bits}, beyond {_LARGEST_POINT}")
+    return values
+
+
+def _is_shape(shape: tuple[int, ...]) -> bool:
+    return all(0 < size <= _LARGEST for size in shape) and math.prod(shape) <= _LARGEST
+
+
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ModelError(problem)
+
+
+def _rounded_images(operation: InputRounding, sources: Sequence[_Values]) -> _Values:
+    (images,) = sources
+    return _Values(images.shape, operation.number_format, operation.fraction_bits)
+
+
+def _rounded(operation: Rounding, sources: Sequence[_Values]) -> _Values:
+    (sums,) = sources
+    _require(sums.number_format is None, "it rounds what is rounded already")
+    _require(sums.fraction_bits == operation.accumulator_fraction_bits, "its radix point is not that of its sums")
+    return _Values(sums.shape, operation.number_format, operation.fraction_bits)
+
+
+def _linear(operation: Linear, sources: Sequence[_Values]) -> _Values:
+    (vector,) = sources
+    outputs, inputs = operation.weight.shape
+    _require(vector.shape == (inputs,), f"its weights take {inputs} values, not {vector.shape}")
+    return _layer(operation, vector, (outputs,))
+
+
+def _convolution(operation: Convolution, sources: Sequence[_Values]) -> _Values:
+    (image,) = sources
+    outputs, inputs, *kernel = operation.weight.shape
+    groups, padding = operation.groups, operation.padding
+    _require(groups > 0 and outputs % groups == 0, f"{outputs} channels are not {groups} groups")
+    _require(image.shape[0] == inputs * groups, f"its weights take {inputs * groups} channels, not {image.shape}")
+    _require(all(0 < each <= _LARGEST for each in (*operation.stride, *operation.dilation)), "a stride is out of range")
+    _require(all(0 <= each <= _LARGEST for both in padding for each in both), "a padding is out of range")
+    padded = [length + sum(both) for length, both in zip(image.shape[1:], padding, strict=True)]
+    _require(_is_shape((image.shape[0], *padded)), "its padding is out of range")
+    settings = zip(image.shape[1:], kernel, operation.stride, padding, operation.dilation, strict=True)
+    return _layer(operation, image, (outputs, *(convolution_length(*along) for along in settings)))
+
+
+def _layer(operation: Layer, source: _Values, shape: tuple[int, ...]) -> _Values:
+    """Operands, weights and sums of a layer, checked."""
+    _require(source.shape == operation.input_shape, "its input's shape is another than it says")
+    _require(
+        (source.number_format, source.fraction_bits) == (operation.input_format, operation.input_fraction_bits),
+        "its input has another format or radix point than it says",
+    )
+    bias, moves = operation.bias, operation.output_shifts
+    _require(bias is None or len(bias) == shape[0], "it has not one bias an output")
+    _require(
+        moves is None or (len(moves) == shape[0] and min(moves) >= 0 and max(moves) <= _LARGEST_POINT), "bad shifts"
+    )
+    _require(abs(operation.weight_fraction_bits) <= _LARGEST_POINT, "its weights' radix point is out of range")
+    if Precision(operation.weight_format, operation.input_format).is_float:
+        _check_floats(operation)
+    else:
+        _check_integers(operation, max(moves or (0,)))
+    return _Values(shape, None, operation.accumulator_fraction_bits)
+
+
+def _check_floats(operation: Layer) -> None:
+    weight = operation.weight
+    _require(weight.dtype == np.float32, f"its weights are {weight.dtype}, not float32")
+    _require(bool(np.isfinite(weight).all()), "a weight is NaN or infinite")
+    stored = torch.from_numpy(np.array(weight))
+    _require(torch.equal(operation.weight_format.quantize(stored), stored), "a weight is no value of its format")
+    biases = operation.bias or ()
+    _require(
+        all(isinstance(each, float) and float(np.float32(each)) == each for each in biases), "a bias is no float32"
+    )
+
+
+def _check_integers(operation: Layer, moved: int) -> None:
+    weight, dropped = operation.weight, operation.dropped_product_bits
+    _require(weight.dtype == object or weight.dtype.kind == "i", f"its weights are {weight.dtype}, not integers")
+    _require(all(type(each) is int for each in operation.bias or ()), "a bias is no integer")
+    low, high = operation.weight_format.integer_limits
+    smallest, largest = int(weight.min()), int(weight.max())
+    _require(low << moved <= smallest and largest <= high << moved, "a weight is no value of its format")
+    _require(0 <= dropped < 64, f"{dropped} bits of a product cannot be cut")
+    bias: Any = operation.bias
+    needed = twos_complement_bits(*weight_range(weight, operation.input_format.integer_limits, bias, dropped))
+    _require(operation.accumulator_bits == needed, f"its sums need {needed} bits, not {operation.accumulator_bits}")
+    _require(operation.worst_case_accumulator_bits >= needed, "its worst case is narrower than its sums")
+
+
+def _sum(operation: Addition, sources: Sequence[_Values]) -> _Values:
+    first, second = sources
+    _require(first.shape == second.shape, f"it adds {first.shape} and {second.shape}")
+    finer = max(first.fraction_bits, second.fraction_bits)
+    shifts = (finer - first.fraction_bits, finer - second.fraction_bits)
+    _require(
+        operation.shifts == shifts and operation.accumulator_fraction_bits == finer, "its operands' shifts are wrong"
+    )
+    formats = [source.number_format for source in sources if source.number_format is not None]
+    _require(len(formats) == 2, "it adds what is not rounded")
+    _require(operation.accumulator_bits == sum_bits(formats, shifts), "its sum's width is wrong")
+    return _Values(first.shape, None, finer)
+
+
+def _joined(operation: Concatenation, sources: Sequence[_Values]) -> _Values:
+    first, axis = sources[0], operation.axis
+    _require(0 <= axis < len(first.shape), f"there is no dimension {axis}")
+    parts = {(each.shape[:axis], each.shape[axis + 1 :], each.number_format, each.fraction_bits) for each in sources}
+    _require(len(parts) == 1, "its parts have other shapes, formats or radix points")
+    length = sum(each.shape[axis] for each in sources)
+    return _Values((*first.shape[:axis], length, *first.shape[axis + 1 :]), first.number_format, first.fraction_bits)
+
+
+def _pooled(operation: Pooling, sources: Sequence[_Values]) -> _Values:
+    (image,) = sources
+    _require(image.shape == operation.input_shape, "its input's shape is another than it says")
+    sizes = (*operation.kernel, *operation.stride, *operation.dilation)
+    _require(all(0 < each <= _LARGEST for each in sizes), "a window's size is out of range")
+    halves = zip(operation.padding, operation.kernel, strict=True)
+    _require(all(0 <= padding <= kernel // 2 for padding, kernel in halves), "its padding is wider than half a window")
+    settings = zip(
+        image.shape[1:], operation.kernel, operation.stride, operation.padding, operation.dilation, strict=True
+    )
+    lengths = [pooling_length(*along, operation.ceil_mode) for along in settings]
+    reach = zip(image.shape[1:], operation.kernel, operation.dilation, strict=True)
+    _require(
+        all(kernel * dilation <= 2 * _LARGEST and kernel <= 2 * length + 2 for length, kernel, dilation in reach),
+        "a window is larger than its image",
+    )
+    return _Values((image.shape[0], *lengths), image.number_format, image.fraction_bits)
+
+
+def _averaged(operation: AveragePool, sources: Sequence[_Values]) -> _Values:
+    values = _pooled(operation, sources)
+    _require(operation.number_format == values.number_format, "its values' format is another than it says")
+    divisor = operation.divisor_override
+    _require(divisor is None or 0 < divisor <= _LARGEST, "its divisor is out of range")
+    return values
+
+
+def _same(operation: Operation, sources: Sequence[_Values]) -> _Values:
+    (values,) = sources
+    return values
+
+
+def _flattened(operation: Flatten, sources: Sequence[_Values]) -> _Values:
+    (values,) = sources
+    _require(math.prod(values.shape) == math.prod(operation.output_shape), "it changes how many values there are")
+    return _Values(operation.output_shape, values.number_format, values.fraction_bits)
+
+
+_RULES: dict[type[Operation], _Rule] = {
+    InputRounding: _rounded_images,
+    Rounding: _rounded,
+    Linear: _linear,
+    Convolution: _convolution,
+    Addition: _sum,
+    Concatenation: _joined,
+    MaxPool: _pooled,
+    AveragePool: _averaged,
+    ReLU: _same,
+    Flatten: _flattened,
+}
