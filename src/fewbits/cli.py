@@ -17,6 +17,7 @@ import typer.exceptions
 
 from fewbits import __version__
 from fewbits.errors import FewbitsError, ModelError, StudyError
+from fewbits.export import EXPORTERS
 from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
@@ -223,6 +224,37 @@ def rtl(
         raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:
         typer.echo(str(path))
+
+
+@app.command(epilog=f"Forms: {', '.join(EXPORTERS)}.")
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR|FILE", help="A study's folder, or a network that fewbits saved.")
+    ],
+    to: Annotated[str, typer.Option(metavar="FORM", help="What to write.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    precision: Annotated[str | None, typer.Option(help="Of the study's network, such as fixed8.")] = None,
+    model: Annotated[str | None, typer.Option(help="The same, where the study has several.")] = None,
+    data: Annotated[str | None, typer.Option(help="The same.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="The same.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same.")] = None,
+) -> None:
+    """Write a bit-exact network as a file for other programs."""
+    from fewbits.bitexact import load
+    from fewbits.export import export_network
+
+    if source.is_dir():
+        from fewbits.study import stored_network
+
+        if precision is None:
+            raise StudyError(f"{str(source)!r} is a study's folder: choose one of its networks, with --precision first")
+        stored = stored_network(source, precision, model=model, data=data, recipe=recipe, seed=seed)
+        network = stored.network
+    elif any(value is not None for value in (precision, model, data, recipe, seed)):
+        raise StudyError(f"{str(source)!r} is no study's folder: --precision and the like choose a study's network")
+    else:
+        network = load(source)
+    typer.echo(str(export_network(network, to, out)))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
-from fewbits.formats.format import Description, Format
+from fewbits.formats.format import Description, Format, FusedPass
 from fewbits.formats.power_of_two import PowerOfTwo
 from fewbits.formats.registry import STUDY_PRECISIONS, Precision, all_format_names, parse_format, parse_precision
 from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
@@ -17,6 +17,7 @@ __all__ = [
     "FixedPoint",
     "FloatFormat",
     "Format",
+    "FusedPass",
     "Multipliers",
     "PowerOfTwo",
     "PowersOfTwo",

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fewbits.lazy import lazily
 from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
-from fewbits.study.spec import PRESETS, StudySpec, load_study
+from fewbits.study.spec import (
+    PRESETS,
+    AcceleratorSection,
+    CalibrationSection,
+    FineTuneSection,
+    FloatTrainingSection,
+    MethodsSection,
+    StudySpec,
+    TrainingSection,
+    load_study,
+)
 from fewbits.study.store import read_failures, read_results, read_study
 
 if TYPE_CHECKING:
@@ -15,13 +26,19 @@ if TYPE_CHECKING:
 __all__ = [
     "FLOAT_RECIPE",
     "PRESETS",
+    "AcceleratorSection",
+    "CalibrationSection",
     "FailedRun",
+    "FineTuneSection",
+    "FloatTrainingSection",
+    "MethodsSection",
     "RunResult",
     "StoredNetwork",
     "StudyInterrupted",
     "StudyOutcome",
     "StudyRecord",
     "StudySpec",
+    "TrainingSection",
     "load_study",
     "read_failures",
     "read_results",
@@ -30,11 +47,5 @@ __all__ = [
     "stored_network",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """The names that load torch, at their first use: a store is read without it."""
-    if name in ("StoredNetwork", "stored_network"):
-        from fewbits.study import stored
-
-        return getattr(stored, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # these load torch: a store is read without it
+    __getattr__, __dir__ = lazily(__name__, dict.fromkeys(("StoredNetwork", "stored_network"), "fewbits.study.stored"))

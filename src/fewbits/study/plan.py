@@ -18,6 +18,7 @@ from fewbits import __version__, data, models
 from fewbits.bitexact import lower
 from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
+from fewbits.extensions import giver_of
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware import Accelerator, Technology, load_technology
 from fewbits.hardware.datapath.interpolation import can_interpolate
@@ -309,6 +310,7 @@ def _trainings(
                 "settings": settings[recipe].definition(),
                 **_options_read(recipe, options),
                 **({"keeps_start": True} if RECIPES[recipe].start == "float" else {}),
+                **({"giver": giver} if (giver := giver_of("recipes", recipe)) is not None else {}),
             }
             changes = {"precision": precision, "recipe": recipe, "settings": settings[recipe], "options": options}
             yield name, replace(base, key=json_sha256(definition), **changes), base
