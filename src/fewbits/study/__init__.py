@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING
 
 from fewbits.lazy import lazily
 from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
+from fewbits.study.events import (
+    FloatNetworkTrained,
+    Notice,
+    RunFailed,
+    RunFinished,
+    StudyStarted,
+    TaskProgress,
+    TaskStarted,
+)
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
 from fewbits.study.spec import (
     PRESETS,
@@ -30,14 +39,21 @@ __all__ = [
     "CalibrationSection",
     "FailedRun",
     "FineTuneSection",
+    "FloatNetworkTrained",
     "FloatTrainingSection",
     "MethodsSection",
+    "Notice",
+    "RunFailed",
+    "RunFinished",
     "RunResult",
     "StoredNetwork",
     "StudyInterrupted",
     "StudyOutcome",
     "StudyRecord",
     "StudySpec",
+    "StudyStarted",
+    "TaskProgress",
+    "TaskStarted",
     "TrainingSection",
     "load_study",
     "read_failures",
