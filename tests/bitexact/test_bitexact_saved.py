@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import fewbits as fb
-from fewbits.bitexact import BitExactNetwork, Layer, load
+from fewbits.bitexact import BitExactNetwork, Layer, Operation, load
+from fewbits.bitexact.field_values import Reader, Writer
 from fewbits.graph.operations import ReLU
 from fewbits.models import build, input_shape
 from fewbits.tensor_file import read_tensors, write_tensors
@@ -332,3 +333,34 @@ def test_layers_are_what_they_were(small: tuple[BitExactNetwork, Tensor], tmp_pa
     small[0].save(tmp_path / "n")
     assert [type(one) for one in load(tmp_path / "n").operations] == [type(one) for one in small[0].operations]
     assert all(isinstance(one, Layer) for one in load(tmp_path / "n").layers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Knee:
+    """A value inside an operation."""
+
+    at: int
+    table: np.ndarray[Any, np.dtype[np.int64]]
+    kind: Literal["hard", "soft"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Bent(ReLU):
+    """An operation from outside, with a value that has fields of its own."""
+
+    knee: Knee
+    label: str = "bent"
+
+
+def test_values_inside_an_operation_come_back(small: tuple[BitExactNetwork, Tensor]) -> None:
+    operation = Bent(name="b", inputs=("input",), output_shape=(1,), knee=Knee(2**70, np.arange(3), "soft"))
+    writer = Writer()
+    data = json.loads(json.dumps(writer.value(operation, "o")))
+    loaded = Reader(writer.tensors, {}).value(data, Operation, "o")
+    assert isinstance(loaded, Bent)
+    assert (loaded.knee.at, loaded.knee.kind, loaded.knee.table.tolist()) == (2**70, "soft", [0, 1, 2])
+    del data["fields"]["label"]  # a field that came later
+    assert Reader(writer.tensors, {}).value(data, Operation, "o").label == "bent"
+    data["fields"]["knee"]["fields"]["kind"] = "steep"
+    with pytest.raises(fb.ModelError, match=r"o\.knee\.kind must be one of"):
+        Reader(writer.tensors, {}).value(data, Operation, "o")

@@ -37,10 +37,9 @@ _T = TypeVar("_T")
 
 _OWN = __name__.partition(".")[0]
 
-_DTYPES = {
-    torch.from_numpy(np.zeros(0, name)).dtype: name for name in ("bool", "u1", "i1", "i2", "i4", "i8", "f4", "f8")
-}
-"""Types of tensors that are read, and what numpy calls them."""
+_TYPES = ("bool", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8")
+_DTYPES = frozenset(torch.from_numpy(np.zeros(0, name)).dtype for name in _TYPES)
+"""Types of tensors that are read."""
 
 
 class Writer:

@@ -2,7 +2,7 @@
 
 from fewbits.hardware.costing.breakdown import Breakdown, LayerCost
 from fewbits.hardware.costing.clock import Clock
-from fewbits.hardware.costing.layer_power import NetworkPower
+from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Pipeline, Schedule, Widths, schedule
@@ -29,6 +29,7 @@ __all__ = [
     "Cost",
     "DatapathCost",
     "LayerCost",
+    "LayerPower",
     "LayerSchedule",
     "LayerShape",
     "MacroCost",

@@ -12,6 +12,7 @@ from fewbits.study.events import (
     RunFailed,
     RunFinished,
     StudyStarted,
+    TaskLabel,
     TaskProgress,
     TaskStarted,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "StudyRecord",
     "StudySpec",
     "StudyStarted",
+    "TaskLabel",
     "TaskProgress",
     "TaskStarted",
     "TrainingSection",
