@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import fewbits as fb
 from fewbits.bitexact import BitExactNetwork, Layer, Operation, load
 from fewbits.bitexact.field_values import Reader, Writer
+from fewbits.bitexact.soundness import check_network
 from fewbits.graph.operations import ReLU
 from fewbits.models import build, input_shape
 from fewbits.tensor_file import read_tensors, write_tensors
@@ -327,6 +328,27 @@ def test_a_field_without_form_is_refused_when_saved(small: tuple[BitExactNetwork
     with pytest.raises(fb.ModelError, match=r"operations\.[0-9]+\.tags is set, which cannot be saved"):
         BitExactNetwork((*network.operations, odd), network.precision, network.input_shape).save(tmp_path / "n")
     assert not (tmp_path / "n").exists()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Foreign(Operation):
+    """An operation from outside of which nothing is known."""
+
+
+def test_behind_an_operation_from_outside_shapes_and_widths_are_still_checked(
+    small: tuple[BitExactNetwork, Tensor],
+) -> None:
+    operations = list(small[0].operations)
+    last = operations.pop()
+    assert isinstance(last, Layer)
+    foreign = Foreign(name="foreign", inputs=last.inputs, output_shape=last.input_shape)
+    behind = dataclasses.replace(last, inputs=("foreign",))
+    check_network([*operations, foreign, behind], small[0].input_shape)
+    with pytest.raises(fb.ModelError, match="its sums need"):
+        check_network([*operations, foreign, dataclasses.replace(behind, accumulator_bits=9)], small[0].input_shape)
+    odd = dataclasses.replace(foreign, output_shape=(26,))
+    with pytest.raises(fb.ModelError, match="its weights take 27 values"):
+        check_network([*operations, odd, behind], small[0].input_shape)
 
 
 def test_layers_are_what_they_were(small: tuple[BitExactNetwork, Tensor], tmp_path: Path) -> None:

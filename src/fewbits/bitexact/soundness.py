@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class _Values:
     """None for accumulators and sums."""
 
     fraction_bits: int
+    is_known: bool = True
+    """False behind an extension's operation: then only the shape is."""
 
 
 _Rule = Callable[[Any, Sequence[_Values]], _Values]
@@ -59,9 +61,9 @@ _Rule = Callable[[Any, Sequence[_Values]], _Values]
 def check_network(operations: Sequence[Operation], input_shape: tuple[int, ...]) -> None:
     """Raise ModelError, naming the operation, unless each follows from those before it.
 
-    Of an operation that an extension defines only name, inputs and size are checked; what it gives is taken as it says.
+    Of an operation from outside only name, inputs and size are checked, and of what takes it not the radix point.
     """
-    given: dict[str, _Values | None] = {IMAGES: _Values(input_shape, None, 0)}
+    given: dict[str, _Values] = {IMAGES: _Values(input_shape, None, 0)}
     if not operations or not any(isinstance(operation, Layer) for operation in operations):
         raise ModelError("it has no layers")
     for operation in operations:
@@ -76,14 +78,13 @@ def check_network(operations: Sequence[Operation], input_shape: tuple[int, ...])
         given[operation.name] = _given(operation, sources, where)
 
 
-def _given(operation: Operation, sources: list[_Values | None], where: str) -> _Values | None:
-    """What an operation gives, checked; None where only an extension knows."""
+def _given(operation: Operation, sources: list[_Values], where: str) -> _Values:
+    """What an operation gives, checked."""
     rule = next((_RULES[base] for base in type(operation).__mro__ if base in _RULES), None)
-    known = [source for source in sources if source is not None]
-    if rule is None or len(known) < len(sources):
-        return None
+    if rule is None:
+        return _Values(operation.output_shape, None, 0, is_known=False)
     try:
-        values = rule(operation, known)
+        values = rule(operation, sources)
     except FewbitsError as error:
         raise ModelError(f"{where}: {error}") from None
     except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:  # shapes that do not fit
@@ -111,8 +112,9 @@ def _rounded_images(operation: InputRounding, sources: Sequence[_Values]) -> _Va
 
 def _rounded(operation: Rounding, sources: Sequence[_Values]) -> _Values:
     (sums,) = sources
-    _require(sums.number_format is None, "it rounds what is rounded already")
-    _require(sums.fraction_bits == operation.accumulator_fraction_bits, "its radix point is not that of its sums")
+    if sums.is_known:
+        _require(sums.number_format is None, "it rounds what is rounded already")
+        _require(sums.fraction_bits == operation.accumulator_fraction_bits, "its radix point is not that of its sums")
     return _Values(sums.shape, operation.number_format, operation.fraction_bits)
 
 
@@ -141,7 +143,8 @@ def _layer(operation: Layer, source: _Values, shape: tuple[int, ...]) -> _Values
     """Operands, weights and sums of a layer, checked."""
     _require(source.shape == operation.input_shape, "its input's shape is another than it says")
     _require(
-        (source.number_format, source.fraction_bits) == (operation.input_format, operation.input_fraction_bits),
+        not source.is_known
+        or (source.number_format, source.fraction_bits) == (operation.input_format, operation.input_fraction_bits),
         "its input has another format or radix point than it says",
     )
     bias, moves = operation.bias, operation.output_shifts
@@ -186,6 +189,8 @@ def _check_integers(operation: Layer, moved: int) -> None:
 def _sum(operation: Addition, sources: Sequence[_Values]) -> _Values:
     first, second = sources
     _require(first.shape == second.shape, f"it adds {first.shape} and {second.shape}")
+    if not (first.is_known and second.is_known):
+        return _Values(first.shape, None, operation.accumulator_fraction_bits)
     finer = max(first.fraction_bits, second.fraction_bits)
     shifts = (finer - first.fraction_bits, finer - second.fraction_bits)
     _require(
@@ -200,10 +205,14 @@ def _sum(operation: Addition, sources: Sequence[_Values]) -> _Values:
 def _joined(operation: Concatenation, sources: Sequence[_Values]) -> _Values:
     first, axis = sources[0], operation.axis
     _require(0 <= axis < len(first.shape), f"there is no dimension {axis}")
-    parts = {(each.shape[:axis], each.shape[axis + 1 :], each.number_format, each.fraction_bits) for each in sources}
-    _require(len(parts) == 1, "its parts have other shapes, formats or radix points")
+    parts = {(each.shape[:axis], each.shape[axis + 1 :]) for each in sources}
+    codes = {(each.number_format, each.fraction_bits) for each in sources if each.is_known}
+    _require(len(parts) == 1 and len(codes) <= 1, "its parts have other shapes, formats or radix points")
     length = sum(each.shape[axis] for each in sources)
-    return _Values((*first.shape[:axis], length, *first.shape[axis + 1 :]), first.number_format, first.fraction_bits)
+    return replace(
+        next((each for each in sources if each.is_known), first),
+        shape=(*first.shape[:axis], length, *first.shape[axis + 1 :]),
+    )
 
 
 def _pooled(operation: Pooling, sources: Sequence[_Values]) -> _Values:
@@ -222,12 +231,13 @@ def _pooled(operation: Pooling, sources: Sequence[_Values]) -> _Values:
         all(kernel * dilation <= 2 * _LARGEST and kernel <= 2 * length + 2 for length, kernel, dilation in reach),
         "a window is larger than its image",
     )
-    return _Values((image.shape[0], *lengths), image.number_format, image.fraction_bits)
+    return replace(image, shape=(image.shape[0], *lengths))
 
 
 def _averaged(operation: AveragePool, sources: Sequence[_Values]) -> _Values:
     values = _pooled(operation, sources)
-    _require(operation.number_format == values.number_format, "its values' format is another than it says")
+    is_right = not values.is_known or operation.number_format == values.number_format
+    _require(is_right, "its values' format is another than it says")
     divisor = operation.divisor_override
     _require(divisor is None or 0 < divisor <= _LARGEST, "its divisor is out of range")
     return values
@@ -241,7 +251,7 @@ def _same(operation: Operation, sources: Sequence[_Values]) -> _Values:
 def _flattened(operation: Flatten, sources: Sequence[_Values]) -> _Values:
     (values,) = sources
     _require(math.prod(values.shape) == math.prod(operation.output_shape), "it changes how many values there are")
-    return _Values(operation.output_shape, values.number_format, values.fraction_bits)
+    return replace(values, shape=operation.output_shape)
 
 
 _RULES: dict[type[Operation], _Rule] = {
