@@ -24,6 +24,7 @@ import fewbits as fb
 from fewbits.bitexact import BitExactNetwork, Layer, Operation, load
 from fewbits.bitexact.field_values import Reader, Writer
 from fewbits.bitexact.soundness import check_network
+from fewbits.formats import Format
 from fewbits.graph.operations import ReLU
 from fewbits.models import build, input_shape
 from fewbits.tensor_file import read_tensors, write_tensors
@@ -88,9 +89,18 @@ def _assert_same_when_loaded(case: Case, folder: Path) -> None:
     loaded = load(folder / "network")
     assert torch.equal(loaded.run(case.images), network.run(case.images))
     for one, other in zip(loaded.operations, network.operations, strict=True):
-        assert type(one) is type(other)
-        for field in dataclasses.fields(one):
-            np.testing.assert_equal(getattr(one, field.name), getattr(other, field.name))
+        _assert_equal(one, other)
+
+
+def _assert_equal(one: object, other: object) -> None:
+    """Fields are equal, those of values inside too."""
+    assert type(one) is type(other)
+    for field in dataclasses.fields(one):  # pyright: ignore[reportArgumentType]
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if dataclasses.is_dataclass(mine) and not isinstance(mine, Format):
+            _assert_equal(mine, theirs)
+        else:
+            np.testing.assert_equal(mine, theirs)
 
 
 _FIXTURE = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -112,14 +122,14 @@ def test_pow2_weights_wider_than_64_bits_stay_exact_integers(tmp_path: Path) -> 
     network, _ = _network("wide powers")
     network.save(tmp_path / "n")
     for one, other in zip(load(tmp_path / "n").layers, network.layers, strict=True):
-        assert one.weight.dtype == object
-        np.testing.assert_array_equal(one.weight, other.weight)
+        assert one.weight.integers.dtype == object
+        np.testing.assert_array_equal(one.weight.integers, other.weight.integers)
 
 
 def test_loaded_weights_are_read_only(small: tuple[BitExactNetwork, Tensor], tmp_path: Path) -> None:
     small[0].save(tmp_path / "n")
     with pytest.raises(ValueError, match="read-only"):
-        load(tmp_path / "n").layers[0].weight[0] = 0
+        load(tmp_path / "n").layers[0].weight.codes[0] = 0
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -166,6 +176,10 @@ def _forged(network: BitExactNetwork, path: Path, change: Callable[[Record, dict
 
 def _fields(record: Record, index: int) -> Record:
     return record["network"]["operations"][index]["fields"]
+
+
+def _weight(record: Record) -> Record:
+    return _fields(record, 1)["weight"]["fields"]
 
 
 def _leaves(data: Any) -> list[tuple[Any, Any]]:
@@ -215,14 +229,21 @@ FORGERIES: dict[str, tuple[Callable[[Record, dict[str, Tensor]], object], str]] 
         r"gives \(3, 6, 6\) and says \(3, 7, 7\)",
     ),
     "no operations": (lambda r, t: r["network"].update(operations=[]), "it has no layers"),
-    "another format": (lambda r, t: _fields(r, 1).update(weight_format="fixed4"), "no value of its format"),
+    "another format": (lambda r, t: _weight(r).update(number_format="fixed4"), "no code of its format"),
+    "a scale of blocks": (
+        lambda r, t: _weight(r)["scale"]["fields"].update(granularity={"class": "Block", "fields": {"size": 4}}),
+        "scales of blocks have no arithmetic yet",
+    ),
+    "a far scale": (
+        lambda r, t: _weight(r)["scale"]["fields"]["factors"]["fields"].update(points=[10**9]),
+        "-512 to 512",
+    ),
     "a radix point": (lambda r, t: _fields(r, 0).update(fraction_bits=9), "another format or radix point"),
     "a far radix point": (lambda r, t: _fields(r, 0).update(fraction_bits=5000), "radix point 5000, beyond 1022"),
     "too narrow sums": (lambda r, t: _fields(r, 1).update(accumulator_bits=8), r"its sums need .* not 8"),
     "an unknown field": (lambda r, t: _fields(r, 1).update(sparsity=2), "sparsity, which this version does not know"),
     "a far padding": (lambda r, t: _fields(r, 1).update(padding=[[2**30, 0], [0, 0]]), "padding is out of range"),
     "a type": (lambda r, t: _fields(r, 1).update(groups=True), "groups must be int, not True"),
-    "weights of floats": (lambda r, t: t.update({k: v.double() for k, v in t.items()}), "float64, not integers"),
     "weights of another shape": (
         lambda r, t: t.update({name: each[:, :9] for name, each in t.items() if each.ndim == 2}),
         "its weights take 9 values",
@@ -244,14 +265,12 @@ def test_a_forged_file_is_refused_in_one_line(
 
 def _spoil(record: Record, tensors: dict[str, Tensor]) -> None:
     for tensor in tensors.values():
-        tensor.fill_(torch.nan)
+        tensor.view(torch.int32).fill_(0x7FC00000)  # a NaN's code
 
 
 def test_weights_that_are_nan_are_refused(tmp_path: Path) -> None:
     network, _ = _network("float32")
-    path = _forged(
-        network, tmp_path / "n", lambda _, tensors: [each.fill_(torch.nan) for each in tensors.values()] and None
-    )
+    path = _forged(network, tmp_path / "n", _spoil)
     with pytest.raises(fb.ModelError, match="a weight is NaN or infinite"):
         load(path)
 

@@ -4,6 +4,7 @@ from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.saved import load
+from fewbits.bitexact.sum_order import SumOrder
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -37,6 +38,7 @@ __all__ = [
     "Pooling",
     "ReLU",
     "Rounding",
+    "SumOrder",
     "first_difference",
     "load",
     "lower",

@@ -4,6 +4,7 @@
 |---|---|
 | None, truth values, text, integers of any width, finite floats | themselves |
 | tuple | a list |
+| bytes | their hexadecimal digits |
 | Format | its name |
 | Enum | the member's name |
 | array, tensor | the name of a tensor beside the JSON |
@@ -82,6 +83,10 @@ class Writer:
     @value.register(tuple)
     def _tuple(self, value: tuple[object, ...], place: str) -> list[Any]:
         return [self.value(each, f"{place}.{index}") for index, each in enumerate(value)]
+
+    @value.register(bytes)
+    def _bytes(self, value: bytes, place: str) -> str:
+        return value.hex()
 
     @value.register(Enum)
     def _member(self, value: Enum, place: str) -> str:
@@ -252,6 +257,13 @@ def _number_format(reader: Reader, data: object, declared: Any, place: str) -> F
     return number_format
 
 
+def _bytes(reader: Reader, data: object, declared: object, place: str) -> bytes:
+    try:
+        return bytes.fromhex(data if isinstance(data, str) else "?")
+    except ValueError:
+        raise _misfit(place, data, "hexadecimal digits") from None
+
+
 def _tensor(reader: Reader, data: object, declared: object, place: str) -> Tensor:
     if data != place or place not in reader.tensors:
         raise _misfit(place, data, f"the tensor {shown(place)}")
@@ -279,6 +291,7 @@ _BY_TYPE: dict[Any, _Read] = {
     **dict.fromkeys((None, types.NoneType), _nothing),
     **dict.fromkeys((Union, types.UnionType), _union),
     tuple: _sequence,
+    bytes: _bytes,
     Literal: _literal,
     Tensor: _tensor,
     np.ndarray: _array,

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from fewbits.bitexact.accumulator import twos_complement_bits, weight_range
 from fewbits.bitexact.layers import sum_bits
 from fewbits.errors import FewbitsError, ModelError
 from fewbits.formats import Format, Precision
+from fewbits.formats.encoded import Encoded
+from fewbits.formats.scale import check_fraction_bits
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -121,6 +122,7 @@ def _rounded(operation: Rounding, sources: Sequence[_Values]) -> _Values:
 def _linear(operation: Linear, sources: Sequence[_Values]) -> _Values:
     (vector,) = sources
     outputs, inputs = operation.weight.shape
+    _require(not operation.stride and not operation.padding, "a matrix product has no window")
     _require(vector.shape == (inputs,), f"its weights take {inputs} values, not {vector.shape}")
     return _layer(operation, vector, (outputs,))
 
@@ -147,41 +149,40 @@ def _layer(operation: Layer, source: _Values, shape: tuple[int, ...]) -> _Values
         or (source.number_format, source.fraction_bits) == (operation.input_format, operation.input_fraction_bits),
         "its input has another format or radix point than it says",
     )
-    bias, moves = operation.bias, operation.output_shifts
+    bias, weight = operation.bias, operation.weight
     _require(bias is None or len(bias) == shape[0], "it has not one bias an output")
-    _require(
-        moves is None or (len(moves) == shape[0] and min(moves) >= 0 and max(moves) <= _LARGEST_POINT), "bad shifts"
-    )
-    _require(abs(operation.weight_fraction_bits) <= _LARGEST_POINT, "its weights' radix point is out of range")
-    if Precision(operation.weight_format, operation.input_format).is_float:
+    _check_codes(weight)
+    if Precision(weight.number_format, operation.input_format).is_float:
         _check_floats(operation)
     else:
-        _check_integers(operation, max(moves or (0,)))
+        _check_integers(operation)
     return _Values(shape, None, operation.accumulator_fraction_bits)
 
 
+def _check_codes(weight: Encoded) -> None:
+    """Codes of the format, and a scale with which numbers are made of them."""
+    scale = weight.scale
+    _require(scale.refusal is None, f"its scale cannot be computed with: {scale.refusal}")
+    _require(scale.granularity == "tensor" or scale.factors.count == len(weight), "its scale is not one of its outputs")
+    for point in (scale.coarsest, scale.finest):
+        check_fraction_bits(point)
+    _require(int(weight.codes.max()) < 2**weight.number_format.bits, "a weight is no code of its format")
+
+
 def _check_floats(operation: Layer) -> None:
-    weight = operation.weight
-    _require(weight.dtype == np.float32, f"its weights are {weight.dtype}, not float32")
-    _require(bool(np.isfinite(weight).all()), "a weight is NaN or infinite")
-    stored = torch.from_numpy(np.array(weight))
-    _require(torch.equal(operation.weight_format.quantize(stored), stored), "a weight is no value of its format")
+    _require(bool(np.isfinite(operation.weight.numbers).all()), "a weight is NaN or infinite")
     biases = operation.bias or ()
-    _require(
-        all(isinstance(each, float) and float(np.float32(each)) == each for each in biases), "a bias is no float32"
-    )
+    are_float32 = all(isinstance(each, float) and float(np.float32(each)) == each for each in biases)
+    _require(are_float32, "a bias is no float32")
 
 
-def _check_integers(operation: Layer, moved: int) -> None:
-    weight, dropped = operation.weight, operation.dropped_product_bits
-    _require(weight.dtype == object or weight.dtype.kind == "i", f"its weights are {weight.dtype}, not integers")
+def _check_integers(operation: Layer) -> None:
+    dropped = operation.dropped_product_bits
     _require(all(type(each) is int for each in operation.bias or ()), "a bias is no integer")
-    low, high = operation.weight_format.integer_limits
-    smallest, largest = int(weight.min()), int(weight.max())
-    _require(low << moved <= smallest and largest <= high << moved, "a weight is no value of its format")
     _require(0 <= dropped < 64, f"{dropped} bits of a product cannot be cut")
     bias: Any = operation.bias
-    needed = twos_complement_bits(*weight_range(weight, operation.input_format.integer_limits, bias, dropped))
+    limits = operation.input_format.integer_limits
+    needed = twos_complement_bits(*weight_range(operation.weight.integers, limits, bias, dropped))
     _require(operation.accumulator_bits == needed, f"its sums need {needed} bits, not {operation.accumulator_bits}")
     _require(operation.worst_case_accumulator_bits >= needed, "its worst case is narrower than its sums")
 

@@ -6,6 +6,7 @@ from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Pipeline, Schedule, Widths, schedule
+from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import (
     ComponentCost,
     ControlCost,
@@ -28,6 +29,7 @@ __all__ = [
     "ControlCost",
     "Cost",
     "DatapathCost",
+    "DatapathKey",
     "LayerCost",
     "LayerPower",
     "LayerSchedule",

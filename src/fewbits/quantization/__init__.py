@@ -7,7 +7,6 @@ from fewbits.quantization.calibration import calibrate
 from fewbits.quantization.equalization import equalize_channels
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.layer_calibration import LayerCalibration
-from fewbits.quantization.layers.layer_formats import LayerFormats
 from fewbits.quantization.layers.radix_point import METHODS, choose_fraction_bits
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.layers.training_method import TrainingMethod, settle
@@ -16,7 +15,6 @@ from fewbits.quantization.model import QuantizedModel, Skipped, quantize
 __all__ = [
     "METHODS",
     "LayerCalibration",
-    "LayerFormats",
     "QuantizedLayer",
     "QuantizedModel",
     "Skipped",

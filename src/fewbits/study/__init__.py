@@ -16,6 +16,7 @@ from fewbits.study.events import (
     TaskProgress,
     TaskStarted,
 )
+from fewbits.study.figures import Figure
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
 from fewbits.study.spec import (
     PRESETS,
@@ -39,6 +40,7 @@ __all__ = [
     "AcceleratorSection",
     "CalibrationSection",
     "FailedRun",
+    "Figure",
     "FineTuneSection",
     "FloatNetworkTrained",
     "FloatTrainingSection",

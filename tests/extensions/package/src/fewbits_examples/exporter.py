@@ -56,7 +56,7 @@ def _linear(operation: Linear, target: str, sources: list[str], net: str) -> str
             f"layer {operation.name!r}: C has no sums of more than {_WIDEST} bits, nor of truncated products"
         )
     outputs, inputs = operation.weight.shape
-    weights = ", ".join(str(int(weight)) for weight in operation.weight.flat)
+    weights = ", ".join(str(int(weight)) for weight in operation.weight.integers.flat)
     biases = ", ".join(f"INT64_C({bias})" for bias in operation.bias or (0,) * outputs)
     return (
         f"    static const int64_t weights_{target}[{outputs * inputs}] = {{{weights}}};\n"
