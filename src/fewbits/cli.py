@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.exceptions
+from typer.core import TyperCommand
 
 from fewbits import __version__
 from fewbits.errors import FewbitsError, ModelError, StudyError
@@ -21,7 +22,7 @@ from fewbits.export import EXPORTERS
 from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -44,6 +45,17 @@ app = typer.Typer(
 )
 
 
+def _listing(what: str, names: Iterable[str]) -> type[TyperCommand]:
+    """A command whose help ends with names; extensions are looked up only where that is printed."""
+
+    class Listing(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            self.epilog = f"{what}: {', '.join(names)}."
+            super().format_help(ctx, formatter)
+
+    return Listing
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fewbits {__version__}")
@@ -59,7 +71,7 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     pass
 
 
-@app.command(epilog=f"Recipes: {', '.join(RECIPES)}.")
+@app.command(cls=_listing("Recipes", RECIPES))
 def run(
     study: Annotated[
         str, typer.Argument(metavar="STUDY", help="A preset (default, mnist, svhn, cifar10) or a TOML file.")
@@ -226,7 +238,7 @@ def rtl(
         typer.echo(str(path))
 
 
-@app.command(epilog=f"Forms: {', '.join(EXPORTERS)}.")
+@app.command(cls=_listing("Forms", EXPORTERS))
 def export(
     source: Annotated[
         Path, typer.Argument(metavar="DIR|FILE", help="A study's folder, or a network that fewbits saved.")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fewbits.errors import FewbitsError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _T = TypeVar("_T")
 
@@ -60,6 +62,8 @@ class Extension:
 @cache
 def found(kind: Kind) -> Mapping[str, Extension]:
     """The installed extensions of a kind by name, not loaded yet; looked up once a process."""
+    from importlib.metadata import entry_points  # here, since `fewbits --help` has no use for it
+
     extensions: dict[str, Extension] = {}
     for entry in entry_points(group=f"fewbits.{kind}"):
         giver = "an unknown package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
