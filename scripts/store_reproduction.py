@@ -18,7 +18,8 @@ from typing import Any
 from fewbits.hardware import cost
 from fewbits.study import RunResult, load_study, read_results
 from fewbits.study.networks import TrainingOutcome, load_network, network_path
-from fewbits.study.plan import Run, Training, make_plan
+from fewbits.study.plan import make_plan
+from fewbits.study.tasks import Run, Training
 
 Point = tuple[str, str, str, str, int]
 """Model, data, precision, recipe, seed."""

@@ -11,8 +11,12 @@ import pytest
 from comparison import assert_equal, framed, lowered
 from torch import Tensor
 
+import fewbits as fb
 from fewbits import models
 from fewbits.formats import STUDY_PRECISIONS
+from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.operands import sum_order
+from fewbits.hardware.datapath.neuron_design import design
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="simulating needs g++")
 
@@ -38,6 +42,16 @@ def test_a_digit_on_the_accelerator_equals_the_bit_exact_network(digits: Tensor)
 def test_network_on_the_accelerator_equals_the_bit_exact_network(precision: str, name: str, digits: Tensor):
     images = framed(name, digits)
     assert_equal(lowered(models.build(name, seed=1), precision, images), images[: images_in_ci(name, precision)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("synapses", [4, 8])
+def test_float_sums_on_neurons_of_another_size_equal_the_network_lowered_in_their_order(synapses: int, digits: Tensor):
+    accelerator = Accelerator(neurons=4, synapses=synapses)
+    quantized = fb.quantize(models.build("mlp", seed=0), "fp8-e4m3")
+    fb.calibrate(quantized, digits)
+    network = fb.lower(quantized, digits[:1], sum_order=sum_order(accelerator))
+    assert_equal(network, digits[:1], accelerator, design("fp8-e4m3", synapses=synapses))
 
 
 @pytest.mark.nightly

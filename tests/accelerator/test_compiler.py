@@ -12,9 +12,11 @@ from torch import nn
 import fewbits as fb
 from fewbits import HardwareError
 from fewbits.bitexact import BitExactNetwork
+from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.compiler import compile_network
 from fewbits.hardware.dataflow.diannao.memory_images import pack_codes
+from fewbits.hardware.dataflow.diannao.operands import sum_order
 from fewbits.hardware.dataflow.diannao.program import Field, Layout
 from fewbits.hardware.datapath.neuron_design import design
 
@@ -90,3 +92,19 @@ def test_codes_are_packed_side_by_side(bits: int, count: int, seed: int):
 def test_fields_lie_one_above_the_other():
     layout = Layout((Field("low", 3), Field("high", 4, signed=True)))
     assert layout.pack({"low": 5, "high": -1}, "any") == [0b1111_101]
+
+
+def test_neurons_take_a_float_network_that_was_lowered_in_their_order():
+    quantized = fb.quantize(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), "float32")
+    images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    fb.calibrate(quantized, images)
+    accelerator = Accelerator(synapses=4)
+    network = fb.lower(quantized, images[:1], sum_order=sum_order(accelerator))
+    program = compile_network(network, design("float32", synapses=4), accelerator)
+    assert len(program.weights) == 64 // 4
+    with pytest.raises(HardwareError, match="adds floats 4 at a time, and neurons of 16 synapses would round its sums"):
+        compile_network(network, design("float32"), TILE)
+
+
+def test_the_default_order_of_float_sums_is_the_default_accelerators():
+    assert sum_order(TILE) == DEFAULT == SumOrder(16)

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 import fewbits as fb
-from fewbits.bitexact import BitExactNetwork
+from fewbits.bitexact import BitExactNetwork, SumOrder
 from fewbits.errors import DataError, HardwareError
 from fewbits.hardware import datapath, load_technology
 from fewbits.hardware.activity.toggles import Stimulus, bits_of_words, compile_model, count_toggles
 from fewbits.hardware.costing.layer_power import half_interval
+from fewbits.hardware.costing.network_cost import cost
 from fewbits.hardware.costing.network_power import network_power, power_from_operands
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.operands import (
@@ -125,6 +126,17 @@ def test_a_network_of_cut_products_is_refused_on_a_netlist_of_whole_ones() -> No
     cut = fb.lower(quantized, images[:1], product_bits=6)
     with pytest.raises(HardwareError, match="the netlist is of 'fixed4', the network of 'fixed4 product6'"):
         network_power(cut, images, shipped("fixed4"))
+
+
+def test_a_network_whose_float_sums_have_another_order_is_refused() -> None:
+    images = torch.rand(4, 6, generator=torch.Generator().manual_seed(0))
+    quantized = fb.quantize(nn.Sequential(nn.Linear(6, 3)), "float32")
+    fb.calibrate(quantized, images)
+    other = fb.lower(quantized, images[:1], sum_order=SumOrder(8))
+    with pytest.raises(HardwareError, match="adds floats 8 at a time, and neurons of 16 synapses would round its sums"):
+        network_power(other, images, shipped("float32"))
+    with pytest.raises(HardwareError, match="adds floats 8 at a time, and neurons of 16 synapses would round its sums"):
+        cost(other)
 
 
 def test_every_datapath_of_the_shipped_table_has_its_netlist() -> None:

@@ -72,7 +72,7 @@ def test_another_accelerator_repeats_no_training(tiny, plan):
 
 
 def test_another_way_of_costing_repeats_no_training(tiny, plan, monkeypatch):
-    monkeypatch.setattr("fewbits.study.plan._FORMAT", 99)
+    monkeypatch.setattr("fewbits.study.tasks.FORMAT", 99)
     other = make_plan(tiny())
     assert [run.training.key for run in other.runs] == [run.training.key for run in plan.runs]
     assert not set(keys(other)) & set(keys(plan))
@@ -88,7 +88,7 @@ def test_another_rounding_between_layers_trains_anew_what_has_such_roundings(
     )
     study = tiny(models=[f"{tmp_path / 'net.py'}:make"], precisions=["float32", "fixed8"])
     before = [run.training.key for run in make_plan(study).runs]
-    monkeypatch.setattr("fewbits.study.plan._ROUNDING", 99)
+    monkeypatch.setattr("fewbits.study.tasks.ROUNDING", 99)
     after = [run.training.key for run in make_plan(study).runs]
     assert (before[0] == after[0], before[1] != after[1]) == (True, trained_anew)
 

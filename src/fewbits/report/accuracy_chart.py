@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.report.rows import Group, Row
-    from fewbits.study.figures import Figure
+    from fewbits.study.declaration import Figure
 
 NARROW = 400
 """Plot width that labels are placed for, so that they stay apart on a phone too."""

@@ -7,32 +7,15 @@ from typing import TYPE_CHECKING
 import altair as alt
 
 from fewbits.report.chart import BAR_HEIGHT, INK, Chart, row_label, styled
-from fewbits.report.energy import LEAKAGE, NAMES, ordered, row_energies
+from fewbits.report.energy import row_energies
+from fewbits.report.parts import ordered, shown
 from fewbits.report.table import decimals_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.report.rows import Group
-    from fewbits.study.figures import Figure
-
-COMPONENTS = {
-    "multipliers": "#0072B2",
-    "adder_tree": "#56B4E9",
-    "registers": "#009E73",
-    "rest": "#999999",
-    "control": "#CC79A7",
-    "clock": "#000000",
-    "bin": "#F0E442",
-    "sb": "#E69F00",
-    "bout": "#D55E00",
-}
-"""Colour for each component of the accelerator, from the same set."""
-
-LEAKAGE_COLOUR = "#5B4B8A"
-
-OTHER = "#882255"
-"""For a component that has no colour of its own."""
+    from fewbits.study.declaration import Figure
 
 
 def chip_chart(groups: Sequence[Group], figure: Figure, stem: str) -> Chart:
@@ -79,7 +62,7 @@ def layer_chart(group: Group, stem: str) -> Chart | None:
         {
             "precision": label,
             "bar": layer,
-            "component": NAMES.get(part, part),
+            "component": shown(part).words,
             "value": value,
             "order": parts.index(part),
         }
@@ -124,7 +107,7 @@ def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, flo
     found = [name for one in bars.values() for name in one]
     components = ordered(found)
     values = [
-        {"precision": bar, "component": NAMES.get(name, name), "value": value, "order": components.index(name)}
+        {"precision": bar, "component": shown(name).words, "value": value, "order": components.index(name)}
         for bar, parts in bars.items()
         for name, value in parts.items()
     ]
@@ -154,12 +137,7 @@ def _bar_chart(stem: str, heading: str, unit: str, bars: dict[str, dict[str, flo
 
 
 def _component_colour(components: Sequence[str]) -> alt.Color:
-    colours = COMPONENTS | {LEAKAGE: LEAKAGE_COLOUR}
-    return alt.Color(
-        "component:N",
-        title=None,
-        scale=alt.Scale(
-            domain=[NAMES.get(name, name) for name in components],
-            range=[colours.get(name, OTHER) for name in components],
-        ),
+    scale = alt.Scale(
+        domain=[shown(part).words for part in components], range=[shown(part).colour for part in components]
     )
+    return alt.Color("component:N", title=None, scale=scale)

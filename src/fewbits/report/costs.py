@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.hardware import Cost
-    from fewbits.study.figures import Figure
+    from fewbits.study.declaration import Figure
 
 _PLAIN = str.maketrans({"µ": "u", "²": "2"})
 """Units in letters that every terminal has."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fewbits.hardware.costing.breakdown import DRAM
+from fewbits.report.parts import LEAKAGE, ordered, shown
 from fewbits.report.table import decimals_for
 
 if TYPE_CHECKING:
@@ -15,23 +16,6 @@ if TYPE_CHECKING:
 
     from fewbits.report.rows import Group, Row
     from fewbits.study import RunResult
-
-LEAKAGE = "leakage"
-"""Beside the parts of the chip: what all of them leak; the parts' own figures are
-without it."""
-
-NAMES = {
-    "multipliers": "multipliers",
-    "adder_tree": "adder trees",
-    "registers": "registers",
-    "rest": "rest of the neurons",
-    "control": "control",
-    "clock": "clock",
-    "bin": "Bin (inputs)",
-    "sb": "SB (weights)",
-    "bout": "Bout (outputs)",
-}
-"""Of parts, in the order in which they are shown; others follow under their own names, leakage last."""
 
 OFF_CHIP = f"Off-chip memory: {DRAM}, in no total."
 
@@ -59,12 +43,6 @@ class EnergyTable:
 
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-
-
-def ordered(parts: Sequence[str]) -> tuple[str, ...]:
-    """Parts in the order in which they are shown."""
-    known = [name for name in NAMES if name in parts]
-    return (*known, *(n for n in dict.fromkeys(parts) if n not in NAMES and n != LEAKAGE), *({LEAKAGE} & set(parts)))
 
 
 def layer_energies(row: Row) -> LayerEnergies | None:
@@ -117,7 +95,7 @@ def energy_table(energies: LayerEnergies) -> EnergyTable:
     off_chip = dict(energies.off_chip)
     if off_chip:
         off_chip["all layers"] = (sum(low for low, _ in off_chip.values()), sum(high for _, high in off_chip.values()))
-    heads = ("layer", *(NAMES.get(part, part) for part in energies.parts), "together", "share, %")
+    heads = ("layer", *(shown(part).words for part in energies.parts), "together", "share, %")
     return EnergyTable(
         headings=(*heads, "off-chip, apart") if off_chip else heads,
         rows=tuple(
@@ -139,7 +117,7 @@ def part_table(energies: Mapping[str, LayerEnergies]) -> EnergyTable:
     sums = {label: one.by_part for label, one in energies.items()}
     decimals = decimals_for([sum(one.values()) / 100 for one in sums.values()])
     off_chip = any(one.off_chip for one in energies.values())
-    heads = ("precision", *(NAMES.get(part, part) for part in parts))
+    heads = ("precision", *(shown(part).words for part in parts))
     return EnergyTable(
         headings=(*heads, "off-chip, apart") if off_chip else heads,
         rows=tuple(

@@ -13,7 +13,6 @@ from importlib.resources import files
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from fewbits.hardware.costing.chip_parts import BUFFERS
 from fewbits.report.rows import BASELINE
 
 if TYPE_CHECKING:
@@ -47,6 +46,9 @@ class Published:
 
     accelerator: str
     """The published design in words."""
+
+    memories: tuple[str, ...]
+    """Components of the chip that are memory, as fewbits names them; the others are logic."""
 
     designs: Mapping[str, PublishedDesign]
     """By precision."""
@@ -95,6 +97,7 @@ def published_study() -> Published:
         mark=read["mark"],
         provenance=read["provenance"],
         accelerator=read["accelerator"],
+        memories=tuple(read["memories"]),
         designs={
             _short_name(name): PublishedDesign(design["area_mm2"], design["power_mW"])
             for name, design in read["design"].items()
@@ -113,7 +116,7 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
         rows = {
             row.precision: row
             for row in group.rows
-            if row.precision in published_study().designs and row.parts[_AREA].keys() >= set(BUFFERS)
+            if row.precision in published_study().designs and row.parts[_AREA].keys() >= set(published_study().memories)
         }
         if BASELINE in rows and len(rows) > 1:
             pairs = savings_pairs(rows)
@@ -214,7 +217,7 @@ def _buffer_percent(row: Row) -> float:
 
 
 def _buffer_mm2(row: Row) -> float:
-    return sum(row.parts[_AREA][name] for name in BUFFERS)
+    return sum(row.parts[_AREA][name] for name in published_study().memories)
 
 
 def _saving(value: float, baseline: float) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fewbits.report.rows import Group, Statistic
-    from fewbits.study.figures import Figure
+    from fewbits.study.declaration import Figure
 
 SIGNIFICANT = 3
 """Significant digits that the smallest figure of a column keeps; the larger ones get the same decimals."""

@@ -11,17 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from fewbits.report import networks, published
-from fewbits.report.energy import OFF_CHIP, ordered, row_energies
+from fewbits.report.energy import OFF_CHIP, row_energies
 from fewbits.report.networks import across_networks
+from fewbits.report.parts import ordered, shown
 from fewbits.report.table import failure_lines, text_table
 from fewbits.study.figures import COLUMNS
 
 if TYPE_CHECKING:
     from fewbits.report.rows import Group
-
-
-_NARROW = {"multipliers": "multi-\npliers", "adder_tree": "adder\ntrees", "registers": "regis-\nters"}
-"""Headings of parts over two lines; others stand in one."""
 
 
 _LABEL_WIDTH = len("pow2-6/fixed16")
@@ -66,7 +63,7 @@ def _print_parts(group: Group, console: Console) -> None:
     table = _plain_table(padding=0)
     table.add_column("\nprecision", no_wrap=True)
     for part in parts:
-        table.add_column(_NARROW.get(part, f"\n{part}"), justify="right", no_wrap=True)
+        table.add_column(shown(part).column or f"\n{part}", justify="right", no_wrap=True)
     for label, *figures in rows:
         table.add_row(_stacked(label), *figures)
     console.print(table)

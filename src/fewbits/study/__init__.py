@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbits.lazy import lazily
+from fewbits.study.declaration import Figure
 from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
 from fewbits.study.events import (
     FloatNetworkTrained,
@@ -16,7 +17,6 @@ from fewbits.study.events import (
     TaskProgress,
     TaskStarted,
 )
-from fewbits.study.figures import Figure
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
 from fewbits.study.spec import (
     PRESETS,

@@ -32,8 +32,9 @@ from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
 from fewbits.study.store import Store
 
 if TYPE_CHECKING:
-    from fewbits.study.plan import Plan, Run, Training
+    from fewbits.study.plan import Plan
     from fewbits.study.spec import StudySpec
+    from fewbits.study.tasks import Run, Training
     from fewbits.study.worker import Message, Task
     from fewbits.train import Progress
 
@@ -244,13 +245,13 @@ class _Engine:
 
 
 def _is_float_training(task: Task) -> bool:
-    from fewbits.study.plan import Training
+    from fewbits.study.tasks import Training
 
     return isinstance(task, Training)
 
 
 def _training(task: Task) -> Training:
-    from fewbits.study.plan import Run
+    from fewbits.study.tasks import Run
 
     return task.training if isinstance(task, Run) else task
 
@@ -262,7 +263,7 @@ def _first_of_each_network(runs: Sequence[Run]) -> set[str]:
 
 
 def _label(task: Task) -> TaskLabel:
-    from fewbits.study.plan import Run
+    from fewbits.study.tasks import Run
 
     training = _training(task)
     recipe = task.recipe if isinstance(task, Run) else FLOAT_TRAINING

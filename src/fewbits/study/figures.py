@@ -6,139 +6,15 @@ Markdown, CSV, JSON, page, charts and `fewbits cost` follow the entry. Loads no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, dataclass_transform
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict, Field
+from fewbits.study.declaration import Count, Figure, Percent, Positive, PositiveCount, Size, declares, kept
 
 if TYPE_CHECKING:
     from fewbits.hardware import Cost
     from fewbits.hardware.costing.breakdown import LayerCost
     from fewbits.study.result import RunResult
-
-STORED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
-"""How values are read back: of the very types that were written, finite, within the ranges below."""
-
-Percent = Annotated[float, Field(ge=0, le=100)]
-Size = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-PositiveCount = Annotated[int, Field(gt=0, lt=2**63)]
-
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """What a figure is, where it comes from and where it is shown."""
-
-    meaning: str
-    """A sentence for whoever reads the figure."""
-
-    unit: str = ""
-    """Beside headings and axes; empty for a plain number or text."""
-
-    of_cost: Callable[[Cost], Any] | None = None
-    """Its value from a network's cost; None where the run measures it, or where it is made of the run's figures."""
-
-    of_run: Callable[[RunResult], Any] | None = None
-    """Its value from a run's other figures, for one that is not kept; None takes the run's own."""
-
-    against_baseline: Callable[[RunResult, RunResult], float | None] | None = None
-    """Its value from a run and the float32 run of the same seed; without such a run there is none."""
-
-    heading: str = ""
-    """Of its column in the study's tables, and of an axis; empty for no column."""
-
-    short: str = ""
-    """The heading for a terminal, in two lines where it is long, so that all columns fit into 80 characters."""
-
-    csv: str = ""
-    """Its name in CSV, where that is another than its own."""
-
-    decimals: int | None = None
-    """Shown in tables; None: as many as give the column's smallest figure three digits."""
-
-    signed: bool = False
-    """Whether a plus sign is shown."""
-
-    over_seeds: bool = False
-    """Whether mean and spread over seeds are taken though it has no column."""
-
-    charted: bool = False
-    """Whether a chart shows accuracy against it, with the Pareto front; less of it is better."""
-
-    bars: str = ""
-    """Title of the bar chart of a figure by component; empty for none."""
-
-    of_chip: bool = False
-    """Whether one bar chart serves all networks, since the figure is the chip's."""
-
-    in_run_json: bool = False
-    in_cost_json: bool = False
-    in_cost_table: bool = False
-
-    cost_rank: int = 1
-    """`fewbits cost` shows its figures from the lowest rank on, those of one rank as they are declared."""
-
-    name: str = ""
-    """That of its entry."""
-
-    @property
-    def is_column(self) -> bool:
-        """Whether the study's tables show it."""
-        return bool(self.heading)
-
-    @property
-    def is_joined(self) -> bool:
-        """Whether mean and spread over seeds are taken."""
-        return self.is_column or self.over_seeds
-
-    @property
-    def column_key(self) -> str:
-        """Its name in CSV."""
-        return self.csv or self.name
-
-    @property
-    def axis(self) -> str:
-        """The title of an axis or of a line in a tooltip."""
-        return f"{self.heading}, {self.unit}" if self.unit else self.heading
-
-    @property
-    def words(self) -> str:
-        """What it is of, in a sentence: the short heading in one line."""
-        return self.short.replace("-\n", "").replace("\n", " ")
-
-    @property
-    def word(self) -> str:
-        """For files' names: its name without what it is split by and without its unit."""
-        return self.name.removesuffix("_by_component").rpartition("_")[0].replace("_", "-") or self.name
-
-    def value(self, run: RunResult) -> Any:
-        """Of a run by itself."""
-        return getattr(run, self.name) if self.of_run is None else self.of_run(run)
-
-    def in_row(self, run: RunResult, baseline: RunResult | None) -> float | None:
-        """Of a run in a table. baseline: the float32 run of the same seed, if there is one."""
-        if self.against_baseline is None:
-            return self.value(run)
-        return None if baseline is None else self.against_baseline(run, baseline)
-
-
-def kept(figure: Figure, *, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
-    """A figure that a run keeps and the store holds.
-
-    default: that of a run from a version which did not keep it; a figure that is new needs one, so that older stores
-    are read.
-    """
-    return field(default=default, default_factory=default_factory, metadata={"figure": figure})
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(kept, field))
-def _declares(body: type[_T]) -> type[_T]:
-    """A class whose body is a list of figures, in their order: kept ones are fields, others class variables."""
-    return dataclass(frozen=True, kw_only=True)(body)
 
 
 def _layer(layer: LayerCost) -> dict[str, Any]:
@@ -149,7 +25,7 @@ def _layer(layer: LayerCost) -> dict[str, Any]:
     return {name: getattr(layer, name) for name in names}
 
 
-@_declares
+@declares
 class RunFigures:
     """The figures of a run in the order of the tables. A class variable is shown, but not kept."""
 
@@ -184,8 +60,7 @@ class RunFigures:
     )
     float_accuracy_percent: Percent = kept(
         Figure(
-            meaning="Of the float network of this model, data and seed, in plain torch, on the same images.",
-            unit="%",
+            meaning="Of the float network of this model, data and seed, in plain torch, on the same images.", unit="%"
         )
     )
     validation_accuracy_percent: Percent = kept(
@@ -204,9 +79,7 @@ class RunFigures:
     )
     test_images: PositiveCount = kept(Figure(meaning="Images of the test split."))
     epochs: Count = kept(
-        Figure(
-            meaning="Epochs trained for this run; those of the float network that it started from are not counted.",
-        )
+        Figure(meaning="Epochs trained for this run; those of the float network that it started from are not counted.")
     )
     parameters_kib: Size = kept(
         Figure(
@@ -330,11 +203,7 @@ class RunFigures:
         )
     )
     leakage_uj_by_component: dict[str, float] = kept(
-        Figure(
-            meaning="The part of it that is leakage.",
-            unit="µJ",
-            of_cost=lambda cost: cost.breakdown.leakage_uj,
-        )
+        Figure(meaning="The part of it that is leakage.", unit="µJ", of_cost=lambda cost: cost.breakdown.leakage_uj)
     )
     energy_uj_by_layer: dict[str, float] = kept(
         Figure(
@@ -431,10 +300,7 @@ class RunFigures:
         in_cost_json=True,
     )
     longest_paths_ns: ClassVar[Figure] = Figure(
-        meaning="Longest path of each part.",
-        unit="ns",
-        of_cost=lambda cost: cost.clock.paths_ns,
-        in_cost_json=True,
+        meaning="Longest path of each part.", unit="ns", of_cost=lambda cost: cost.clock.paths_ns, in_cost_json=True
     )
     clock_notes: ClassVar[Figure] = Figure(
         meaning="What to know about the clock.", of_cost=lambda cost: cost.clock.notes, in_cost_json=True

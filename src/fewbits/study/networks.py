@@ -13,7 +13,7 @@ from pydantic import ConfigDict, TypeAdapter
 from torch import Tensor, nn
 
 from fewbits.errors import StudyError
-from fewbits.study.figures import STORED, Count, Percent, Size
+from fewbits.study.declaration import STORED, Count, Percent, Size
 from fewbits.tensor_file import read_tensors, write_tensors
 from fewbits.train.checkpoint import UNFIT
 

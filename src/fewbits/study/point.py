@@ -27,8 +27,9 @@ from fewbits.study.networks import (
     remove_checkpoints,
     save_network,
 )
-from fewbits.study.plan import Run, Training, versions
+from fewbits.study.plan import versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult
+from fewbits.study.tasks import Run, Training
 from fewbits.train import Progress, TrainRecord, evaluate, operating_points, prepare_recipe, run_recipe, train_float
 from fewbits.train.checkpoint import UNFIT, ForeignCheckpointError
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict
 
-from fewbits.study.figures import STORED, Count, RunFigures, Size
+from fewbits.study.declaration import STORED, Count, Size
+from fewbits.study.figures import RunFigures
 
 FLOAT_RECIPE = "float"
 """Recipe of the float32 rows: the float network itself, which the recipes start from."""

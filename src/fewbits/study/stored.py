@@ -12,10 +12,11 @@ from fewbits.errors import StudyError
 from fewbits.formats import parse_precision
 from fewbits.hardware import Accelerator
 from fewbits.study.networks import is_damaged, load_network, network_path
-from fewbits.study.plan import Run, make_plan
+from fewbits.study.plan import make_plan
 from fewbits.study.point import Workshop
 from fewbits.study.spec import parse_study
 from fewbits.study.store import read_study
+from fewbits.study.tasks import Run
 
 _SHOWN = 6
 """Runs that an error lists at most."""

@@ -17,10 +17,10 @@ import torch
 
 from fewbits.errors import FewbitsError
 from fewbits.study.networks import TrainingOutcome
-from fewbits.study.plan import Run, Training
 from fewbits.study.point import Workshop
 from fewbits.study.pool import LOG_NAME
 from fewbits.study.result import RunResult
+from fewbits.study.tasks import Run, Training
 from fewbits.train import Progress
 
 Task = Training | Run

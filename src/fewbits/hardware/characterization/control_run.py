@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.bitexact import Convolution, Flatten, InputRounding, Layer, ReLU, Rounding
 from fewbits.errors import HardwareError
 from fewbits.hardware.activity.sequential_simulation import SequentialSimulation, Watch
 from fewbits.hardware.dataflow.accelerator import Accelerator
@@ -23,6 +23,7 @@ from fewbits.hardware.dataflow.diannao.compiler import Program, compile_network
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.operands import value_codes
+from fewbits.hardware.dataflow.diannao.output_steps import STEPS
 from fewbits.hardware.dataflow.diannao.program import WORD_BITS, layout
 from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -38,9 +39,6 @@ COMPUTING, POOLING = 0, 1
 """Kinds of cycles: of layers with weights and of pooling, each with its set-up, fill and drain."""
 
 Bits = NDArray[np.uint8]
-
-_FOLLOWERS = (Flatten, ReLU, Rounding)
-"""What needs no descriptor of its own."""
 
 
 def run_control(
@@ -234,7 +232,7 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
     codes = encode_images(program.input_rounding, image)[0]
     memory[: len(codes)] = codes
     place = len(codes)
-    for stored in _stored(network, image):
+    for stored in _stored(network, image).values():
         memory[place : place + stored.size] = stored.ravel()
         place += stored.size
     return memory
@@ -242,13 +240,12 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
 
 def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons: int) -> Iterator[Bits]:
     """The tile's outputs in the order in which they come: convolution group, neuron group, position; zeros at last."""
-    layers = [operation for operation in network.operations if not isinstance(operation, (InputRounding, *_FOLLOWERS))]
     bits = design.output_bits
-    for layer, stored in zip(layers, _stored(network, image), strict=False):
-        if not isinstance(layer, Layer):
-            continue
-        groups = layer.groups if isinstance(layer, Convolution) else 1
-        for group in np.split(stored.reshape(len(layer.weight), -1), groups):
+    stored = _stored(network, image)
+    for layer in network.layers:
+        if layer.name not in stored:
+            break
+        for group in np.split(stored[layer.name].reshape(len(layer.weight), -1), layer.groups):
             for start in range(0, len(group), neurons):
                 some = group[start : start + neurons]
                 for position in range(some.shape[1]):
@@ -259,20 +256,19 @@ def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons
         yield np.zeros(neurons * bits, np.uint8)
 
 
-def _stored(network: BitExactNetwork, image: Tensor) -> Iterator[NDArray[np.int64]]:
-    """Codes of what each layer and pooling stores, but for the last layer, whose sums leave as they are."""
+def _stored(network: BitExactNetwork, image: Tensor) -> dict[str, NDArray[np.int64]]:
+    """Codes of what each layer and pooling stores, by its name and in order; not of the last, whose sums leave."""
     values = network.trace(image)
     operations = network.operations
-    for index, operation in enumerate(operations):
-        if isinstance(operation, (InputRounding, *_FOLLOWERS)):
+    stored: dict[str, NDArray[np.int64]] = {}
+    for index, operation in enumerate(operations[1:], start=1):  # behind the rounding of the images
+        if type(operation) in STEPS:
             continue
-        last = operation
-        for follower in operations[index + 1 :]:
-            if not isinstance(follower, _FOLLOWERS):
-                break
-            last = follower
+        steps = takewhile(lambda each: type(each) in STEPS, operations[index + 1 :])
+        *_, last = operation, *steps
         if last is not operations[-1]:
-            yield value_codes(network.precision.inputs, values[last.name])[0]
+            stored[operation.name] = value_codes(network.precision.inputs, values[last.name])[0]
+    return stored
 
 
 def _bits(words: NDArray[np.uint32]) -> Bits:

@@ -47,6 +47,7 @@ from fewbits.hardware.costing.layer_power import NetworkPower
 from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapaths
 from fewbits.hardware.costing.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.operands import check_sum_order
 from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Schedule, Widths, schedule, with_bandwidth
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
@@ -177,8 +178,9 @@ def cost(
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
-    the accumulator, or the activity is another network's or of one with layers on other datapaths; FormatError for an
-    unknown precision, ModelError for a network that the accelerator does not compute.
+    the accumulator, a float network's sums have another order (`lower`), or the activity is another network's or of one
+    with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
+    does not compute.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
@@ -191,6 +193,7 @@ def cost(
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     accelerator = accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
+    check_sum_order(getattr(network, "sum_order", None), parsed, accelerator)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
     tiles = tiles_of(workload, main)

@@ -59,8 +59,10 @@ def network_power(
 
     images: N, then the network's input shape; all are taken, N at least 2. blocks: stretches of BLOCK_CYCLES cycles
     from each image and layer. glitches: whether toggles beyond the settled ones count. seed: of the places drawn.
-    Raises HardwareError if the netlist is of another precision, DataError for images that do not fit.
+    Raises HardwareError if the netlist is of another precision or the network's float sums have another order than the
+    accelerator's, DataError for images that do not fit.
     """
+    from fewbits.hardware.dataflow.diannao.operands import check_sum_order
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
@@ -70,6 +72,7 @@ def network_power(
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
     tile = accelerator or Accelerator()
+    check_sum_order(network.sum_order, network.precision, tile)
     stages = netlist.provenance.get(PIPELINING, DEFAULT)
     neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
     model = netlist.model

@@ -5,10 +5,9 @@ A value's place in memory is channel, row, column, as in torch; the result of ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,19 +16,15 @@ from fewbits.bitexact import (
     Addition,
     AveragePool,
     BitExactNetwork,
-    Concatenation,
     Convolution,
-    Flatten,
     InputRounding,
     Layer,
     Linear,
     MaxPool,
     Operation,
     Pooling,
-    ReLU,
     Rounding,
 )
-from fewbits.bitexact.tables import Table
 from fewbits.errors import HardwareError
 from fewbits.graph.operations import input_rounding_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
@@ -47,6 +42,7 @@ from fewbits.hardware.dataflow.diannao.program import (
     Layout,
     layout,
 )
+from fewbits.hardware.dataflow.diannao.tables import COMPILER, Compiled
 from fewbits.hardware.dataflow.diannao.tiling import Tiling, ceil_div
 from fewbits.hardware.dataflow.diannao.windows import (
     Windows,
@@ -105,35 +101,8 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
         raise HardwareError(
             f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
         )
-    check_sum_order(network, accelerator)
+    check_sum_order(network.sum_order, network.precision, accelerator)
     return _Compiler(network, design, accelerator).compile()
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """What an operation is compiled to."""
-
-    descriptors: list[dict[str, int]]
-    """One for each piece of it: all fields but where its result goes and what `_common` has."""
-
-    result_groups: tuple[int, int] | None = None
-    """How its result leaves the chip where the network ends with it: groups of channels, and channels of the widest
-    row. None where it cannot end a network."""
-
-
-COMPILER: Table[Callable[[_Compiler, Any, OutputSteps, Sequence[int]], Compiled]] = Table(
-    "compiler of the accelerator",
-    "a function that takes the compiler, the operation, its output steps and its inputs' addresses",
-    HardwareError,
-)
-"""What an operation is compiled to. Its output steps (`output_steps`) are part of it, and need no entry."""
-
-for _without_circuit in (Concatenation, Flatten, InputRounding, ReLU, Rounding):
-    COMPILER.refuse(
-        _without_circuit,
-        "is not in the accelerator's circuit, which has convolution, linear layers, pooling, addition and, behind "
-        "these, ReLU: give a network of these",
-    )
 
 
 def _common(steps: OutputSteps) -> dict[str, int]:
@@ -210,12 +179,19 @@ class _Compiler:
     @COMPILER.register(MaxPool)
     def _maximum(self, pool: MaxPool, steps: OutputSteps, addresses: Sequence[int]) -> Compiled:
         _check_pools_values(pool, steps, accumulators=False)
-        return Compiled([self._pooling(pool, addresses[0], None)])
+        own = {"operation": MAXIMUM, "interval": 0, "gap": 0, **_NO_AVERAGE}
+        return Compiled([own | self._pooling(pool, addresses[0])])
 
     @COMPILER.register(AveragePool)
     def _averaged(self, pool: AveragePool, steps: OutputSteps, addresses: Sequence[int]) -> Compiled:
         _check_pools_values(pool, steps, accumulators=pool.number_format is None)
-        return Compiled([self._pooling(pool, addresses[0], pool)])
+        w, lanes, interval = pooling_windows(pool), pooling_lanes(self._accelerator), self._design.accumulate_cycles
+        gap = max(0, lanes - (interval * (w.window - 1) + 1))
+        own = {"operation": AVERAGE, "interval": interval - 1, "gap": gap, **self._average(pool, w)}
+        descriptor = own | self._pooling(pool, addresses[0])
+        if self._design.neurons_sum_windows:
+            self._memories.add_diagonals([1] * w.window, ceil_div(w.channels, lanes))
+        return Compiled([descriptor])
 
     def _sum_shift(self, operation: Operation, steps: OutputSteps) -> int:
         """Places by which the output stage moves the sums of a layer or an addition to the right; 0 for the last."""
@@ -368,38 +344,30 @@ class _Compiler:
                 f"datapath has {self._design.accumulator_bits}; generate one with a larger maximum_synapses"
             )
 
-    def _pooling(self, pool: Pooling, address: int, average: AveragePool | None) -> dict[str, int]:
-        """A pooling layer, slice by slice of as many channels as there are lanes. average: itself, if it averages."""
+    def _pooling(self, pool: Pooling, address: int) -> dict[str, int]:
+        """Loops and windows of a pooling layer, slice by slice of as many channels as there are lanes."""
         lanes = pooling_lanes(self._accelerator)
         w = pooling_windows(pool)
         slices = -(-w.channels // lanes)
         tail = w.channels - (slices - 1) * lanes
-        averages = average is not None
-        interval = self._design.accumulate_cycles if averages else 1
         values = {
-            "operation": AVERAGE if averages else MAXIMUM,
             "chunks": w.window - 1,
             "neuron_groups": slices - 1,
             "convolution_groups": 0,
             "block_groups": 0,
             "block_positions": 0,
-            "interval": interval - 1,
-            "gap": max(0, lanes - (interval * (w.window - 1) + 1)) if averages else 0,
             "bin_resident": 0,
             "sb_resident": int(w.window <= self._accelerator.buffer_rows),
             "input_step": lanes * w.plane,
             "tail": tail,
             "weight_row": self._memories.weight_rows,
             "bias_row": self._memories.bias_rows,
-            **(_NO_AVERAGE if average is None else self._average(average, w)),
             **output_fields(w.positions, lanes, tail),
             **position_fields(w, address),
             **advance_fields(w, 1),
         }
         for lane in range(self._accelerator.synapses):
             values |= {f"offset_{lane}": lane * w.plane, f"column_{lane}": 0, f"row_{lane}": 0}
-        if averages and self._design.neurons_sum_windows:
-            self._memories.add_diagonals([1] * w.window, slices)
         return values
 
     def _average(self, pool: AveragePool, w: Windows) -> dict[str, int]:

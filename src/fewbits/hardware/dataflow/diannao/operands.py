@@ -24,7 +24,7 @@ from fewbits.hardware.datapath.partial_sums import partial_sums
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
     from fewbits.bitexact.sum_order import SumOrder
-    from fewbits.formats import Format
+    from fewbits.formats import Format, Precision
     from fewbits.graph.operations import Layer
     from fewbits.hardware.dataflow.accelerator import Accelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -81,12 +81,15 @@ def sum_order(accelerator: Accelerator) -> SumOrder:
     return SumOrder(accelerator.synapses)
 
 
-def check_sum_order(network: BitExactNetwork, accelerator: Accelerator) -> None:
-    """Raise HardwareError if the accelerator would round a float network's sums otherwise than the network does."""
-    if network.precision.is_float and network.sum_order != sum_order(accelerator):
+def check_sum_order(order: SumOrder | None, precision: Precision, accelerator: Accelerator) -> None:
+    """Raise HardwareError if the accelerator rounds a float network's sums otherwise than the network does.
+
+    order: of the bit-exact network; None of what has none.
+    """
+    if order is not None and precision.is_float and order != sum_order(accelerator):
         raise HardwareError(
-            f"the bit-exact network adds floats {network.sum_order}, and neurons of {accelerator.synapses} synapses "
-            f"would round its sums otherwise: give {network.sum_order.products} synapses, integers, or lower it with "
+            f"the bit-exact network adds floats {order}, and neurons of {accelerator.synapses} synapses would round "
+            f"its sums otherwise: give {order.products} synapses, integers, or lower it with "
             f"sum_order=SumOrder({accelerator.synapses})"
         )
 

@@ -1,0 +1,93 @@
+"""What a study asks for is tried before any training: precisions, recipes and models that cannot work are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from fewbits import models
+from fewbits.bitexact import lower
+from fewbits.data import Dataset
+from fewbits.errors import ModelError, StudyError
+from fewbits.formats import Precision, parse_precision
+from fewbits.hardware import Technology
+from fewbits.hardware.datapath.interpolation import can_interpolate
+from fewbits.hardware.datapath.strategies import strategy_for
+from fewbits.models import ModelSource
+from fewbits.quantization import fold_batch_norm, quantize
+from fewbits.study.tasks import BASELINE
+from fewbits.train import RECIPES, RecipeOptions
+from fewbits.train.best import trained_recipe
+from fewbits.train.operating_point import kept
+from fewbits.train.temporary_batch_norm import refuse_unfit
+
+
+def checked_precision(text: str, technology: Technology) -> Precision:
+    """The precision, if it can be lowered and costed."""
+    precision = parse_precision(text)
+    if precision.arithmetic is None:
+        raise StudyError(
+            f"{text!r} mixes a float with an integer format, which no datapath computes: "
+            "give two integer formats (fixed, pow2, ternary, binary) or two floats"
+        )
+    if technology.find(precision) is None and not can_interpolate(technology, precision):
+        strategy_for(precision)  # refuses what no circuit computes
+        technology.datapath(precision)
+    return precision
+
+
+def refuse_recipe(recipe: str, precisions: Sequence[Precision]) -> None:
+    """Raise StudyError if a recipe does not take one of the precisions; float32 is the float network's own."""
+    for precision in precisions:
+        families = (precision.weights.family, precision.inputs.family)
+        refusal = RECIPES[trained_recipe(recipe, precision)].refusal(recipe, precision.name, *families)
+        if refusal is not None and precision.name != BASELINE:
+            raise StudyError(refusal)
+
+
+def refuse_normalizing(model: str, source: ModelSource) -> None:
+    """Raise ModelError if a model's convolutions cannot be normalized while it trains."""
+    try:
+        refuse_unfit(models.build(model, seed=0, source=source))
+    except ModelError as error:
+        raise ModelError(f"model {model!r}: {error}") from None
+
+
+def refuse_undivided(
+    recipe: str, model: str, source: ModelSource, precision: Precision, options: RecipeOptions
+) -> None:
+    """Raise ModelError if a model's channels cannot be divided into increments."""
+    try:
+        network = models.build(model, seed=0, source=source).eval()
+        kept(quantize(fold_batch_norm(network), precision), options.increments[0])
+    except ModelError as error:
+        raise ModelError(f"{recipe!r}: model {model!r}: {error}") from None
+
+
+def try_model(model: str, source: ModelSource, name: str, dataset: Dataset) -> bool:
+    """Refuse a model that does not take the data's images, gives no logits of its classes or cannot be lowered.
+
+    Returns whether values between its layers are rounded by themselves.
+    """
+    shape = models.input_shape(model, source=source)
+    if shape is not None:
+        dataset.require_shape(shape, model)
+    network = models.build(model, seed=0, source=source).eval()
+    image = dataset.inputs(dataset.train.images[:1])
+    try:
+        with torch.no_grad():
+            logits = network(image)
+    except Exception as error:  # whatever a user's forward raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        size = " x ".join(map(str, dataset.image_shape))
+        raise StudyError(f"model {model!r} does not take the images of data {name!r} ({size}): {reason}") from None
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or logits.shape[1] < dataset.classes:
+        given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise StudyError(
+            f"model {model!r} returns {given} for one image of data {name!r}: it must return logits of shape "
+            f"(1, {dataset.classes})"
+        )
+    quantized = quantize(fold_batch_norm(network), BASELINE)
+    lower(quantized, image)
+    return bool(quantized.roundings)
