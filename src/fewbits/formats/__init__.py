@@ -1,5 +1,6 @@
 """Number formats: what values exist, how a tensor is rounded to them, and their codes."""
 
+from fewbits.formats.encoded import Encoded
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
@@ -21,6 +22,7 @@ __all__ = [
     "Block",
     "BlockCodes",
     "Description",
+    "Encoded",
     "FixedPoint",
     "FloatFormat",
     "Format",

@@ -1,18 +1,48 @@
 """What a precision costs in silicon: accelerator, schedule, technology tables and cost."""
 
+from fewbits.hardware.costing.breakdown import Breakdown, LayerCost
+from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.scheduling import Schedule, schedule
-from fewbits.hardware.process.technology import Technology, load_technology
+from fewbits.hardware.dataflow.diannao.scheduling import LayerSchedule, Pipeline, Schedule, Widths, schedule
+from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.technology import (
+    ComponentCost,
+    ControlCost,
+    DatapathCost,
+    MacroCost,
+    NeuronShare,
+    PackingCost,
+    ReadPath,
+    Technology,
+    load_technology,
+)
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 __all__ = [
     "Accelerator",
+    "Breakdown",
+    "Clock",
+    "ComponentCost",
+    "ControlCost",
     "Cost",
+    "DatapathCost",
+    "DatapathKey",
+    "LayerCost",
+    "LayerPower",
+    "LayerSchedule",
     "LayerShape",
+    "MacroCost",
+    "NetworkPower",
+    "NeuronShare",
+    "PackingCost",
+    "Pipeline",
+    "ReadPath",
     "Schedule",
     "Technology",
+    "Widths",
     "Workload",
     "cost",
     "load_technology",

@@ -22,6 +22,7 @@ from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import TraceError, trace
 from fewbits.graph.wrappers import copied, unwrapped
 from fewbits.quantization.layers.layer import QuantizedLayer
+from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.placement import place_roundings
 from fewbits.quantization.rounded_graph import RoundedGraph
@@ -34,11 +35,15 @@ class QuantizedModel(nn.Module):
     """The copied network, with a `QuantizedLayer` in place of each layer that is quantized; as a graph module with a
     `TensorRounding` where several operations share values, or where they are added, joined or averaged."""
 
+    calibration: tuple[LayerCalibration, ...] = ()
+    """What `calibrate` chose last, a layer each in the order in which they were reached; radix points that are set or
+    trained afterwards are in the layers alone."""
+
     def __init__(self, network: nn.Module, precision: Precision, skipped: tuple[Skipped, ...]) -> None:
         super().__init__()
         self.network = network
         self.precision = precision
-        self.skipped = skipped
+        self.skipped: tuple[Skipped, ...] = skipped
         """All that is executed and has no bit-exact form, in the order of execution; `lower` names the first.
 
         Where a network cannot be traced, all that its modules leave float. What depends on the images' size is known
