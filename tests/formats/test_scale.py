@@ -82,6 +82,9 @@ def test_merged_multipliers_leave_a_radix_point() -> None:
         (Scale(Block(16), PowersOfTwo((0,) * 8)), "scales of blocks have no arithmetic yet"),
         (Scale(Block(16), BlockCodes(b"\x7f" * 8, "fp8-e4m3")), "scales of blocks have no arithmetic yet"),
         (Scale("tensor", PowersOfTwo((0,)), zero_points=(3,)), "zero points have no arithmetic yet"),
+        (Scale("channel", Multipliers(8, 0, (1, 2, 3)), zero_points=(0, 0, 0)), "zero points have no arithmetic yet"),
+        (Scale("channel", Multipliers(8, 0, (1, 2))), "a scale of 2 channels does not fit a tensor of shape"),
+        (Scale.of_channels((0,)), "a scale of 1 channels does not fit a tensor of shape"),
         (Scale.of_channels((0, 1)), "a scale of 2 channels does not fit a tensor of shape"),
     ],
 )
