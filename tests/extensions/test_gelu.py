@@ -44,17 +44,17 @@ class Curved(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(5)
-        self.first, self.second = nn.Conv2d(2, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
-        self.act, self.last = nn.GELU(), nn.Linear(6, 3)
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.act, self.last = nn.GELU(), nn.Linear(4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act(self.first(x))
         x = x + F.gelu(self.second(x), approximate="tanh")
-        return self.last(F.max_pool2d(x, 6).flatten(1))
+        return self.last(F.max_pool2d(x, 4).flatten(1))
 
 
 def lowered(precision: str) -> tuple[Any, Tensor]:
-    images = torch.randn(8, 2, 6, 6, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(1))
     quantized = fb.quantize(Curved(), precision)
     fb.calibrate(quantized, images)
     return fb.lower(quantized, images), images
@@ -75,7 +75,7 @@ def test_all_executors_agree_with_the_reference(gelu: Any, precision: str) -> No
 
 
 def test_the_bit_exact_network_gives_what_the_quantized_one_gives(gelu: Any) -> None:
-    images = torch.randn(16, 2, 6, 6, generator=torch.Generator().manual_seed(2))
+    images = torch.randn(16, 2, 4, 4, generator=torch.Generator().manual_seed(2))
     quantized = fb.quantize(Curved(), "fixed8").eval()
     fb.calibrate(quantized, images)
     network = fb.lower(quantized, images)
@@ -165,7 +165,7 @@ def test_a_cost_names_what_it_does_not_count(gelu: Any) -> None:
     sentences = [note for note in fb.cost(network, "fixed8").notes if "GELU" in note]
     assert len(sentences) == 2
     assert "the table of 'act' (GELU)" in sentences[0]
-    of_module = fb.cost(Curved(), "fixed8", input_shape=(2, 6, 6)).notes
+    of_module = fb.cost(Curved(), "fixed8", input_shape=(2, 4, 4)).notes
     assert sum("GELU" in note for note in of_module) == 2
 
 

@@ -20,6 +20,7 @@ class Convolution(KindOfLayer):
 
     name = "convolution"
     meanings = (nn.Conv1d, nn.Conv2d)
+    size_names = ("out_channels", "in_channels")
 
     def shape(self, name: str, meaning: Any, shapes: Sequence[Shape]) -> Shape:
         layer = plain(meaning)

@@ -20,6 +20,9 @@ class KindOfLayer(KindOfOperation):
     effect = "layer"
     makes_sums = True
 
+    size_names: ClassVar[tuple[str, str]]
+    """Attributes of the layer: how many outputs and inputs it has."""
+
     features_are_last: ClassVar[bool] = False
     """Whether the result's features lie along the last dimension, not along the first behind the batch."""
 

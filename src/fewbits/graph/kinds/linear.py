@@ -20,6 +20,7 @@ class Linear(KindOfLayer):
 
     name = "linear"
     meanings = (nn.Linear,)
+    size_names = ("out_features", "in_features")
     features_are_last = True
     keeps_dims = True
 
