@@ -117,7 +117,7 @@ class LayerShape:
     @property
     def products(self) -> int:
         """Multiplications."""
-        return self.neurons * self.positions * self.synapses if self.has_weights else 0
+        return self.weights * self.positions
 
     @property
     def weights(self) -> int:
