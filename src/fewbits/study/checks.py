@@ -31,8 +31,8 @@ def checked_precision(text: str, technology: Technology) -> Precision:
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"
         )
+    strategy_for(precision)  # refuses what no circuit computes
     if technology.find(precision) is None and not can_interpolate(technology, precision):
-        strategy_for(precision)  # refuses what no circuit computes
         technology.datapath(precision)
     return precision
 
