@@ -39,6 +39,7 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "net.safetensors"
 
 
+@pytest.mark.slow
 def test_a_studys_network_is_exported_and_loads_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

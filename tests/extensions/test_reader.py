@@ -82,6 +82,7 @@ def test_a_folder_that_nobody_recognizes_names_the_reader_too(tmp_path: Path) ->
         fb.data.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_study_runs_on_the_folder(examples: Path, tmp_path: Path) -> None:
     _write_digits(tmp_path / "mine")
     (tmp_path / "net.py").write_text(NETWORK)

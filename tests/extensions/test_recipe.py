@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 import fewbits as fb
+from fewbits import extensions
+from fewbits.study.plan import make_plan
 from fewbits.train import RECIPES, TrainSettings, run_recipe, train_float
 
 STUDY = """
@@ -51,7 +53,8 @@ def test_blending_ends_in_a_network_that_is_lowered_without_a_difference(digits:
     assert (len(record.history), after > before) == (2, True)
 
 
-def test_a_study_takes_the_recipe_and_notes_who_gave_it(examples: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_study_takes_the_recipe(examples: Path, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(STUDY)
     environment = {"PYTHONPATH": f"{Path(fb.__file__).parents[1]}:{examples}", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-m", "fewbits", "run", "study.toml", "--out", "out", "--json", "--workers", "1"]
@@ -68,3 +71,14 @@ def test_help_and_suggestions_name_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(STUDY.replace("alpha-blending", "alpha-blendin"))
     with pytest.raises(fb.StudyError, match="did you mean 'alpha-blending'"):
         fb.study.load_study(tmp_path / "study.toml")
+
+
+def test_another_version_of_its_package_trains_anew(examples: Path, tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(STUDY)
+    before = make_plan(fb.study.load_study(tmp_path / "study.toml")).runs[-1].training
+    (metadata,) = examples.glob("*.dist-info/METADATA")
+    metadata.write_text(metadata.read_text().replace("Version: 1.0", "Version: 1.1"))
+    extensions.found.cache_clear()
+    after = make_plan(fb.study.load_study(tmp_path / "study.toml")).runs[-1].training
+    assert before.recipe == after.recipe == "alpha-blending"
+    assert before.key != after.key
