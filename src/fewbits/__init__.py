@@ -1,65 +1,108 @@
-"""fewbits: how few bits a neural network needs, and what each bit costs in silicon."""
+"""fewbits: how few bits a neural network needs, and what each bit costs in silicon.
+
+Everything is loaded at first use: `fewbits.models`, `data`, `train`, `study`, `report`, `hardware`, `formats`,
+`quantization`, `bitexact` and `export` too.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fewbits.errors import DataError, FewbitsError, FormatError, HardwareError, ModelError, StudyError
+from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
-    from fewbits.bitexact import BitExactNetwork, first_difference, lower
-    from fewbits.formats import Format, Precision, parse_format, parse_precision
-    from fewbits.hardware import cost
-    from fewbits.quantization import calibrate, equalize_channels, fold_batch_norm, quantize
+    from fewbits import bitexact as bitexact
+    from fewbits import data as data
+    from fewbits import export as export
+    from fewbits import formats as formats
+    from fewbits import hardware as hardware
+    from fewbits import models as models
+    from fewbits import quantization as quantization
+    from fewbits import report as report
+    from fewbits import study as study
+    from fewbits import train as train
+    from fewbits.bitexact import BitExactNetwork, Difference, ExactValues, Operation, first_difference, load, lower
+    from fewbits.data import Dataset, Split
+    from fewbits.extensions import ExtensionError
+    from fewbits.formats import Description, Format, Precision, parse_format, parse_precision
+    from fewbits.hardware import Accelerator, Breakdown, Cost, LayerCost, Technology, Workload, cost
+    from fewbits.quantization import (
+        LayerCalibration,
+        QuantizedLayer,
+        QuantizedModel,
+        Skipped,
+        calibrate,
+        equalize_channels,
+        fold_batch_norm,
+        quantize,
+    )
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "BitExactNetwork": "fewbits.bitexact",
-    "Format": "fewbits.formats",
-    "Precision": "fewbits.formats",
-    "calibrate": "fewbits.quantization",
-    "cost": "fewbits.hardware",
-    "equalize_channels": "fewbits.quantization",
-    "first_difference": "fewbits.bitexact",
-    "fold_batch_norm": "fewbits.quantization",
-    "lower": "fewbits.bitexact",
-    "parse_format": "fewbits.formats",
-    "parse_precision": "fewbits.formats",
-    "quantize": "fewbits.quantization",
+_SUBPACKAGES = (
+    *("bitexact", "data", "export", "formats", "hardware"),
+    *("models", "quantization", "report", "study", "train"),
+)
+
+_HOLDERS = {name: f"fewbits.{name}" for name in _SUBPACKAGES} | {
+    name: f"fewbits.{package}"
+    for package, names in {
+        "bitexact": (
+            *("BitExactNetwork", "Difference", "ExactValues", "Operation"),
+            *("first_difference", "load", "lower"),
+        ),
+        "data": ("Dataset", "Split"),
+        "extensions": ("ExtensionError",),
+        "formats": ("Description", "Format", "Precision", "parse_format", "parse_precision"),
+        "hardware": ("Accelerator", "Breakdown", "Cost", "LayerCost", "Technology", "Workload", "cost"),
+        "quantization": (
+            *("LayerCalibration", "QuantizedLayer", "QuantizedModel", "Skipped"),
+            *("calibrate", "equalize_channels", "fold_batch_norm", "quantize"),
+        ),
+    }.items()
+    for name in names
 }
-"""Public names and the package that holds each: loaded at first use, so that the command line answers at once."""
+"""Subpackages and public names, and what holds each: loaded at first use, so that the command line answers at once."""
 
 __all__ = [
+    "Accelerator",
     "BitExactNetwork",
+    "Breakdown",
+    "Cost",
     "DataError",
+    "Dataset",
+    "Description",
+    "Difference",
+    "ExactValues",
+    "ExtensionError",
     "FewbitsError",
     "Format",
     "FormatError",
     "HardwareError",
+    "LayerCalibration",
+    "LayerCost",
     "ModelError",
+    "Operation",
     "Precision",
+    "QuantizedLayer",
+    "QuantizedModel",
+    "Skipped",
+    "Split",
     "StudyError",
+    "Technology",
+    "Workload",
     "calibrate",
     "cost",
     "equalize_channels",
     "first_difference",
     "fold_batch_norm",
+    "load",
     "lower",
     "parse_format",
     "parse_precision",
     "quantize",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its package at first use."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'fewbits' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted(__all__)
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+    __getattr__, __dir__ = lazily(__name__, _HOLDERS)

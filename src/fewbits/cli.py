@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.exceptions
+from typer.core import TyperCommand
 
 from fewbits import __version__
 from fewbits.errors import FewbitsError, ModelError, StudyError
+from fewbits.export import EXPORTERS
 from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -43,6 +45,17 @@ app = typer.Typer(
 )
 
 
+def _listing(what: str, names: Iterable[str]) -> type[TyperCommand]:
+    """A command whose help ends with names; extensions are looked up only where that is printed."""
+
+    class Listing(TyperCommand):
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            self.epilog = f"{what}: {', '.join(names)}."
+            super().format_help(ctx, formatter)
+
+    return Listing
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fewbits {__version__}")
@@ -58,7 +71,7 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     pass
 
 
-@app.command(epilog=f"Recipes: {', '.join(RECIPES)}.")
+@app.command(cls=_listing("Recipes", RECIPES))
 def run(
     study: Annotated[
         str, typer.Argument(metavar="STUDY", help="A preset (default, mnist, svhn, cifar10) or a TOML file.")
@@ -76,7 +89,7 @@ def run(
     with show_progress() as observer:
         outcome = run_study(spec, folder, workers, observer)
     if as_json:
-        from fewbits.study.figures import run_json
+        from fewbits.study.result import run_json
 
         typer.echo(json.dumps({"runs": [run_json(result) for result in outcome.results]}))
     else:
@@ -108,7 +121,7 @@ def formats(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One format, such as fixed8.")] = None,
 ) -> None:
     """List the number formats, or describe one."""
-    from fewbits.formats import all_format_names, parse_format
+    from fewbits.formats import all_format_names, format_families, parse_format
 
     if name is None:
         typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
@@ -117,7 +130,9 @@ def formats(
                 f"{each.name:<10} {each.bits:>4} {each.values:>11} {each.lowest:>13.7g} {each.highest:>13.7g} "
                 f"{each.smallest_positive:>13.7g}"
             )
-        typer.echo("and float-eXmY, X 2 to 7 exponent bits, Y 1 to 22 mantissa bits")
+        for family in format_families():
+            if family.more:
+                typer.echo(f"and {family.more}")
         return
     about = parse_format(name).describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
@@ -156,8 +171,7 @@ def cost(
     from fewbits.hardware import cost as cost_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
-    from fewbits.report.costs import cost_lines
-    from fewbits.study.figures import cost_json
+    from fewbits.report.costs import cost_json, cost_lines
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
@@ -223,6 +237,37 @@ def rtl(
         raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:
         typer.echo(str(path))
+
+
+@app.command(cls=_listing("Forms", EXPORTERS))
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR|FILE", help="A study's folder, or a network that fewbits saved.")
+    ],
+    to: Annotated[str, typer.Option(metavar="FORM", help="What to write.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    precision: Annotated[str | None, typer.Option(help="Of the study's network, such as fixed8.")] = None,
+    model: Annotated[str | None, typer.Option(help="The same, where the study has several.")] = None,
+    data: Annotated[str | None, typer.Option(help="The same.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="The same.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same.")] = None,
+) -> None:
+    """Write a bit-exact network as a file for other programs."""
+    from fewbits.bitexact import load
+    from fewbits.export import export_network
+
+    if source.is_dir():
+        from fewbits.study import stored_network
+
+        if precision is None:
+            raise StudyError(f"{str(source)!r} is a study's folder: choose one of its networks, with --precision first")
+        stored = stored_network(source, precision, model=model, data=data, recipe=recipe, seed=seed)
+        network = stored.network
+    elif any(value is not None for value in (precision, model, data, recipe, seed)):
+        raise StudyError(f"{str(source)!r} is no study's folder: --precision and the like choose a study's network")
+    else:
+        network = load(source)
+    typer.echo(str(export_network(network, to, out)))
 
 
 @app.command()

@@ -6,13 +6,15 @@ A package names its extensions in its `pyproject.toml`, such as `[project.entry-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from fewbits.errors import FewbitsError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _T = TypeVar("_T")
 
@@ -34,9 +36,19 @@ class Extension:
     """The distribution that gives it, with its version: `fewbits-posit 1.0`."""
 
     entry: EntryPoint
+    rival: Extension | None = None
+    """Another that is given under the same name: then neither can be loaded, and whatever has other names can."""
 
     def load(self) -> Any:
-        """The object that it names. Raises ExtensionError, naming the giver, if importing it fails."""
+        """The object that it names.
+
+        Raises ExtensionError, naming the giver, if importing it fails; naming both, if there is a rival.
+        """
+        if self.rival is not None:
+            raise ExtensionError(
+                f"{self.kind[:-1]} {self.name!r} is given by {self.rival.giver} ({self.rival.entry.value}) and by "
+                f"{self.giver} ({self.entry.value}): uninstall one of them"
+            )
         try:
             return self.entry.load()
         except Exception as error:  # whatever a stranger's module raises
@@ -49,21 +61,54 @@ class Extension:
 
 @cache
 def found(kind: Kind) -> Mapping[str, Extension]:
-    """The installed extensions of a kind by name, not loaded yet; looked up once a process.
+    """The installed extensions of a kind by name, not loaded yet; looked up once a process."""
+    from importlib.metadata import entry_points  # here, since `fewbits --help` has no use for it
 
-    Raises ExtensionError, naming both givers, where two packages give one name.
-    """
     extensions: dict[str, Extension] = {}
     for entry in entry_points(group=f"fewbits.{kind}"):
         giver = "an unknown package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
         other = extensions.get(entry.name)
-        if other is not None and (other.entry.value, other.giver) != (entry.value, giver):
-            raise ExtensionError(
-                f"{kind[:-1]} {entry.name!r} is given by {other.giver} ({other.entry.value}) and by {giver} "
-                f"({entry.value}): uninstall one of them"
-            )
-        extensions[entry.name] = Extension(entry.name, kind, giver, entry)
+        is_other = other is not None and (other.entry.value, other.giver) != (entry.value, giver)
+        extensions[entry.name] = Extension(entry.name, kind, giver, entry, other if is_other else None)
     return extensions
+
+
+class Registry(Mapping[str, _T]):
+    """What there is of a kind, by name: fewbits' own and those of installed packages.
+
+    Names are known at once; an extension is loaded when it is asked for, so that a broken one disturbs nobody else.
+    """
+
+    def __init__(self, kind: Kind, own: Mapping[str, _T], what: type[_T]) -> None:
+        """what: the class that each entry must be of."""
+        self._kind: Kind = kind
+        self._own = own
+        self._what = what
+
+    def __getitem__(self, name: str) -> _T:
+        """The entry of that name.
+
+        Raises KeyError without one, ExtensionError for an extension that cannot be loaded, is of another class, or
+        whose name is taken.
+        """
+        extension = found(self._kind).get(name)
+        return self._own[name] if extension is None else loaded(extension, self._own, self._what)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._own
+        yield from (name for name in found(self._kind) if name not in self._own)
+
+    def __len__(self) -> int:
+        return len({*self._own, *found(self._kind)})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._own or name in found(self._kind)
+
+
+def giver_of(kind: Kind, name: str) -> str | None:
+    """The distribution that gives an entry, with its version; None for one of fewbits' own, and for an unknown one."""
+    extension = found(kind).get(name)
+    return None if extension is None else extension.giver
 
 
 def with_extensions(kind: Kind, own: Mapping[str, _T], what: type[_T] | tuple[type, ...]) -> dict[str, _T]:

@@ -133,20 +133,27 @@ def test_each_layer_chooses_from_what_the_quantized_layers_before_it_give():
 
 def test_the_report_names_points_and_saturation_by_layer():
     q = quantize(network(), "fixed4")
-    report = calibrate(q, torch.randn(20, 1, 8, 8), "maximum")
+    report = calibrate(q, torch.randn(20, 1, 8, 8), "maximum").calibration
     assert [entry.name for entry in report] == ["0", "3"]
     assert [entry.weight_fraction_bits for entry in report] == [q.layers[e.name].weight_fraction_bits for e in report]
     assert all(entry.weight_saturation == entry.input_saturation == 0 for entry in report)
-    report = calibrate(q, torch.randn(20, 1, 8, 8), "percentile", percentile=60)
+    report = calibrate(q, torch.randn(20, 1, 8, 8), "percentile", percentile=60).calibration
     assert report[0].input_saturation > 0
 
 
 def test_batches_and_pairs_give_what_one_tensor_gives():
     images = torch.randn(20, 1, 8, 8)
     q = quantize(network(), "fixed4")
-    whole = calibrate(q, images)
-    assert calibrate(q, images.split(6)) == whole
-    assert calibrate(q, [(part, torch.zeros(len(part))) for part in images.split(6)]) == whole
+    whole = calibrate(q, images).calibration
+    assert calibrate(q, images.split(6)).calibration == whole
+    assert calibrate(q, [(part, torch.zeros(len(part))) for part in images.split(6)]).calibration == whole
+
+
+def test_calibrate_returns_its_model():
+    q = quantize(network(), "fixed8")
+    assert q.calibration == ()
+    assert calibrate(q, torch.randn(20, 1, 8, 8)) is q
+    assert [entry.name for entry in q.calibration] == list(q.layers)
 
 
 def test_the_weights_points_can_be_kept():
@@ -180,7 +187,8 @@ def test_a_shared_layer_covers_the_inputs_of_all_its_uses():
 def test_channels_last_images_give_the_same_points():
     images = torch.randn(8, 1, 8, 8)
     q = quantize(network(), "fixed4")
-    assert calibrate(q, images) == calibrate(q, images.contiguous(memory_format=torch.channels_last))
+    chosen = calibrate(q, images).calibration
+    assert calibrate(q, images.contiguous(memory_format=torch.channels_last)).calibration == chosen
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,16 @@ from torch import nn
 
 from fewbits import ModelError, first_difference, lower, parse_precision
 from fewbits.data import Dataset
-from fewbits.train import RECIPES, RecipeOptions, TrainSettings, evaluate, prepare_recipe, run_recipe, train_float
-from fewbits.train.recipes import _TRAIN
+from fewbits.train import (
+    RECIPES,
+    Recipe,
+    RecipeOptions,
+    TrainSettings,
+    evaluate,
+    prepare_recipe,
+    run_recipe,
+    train_float,
+)
 
 PRECISIONS = ("fixed8", "binary/fixed16", "ternary/fixed16", "binary/binary")
 SETTINGS = TrainSettings(epochs=3, batch_size=25, learning_rate=0.01)
@@ -32,7 +40,17 @@ def trained(quadrants: Dataset) -> nn.Module:
 
 
 def test_every_recipe_but_best_which_stands_for_another_has_a_function():
-    assert set(_TRAIN) == set(RECIPES) - {"best"}
+    assert [name for name, recipe in RECIPES.items() if recipe.train is None] == ["best"]
+    assert all(callable(recipe.trainer()) for name, recipe in RECIPES.items() if name != "best")
+
+
+def test_a_recipe_that_no_study_could_use_is_refused():
+    with pytest.raises(ModelError, match="start is one of nothing, float, scratch, not 'weights'"):
+        Recipe("", "weights")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ModelError, match=r"options are among .*, not heat"):
+        Recipe("", "float", options=("heat",))
+    with pytest.raises(ModelError, match="has no train"):
+        Recipe("", "float").trainer()
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -3,6 +3,7 @@
 from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
+from fewbits.bitexact.saved import load
 from fewbits.bitexact.sum_order import SumOrder
 from fewbits.graph.operations import (
     Addition,
@@ -39,5 +40,6 @@ __all__ = [
     "Rounding",
     "SumOrder",
     "first_difference",
+    "load",
     "lower",
 ]

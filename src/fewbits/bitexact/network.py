@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,17 @@ class BitExactNetwork:
         with exact_arithmetic(images.device.type):
             values = self._executor(images.device).values(images)
             return {name: exact_values(value) for name, value in values.items()}
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to a file that `fewbits.load` reads, here or on another machine; whole or not at all.
+
+        The file is safetensors with a JSON text: nothing in it is run. An extension's operation is saved by its fields;
+        the extension is needed to load it. Raises ModelError if a field's type has no form there, or the file cannot be
+        written.
+        """
+        from fewbits.bitexact.saved import save_network
+
+        save_network(self, path)
 
     def _batches(self, images: Tensor, batch_size: int | None) -> Iterator[Tensor]:
         self._check(images)

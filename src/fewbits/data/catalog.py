@@ -1,4 +1,4 @@
-"""Finding a data set by name or path, and choosing its reader."""
+"""Finding a data set by name or path."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fewbits.data import cifar, idx, npz, svhn
 from fewbits.data.dataset import Arrays, Dataset, make_dataset
-from fewbits.data.files import existing
 from fewbits.data.known_sets import CLASSES, KnownSet, identify
+from fewbits.data.readers import READERS, read_any, read_named
 from fewbits.errors import DataError
 
 EMBEDDED = Path(__file__).with_name("digits.npz")
@@ -37,7 +36,7 @@ def load(name_or_path: str | Path, *, validation_fraction: float = 0.1, folder: 
     count and hash; or the path of the user's own .npz file
     (keys x_train, y_train, x_test, y_test) or of a folder with the original files of MNIST (IDX), CIFAR-10 (binary or
     pickled batches) or SVHN (train_32x32.mat, test_32x32.mat), or CIFAR-10's parts as cifar10_train_1..5.npz and
-    cifar10_test.npz.
+    cifar10_test.npz; or one that an installed extension reads (see `READERS`).
     validation_fraction: part of the training images that is held out. folder: where a relative path begins.
     Raises DataError if nothing is found, a file is damaged or of another kind, or what a name finds is another set.
     """
@@ -47,12 +46,7 @@ def load(name_or_path: str | Path, *, validation_fraction: float = 0.1, folder: 
     path = folder / name_or_path
     if not _is_there(path):
         raise DataError(_unknown(str(path)))
-    arrays = _read(path)
-    if arrays is None:
-        raise DataError(
-            f"{path} holds no data set: it must be an .npz file, or a folder with IDX files, CIFAR-10 batches, "
-            "train_32x32.mat and test_32x32.mat, or cifar10_train_1.npz to _5.npz and cifar10_test.npz"
-        )
+    arrays = read_any(path)
     return _dataset(path.name or path.resolve().name, arrays, identify(arrays), validation_fraction)
 
 
@@ -85,7 +79,7 @@ def _by_name(name: str) -> tuple[KnownSet, Arrays]:
     """
     refusal = None
     for path in _places(name):
-        arrays = _read(path, name) if path.exists() else None
+        arrays = read_named(path, name) if path.exists() else None
         if arrays is None:
             continue
         known = identify(arrays)
@@ -118,26 +112,9 @@ def _of_another_set(name: str, path: Path, arrays: Arrays, known: KnownSet | Non
     )
 
 
-def _read(path: Path, name: str | None = None) -> Arrays | None:
-    """Read a file or folder; None for a folder without the files of a known set (of the named one, if given)."""
-    if path.is_file():
-        return npz.read_npz(path) if path.suffix == ".npz" else None
-    if name in (None, "mnist", "fashion-mnist") and (found := idx.find_idx(path)):
-        return idx.read_idx_folder(found)
-    if name in (None, "svhn") and existing(path, "train_32x32.mat"):
-        return svhn.read_mat_pair(path / "train_32x32.mat", path / "test_32x32.mat")
-    if name in (None, "cifar10"):
-        if existing(path, "cifar10_train_1.npz"):
-            parts = [path / f"cifar10_train_{number}.npz" for number in range(1, 6)]
-            return npz.read_npz_parts(parts, path / "cifar10_test.npz")
-        for suffix in (".bin", ""):
-            if existing(path, f"{cifar.TRAIN_BATCHES[0]}{suffix}"):
-                return cifar.read_batches(path, suffix)
-    return None
-
-
 def _unknown(name: str) -> str:
     """What to say about a name that is no data set and no path."""
     close = difflib.get_close_matches(name, DATA_NAMES, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown data {name!r}: give one of {', '.join(DATA_NAMES)}, or a path of an .npz file or folder{hint}"
+    forms = f"or a path of a file or folder (readers: {', '.join(READERS)})"
+    return f"unknown data {name!r}: give one of {', '.join(DATA_NAMES)}, {forms}{hint}"

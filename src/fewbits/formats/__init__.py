@@ -1,10 +1,18 @@
 """Number formats: what values exist, how a tensor is rounded to them, and their codes."""
 
+from fewbits.formats.encoded import Encoded
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
-from fewbits.formats.format import Description, Format
+from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
 from fewbits.formats.power_of_two import PowerOfTwo
-from fewbits.formats.registry import STUDY_PRECISIONS, Precision, all_format_names, parse_format, parse_precision
+from fewbits.formats.registry import (
+    STUDY_PRECISIONS,
+    Precision,
+    all_format_names,
+    format_families,
+    parse_format,
+    parse_precision,
+)
 from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
 from fewbits.formats.units import Binary, Ternary
 
@@ -14,9 +22,12 @@ __all__ = [
     "Block",
     "BlockCodes",
     "Description",
+    "Encoded",
     "FixedPoint",
     "FloatFormat",
     "Format",
+    "FormatFamily",
+    "FusedPass",
     "Multipliers",
     "PowerOfTwo",
     "PowersOfTwo",
@@ -24,6 +35,7 @@ __all__ = [
     "Scale",
     "Ternary",
     "all_format_names",
+    "format_families",
     "parse_format",
     "parse_precision",
 ]

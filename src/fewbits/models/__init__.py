@@ -2,6 +2,6 @@
 
 from fewbits.models.builder import MODEL_NAMES, build, input_shape, is_built_in
 from fewbits.models.source import ModelSource
-from fewbits.models.widen import widen
+from fewbits.models.widening import widen
 
 __all__ = ["MODEL_NAMES", "ModelSource", "build", "input_shape", "is_built_in", "widen"]

@@ -17,7 +17,7 @@ from fewbits.arguments import is_integer, shown
 from fewbits.errors import ModelError
 from fewbits.models.networks import NETWORKS
 from fewbits.models.source import ModelSource, import_file, neighbours
-from fewbits.models.widen import widen
+from fewbits.models.widening import widen
 
 MODEL_NAMES: tuple[str, ...] = tuple(NETWORKS)
 """Names of the built-in models."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.formats import Format
 from fewbits.graph.modes import in_mode
-from fewbits.graph.module_kinds import check_types
+from fewbits.graph.parameters import check_types
 from fewbits.quantization.layers.layer import QuantizedLayer
+from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.radix_point import (
     Method,
     check_method,
@@ -26,22 +26,6 @@ from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.model import QuantizedModel
 
 
-@dataclass(frozen=True)
-class LayerCalibration:
-    """What calibration chose for one layer."""
-
-    name: str
-    """Where the layer is in the network."""
-
-    weight_fraction_bits: int
-    input_fraction_bits: int
-    weight_saturation: float
-    """Share of the weights, 0 to 1, beyond the format's range."""
-
-    input_saturation: float
-    """Share of the inputs, 0 to 1, beyond the format's range."""
-
-
 def calibrate(
     model: QuantizedModel,
     images: Tensor | Iterable[Any],
@@ -49,7 +33,7 @@ def calibrate(
     *,
     percentile: float = 99.9,
     weights: bool = True,
-) -> tuple[LayerCalibration, ...]:
+) -> QuantizedModel:
     """Choose the radix points of each layer's weights and inputs, and set them.
 
     The images pass through the network once. Each layer, when its turn comes, chooses from the inputs that the
@@ -61,7 +45,8 @@ def calibrate(
     images: normalized float inputs, N first; or an iterable of such batches (of a pair, the first is taken), which
     are joined: give what fits in memory, some hundred images. method, percentile: see `choose_fraction_bits`.
     weights: False leaves the weights' radix points as they are.
-    Returns one entry a layer, in the order in which the layers were reached.
+    Returns the model itself; its `calibration` has what was chosen, one entry a layer, in the order in which they were
+    reached.
     Raises DataError if the images are none, of another type than the model, not of its shape, or NaN or infinite;
     ModelError for an unknown method, a model that is not quantized, or one that computes something else than what it
     was made of (compared here where `quantize` found no images).
@@ -79,7 +64,8 @@ def calibrate(
             _run(model, on_device)
     model.prove(on_device)
     model.name_misfit(tuple(inputs.shape[1:]))
-    return tuple(calibrator.chosen.values())
+    model.calibration = tuple(calibrator.chosen.values())
+    return model
 
 
 def check_images_type(model: QuantizedModel, images: Tensor, called: str = "images") -> Tensor:

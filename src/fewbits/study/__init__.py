@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
-from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
-from fewbits.study.spec import PRESETS, StudySpec, load_study
-from fewbits.study.store import read_failures, read_results, read_study
+from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
+    from fewbits.study.declaration import Figure
+    from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
+    from fewbits.study.events import (
+        FloatNetworkTrained,
+        Notice,
+        RunFailed,
+        RunFinished,
+        StudyStarted,
+        TaskLabel,
+        TaskProgress,
+        TaskStarted,
+    )
+    from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
+    from fewbits.study.spec import (
+        PRESETS,
+        AcceleratorSection,
+        CalibrationSection,
+        FineTuneSection,
+        FloatTrainingSection,
+        MethodsSection,
+        StudySpec,
+        TrainingSection,
+        load_study,
+    )
+    from fewbits.study.store import read_failures, read_results, read_study
     from fewbits.study.stored import StoredNetwork, stored_network
 
 __all__ = [
     "FLOAT_RECIPE",
     "PRESETS",
+    "AcceleratorSection",
+    "CalibrationSection",
     "FailedRun",
+    "Figure",
+    "FineTuneSection",
+    "FloatNetworkTrained",
+    "FloatTrainingSection",
+    "MethodsSection",
+    "Notice",
+    "RunFailed",
+    "RunFinished",
     "RunResult",
     "StoredNetwork",
     "StudyInterrupted",
     "StudyOutcome",
     "StudyRecord",
     "StudySpec",
+    "StudyStarted",
+    "TaskLabel",
+    "TaskProgress",
+    "TaskStarted",
+    "TrainingSection",
     "load_study",
     "read_failures",
     "read_results",
@@ -30,11 +67,53 @@ __all__ = [
     "stored_network",
 ]
 
+_NAMES = {
+    "engine": (
+        "StudyInterrupted",
+        "StudyOutcome",
+        "run_study",
+    ),
+    "declaration": ("Figure",),
+    "events": (
+        "FloatNetworkTrained",
+        "Notice",
+        "RunFailed",
+        "RunFinished",
+        "StudyStarted",
+        "TaskLabel",
+        "TaskProgress",
+        "TaskStarted",
+    ),
+    "result": (
+        "FLOAT_RECIPE",
+        "FailedRun",
+        "RunResult",
+        "StudyRecord",
+    ),
+    "spec": (
+        "PRESETS",
+        "AcceleratorSection",
+        "CalibrationSection",
+        "FineTuneSection",
+        "FloatTrainingSection",
+        "MethodsSection",
+        "StudySpec",
+        "TrainingSection",
+        "load_study",
+    ),
+    "store": (
+        "read_failures",
+        "read_results",
+        "read_study",
+    ),
+    "stored": (
+        "StoredNetwork",
+        "stored_network",
+    ),
+}
+"""Public names by the module that holds them."""
 
-def __getattr__(name: str) -> Any:
-    """The names that load torch, at their first use: a store is read without it."""
-    if name in ("StoredNetwork", "stored_network"):
-        from fewbits.study import stored
-
-        return getattr(stored, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # at first use: a store is read without torch, costs are printed without a store
+    __getattr__, __dir__ = lazily(
+        __name__, {name: f"fewbits.study.{module}" for module, names in _NAMES.items() for name in names}
+    )

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from fewbits.errors import StudyError
 from fewbits.study.declaration import STORED, Count, Percent, Size
+from fewbits.tensor_file import read_tensors, write_tensors
 from fewbits.train.checkpoint import UNFIT
-from fewbits.train.tensor_file import read_tensors, write_tensors
 
 FOLDER = "networks"
 """Of the study's output folder."""

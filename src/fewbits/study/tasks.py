@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from fewbits import models
+from fewbits.extensions import giver_of
 from fewbits.hardware import AnyAccelerator
 from fewbits.models import ModelSource
 from fewbits.study.digest import json_sha256, network_sha256
@@ -190,6 +191,7 @@ def trainings(
                 "settings": settings[recipe].definition(),
                 **_options_read(recipe, options),
                 **({"keeps_start": True} if RECIPES[recipe].start == "float" else {}),
+                **({"giver": giver} if (giver := giver_of("recipes", recipe)) is not None else {}),
             }
             changes = {"precision": precision, "recipe": recipe, "settings": settings[recipe], "options": options}
             yield name, replace(base, key=json_sha256(definition), **changes), base

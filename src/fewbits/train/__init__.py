@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fewbits.lazy import lazily
 from fewbits.train.catalog import RECIPES, Recipe
 from fewbits.train.options import RecipeOptions
 
 if TYPE_CHECKING:
     from fewbits.train.evaluation import Evaluation, evaluate
+    from fewbits.train.loop import Loss, cross_entropy
     from fewbits.train.operating_point import OperatingPoint, operating_points
     from fewbits.train.progress import Progress, ProgressCallback
+    from fewbits.train.recipe_run import RecipeRun
     from fewbits.train.recipes import prepare_recipe, run_recipe, train_float
     from fewbits.train.record import EpochRecord, TrainRecord
     from fewbits.train.settings import TrainSettings
 
-_LAZY = {
-    "EpochRecord": "record",
-    "Evaluation": "evaluation",
-    "OperatingPoint": "operating_point",
-    "Progress": "progress",
-    "ProgressCallback": "progress",
-    "TrainRecord": "record",
-    "TrainSettings": "settings",
-    "evaluate": "evaluation",
-    "operating_points": "operating_point",
-    "prepare_recipe": "recipes",
-    "run_recipe": "recipes",
-    "train_float": "recipes",
+_HOLDERS = {
+    name: f"fewbits.train.{module}"
+    for module, names in {
+        "evaluation": ("Evaluation", "evaluate"),
+        "operating_point": ("OperatingPoint", "operating_points"),
+        "progress": ("Progress", "ProgressCallback"),
+        "loop": ("Loss", "cross_entropy"),
+        "recipe_run": ("RecipeRun",),
+        "recipes": ("prepare_recipe", "run_recipe", "train_float"),
+        "record": ("EpochRecord", "TrainRecord"),
+        "settings": ("TrainSettings",),
+    }.items()
+    for name in names
 }
 """Public names and the module that holds each: the catalog of recipes is to be read without torch."""
 
@@ -36,13 +38,16 @@ __all__ = [
     "RECIPES",
     "EpochRecord",
     "Evaluation",
+    "Loss",
     "OperatingPoint",
     "Progress",
     "ProgressCallback",
     "Recipe",
     "RecipeOptions",
+    "RecipeRun",
     "TrainRecord",
     "TrainSettings",
+    "cross_entropy",
     "evaluate",
     "operating_points",
     "prepare_recipe",
@@ -50,14 +55,5 @@ __all__ = [
     "train_float",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Load a public name from its module at first use."""
-    if name not in _LAZY:
-        raise AttributeError(f"module 'fewbits.train' has no attribute {name!r}")
-    return getattr(import_module(f"fewbits.train.{_LAZY[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    """List the public names, loaded or not."""
-    return sorted(__all__)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOLDERS)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from fewbits.arguments import shown
+from fewbits.errors import ModelError
+from fewbits.extensions import Registry
+from fewbits.train.options import RecipeOptions
+
+if TYPE_CHECKING:
+    from fewbits.quantization import QuantizedModel
+    from fewbits.train.recipe_run import RecipeRun
+    from fewbits.train.record import TrainRecord
 
 Start = Literal["nothing", "float", "scratch"]
 
@@ -32,6 +44,33 @@ class Recipe:
     options: tuple[str, ...] = ()
     """Fields of `RecipeOptions` that it reads."""
 
+    train: Callable[[RecipeRun], TrainRecord] | str | None = None
+    """Trains the run's `model` in place and returns the record: a function, or the place of one of fewbits' own, which
+    loads torch at its first use."""
+
+    prepare: Callable[[QuantizedModel], None] | str | None = None
+    """Changes the quantized network before it trains, and wherever it is to take a trained state; None does nothing."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no study could use."""
+        if self.start not in get_args(Start):
+            raise ModelError(f"a recipe's start is one of {', '.join(get_args(Start))}, not {shown(self.start)}")
+        known = {field.name for field in fields(RecipeOptions)}
+        if unknown := set(self.options) - known:
+            raise ModelError(
+                f"a recipe's options are among {', '.join(sorted(known))}, not {', '.join(sorted(unknown))}"
+            )
+
+    def trainer(self) -> Callable[[RecipeRun], TrainRecord]:
+        """What trains. Raises ModelError for a recipe that does not say."""
+        if self.train is None:
+            raise ModelError("a recipe has no train: give its Recipe a function that takes a RecipeRun")
+        return _at(self.train) if isinstance(self.train, str) else self.train
+
+    def preparation(self) -> Callable[[QuantizedModel], None] | None:
+        """What changes the network before it trains; None if nothing does."""
+        return _at(self.prepare) if isinstance(self.prepare, str) else self.prepare
+
     @property
     def section(self) -> str | None:
         """The table of a study's file that holds its settings."""
@@ -51,16 +90,27 @@ class Recipe:
         return None
 
 
-RECIPES: dict[str, Recipe] = {
+def _at(place: str) -> Callable[..., Any]:
+    """A function of this package, from `module:function`."""
+    module, _, function = place.partition(":")
+    return getattr(import_module(f"fewbits.train.{module}"), function)
+
+
+_OWN: dict[str, Recipe] = {
     "post-training": Recipe(
-        "quantize the trained float network, choose radix points from data, train nothing", "nothing"
+        "quantize the trained float network, choose radix points from data, train nothing",
+        "nothing",
+        train="shadow_weights:post_training",
     ),
     "fine-tune": Recipe(
         "start from the trained float weights, quantize forward, update float shadow weights "
         "(Hashemi et al., DATE 2017)",
         "float",
+        train="shadow_weights:straight_through",
     ),
-    "from-scratch": Recipe("the same from freshly initialized weights", "scratch"),
+    "from-scratch": Recipe(
+        "the same from freshly initialized weights", "scratch", train="shadow_weights:straight_through"
+    ),
     "best": Recipe(
         "the recipe that was measured best for the precision on its own hardware (docs/training.md)", "float"
     ),
@@ -68,50 +118,69 @@ RECIPES: dict[str, Recipe] = {
         "no float shadow: weights are rounded to nearest after each step (Gupta et al., arXiv:1502.02551)",
         "scratch",
         _FIXED,
+        train="update_rounding:nearest_update",
     ),
     "stochastic-update": Recipe(
         "no float shadow: weights are rounded stochastically after each step (Gupta et al., arXiv:1502.02551)",
         "scratch",
         _FIXED,
+        train="update_rounding:stochastic_update",
     ),
     "lsq": Recipe(
         "learn each tensor's step, rounded to a power of two (Esser et al., arXiv:1902.08153; Jain et al., "
         "arXiv:1903.08066)",
         "float",
+        train="learned_steps:learned_steps",
     ),
     "lsq-free": Recipe(
         "learn each tensor's step, that of the weights free: one multiplier more in each neuron "
         "(Esser et al., arXiv:1902.08153)",
         "float",
         _SCALABLE,
+        train="learned_steps:free_steps",
     ),
-    "pact": Recipe("learn where inputs are clipped (Choi et al., arXiv:1805.06085)", "float"),
+    "pact": Recipe(
+        "learn where inputs are clipped (Choi et al., arXiv:1805.06085)",
+        "float",
+        train="learned_steps:learned_clipping",
+    ),
     "distill": Recipe(
         "fine-tune towards the float network's soft answers (Hinton et al., arXiv:1503.02531; Mishra and Marr, "
         "arXiv:1711.05852)",
         "float",
         options=_DISTILLATION,
+        train="distillation:distill",
     ),
     "gradual": Recipe(
-        "fine-tune at eight bits, then six, and so on down to the precision (Zhuang et al., arXiv:1711.00205)", "float"
+        "fine-tune at eight bits, then six, and so on down to the precision (Zhuang et al., arXiv:1711.00205)",
+        "float",
+        train="gradual:gradual",
     ),
-    "distill-lsq": Recipe("distill and lsq together", "float", options=_DISTILLATION),
-    "gradual-distill-lsq": Recipe("gradual with the loss of distill, then distill-lsq", "float", options=_DISTILLATION),
+    "distill-lsq": Recipe("distill and lsq together", "float", options=_DISTILLATION, train="combined:distilled_steps"),
+    "gradual-distill-lsq": Recipe(
+        "gradual with the loss of distill, then distill-lsq",
+        "float",
+        options=_DISTILLATION,
+        train="combined:gradual_distilled_steps",
+    ),
     "binary-connect": Recipe(
         "new shadow weights, clipped, seen by their signs alone (Courbariaux et al., arXiv:1511.00363)",
         "scratch",
         ("binary",),
+        train="connect:binary_connect",
     ),
     "binary-connect-stochastic": Recipe(
         "the same with signs drawn by chance while training (Courbariaux et al., arXiv:1511.00363)",
         "scratch",
         ("binary",),
+        train="connect:stochastic_binary_connect",
     ),
     "ternary-connect": Recipe(
         "new weights drawn as -1, 0 or 1 while training, inputs as powers of two in the backward pass (Lin et al., "
         "arXiv:1510.03009)",
         "scratch",
         ("ternary",),
+        train="connect:ternary_connect",
     ),
     "ristretto": Recipe(
         "trim widths of convolution weights, linear weights and activations under an error margin, combine, fine-tune "
@@ -120,6 +189,7 @@ RECIPES: dict[str, Recipe] = {
         _FIXED,
         _FIXED,
         ("error_margin_points",),
+        train="ristretto:ristretto",
     ),
     "binary-weight-network": Recipe(
         "binary weights with a factor for each output channel: one multiplier more in each neuron (Rastegari et al., "
@@ -127,24 +197,33 @@ RECIPES: dict[str, Recipe] = {
         "float",
         ("binary",),
         _FIXED,
+        train="binary_networks:channel_scales",
     ),
     "xnor-net": Recipe(
         "the same with binary inputs behind the first layer; takes nn.ReLU out (Rastegari et al., arXiv:1603.05279)",
         "scratch",
         ("binary",),
         ("binary",),
+        train="binary_networks:channel_scales",
+        prepare="binary_networks:binarize_inputs",
     ),
     "binary-net": Recipe(
         "binary weights and inputs, one power of two a layer; takes nn.ReLU out (Courbariaux et al., arXiv:1602.02830)",
         "scratch",
         ("binary",),
         ("binary",),
+        train="binary_networks:binary_net",
+        prepare="binary_networks:binarize_inputs",
     ),
     "runtime-configurable": Recipe(
         "channels trained in increments, earlier ones frozen: one set of weights, several operating points "
         "(Tann et al., CODES+ISSS 2016)",
         "scratch",
         options=("increments",),
+        train="runtime_configurable:runtime_configurable",
     ),
 }
-"""By name."""
+"""By name. `best` stands for another one."""
+
+RECIPES: Mapping[str, Recipe] = Registry("recipes", _OWN, Recipe)
+"""By name: these, and those of installed extensions."""

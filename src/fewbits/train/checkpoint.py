@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from fewbits.errors import FewbitsError, ModelError, StudyError
-from fewbits.train.tensor_file import DamagedFileError, read_tensors, write_tensors
+from fewbits.tensor_file import DamagedFileError, read_tensors, write_tensors
 
 UNFIT = (KeyError, ValueError, TypeError, AttributeError, RuntimeError, FewbitsError)
 """What values and tensors of a whole file raise that do not fit a network: torch's own error is a RuntimeError."""

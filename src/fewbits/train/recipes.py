@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,26 +12,16 @@ from fewbits.errors import ModelError
 from fewbits.formats import Precision
 from fewbits.quantization import QuantizedModel, equalize_channels, quantize
 from fewbits.train.best import trained_recipe
-from fewbits.train.binary_networks import binarize_inputs, binary_net, channel_scales
 from fewbits.train.catalog import RECIPES
-from fewbits.train.combined import distilled_steps, gradual_distilled_steps
 from fewbits.train.computation import computation_sha256
-from fewbits.train.connect import binary_connect, stochastic_binary_connect, ternary_connect
-from fewbits.train.distillation import distill
-from fewbits.train.gradual import gradual
 from fewbits.train.identity import checkpoint_path, run_hash
-from fewbits.train.learned_steps import free_steps, learned_clipping, learned_steps
 from fewbits.train.loop import Plan, epoch_seed, train
 from fewbits.train.options import RecipeOptions
 from fewbits.train.progress import ProgressCallback
 from fewbits.train.recipe_run import RecipeRun
 from fewbits.train.record import TrainRecord
-from fewbits.train.ristretto import ristretto
-from fewbits.train.runtime_configurable import runtime_configurable
 from fewbits.train.settings import TrainSettings
-from fewbits.train.shadow_weights import straight_through
 from fewbits.train.temporary_batch_norm import train_normalized
-from fewbits.train.update_rounding import nearest_update, stochastic_update
 
 
 def train_float(
@@ -116,7 +105,7 @@ def run_recipe(
         progress=progress,
         device=device,
     )
-    record = _TRAIN[trained](run)
+    record = RECIPES[trained].trainer()(run)
     return model.eval(), record
 
 
@@ -132,7 +121,8 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
     refusal = RECIPES[trained].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
     if refusal is not None:
         raise ModelError(refusal)
-    _PREPARE.get(trained, _as_it_is)(model)
+    if (preparation := RECIPES[trained].preparation()) is not None:
+        preparation(model)
     return model
 
 
@@ -153,44 +143,6 @@ def _start(name: str, float_model: nn.Module, settings: TrainSettings) -> nn.Mod
             f"equalize_channels is for recipes that start from the float network, and {name} draws new weights"
         )
     return equalize_channels(float_model)
-
-
-def _as_it_is(model: QuantizedModel) -> None:
-    """Change nothing."""
-
-
-def _post_training(run: RecipeRun) -> TrainRecord:
-    """Choose radix points, train nothing."""
-    run.calibrate()
-    return run.record_without_training()
-
-
-_TRAIN: dict[str, Callable[[RecipeRun], TrainRecord]] = {
-    "post-training": _post_training,
-    "fine-tune": straight_through,
-    "from-scratch": straight_through,
-    "nearest-update": nearest_update,
-    "stochastic-update": stochastic_update,
-    "lsq": learned_steps,
-    "lsq-free": free_steps,
-    "pact": learned_clipping,
-    "distill": distill,
-    "gradual": gradual,
-    "distill-lsq": distilled_steps,
-    "gradual-distill-lsq": gradual_distilled_steps,
-    "binary-connect": binary_connect,
-    "binary-connect-stochastic": stochastic_binary_connect,
-    "ternary-connect": ternary_connect,
-    "ristretto": ristretto,
-    "binary-weight-network": channel_scales,
-    "xnor-net": channel_scales,
-    "binary-net": binary_net,
-    "runtime-configurable": runtime_configurable,
-}
-"""How each recipe trains; the names are those of the catalog but for `best`, which stands for another one."""
-
-_PREPARE: dict[str, Callable[[QuantizedModel], None]] = {"xnor-net": binarize_inputs, "binary-net": binarize_inputs}
-"""How some change the network before it trains."""
 
 
 def _initialize_anew(recipe: str, model: nn.Module, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Training with float shadow weights behind the straight-through estimator."""
+"""Training with float shadow weights behind the straight-through estimator, and not training at all."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def straight_through(run: RecipeRun) -> TrainRecord:
         before_epoch=run.calibrate_again,
         after_step=clipper(run.model) if run.settings.clip_shadow_weights else do_nothing,
     )
+
+
+def post_training(run: RecipeRun) -> TrainRecord:
+    """Choose radix points, train nothing."""
+    run.calibrate()
+    return run.record_without_training()

@@ -59,7 +59,7 @@ def _without_shadow(run: RecipeRun, rounding: _Round) -> TrainRecord:
 def _common_radix_point(run: RecipeRun) -> int:
     """The largest radix point at which no weight and no layer's input of the float network saturates."""
     trained = quantize(run.float_model, run.model.precision).to(run.device)
-    chosen = calibrate(trained, run.calibration_inputs(), "maximum")
+    chosen = calibrate(trained, run.calibration_inputs(), "maximum").calibration
     return min(min(layer.weight_fraction_bits, layer.input_fraction_bits) for layer in chosen)
 
 

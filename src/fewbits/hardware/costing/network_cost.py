@@ -49,7 +49,7 @@ from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapa
 from fewbits.hardware.costing.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, with_bandwidth
-from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
+from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
@@ -195,9 +195,9 @@ def cost(
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
-    dataflow_of(made).check_sum_order(getattr(network, "sum_order", None), parsed, made)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
+    main.dataflow.check_sum_order(getattr(network, "sum_order", None), main.design, made)
     tiles = tiles_of(workload, main)
     if activity is not None:
         _check_activity(activity, workload, tiles)

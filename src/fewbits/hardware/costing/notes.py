@@ -27,6 +27,7 @@ def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdow
         *(note for tile in used for note in _packing(tile, tiles, workload)),
         *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
         *_flip_flop_buffers(used, breakdown),
+        *workload.uncounted,
         *tiles.main.dataflow.layer_notes(
             workload, {layer.name: tiles.of(layer).design for layer in workload.layers}, tiles.main.design
         ),

@@ -124,6 +124,8 @@ def _declared(datapath: DatapathCost, made: NeuronDesign, table: Technology) -> 
             f"datapath has {', '.join(made.components)}: add it anew with 'fewbits characterize --precision "
             f"{made.key.arguments}'"
         )
+    if tuple(datapath.components) == made.components:
+        return datapath
     return replace(datapath, components={name: datapath.components[name] for name in made.components})
 
 

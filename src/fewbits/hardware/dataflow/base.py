@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from fewbits.bitexact import BitExactNetwork
     from fewbits.bitexact.sum_order import SumOrder
-    from fewbits.formats import Precision
     from fewbits.graph.operations import Layer
     from fewbits.hardware.activity.toggles import Stimulus
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -168,12 +167,12 @@ class Dataflow(ABC, Generic[A]):
         """The order in which an output's float products are added, as `bitexact` takes it; None if it is not told."""
         return None
 
-    def check_sum_order(self, order: SumOrder | None, precision: Precision, accelerator: A) -> None:
+    def check_sum_order(self, order: SumOrder | None, design: NeuronDesign, accelerator: A) -> None:
         """Raise HardwareError if the accelerator rounds a float network's sums otherwise than the network does.
 
         order: of the bit-exact network; None of what has none.
         """
-        own = None if order is None or not precision.is_float else self.sum_order(accelerator)
+        own = None if order is None or not design.sums_depend_on_order else self.sum_order(accelerator)
         if own is not None and order != own:
             raise HardwareError(
                 f"the bit-exact network adds floats {order}, and the dataflow {self.name!r} would round its sums "

@@ -166,6 +166,9 @@ class Workload:
     end: str | None = None
     """Name of what ends the network behind its last layer or addition, if anything but reshaping does."""
 
+    uncounted: tuple[str, ...] = ()
+    """What of the network's operations no figure of a cost holds, a sentence each."""
+
     def __post_init__(self) -> None:
         if not any(layer.products for layer in self.layers):
             raise HardwareError("a workload needs at least one convolution or linear layer")

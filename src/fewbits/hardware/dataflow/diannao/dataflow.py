@@ -22,7 +22,6 @@ from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
     from fewbits.bitexact.sum_order import SumOrder
-    from fewbits.formats import Precision
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 
@@ -97,12 +96,12 @@ class DianNao(Dataflow[Accelerator]):
 
         return sum_order(accelerator)
 
-    def check_sum_order(self, order: SumOrder | None, precision: Precision, accelerator: Accelerator) -> None:
+    def check_sum_order(self, order: SumOrder | None, design: NeuronDesign, accelerator: Accelerator) -> None:
         """As `operands.check_sum_order`, which says what synapses would do."""
         if order is not None:
             from fewbits.hardware.dataflow.diannao.operands import check_sum_order  # loads numba: late
 
-            check_sum_order(order, precision, accelerator)
+            check_sum_order(order, design, accelerator)
 
     @property
     def operand_stream(self) -> OperandStream:

@@ -52,11 +52,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: str) -> Non
         ) from None
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: Path, *, needs_digest: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the record of a file.
 
-    Raises DamagedFileError if it is not what was written: by its digest, or, if it has none, by its form alone; OSError
-    if it is not there or cannot be read.
+    Raises DamagedFileError if it is not what was written: by its digest, or, if it has none and needs none, by its form
+    alone; OSError if it is not there or cannot be read.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -66,6 +66,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         record = json.loads(text)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(type(error).__name__) from None
+    if needs_digest and DIGEST not in metadata:
+        raise DamagedFileError("it carries no digest")
     if DIGEST in metadata and metadata[DIGEST] != _digest(tensors, text):
         raise DamagedFileError("its content is not what was written")
     if not isinstance(record, dict):

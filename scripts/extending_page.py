@@ -1,0 +1,89 @@
+"""Write docs/extending.md from the tested examples in tests/extensions/package: `extending_page.py [--check]`."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+TOP = Path(__file__).parents[1]
+PACKAGE = TOP / "tests" / "extensions" / "package"
+PAGE = TOP / "docs" / "extending.md"
+
+KINDS = {
+    "formats": "A number format",
+    "operations": "A kind of operation",
+    "dataflows": "A dataflow",
+    "recipes": "A recipe",
+    "readers": "A reader of data",
+    "exporters": "An exporter",
+}
+"""Heads of the chapters, by the group of entry points behind `fewbits.`, in the order of the page."""
+
+INTRODUCTION = """# Extending fewbits
+
+<!-- Made by scripts/extending_page.py from tests/extensions/package: edit these files, then run the script. -->
+
+An installed package adds to fewbits what its entry points name: a format, a kind of operation, a dataflow, a recipe, a
+reader of data, an exporter. Fewbits itself stays as it is. Commands, error messages and suggestions then know the new
+name as they know fewbits' own.
+
+- Below is a real example of each kind, in one file each. Together they are a package that installs as it stands:
+  `pip install ./tests/extensions/package`. They use public names only, and the tests run each from end to end.
+- Names are looked up when a list is asked for; a file is imported when its name is used. An extension that cannot be
+  imported, is of another class, or takes a name that is taken is named in one line, with the package that gives it.
+  What does not use it goes on working.
+- Results of a study are kept by what defines them. That includes the package and version that gives a recipe: raise the
+  version when what it computes changes.
+
+The package's `pyproject.toml`:
+
+```toml
+{pyproject}
+```
+"""
+
+
+def page() -> str:
+    """The page as the examples are now."""
+    text = (PACKAGE / "pyproject.toml").read_text()
+    groups: dict[str, dict[str, str]] = tomllib.loads(text)["project"].get("entry-points", {})
+    if unknown := groups.keys() - {f"fewbits.{kind}" for kind in KINDS}:
+        raise SystemExit(f"no chapter for {', '.join(sorted(unknown))}: add it to KINDS")
+    chapters = [INTRODUCTION.format(pyproject=text.strip())]
+    for kind, head in KINDS.items():
+        for name, entry in groups.get(f"fewbits.{kind}", {}).items():
+            chapters.append(_chapter(head, name, entry.partition(":")[0].rpartition(".")[2]))
+    return "\n".join(chapters)
+
+
+def _chapter(head: str, name: str, module: str) -> str:
+    """A file: its docstring as text, the rest as code."""
+    file = PACKAGE / "src" / "fewbits_examples" / f"{module}.py"
+    source = file.read_text()
+    tree = ast.parse(source)
+    docstring = ast.get_docstring(tree)
+    if docstring is None:
+        raise SystemExit(f"{file} has no docstring to explain it")
+    code = "".join(source.splitlines(keepends=True)[tree.body[0].end_lineno :]).strip()
+    test = f"tests/extensions/test_{module}.py"
+    links = f"[{file.relative_to(TOP)}](../{file.relative_to(TOP)}), tested by [{test}](../{test})"
+    return f"## {head}: `{name}`\n\n{docstring}\n\n{links}\n\n```python\n{code}\n```\n"
+
+
+def main() -> int:
+    """Write the page, or say whether it is up to date."""
+    if "--check" in sys.argv[1:]:
+        same = PAGE.is_file() and PAGE.read_text() == page()
+        print(
+            "up to date" if same else f"{PAGE.relative_to(TOP)} is not what the examples are: run {Path(__file__).name}"
+        )
+        return 0 if same else 1
+    PAGE.write_text(page())
+    print(PAGE.relative_to(TOP))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

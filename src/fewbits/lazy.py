@@ -1,0 +1,28 @@
+"""Public names of a package that are loaded at first use, so that importing it costs nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazily(package: str, holders: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` for a package.
+
+    holders: by public name, the module that holds it; a name that is the module's last part is the module itself.
+    """
+
+    def get(name: str) -> Any:
+        if name not in holders:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = import_module(holders[name])
+        value = module if holders[name] == f"{package}.{name}" else getattr(module, name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*sys.modules[package].__all__, *holders})
+
+    return get, names

@@ -1,0 +1,175 @@
+"""Registries of extensions: names at once, objects when asked for, one line that names the giver of what is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
+from pathlib import Path
+
+import pytest
+
+import fewbits as fb
+from fewbits import extensions
+from fewbits.data import READERS
+from fewbits.export import EXPORTERS
+from fewbits.train import RECIPES
+
+Install = Callable[..., None]
+
+RECIPE = "from fewbits.train import Recipe\nrecipe = Recipe('theirs', 'nothing', train=lambda run: None)\n"
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs a distribution of one module with one entry point, `name = module:object` of a group."""
+    modules: list[str] = []
+
+    def install_one(distribution: str, group: str, entry: str, code: str) -> None:
+        site = tmp_path / distribution
+        info = site / f"{distribution.replace('-', '_')}-2.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 2.0\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
+        module = entry.partition("=")[2].partition(":")[0].strip()
+        modules.append(module)
+        (site / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(site))
+        invalidate_caches()
+        extensions.found.cache_clear()
+
+    extensions.found.cache_clear()
+    yield install_one
+    extensions.found.cache_clear()
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def test_an_extension_is_listed_behind_fewbits_own(install: Install) -> None:
+    own = list(RECIPES)
+    install("one", "fewbits.recipes", "theirs = one:recipe", RECIPE)
+    assert list(RECIPES) == [*own, "theirs"]
+    assert len(RECIPES) == len(own) + 1
+    assert RECIPES["theirs"].summary == "theirs"
+    assert extensions.giver_of("recipes", "theirs") == "one 2.0"
+    assert extensions.giver_of("recipes", "lsq") is None
+
+
+def test_listing_does_not_import(install: Install) -> None:
+    install("one", "fewbits.recipes", "theirs = one:recipe", "raise RuntimeError('imported')\n")
+    assert "theirs" in list(RECIPES)
+    assert "one" not in sys.modules
+
+
+def test_a_broken_extension_is_named_where_it_is_asked_for_and_disturbs_nobody_else(install: Install) -> None:
+    install("one", "fewbits.recipes", "theirs = one:recipe", "import a_package_that_is_not_there\n")
+    assert RECIPES["lsq"].start == "float"
+    with pytest.raises(
+        fb.ExtensionError, match=r"recipe 'theirs' of one 2.0 cannot be loaded from 'one:recipe': Module"
+    ):
+        _ = RECIPES["theirs"]
+
+
+def test_an_object_that_is_not_there_is_named(install: Install) -> None:
+    install("one", "fewbits.recipes", "theirs = one:receipt", RECIPE)
+    with pytest.raises(fb.ExtensionError, match=r"cannot be loaded from 'one:receipt': AttributeError"):
+        _ = RECIPES["theirs"]
+
+
+def test_an_object_of_another_class_is_named(install: Install) -> None:
+    install("one", "fewbits.exporters", "theirs = one:recipe", RECIPE)
+    with pytest.raises(fb.ExtensionError, match=r"exporter 'theirs' of one 2.0 is Recipe, not Exporter"):
+        _ = EXPORTERS["theirs"]
+
+
+def test_an_object_that_refuses_itself_is_named(install: Install) -> None:
+    install("one", "fewbits.recipes", "theirs = one:recipe", RECIPE.replace("nothing", "anywhere"))
+    with pytest.raises(fb.ExtensionError, match=r"'theirs' of one 2.0 .*ModelError: a recipe's start is one of"):
+        _ = RECIPES["theirs"]
+
+
+def test_a_name_that_two_packages_give_names_both(install: Install) -> None:
+    install("one", "fewbits.recipes", "theirs = one:recipe", RECIPE)
+    install("two", "fewbits.recipes", "theirs = two:recipe", RECIPE)
+    assert RECIPES["lsq"].start == "float"
+    with pytest.raises(
+        fb.ExtensionError, match=r"is given by (one|two) 2.0 \(.*\) and by (one|two) 2.0 \(.*\): uninstall"
+    ):
+        _ = RECIPES["theirs"]
+
+
+def test_a_name_of_fewbits_own_cannot_be_taken(install: Install) -> None:
+    install("one", "fewbits.recipes", "lsq = one:recipe", RECIPE)
+    assert list(RECIPES).count("lsq") == 1
+    with pytest.raises(fb.ExtensionError, match=r"recipe 'lsq' of one 2.0 has a name of fewbits' own: rename it there"):
+        _ = RECIPES["lsq"]
+
+
+def test_a_name_that_is_not_there_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        _ = RECIPES["theirs"]
+
+
+def test_groups_that_fewbits_does_not_know_are_no_ones_concern(install: Install) -> None:
+    before = [list(RECIPES), list(READERS), list(EXPORTERS)]
+    install("one", "fewbits.colours", "theirs = one:recipe", RECIPE)
+    assert [list(RECIPES), list(READERS), list(EXPORTERS)] == before
+
+
+def test_a_broken_reader_is_named_where_no_other_reads(install: Install, tmp_path: Path) -> None:
+    install("one", "fewbits.readers", "theirs = one:reader", "1 / 0\n")
+    assert fb.data.load("digits").classes == 10
+    with pytest.raises(fb.DataError, match=r"holds no data set: .*; reader 'theirs' of one 2.0 cannot be loaded"):
+        fb.data.load(tmp_path)
+
+
+_READER = (
+    "from fewbits.data import Reader, Arrays\nimport numpy as np\nreader = Reader('a thing', lambda path: True, READ)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        ("lambda path: {}['x']", "the reader 'theirs' of one 2.0 failed on .*: KeyError"),
+        ("lambda path: Arrays(*[np.zeros((2, 1, 3, 3))] * 4)", "must give images as uint8, .* not float64 of shape"),
+        ("lambda path: Arrays(*[np.zeros((2, 3), 'u1')] * 4)", r"not uint8 of shape \(2, 3\)"),
+    ],
+)
+def test_what_a_reader_does_wrong_is_one_line_with_its_name(
+    read: str, message: str, install: Install, tmp_path: Path
+) -> None:
+    install("one", "fewbits.readers", "theirs = one:reader", _READER.replace("READ)", f"{read})"))
+    with pytest.raises(fb.DataError, match=message):
+        fb.data.load(tmp_path)
+
+
+_EXPORTER = "from fewbits.export import Exporter\nexporter = Exporter('a thing', WRITE)\n"
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        ("lambda network, path: 1 / 0", "exporter 'theirs' of one 2.0 failed: ZeroDivisionError"),
+        ("lambda network, path: None", "exporter 'theirs' of one 2.0 wrote no file 'net.h'"),
+    ],
+)
+def test_an_exporter_that_fails_leaves_the_old_file(write: str, message: str, install: Install, tmp_path: Path) -> None:
+    from fewbits.export import export_network
+
+    install("one", "fewbits.exporters", "theirs = one:exporter", _EXPORTER.replace("WRITE", write))
+    (tmp_path / "net.h").write_text("old")
+    with pytest.raises(fb.ModelError, match=message):
+        export_network(None, "theirs", tmp_path / "net.h")  # pyright: ignore[reportArgumentType]
+    assert (tmp_path / "net.h").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.h", "one"]
+
+
+def test_help_lists_extensions(examples: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": f"{Path(fb.__file__).parents[1]}:{examples}"}
+    for command, name in (("run", "alpha-blending"), ("export", "c-header")):
+        asked = [sys.executable, "-m", "fewbits", command, "--help"]
+        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        assert name in done.stdout
