@@ -14,7 +14,7 @@ from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.data import Dataset
 from fewbits.errors import DataError
-from fewbits.hardware import Cost, Technology, cost, load_technology
+from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.declaration import Tested
@@ -69,7 +69,7 @@ class Workshop:
         module, outcome = self._module(run, base, folded, float_outcome)
         images = dataset.inputs(dataset.test)
         fake = evaluate(module, dataset, dataset.test)
-        network = lower(module, images[:1])
+        network = _lowered(module, images[:1], run)
         predictions = network.predict(images)
         technology = load_technology(run.technology)
         figures = _cost(network, images, technology, run)
@@ -108,7 +108,7 @@ class Workshop:
         module, _ = self._module(run, base, folded, float_outcome)
         dataset = self._dataset(run.training)
         image = dataset.inputs(dataset.test.images[:1])
-        return lower(module, image), image
+        return _lowered(module, image, run), image
 
     def _module(
         self, run: Run, base: nn.Module, folded: nn.Module, float_outcome: TrainingOutcome
@@ -134,7 +134,7 @@ class Workshop:
         if run.training.precision == _BASELINE:
             self._baselines[key] = figures.energy_uj
         if key not in self._baselines:
-            network = lower(quantize(base, _BASELINE).eval(), images[:1])
+            network = _lowered(quantize(base, _BASELINE).eval(), images[:1], run)
             baseline = _cost(network, images, technology, run, from_operands=from_operands)
             self._baselines[key] = baseline.energy_uj
         return self._baselines[key]
@@ -253,6 +253,12 @@ def _fill(network: nn.Module, tensors: dict[str, torch.Tensor]) -> bool:
     except UNFIT:
         return False
     return True
+
+
+def _lowered(module: nn.Module, example: torch.Tensor, run: Run) -> BitExactNetwork:
+    """The bit-exact network, its float sums in the order of the run's accelerator."""
+    order = dataflow_of(run.accelerator).sum_order(run.accelerator)
+    return lower(module, example) if order is None else lower(module, example, sum_order=order)
 
 
 def _cost(
