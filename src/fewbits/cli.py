@@ -89,7 +89,7 @@ def run(
     with show_progress() as observer:
         outcome = run_study(spec, folder, workers, observer)
     if as_json:
-        from fewbits.study.figures import run_json
+        from fewbits.study.result import run_json
 
         typer.echo(json.dumps({"runs": [run_json(result) for result in outcome.results]}))
     else:
@@ -121,7 +121,7 @@ def formats(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One format, such as fixed8.")] = None,
 ) -> None:
     """List the number formats, or describe one."""
-    from fewbits.formats import all_format_names, parse_format
+    from fewbits.formats import all_format_names, format_families, parse_format
 
     if name is None:
         typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
@@ -130,7 +130,9 @@ def formats(
                 f"{each.name:<10} {each.bits:>4} {each.values:>11} {each.lowest:>13.7g} {each.highest:>13.7g} "
                 f"{each.smallest_positive:>13.7g}"
             )
-        typer.echo("and float-eXmY, X 2 to 7 exponent bits, Y 1 to 22 mantissa bits")
+        for family in format_families():
+            if family.more:
+                typer.echo(f"and {family.more}")
         return
     about = parse_format(name).describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
@@ -169,8 +171,7 @@ def cost(
     from fewbits.hardware import cost as cost_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
-    from fewbits.report.costs import cost_lines
-    from fewbits.study.figures import cost_json
+    from fewbits.report.costs import cost_json, cost_lines
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:

@@ -10,8 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import fewbits as fb
-from fewbits.graph.geometry import average_divisors, pooling_windows
-from fewbits.graph.shapes import convolution_length, pooling_length
+from fewbits.graph.geometry import average_divisors, convolution_length, pooling_length, pooling_windows
 
 GEOMETRIES = [
     (length, kernel, stride, padding, ceil)

@@ -126,3 +126,11 @@ def test_the_cost_has_four_bits_an_output_more() -> None:
         assert costs[1].parameters_kib - costs[0].parameters_kib == pytest.approx(more)
         assert costs[1].traffic_kib - costs[0].traffic_kib == pytest.approx(more)
         assert costs[1].cycles == costs[0].cycles
+
+
+def test_a_state_has_the_names_that_stored_networks_have() -> None:
+    layer = calibrated("pow2-6/fixed16").layers["0"]
+    names = {"weight_radix_point", "input_radix_point", "channel_shifts", "precision_text"}
+    assert set(layer.state_dict()) == {"layer.weight", "layer.bias", *names}
+    layer.set_formats(fb.parse_precision("fixed8"), scale_bits=8)
+    assert bytes(layer.state_dict()["formats_text"].tolist()) == b"fixed8/fixed8*8"

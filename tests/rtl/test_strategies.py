@@ -66,7 +66,7 @@ def test_names_are_printed_from_keys():
     precision = parse_precision("fixed16")
     assert DatapathKey(precision).name == "fixed16"
     assert DatapathKey(precision, "array", 20).name == "fixed16 array product20"
-    assert DatapathKey(precision, "array", 20).options == "--precision fixed16 --multiplier array --product-bits 20"
+    assert DatapathKey(precision, "array", 20).arguments == "fixed16 --multiplier array --product-bits 20"
 
 
 def test_a_design_and_its_table_entry_have_one_key():

@@ -48,7 +48,8 @@ from fewbits.cli import main
 from fewbits.hardware import cost
 from fewbits.report import group_runs, print_study, write_report
 from fewbits.study import FLOAT_RECIPE, RunResult, read_results
-from fewbits.study.figures import kept_of_cost, run_json
+from fewbits.study.figures import kept_of_cost
+from fewbits.study.result import run_json
 from fewbits.study.store import Store
 
 folder = Path(sys.argv[1])

@@ -42,7 +42,7 @@ class CutArithmetic:
     """One layer with cut products; executes on the CPU."""
 
     def __init__(self, layer: Layer) -> None:
-        """layer: with an accumulator of at most LARGEST_SUM_BITS bits (see `lower_layer`)."""
+        """layer: with an accumulator of at most LARGEST_SUM_BITS bits (see `layer_settings`)."""
         self._layer = layer
         self._gather = gather_of(layer)
         self._weight = layer.weight.integers.reshape(len(layer.weight), -1).astype(np.int64)

@@ -64,22 +64,23 @@ def float_layer(padded, taps, positions, weight, bias, products, out):
                 for lane in range(_LANES):
                     operands[synapse, lane] = _flush(flat[bases[lane] + taps[group, synapse]])
             for output in range(group * per_group, (group + 1) * per_group):
-                for lane in range(_LANES):
-                    accumulators[lane] = bias[output]
                 if products == _UNROLLED:
-                    _add_unrolled(operands, weight[output], accumulators)
+                    _add_unrolled(operands, weight[output], bias[output], accumulators)
                 else:
-                    _add_trees(operands, weight[output], tree, accumulators)
+                    _add_trees(operands, weight[output], bias[output], tree, accumulators)
                 for lane in range(lanes):
                     results[targets[lane] + output * count] = accumulators[lane]
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def _add_trees(operands, weight, tree, accumulators):
-    """Add tree after tree of products to the accumulators; tree: memory of a row for each product of one.
+def _add_trees(operands, weight, bias, tree, accumulators):
+    """Add tree after tree of products to the accumulators, which start at the bias.
 
+    tree: memory, a row for each product of one.
     In what fills the last tree both operands are +0, and so is their product.
     """
+    for lane in range(_LANES):
+        accumulators[lane] = bias
     products = len(tree)
     for first in range(0, len(weight), products):
         for product in range(products):
@@ -97,8 +98,10 @@ def _add_trees(operands, weight, tree, accumulators):
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def _add_unrolled(operands, weight, accumulators):
+def _add_unrolled(operands, weight, bias, accumulators):
     """The same for trees of 16 products."""
+    for lane in range(_LANES):
+        accumulators[lane] = bias
     for first in range(0, len(weight), _UNROLLED):
         x, w = operands[first : first + _UNROLLED], weight[first : first + _UNROLLED]
         for lane in range(_LANES):

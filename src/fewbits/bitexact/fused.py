@@ -24,7 +24,6 @@ from fewbits.bitexact.stages import (
     InputStage,
     is_added_in_float64,
     is_averaged_by_float64,
-    is_uniform,
     layer_stage,
 )
 from fewbits.bitexact.tables import FUSED, INTEGER
@@ -163,7 +162,7 @@ def _value_ranges(operations: tuple[Operation, ...]) -> dict[str, ValueRange]:
 
 
 def _input_stage(operation: InputRounding, *_: Any) -> Run | None:
-    return InputStage(operation).run if is_uniform(operation.number_format) else None
+    return InputStage(operation).run if operation.number_format.is_uniform else None
 
 
 def _layer_stage(layer: Layer, followers: Followers, inputs: ValueRange) -> Run | None:

@@ -1,4 +1,4 @@
-"""Lower one quantized layer: its integers, its geometry, the width of its accumulator."""
+"""Lower one quantized layer: its integers and the width of its accumulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
@@ -17,8 +17,7 @@ from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
 from fewbits.formats.encoded import Encoded
-from fewbits.graph.operations import Convolution, Layer, Linear, Operation
-from fewbits.graph.shapes import after_layer, layer_windows
+from fewbits.graph.operations import Operation
 from fewbits.quantization import QuantizedLayer
 
 LARGEST_PRODUCT_BITS = 64
@@ -28,12 +27,13 @@ _FLOAT_ACCUMULATOR_BITS = 32
 """Float precisions add in float32 (docs/architecture.md)."""
 
 
-def lower_layer(name: str, source: Operation, quantized: QuantizedLayer, product_bits: int | None = None) -> Layer:
-    """The operation of a quantized layer that takes the result of `source`.
+def layer_settings(
+    name: str, source: Operation, quantized: QuantizedLayer, product_bits: int | None = None
+) -> dict[str, Any]:
+    """What a layer's operation holds but its geometry, by field: its kind makes the operation of these.
 
-    product_bits: see `lower`.
-    Raises ModelError if it is not calibrated, holds NaN or infinity, or mixes a float format with an integer one;
-    DataError if its input does not fit.
+    source: what gives its input. product_bits: see `lower`.
+    Raises ModelError if it is not calibrated, holds NaN or infinity, or mixes a float format with an integer one.
     """
     _check(name, quantized)
     layer = quantized.layer
@@ -46,7 +46,7 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer, product
             f"layer {name!r}: sums of cut products need {accumulator_bits} bits, {LARGEST_SUM_BITS} are computed; "
             "give fewer product_bits"
         )
-    settings: dict[str, Any] = {
+    return {
         "name": name,
         "inputs": (source.name,),
         "input_shape": source.output_shape,
@@ -58,9 +58,6 @@ def lower_layer(name: str, source: Operation, quantized: QuantizedLayer, product
         "worst_case_accumulator_bits": worst_case_bits,
         "dropped_product_bits": dropped,
     }
-    if isinstance(layer, nn.Linear):
-        return _linear(settings, source.output_shape, layer)
-    return _convolution(settings, source.output_shape, layer)
 
 
 def sum_bits(formats: Sequence[Format], shifts: Sequence[int]) -> int:
@@ -140,20 +137,4 @@ def _widths(quantized: QuantizedLayer, weight: Encoded, bias: Any, dropped: int)
     return (
         twos_complement_bits(*weight_range(weight.integers, inputs, bias, dropped)),
         twos_complement_bits(*format_range((low << moved, high << moved), inputs, synapses, bias, dropped)),
-    )
-
-
-def _linear(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Linear) -> Linear:
-    return Linear(**settings, output_shape=after_layer(settings["name"], layer, shape))
-
-
-def _convolution(settings: dict[str, Any], shape: tuple[int, ...], layer: nn.Conv1d | nn.Conv2d) -> Convolution:
-    windows = layer_windows(settings["name"], layer, shape)
-    return Convolution(
-        **settings,
-        output_shape=(layer.out_channels, *windows.positions),
-        stride=windows.stride,
-        padding=windows.padding,
-        dilation=windows.dilation,
-        groups=layer.groups,
     )

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from fewbits.bitexact.layers import lower_layer, sum_bits
+from fewbits.bitexact.layers import layer_settings, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
-from fewbits.bitexact.pooling import lower_pooling
 from fewbits.bitexact.proof import prove_lowering
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
-from fewbits.graph import operations as exact
-from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.functional import Addition, Concatenation, UnsupportedError
-from fewbits.graph.module_kinds import POOLING, VANISHING, check_types
-from fewbits.graph.operations import Flatten, InputRounding, Layer, Operation, ReLU, Rounding, layers_of
-from fewbits.graph.shapes import added, is_rearranging, joined, rearranged
+from fewbits.graph.catalogue import kind_of
+from fewbits.graph.kind import Codes
+from fewbits.graph.operations import InputRounding, Operation, Rounding, layers_of
+from fewbits.graph.parameters import check_types
+from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import IMAGES, Call, Trace, trace
 from fewbits.graph.wrappers import unwrapped
-from fewbits.quantization import QuantizedLayer, QuantizedModel, TensorRounding
+from fewbits.quantization import QuantizedModel
 
 
 def lower(
@@ -74,22 +73,21 @@ def operations_of(
 
 
 @dataclass(frozen=True)
-class _Codes:
-    """A format and a radix point: of values that were rounded, or that a layer wants."""
-
-    number_format: Format
-    fraction_bits: int
-
-    def __str__(self) -> str:
-        return f"{self.number_format.name} with {self.fraction_bits} fraction bits"
-
-
-@dataclass(frozen=True)
 class _Demand:
     """Where a layer wants its input rounded to."""
 
-    codes: _Codes
+    codes: Codes
     layer: str
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What an operation's sums are, before they are rounded."""
+
+    operation: Operation
+    fraction_bits: int
+    operands: Format | None
+    """Format of what was multiplied; None for the sum of tensors."""
 
 
 class _Builder:
@@ -97,23 +95,25 @@ class _Builder:
 
     def __init__(self, traced: Trace, input_shape: tuple[int, ...], product_bits: int | None) -> None:
         self._trace = traced
-        self._product_bits = product_bits
+        self.product_bits = product_bits
         self._consumers: dict[str, list[Call]] = {call.name: [] for call in traced.calls} | {IMAGES: []}
         for call in traced.calls:
             for source in call.sources:
                 self._consumers[source].append(call)
         self._operations: list[Operation] = []
-        self._results: dict[str, Operation] = {}
+        self.results: dict[str, Operation] = {}
         """The operation that gives what a call gives, by the call's name."""
-        self._codes: dict[str, _Codes | None] = {}
+        self.codes: dict[str, Codes | None] = {}
         """What an operation's values are, by its name; None for accumulators and sums."""
+        self.waiting: dict[str, _Sums] = {}
+        """Sums that are rounded behind the ReLU that follows, by their operation's name."""
         self._input_shape = input_shape
 
     def build(self) -> tuple[Operation, ...]:
-        demand = self._demand(IMAGES)
+        demand = self.demand(IMAGES)
         if demand is None:
             raise ModelError("the network's result does not pass through a quantized layer: there is nothing to lower")
-        self._add(
+        self.add(
             IMAGES,
             InputRounding(
                 name="input",
@@ -125,135 +125,47 @@ class _Builder:
             demand.codes,
         )
         for call in self._trace.calls:
-            self._add_call(call)
+            kind_of(call.module).lower(_Lowering(self, call))
         if not layers_of(self._operations):
             raise ModelError("the network's result does not pass through a quantized layer: there is nothing to lower")
         return tuple(self._operations)
 
-    def _add_call(self, call: Call) -> None:
-        source = self._results[call.sources[0]]
-        shape, module = source.output_shape, call.module
-        values = self._codes[source.name]
-        if isinstance(module, QuantizedLayer):
-            self._require(call.name, values, _Codes(module.input_format, module.input_fraction_bits))
-            layer = lower_layer(call.name, source, module, self._product_bits)
-            self._add(call.name, layer, None)
-            self._round_unless_relu_follows(call.name, layer)
-        elif isinstance(module, TensorRounding):
-            self._require(call.name, values, _Codes(module.number_format, module.fraction_bits))
-            self._results[call.name] = source
-        elif isinstance(module, Addition):
-            self._add_sum(call)
-        elif isinstance(module, Concatenation):
-            self._add_joined(call, module)
-        elif isinstance(module, VANISHING):
-            self._results[call.name] = source
-        elif isinstance(module, nn.ReLU):
-            relu = ReLU(name=call.name, inputs=(source.name,), output_shape=shape)
-            self._add(call.name, relu, values)
-            if isinstance(source, (Layer, exact.Addition)) and self._is_followed_by_relu(call.sources[0]):
-                self._round(call.name, source)
-        elif is_rearranging(module):
-            after = rearranged(call.name, module, shape)
-            self._add(call.name, Flatten(name=call.name, inputs=(source.name,), output_shape=after), values)
-        elif isinstance(module, FloatLayer):
-            raise ModelError(f"layer {call.name!r} is not quantized: quantize the network anew")
-        else:
-            number_format = None if values is None else values.number_format
-            self._add(call.name, lower_pooling(call.name, source, module, number_format), values)
-
-    def _require(self, name: str, values: _Codes | None, wanted: _Codes) -> None:
-        """Raise ModelError unless values were rounded to what a layer takes."""
-        if values != wanted:
-            what = "accumulators that were not rounded" if values is None else f"values rounded to {values}"
-            raise ModelError(
-                f"layer {name!r} takes {wanted}, but is given {what}: quantize the network anew and calibrate it, and "
-                "see its `skipped` for what could not be traced"
-            )
-
-    def _add_sum(self, call: Call) -> None:
-        """An addition, at the finer radix point of its operands."""
-        sources = [self._results[name] for name in call.sources]
-        codes = [self._operand(call.name, source) for source in sources]
-        shape = added(call.name, [source.output_shape for source in sources])
-        finer = max(operand.fraction_bits for operand in codes)
-        shifts = (finer - codes[0].fraction_bits, finer - codes[1].fraction_bits)
-        addition = exact.Addition(
-            name=call.name,
-            inputs=tuple(source.name for source in sources),
-            output_shape=shape,
-            shifts=shifts,
-            accumulator_fraction_bits=finer,
-            accumulator_bits=sum_bits([operand.number_format for operand in codes], shifts),
-        )
-        self._add(call.name, addition, None)
-        self._round_unless_relu_follows(call.name, addition)
-
-    def _add_joined(self, call: Call, module: Concatenation) -> None:
-        """A concatenation of codes of one format and radix point."""
-        sources = [self._results[name] for name in call.sources]
-        codes = [self._operand(call.name, source) for source in sources]
-        for other in codes[1:]:
-            self._require(call.name, other, codes[0])
-        axis, shape = joined(call.name, module, [source.output_shape for source in sources])
-        inputs = tuple(source.name for source in sources)
-        self._add(
-            call.name, exact.Concatenation(name=call.name, inputs=inputs, output_shape=shape, axis=axis), codes[0]
-        )
-
-    def _operand(self, name: str, source: Operation) -> _Codes:
-        """What an operand of an addition or a concatenation was rounded to."""
-        codes = self._codes[source.name]
-        if codes is None:
-            raise ModelError(
-                f"call {name!r} takes accumulators of {source.name!r} that were not rounded: the quantized network's "
-                "`skipped` says what could not be traced"
-            )
-        return codes
-
-    def _add(self, call: str, operation: Operation, values: _Codes | None) -> None:
+    def add(self, call: str, operation: Operation, values: Codes | None) -> None:
         self._operations.append(operation)
-        self._results[call] = operation
-        self._codes[operation.name] = values
+        self.results[call] = operation
+        self.codes[operation.name] = values
 
-    def _is_followed_by_relu(self, name: str) -> bool:
+    def is_followed_by_relu(self, name: str) -> bool:
         """Whether a call's only consumer, dropout aside, is a ReLU: then rounding waits for it."""
         consumers = self._consumers[name]
         if name == self._trace.output or len(consumers) != 1:
             return False
         (consumer,) = consumers
-        if isinstance(consumer.module, VANISHING):
-            return self._is_followed_by_relu(consumer.name)
-        return isinstance(consumer.module, nn.ReLU)
+        kind = kind_of(consumer.module)
+        return self.is_followed_by_relu(consumer.name) if kind.vanishes else kind.rectifies
 
-    def _round_unless_relu_follows(self, call: str, source: Layer | exact.Addition) -> None:
-        if not self._is_followed_by_relu(call):
-            self._round(call, source)
-
-    def _round(self, call: str, source: Layer | exact.Addition) -> None:
+    def round(self, call: str, sums: _Sums) -> None:
         """Round accumulators or sums, seen after `call`, to what the next layer wants; nothing for the last ones."""
-        demand = self._demand(call)
+        demand = self.demand(call)
         if demand is None:
             return
-        wanted = demand.codes
-        if isinstance(source, Layer) and (wanted.number_format.family == "float") != (
-            source.input_format.family == "float"
-        ):
+        wanted, source = demand.codes, sums.operation
+        if sums.operands is not None and wanted.number_format.arithmetic != sums.operands.arithmetic:
             raise ModelError(
                 f"layer {demand.layer!r} takes {wanted.number_format.name}, layer {source.name!r} before it "
-                f"{source.input_format.name}: integer and float layers cannot be lowered together"
+                f"{sums.operands.name}: integer and float layers cannot be lowered together"
             )
         rounding = Rounding(
             name=f"{source.name}.rounding",
-            inputs=(self._results[call].name,),
+            inputs=(self.results[call].name,),
             output_shape=source.output_shape,
             number_format=wanted.number_format,
-            accumulator_fraction_bits=source.accumulator_fraction_bits,
+            accumulator_fraction_bits=sums.fraction_bits,
             fraction_bits=wanted.fraction_bits,
         )
-        self._add(call, rounding, wanted)
+        self.add(call, rounding, wanted)
 
-    def _demand(self, name: str) -> _Demand | None:
+    def demand(self, name: str) -> _Demand | None:
         """The format that the layers behind a call want its result in; None if it reaches the network's result.
 
         Raises ModelError if they disagree.
@@ -280,16 +192,74 @@ class _Builder:
         wants: list[_Demand] = []
         is_result = name == self._trace.output
         for consumer in self._consumers[name]:
-            module = consumer.module
-            if isinstance(module, QuantizedLayer):
-                wants.append(_Demand(_Codes(module.input_format, module.input_fraction_bits), consumer.name))
-            elif isinstance(module, TensorRounding):
-                wants.append(_Demand(_Codes(module.number_format, module.fraction_bits), consumer.name))
-            elif not isinstance(module, (Addition, Concatenation)):
+            kind = kind_of(consumer.module)
+            if (codes := kind.wants(consumer.module)) is not None:
+                wants.append(_Demand(codes, consumer.name))
+            elif kind.effect not in ("operands", "joins"):  # a rounding is in front of these
                 further, reaches_result = self._wants(consumer.name)
                 wants += further
                 is_result |= reaches_result
         return wants, is_result
+
+
+class _Lowering:
+    """One call on its way to operations; see `graph.kind.Lowering`."""
+
+    def __init__(self, builder: _Builder, call: Call) -> None:
+        self._builder = builder
+        self._call = call
+        self.name = call.name
+        self.meaning = call.module
+        self.sources = tuple(builder.results[source] for source in call.sources)
+
+    def codes(self, source: Operation) -> Codes | None:
+        return self._builder.codes[source.name]
+
+    def operand(self, source: Operation) -> Codes:
+        codes = self.codes(source)
+        if codes is None:
+            raise ModelError(
+                f"call {self.name!r} takes accumulators of {source.name!r} that were not rounded: the quantized "
+                "network's `skipped` says what could not be traced"
+            )
+        return codes
+
+    def require(self, values: Codes | None, wanted: Codes) -> None:
+        if values != wanted:
+            what = "accumulators that were not rounded" if values is None else f"values rounded to {values}"
+            raise ModelError(
+                f"layer {self.name!r} takes {wanted}, but is given {what}: quantize the network anew and calibrate it, "
+                "and see its `skipped` for what could not be traced"
+            )
+
+    def wanted(self) -> Codes | None:
+        demand = self._builder.demand(self.name)
+        return None if demand is None else demand.codes
+
+    def pass_on(self) -> None:
+        self._builder.results[self.name] = self.sources[0]
+
+    def add(self, operation: Operation, codes: Codes | None) -> None:
+        self._builder.add(self.name, operation, codes)
+
+    def add_sums(self, operation: Operation, fraction_bits: int, operands: Format | None = None) -> None:
+        self.add(operation, None)
+        sums = _Sums(operation, fraction_bits, operands)
+        if self._builder.is_followed_by_relu(self.name):
+            self._builder.waiting[operation.name] = sums
+        else:
+            self._builder.round(self.name, sums)
+
+    def round_behind(self) -> None:
+        sums = self._builder.waiting.pop(self.sources[0].name, None)
+        if sums is not None:
+            self._builder.round(self.name, sums)
+
+    def layer_settings(self) -> dict[str, Any]:
+        return layer_settings(self.name, self.sources[0], self.meaning, self._builder.product_bits)
+
+    def sum_bits(self, formats: Sequence[Format], shifts: Sequence[int]) -> int:
+        return sum_bits(formats, shifts)
 
 
 def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
@@ -298,29 +268,11 @@ def _image_shape(traced: Trace, example: Tensor) -> tuple[int, ...]:
         raise DataError(f"an example is a tensor of one image or a batch of images, not {type(example).__name__}")
     if example.numel() == 0:
         raise DataError(f"the example has shape {tuple(example.shape)}, which holds no image: give one, or a batch")
-    kind = _first_shaped(traced)
     shape = tuple(example.shape)
     fitting = [reading for reading in (shape[1:], shape) if reading and misfit_of(traced, reading) is None]
     if len(fitting) == 1:
         return fitting[0]
-    if isinstance(kind, nn.Linear):  # perhaps behind a flatten: the image is what has as many values as it has inputs
-        readings = (shape, shape[1:]) if len(shape) == 3 else (shape[1:], shape)  # three dimensions: one image
-        candidates = [reading for reading in readings if reading and math.prod(reading) == kind.in_features]
-        if not candidates:
-            raise DataError(
-                f"the example has shape {shape}: give an image of {kind.in_features} values, or a batch of them"
-            )
-        return candidates[0]
-    rank = 3 if type(kind).__name__.endswith("2d") else 2
-    if len(shape) not in (rank, rank + 1) or 0 in shape[len(shape) - rank :]:
-        raise DataError(f"the example has shape {shape}: give one image of {rank} dimensions, or a batch of them")
-    return shape[len(shape) - rank :]
-
-
-def _first_shaped(traced: Trace) -> nn.Module:
-    """The first module that takes images of a certain number of dimensions."""
     for call in traced.calls:
-        module = call.module.layer if isinstance(call.module, QuantizedLayer) else call.module
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear, *POOLING)):
-            return module
+        if (image := kind_of(call.module).image_shape(call.module, shape)) is not None:
+            return image
     raise ModelError("the network has no layer: there is nothing to lower")

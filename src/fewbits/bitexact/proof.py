@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from fewbits.bitexact.unrounded import unrounded_values
 from fewbits.graph.equivalence import IMAGES, agrees, drawn_images, prove, recorded, sample
-from fewbits.graph.functional import UnsupportedError
 from fewbits.graph.hooks import hooked, watching_hooks
 from fewbits.graph.operations import Operation
+from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.tracing import Trace
 from fewbits.quantization import QuantizedModel
 

@@ -97,7 +97,7 @@ def _nearest(value: Any, exponent: int, number_format: Format) -> Any:
     """Nearest number of a format to value * 2**exponent, as an integer; as float32 for a float format."""
     exact = Fraction(value if isinstance(value, int) else float(value)) * Fraction(2) ** exponent
     number = number_format.quantize_scalar(exact)
-    return np.float32(float(number)) if number_format.family == "float" else int(number)
+    return np.float32(float(number)) if number_format.arithmetic == "float32" else int(number)
 
 
 @REFERENCE.register(Convolution, Linear)

@@ -18,6 +18,7 @@ from fewbits.errors import FewbitsError, ModelError
 from fewbits.formats import Format, Precision
 from fewbits.formats.encoded import Encoded
 from fewbits.formats.scale import check_fraction_bits
+from fewbits.graph.geometry import convolution_length, pooling_length
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -33,7 +34,6 @@ from fewbits.graph.operations import (
     ReLU,
     Rounding,
 )
-from fewbits.graph.shapes import convolution_length, pooling_length
 from fewbits.graph.tracing import IMAGES
 
 _LARGEST = 2**31

@@ -51,11 +51,6 @@ class Followers:
         return next((operation for operation in self.operations if isinstance(operation, kind)), None)
 
 
-def is_uniform(number_format: Format) -> bool:
-    """Whether rounding to a format is rounding to an integer, then limiting."""
-    return number_format.family in ("fixed", "ternary")
-
-
 def code_dtype(number_format: Format) -> torch.dtype:
     """Type in which codes of a uniform format are kept between stages."""
     return torch.float32 if number_format.bits <= _FLOAT32_CODE_BITS else torch.float64
@@ -90,7 +85,7 @@ def layer_stage(layer: Layer, followers: Followers, inputs: Range) -> LayerStage
     inputs: range of the layer's input codes.
     """
     rounding = followers.of(Rounding)
-    if rounding is None or not is_uniform(rounding.number_format) or abs(rounding.shift) > _LARGEST_SHIFT:
+    if rounding is None or not rounding.number_format.is_uniform or abs(rounding.shift) > _LARGEST_SHIFT:
         return None
     sums = layer_sums(layer, inputs)
     if isinstance(sums, WideSums) and rounding.shift < 1:
@@ -164,7 +159,7 @@ def is_added_in_float64(operation: Addition, rounding: Rounding) -> bool:
     return (
         operation.accumulator_bits <= _SUM_BITS
         and max(map(abs, shifts)) <= _LARGEST_SHIFT
-        and is_uniform(rounding.number_format)
+        and rounding.number_format.is_uniform
     )
 
 
@@ -192,7 +187,7 @@ class AverageStage:
 
 def is_averaged_by_float64(operation: AveragePool, number_format: Format) -> bool:
     """Whether a float64 quotient rounds as the exact one does: see `integer.py`; for uniform formats alone."""
-    if not is_uniform(number_format):
+    if not number_format.is_uniform:
         return False
     return magnitude(number_format.integer_limits) * math.prod(operation.kernel) < 2**51
 

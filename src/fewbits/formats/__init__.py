@@ -3,9 +3,16 @@
 from fewbits.formats.encoded import Encoded
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
-from fewbits.formats.format import Description, Format, FusedPass
+from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
 from fewbits.formats.power_of_two import PowerOfTwo
-from fewbits.formats.registry import STUDY_PRECISIONS, Precision, all_format_names, parse_format, parse_precision
+from fewbits.formats.registry import (
+    STUDY_PRECISIONS,
+    Precision,
+    all_format_names,
+    format_families,
+    parse_format,
+    parse_precision,
+)
 from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
 from fewbits.formats.units import Binary, Ternary
 
@@ -19,6 +26,7 @@ __all__ = [
     "FixedPoint",
     "FloatFormat",
     "Format",
+    "FormatFamily",
     "FusedPass",
     "Multipliers",
     "PowerOfTwo",
@@ -27,6 +35,7 @@ __all__ = [
     "Scale",
     "Ternary",
     "all_format_names",
+    "format_families",
     "parse_format",
     "parse_precision",
 ]

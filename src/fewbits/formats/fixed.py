@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from fewbits.formats.format import Arithmetic, Format, FusedPass, check_bits, fits_float32, round_half_even
+from fewbits.formats.format import (
+    NUMBER,
+    Arithmetic,
+    Format,
+    FormatFamily,
+    FusedPass,
+    check_bits,
+    fits_float32,
+    round_half_even,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,3 +116,12 @@ class FixedPoint(Format):
     def code_of(self, number: Fraction) -> int:
         """The low bits of the integer."""
         return int(number) % 2**self.bits
+
+
+FIXED = FormatFamily(
+    "fixed",
+    f"fixed{NUMBER}",
+    lambda text: FixedPoint(int(text.removeprefix("fixed"))),
+    tuple(f"fixed{bits}" for bits in range(2, 33)),
+    "fixed2 to fixed32",
+)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from fewbits.errors import FormatError
 from fewbits.formats.format import (
+    NUMBER,
     Arithmetic,
     CodeLayout,
     Format,
+    FormatFamily,
     FusedPass,
     exact_power,
     fits_float32,
@@ -209,13 +211,28 @@ class FloatFormat(Format):
         return magnitude + (2 ** (self.bits - 1) if number < 0 else 0)
 
 
-def small_float(exponent_bits: int, mantissa_bits: int) -> FloatFormat:
-    """`float-eXmY`: every code is a number. Raises FormatError unless X is 2 to 7 and Y 1 to 22."""
-    return FloatFormat(f"float-e{exponent_bits}m{mantissa_bits}", exponent_bits, mantissa_bits, "none")
-
-
 FLOAT32 = FloatFormat("float32", 8, 23, "infinity")
 FLOAT16 = FloatFormat("float16", 5, 10, "infinity")
 BFLOAT16 = FloatFormat("bfloat16", 8, 7, "infinity")
 FP8_E4M3 = FloatFormat("fp8-e4m3", 4, 3, "nan")
 FP8_E5M2 = FloatFormat("fp8-e5m2", 5, 2, "infinity")
+
+_NAMED = {one.name: one for one in (FLOAT32, FLOAT16, BFLOAT16, FP8_E4M3, FP8_E5M2)}
+
+
+def _parse(text: str) -> FloatFormat:
+    """A named one, or `float-eXmY`, of which every code is a number."""
+    if text in _NAMED:
+        return _NAMED[text]
+    exponent_bits, mantissa_bits = map(int, text.removeprefix("float-e").split("m"))
+    return FloatFormat(text, exponent_bits, mantissa_bits, "none")
+
+
+FLOATS = FormatFamily(
+    "float",
+    "|".join((*_NAMED, f"float-e{NUMBER}m{NUMBER}")),
+    _parse,
+    tuple(_NAMED),
+    ", ".join((*_NAMED, "float-eXmY (X 2 to 7, Y 1 to 22)")),
+    "float-eXmY, X 2 to 7 exponent bits, Y 1 to 22 mantissa bits",
+)

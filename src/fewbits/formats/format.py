@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -288,6 +290,37 @@ class Format(ABC):
 
     def __str__(self) -> str:
         return self.name
+
+
+NUMBER = "[1-9][0-9]{0,5}"
+"""A width in a format's name, as a pattern."""
+
+
+@dataclass(frozen=True)
+class FormatFamily:
+    """A kind of format by its names; the entry points `fewbits.formats` name such families of other packages."""
+
+    name: str
+    """As `Format.family` has it."""
+
+    pattern: str
+    """Regular expression of all its names, and of those whose width is out of range, which `parse` then refuses."""
+
+    parse: Callable[[str], Format]
+    """The format of a name that the pattern matches as a whole. Raises FormatError for a width out of range."""
+
+    names: tuple[str, ...]
+    """Those that lists show."""
+
+    allowed: str
+    """Its names in words, for errors: `fixed2 to fixed32`."""
+
+    more: str = ""
+    """What `names` leave out, in words; empty if nothing."""
+
+    def takes(self, text: str) -> bool:
+        """Whether a text is a name of this family."""
+        return re.fullmatch(self.pattern, text) is not None
 
 
 def check_bits(prefix: str, bits: object, low: int, high: int) -> None:

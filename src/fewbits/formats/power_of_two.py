@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
 from fewbits.formats.format import (
+    NUMBER,
     Arithmetic,
     CodeLayout,
     Format,
+    FormatFamily,
     FusedPass,
     check_bits,
     exact_power,
@@ -137,3 +139,12 @@ class PowerOfTwo(Format):
         if not number:
             return 0
         return floor_log2(abs(number)) + 1 + (2 ** (self.bits - 1) if number < 0 else 0)
+
+
+POWERS_OF_TWO = FormatFamily(
+    "pow2",
+    f"pow2-{NUMBER}",
+    lambda text: PowerOfTwo(int(text.removeprefix("pow2-"))),
+    tuple(f"pow2-{bits}" for bits in range(2, 9)),
+    "pow2-2 to pow2-8",
+)

@@ -8,38 +8,18 @@ from dataclasses import dataclass
 
 from fewbits.arguments import shown
 from fewbits.errors import FormatError
-from fewbits.formats.fixed import FixedPoint
-from fewbits.formats.floating import BFLOAT16, FLOAT16, FLOAT32, FP8_E4M3, FP8_E5M2, small_float
-from fewbits.formats.format import Arithmetic, Format
+from fewbits.formats.fixed import FIXED
+from fewbits.formats.floating import FLOATS
+from fewbits.formats.format import Arithmetic, Format, FormatFamily
 from fewbits.formats.other_names import other_name, plain_name
-from fewbits.formats.power_of_two import PowerOfTwo
-from fewbits.formats.units import Binary, Ternary
+from fewbits.formats.power_of_two import POWERS_OF_TWO
+from fewbits.formats.units import BINARY, TERNARY
 
-_NAMED: dict[str, Format] = {
-    f.name: f
-    for f in (
-        FLOAT32,
-        FLOAT16,
-        BFLOAT16,
-        FP8_E4M3,
-        FP8_E5M2,
-        *(FixedPoint(bits) for bits in range(2, 33)),
-        *(PowerOfTwo(bits) for bits in range(2, 9)),
-        Ternary(),
-        Binary(),
-    )
-}
+_OWN = (FLOATS, FIXED, POWERS_OF_TWO, TERNARY, BINARY)
 
 STUDY_PRECISIONS = ("float32", "fixed32", "fixed16", "fixed8", "fixed4", "pow2-6/fixed16", "binary/fixed16")
 """The seven precisions of the 2017 study (Hashemi et al., "Understanding the impact of precision quantization on the
 accuracy and energy of neural networks", DATE 2017)."""
-
-ALLOWED = (
-    "float32, float16, bfloat16, fp8-e4m3, fp8-e5m2, float-eXmY (X 2 to 7, Y 1 to 22), fixed2 to fixed32, pow2-2 to "
-    "pow2-8, ternary, binary"
-)
-
-_NUMBER = "([1-9][0-9]{0,5})"
 
 
 @dataclass(frozen=True)
@@ -91,34 +71,74 @@ class Precision:
         return self.name
 
 
+def format_families() -> tuple[FormatFamily, ...]:
+    """The families of formats: fewbits' own, then those of installed packages by name.
+
+    Raises ExtensionError where a package's family cannot be loaded, or has a name of another one.
+    """
+    from fewbits.extensions import ExtensionError, found, with_extensions  # what it loads, own names do not need
+
+    families = {family.name: family for family in _OWN}
+    for name, family in with_extensions("formats", {}, FormatFamily).items():
+        for other in families.values():
+            taken = next((known for known in family.names if other.takes(known) or known in other.names), None)
+            if taken is not None or family.name == other.name:
+                raise ExtensionError(
+                    f"format family {name!r} of {found('formats')[name].giver} has the name {taken or family.name!r} "
+                    f"of the family {other.name!r}: rename it there"
+                )
+        families[family.name] = family
+    return tuple(families.values())
+
+
 def all_format_names() -> tuple[str, ...]:
     """Names of the formats, without the small floats, which are many."""
-    return tuple(_NAMED)
+    return tuple(name for family in format_families() for name in family.names)
+
+
+def allowed_formats() -> str:
+    """All names in words, for errors."""
+    return ", ".join(family.allowed for family in format_families())
 
 
 def parse_format(text: str) -> Format:
-    """The format of that name. Raises FormatError for an unknown one and suggests the nearest."""
+    """The format of that name. Raises FormatError for an unknown one and suggests the nearest.
+
+    Raises ExtensionError if a package's family cannot be loaded, or gives something else than it was asked for.
+    """
     _require_text(text)
     if text in _NAMED:
         return _NAMED[text]
-    if small := re.fullmatch(f"float-e{_NUMBER}m{_NUMBER}", text):
-        return small_float(int(small[1]), int(small[2]))
-    if fixed := re.fullmatch(f"fixed{_NUMBER}", text):
-        return FixedPoint(int(fixed[1]))  # out of range: it says so
-    if power := re.fullmatch(f"pow2-{_NUMBER}", text):
-        return PowerOfTwo(int(power[1]))
+    for family in (*_OWN, *(() if any(own.takes(text) for own in _OWN) else format_families())):
+        if family.takes(text):
+            return _checked(family.parse(text), text, family)
     suggestion = suggest(text)
     raise FormatError(
-        f"unknown format {text!r}: give one of {ALLOWED}" + (f"; did you mean {suggestion}?" if suggestion else "")
+        f"unknown format {text!r}: give one of {allowed_formats()}"
+        + (f"; did you mean {suggestion}?" if suggestion else "")
     )
+
+
+_NAMED: dict[str, Format] = {name: family.parse(name) for family in _OWN for name in family.names}
+"""fewbits' own formats that lists show: one object each."""
+
+
+def _checked(made: object, text: str, family: FormatFamily) -> Format:
+    from fewbits.extensions import ExtensionError
+
+    if not isinstance(made, Format) or made.name != text or made.family != family.name:
+        raise ExtensionError(
+            f"format family {family.name!r} gives {shown(made)} for {text!r}: a Format with that name and family is due"
+        )
+    return made
 
 
 def suggest(text: str) -> str | None:
     """What someone who wrote an unknown format's name meant; None if nothing is near."""
-    plain = plain_name(text)
-    if same := [name for name in _NAMED if plain_name(name) == plain]:
+    plain, names = plain_name(text), all_format_names()
+    if same := [name for name in names if plain_name(name) == plain]:
         return same[0]
-    nearest = difflib.get_close_matches(text.strip().lower(), _NAMED, n=1)
+    nearest = difflib.get_close_matches(text.strip().lower(), names, n=1)
     return other_name(text) or (nearest[0] if nearest else None)
 
 

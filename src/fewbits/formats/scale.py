@@ -178,7 +178,9 @@ class Scale:
 
     @cached_property
     def multiplies(self) -> bool:
-        """Whether factors are multipliers that the integers do not hold."""
+        """Whether factors are multipliers that the integers do not hold. Raises FormatError with the `refusal`."""
+        if self.refusal is not None:
+            raise FormatError(self.refusal)
         return isinstance(self.factors, Multipliers) and self.factors.integers is not None
 
     @cached_property
@@ -195,31 +197,25 @@ class Scale:
             return 8
         return self.multiplier_bits if self.multiplier_bits or self.granularity == "tensor" else CHANNEL_SHIFT_BITS
 
-    def per_entry(self, values: tuple[int, ...], like: Tensor) -> Tensor:
-        """2**value, one for each factor, in a shape that broadcasts with a tensor, in its dtype and on its device.
+    def shift_factors(self, like: Tensor) -> Tensor:
+        """2**shift of each channel, for a tensor to be multiplied by, in its dtype; see `shifts`.
 
-        Raises FormatError unless the tensor has as many channels.
+        Raises FormatError where the tensor has another number of channels.
         """
         import torch
 
-        if len(values) not in (1, len(like)):
-            raise FormatError(f"a scale of {len(values)} channels does not fit a tensor of shape {tuple(like.shape)}")
-        exponents = torch.tensor(values, device=like.device)
-        ones = torch.ones(len(values), dtype=like.dtype, device=like.device)
-        return torch.ldexp(ones, exponents).view(-1, *(1,) * (like.ndim - 1))
-
-    def shift_factors(self, like: Tensor) -> Tensor:
-        """2**shift of each channel, for a tensor to be multiplied by; only with a radix point a channel."""
-        return self.per_entry(self.shifts or (0,), like)
+        shifts = self.shifts or (0,)
+        ones = torch.ones(len(shifts), dtype=like.dtype, device=like.device)
+        return self._broadcast(torch.ldexp(ones, torch.tensor(shifts, device=like.device)), like)
 
     def aligned(self, x: Tensor) -> Tensor:
         """A tensor times 2**shift of each channel: as it compares with the format at the coarsest radix point."""
         return x if self.shifts is None else x * self.shift_factors(x)
 
     def multiplier_values(self, like: Tensor) -> Tensor:
-        """The multipliers' factors, in a shape that broadcasts with a tensor and in its dtype; see `Multipliers`.
+        """The multipliers' factors for a tensor, in its dtype; see `Multipliers`.
 
-        Raises FormatError where there are none.
+        Raises FormatError where there are none, or the tensor has another number of channels.
         """
         import torch
 
@@ -227,8 +223,16 @@ class Scale:
         if not isinstance(factors, Multipliers) or factors.integers is None:
             raise FormatError("the scale has no multipliers of its own: none, or they are part of the integers")
         integers = torch.tensor(factors.integers, dtype=like.dtype, device=like.device)
-        shape = () if self.granularity == "tensor" else (-1, *(1,) * (like.ndim - 1))
-        return integers.view(shape).mul_(2.0**-factors.fraction_bits)
+        return self._broadcast(integers.mul_(2.0**-factors.fraction_bits), like)
+
+    def _broadcast(self, entries: Tensor, like: Tensor) -> Tensor:
+        """One entry for each factor, in a shape that broadcasts with a tensor, outputs first."""
+        if self.granularity == "tensor":
+            return entries.view(())
+        if len(entries) != (like.shape[0] if like.ndim else 0):
+            shape = tuple(like.shape)
+            raise FormatError(f"a scale of {len(entries)} channels does not fit a tensor of shape {shape}")
+        return entries.view(-1, *(1,) * (like.ndim - 1))
 
     def of_numbers(self, numbers: Tensor) -> Tensor:
         """Values of a format's numbers, outputs first; in the same dtype. Raises FormatError as `coarsest` does."""

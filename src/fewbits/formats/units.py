@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import FormatError
 from fewbits.formats.fixed import FixedPoint
-from fewbits.formats.format import Arithmetic, CodeLayout, Format, FusedPass, fits_float32, round_half_even
+from fewbits.formats.format import (
+    Arithmetic,
+    CodeLayout,
+    Format,
+    FormatFamily,
+    FusedPass,
+    fits_float32,
+    round_half_even,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -174,3 +182,7 @@ class Binary(Format):
     def code_of(self, number: Fraction) -> int:
         """1 for -1."""
         return int(number < 0)
+
+
+TERNARY = FormatFamily("ternary", "ternary", lambda _: Ternary(), ("ternary",), "ternary")
+BINARY = FormatFamily("binary", "binary", lambda _: Binary(), ("binary",), "binary")

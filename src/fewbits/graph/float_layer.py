@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from fewbits.formats import Format
+
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
 
@@ -16,12 +18,26 @@ class WrappedLayer(nn.Module):
     rounds_inputs: bool
     """Whether the input is rounded here."""
 
+    input_format: Format
+
+    @property
+    def input_fraction_bits(self) -> int:
+        """Radix point of the input."""
+        raise NotImplementedError
+
 
 class ValueRounding(nn.Module):
     """A module that rounds values and leaves their shape: readers of networks take it for a rounding."""
 
     rounds: bool
     """Whether it does; else it hands values on."""
+
+    number_format: Format
+
+    @property
+    def fraction_bits(self) -> int:
+        """Radix point of the result."""
+        raise NotImplementedError
 
 
 class TracedNetwork(fx.GraphModule):

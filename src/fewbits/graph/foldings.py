@@ -7,17 +7,12 @@ from functools import cached_property
 
 from torch import fx, nn
 
-from fewbits.graph.float_layer import FloatLayer, WrappedLayer
-from fewbits.graph.functional import is_shared
-from fewbits.graph.module_kinds import (
-    has_hooks,
-    reason_left_float,
-    reason_to_leave,
-    reason_to_skip,
-    shared_parameters,
-)
-
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+from fewbits.graph.float_layer import FloatLayer
+from fewbits.graph.kinds.batch_norm import FOLDABLE
+from fewbits.graph.kinds.layer import plain
+from fewbits.graph.module_kinds import is_float_layer, reason_left_float, reason_to_leave, reason_to_skip
+from fewbits.graph.parameters import has_hooks, shared_parameters
+from fewbits.graph.spelling import is_shared
 
 _APART = "its parameters and arithmetic stay float"
 
@@ -33,7 +28,7 @@ class Foldings:
         """Why the normalization that a node calls stays; None if it can be folded into the layer before it."""
         norm, source = self._module(node), node.args[0] if node.args else None
         layer = self._plain_layer(source)
-        if type(norm) not in _NORMS:
+        if type(norm) not in FOLDABLE:
             return reason_left_float(norm) or _APART
         if not isinstance(source, fx.Node) or layer is None:
             of = "the images" if isinstance(source, fx.Node) and source.op == "placeholder" else f"{source}"
@@ -68,7 +63,7 @@ class Foldings:
         source = node.args[0]
         assert isinstance(source, fx.Node)
         layer = self._module(source)
-        if isinstance(layer, FloatLayer) and (reason := reason_to_skip(layer)) is not None:
+        if is_float_layer(layer) and (reason := reason_to_skip(layer)) is not None:
             return f"{_APART}: layer {source.target!r} before it cannot be quantized ({reason})"
         return f"{_APART}; fold it into layer {source.target!r} by fewbits.fold_batch_norm, before quantize or after it"
 
@@ -84,8 +79,8 @@ class Foldings:
         if not isinstance(source, fx.Node) or source.op != "call_module":
             return None
         layer = self._module(source)
-        layer = layer.layer if isinstance(layer, WrappedLayer) else layer
-        return layer if isinstance(layer, FloatLayer) else None
+        layer = plain(layer)
+        return layer if is_float_layer(layer) else None
 
     @cached_property
     def _uses(self) -> Counter[int]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch.nn import functional as F
 
 from fewbits.errors import ModelError
-from fewbits.graph.float_layer import ValueRounding, WrappedLayer
-from fewbits.graph.functional import DROPOUTS, MEANS, Addition, Concatenation, application, is_size, settings_of
-from fewbits.graph.module_kinds import WITHOUT_ARITHMETIC
+from fewbits.graph.catalogue import application, kind_of
+from fewbits.graph.kinds.pooling import GLOBAL_AVERAGES, MEANS, WHOLE_IMAGE
+from fewbits.graph.kinds.vanishing import DROPOUTS
+from fewbits.graph.spelling import constant_settings, is_size, operand_of
 
 MEAN_PARAMETERS = ("dim", "keepdim")
 """torch.mean's parameters after the input, in order."""
@@ -56,33 +56,23 @@ def write_as_pooling(graph: fx.Graph, network: nn.Module) -> None:
     Other means stay, also those of values whose number of dimensions the graph does not tell.
     """
     for node in list(graph.nodes):
-        if node.target in _WHOLE and _window_is_image(node):
-            node.target, node.args, node.kwargs = _WHOLE[node.target], (node.args[0], 1), {}
+        if node.target in WHOLE_IMAGE and _window_is_image(node):
+            node.target, node.args, node.kwargs = WHOLE_IMAGE[node.target], (node.args[0], 1), {}
         if node.op not in ("call_function", "call_method") or node.target not in MEANS:
             continue
-        source = node.args[0] if node.args else node.kwargs.get("input")
+        source = operand_of(node)
         spatial_dims = _spatial_dims(source, network)
         mean = _constant_mean(node)
         if spatial_dims is None or mean is None or not mean.is_global(spatial_dims):
             continue
-        pool = F.adaptive_avg_pool1d if spatial_dims == 1 else F.adaptive_avg_pool2d
         with graph.inserting_before(node):
-            result = graph.call_function(pool, (source, 1))
+            result = graph.call_function(GLOBAL_AVERAGES[spatial_dims], (source, 1))
             result.meta = dict(node.meta)  # in whose forward pass it is
             if not mean.keeps_dims:
                 result = graph.call_function(torch.flatten, (result, 1))
                 result.meta = dict(node.meta)
         node.replace_all_uses_with(result)
         graph.erase_node(node)
-
-
-_WHOLE: dict[Any, Any] = {
-    F.avg_pool2d: F.adaptive_avg_pool2d,
-    F.max_pool2d: F.adaptive_max_pool2d,
-    F.avg_pool1d: F.adaptive_avg_pool1d,
-    F.max_pool1d: F.adaptive_max_pool1d,
-}
-"""Pooling functions, and what they are with the whole image as their window."""
 
 
 def _window_is_image(node: fx.Node) -> bool:
@@ -99,25 +89,8 @@ def _window_is_image(node: fx.Node) -> bool:
 
 def _constant_mean(node: fx.Node) -> Mean | None:
     """The mean that a node takes; None if it depends on values."""
-    try:
-        return mean_of(settings_of(node, MEAN_PARAMETERS))
-    except ModelError:
-        return None
-
-
-_CURVES: frozenset[type[object]] = frozenset(
-    {
-        *(nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Mish),
-        *(nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.Softplus),
-    }
-)
-"""Activations that stay float: it is they whom lowering names, not the mean behind them."""
-
-_KEEPING_RANK: frozenset[type[object]] = (
-    (WITHOUT_ARITHMETIC - {nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.Flatten, nn.Unflatten})
-    | {ValueRounding, Addition, Concatenation, nn.BatchNorm1d, nn.BatchNorm2d}
-    | _CURVES
-)
+    settings = constant_settings(node, MEAN_PARAMETERS)
+    return None if settings is None else mean_of(settings)
 
 
 def _spatial_dims(value: Any, network: nn.Module) -> int | None:
@@ -135,16 +108,16 @@ def _spatial_dims(value: Any, network: nn.Module) -> int | None:
             return None
         seen.add(node)
         if node.target in DROPOUTS:  # in training they have no module
-            pending += node.args[:1] or (node.kwargs.get("input"),)
+            pending.append(operand_of(node))
             continue
         try:
             applied = application(node, network)
         except ModelError:
             return None
-        meaning = applied.meaning.layer if isinstance(applied.meaning, WrappedLayer) else applied.meaning
-        if isinstance(meaning, (nn.Conv1d, nn.Conv2d)):
-            found.add(1 if isinstance(meaning, nn.Conv1d) else 2)
-        elif type(meaning) in _KEEPING_RANK:
+        kind = kind_of(applied.meaning)
+        if (spatial_dims := kind.spatial_dims(applied.meaning)) is not None:
+            found.add(spatial_dims)
+        elif kind.keeps_dims and kind.effect != "layer":
             pending += applied.sources
         else:
             return None

@@ -12,7 +12,7 @@ from torch.nn.modules import module as torch_modules
 from torch.utils import _pytree as pytree
 
 from fewbits.errors import ModelError
-from fewbits.graph.functional import Skipped
+from fewbits.graph.refusals import Skipped
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from fewbits.errors import ModelError
-from fewbits.graph.functional import DROPOUTS, is_size, target_name
+from fewbits.graph.catalogue import catalogue
+from fewbits.graph.refusals import target_name
+from fewbits.graph.spelling import called_module, is_size, operand_of
 
 AUGMENTED: dict[str, Any] = {
     "__iadd__": operator.iadd,
@@ -32,28 +34,6 @@ AUGMENTED: dict[str, Any] = {
 _PLAIN: dict[Any, Any] = {
     function: getattr(operator, function.__name__.removeprefix("i")) for function in AUGMENTED.values()
 }
-
-_SAME_ELEMENTS = frozenset(
-    (
-        *(nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
-        *(nn.AlphaDropout, nn.FeatureAlphaDropout, torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze),
-        *(torch.permute, torch.transpose, torch.unflatten, torch.movedim, torch.swapaxes, *DROPOUTS),
-        *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "permute", "transpose", "t", "movedim"),
-        *("swapaxes", "swapdims", "contiguous", "detach", "view_as", "reshape_as"),
-    )
-)
-"""What gives all elements of its input, in its memory where torch does not have to copy."""
-
-_SOME_ELEMENTS = frozenset(
-    (
-        *(operator.getitem, torch.chunk, torch.split, torch.narrow, torch.select, torch.unbind, torch.diagonal),
-        *("chunk", "split", "narrow", "select", "unbind", "diagonal", "unfold", "expand", "expand_as", "tensor_split"),
-    )
-)
-"""What gives a part of its input, in its memory."""
-
-_ELEMENTWISE = frozenset(("relu_", "clamp_", "clamp_min_", "clamp_max_", "sigmoid_", "tanh_", "neg_", "abs_"))
-"""In-place functions and methods that change each element by itself, with those that have `inplace`."""
 
 
 def write_as_values(graph: fx.Graph, network: nn.Module) -> None:
@@ -102,7 +82,7 @@ class _Writer:
 
     def _read(self, node: fx.Node) -> None:
         written = self._written(node)
-        source = node.args[0] if node.args else node.kwargs.get("input")
+        source = operand_of(node)
         is_view = written is None and isinstance(source, fx.Node) and self._kind(node) is not None
         place = self._places[source] if is_view and source in self._places else None
         if any(not self._is_current(value) for value in node.all_input_nodes):
@@ -173,7 +153,7 @@ class _Writer:
     def _written(self, node: fx.Node) -> fx.Node | None:
         """What a call overwrites; None for others."""
         out = node.kwargs.get("out")
-        source = node.args[0] if node.args else node.kwargs.get("input")
+        source = operand_of(node)
         target = out if out is not None else source
         if not isinstance(target, fx.Node) or target not in self._places or is_size(target):
             return None
@@ -181,32 +161,31 @@ class _Writer:
 
     def _is_in_place(self, node: fx.Node) -> bool:
         if node.op == "call_module":
-            return getattr(self._network.get_submodule(str(node.target)), "inplace", False) is True
+            return getattr(called_module(node, self._network), "inplace", False) is True
         if node.op not in ("call_function", "call_method"):
             return False
         return node.target in _PLAIN or _has_in_place_name(node) or _inplace_argument(node)
 
     def _is_elementwise(self, node: fx.Node) -> bool:
         return len(node.all_input_nodes) == 1 and (
-            node.op == "call_module" or _inplace_argument(node) or _name(node) in _ELEMENTWISE
+            node.op == "call_module" or _inplace_argument(node) or _name(node) in catalogue().elementwise
         )
 
     def _kind(self, node: fx.Node) -> str | None:
         """Whether a call gives the whole of its input, or a part, in its memory; None if it makes a tensor."""
-        target = type(self._network.get_submodule(str(node.target))) if node.op == "call_module" else node.target
-        if node.op not in ("call_module", "call_function", "call_method"):
-            return None
-        return "whole" if target in _SAME_ELEMENTS else "part" if target in _SOME_ELEMENTS else None
+        return catalogue().view_of(_called(node, self._network))
 
 
-_SAME_SHAPE = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+def _called(node: fx.Node, network: nn.Module) -> Any:
+    """The class of the module, or the function or method, that a node calls; None for other nodes."""
+    if node.op == "call_module":
+        return type(called_module(node, network))
+    return node.target if node.op in ("call_function", "call_method") else None
 
 
 def _is_reshaping(view: fx.Node, network: nn.Module) -> bool:
     """Whether a view has another shape, perhaps, than what it shows."""
-    if view.op == "call_module":
-        return not isinstance(network.get_submodule(str(view.target)), (*_SAME_SHAPE, nn.FeatureAlphaDropout))
-    return view.target not in ("contiguous", "detach") and view.target not in DROPOUTS
+    return not catalogue().keeps_shape(_called(view, network))
 
 
 def _name(node: fx.Node) -> str:

@@ -53,6 +53,11 @@ class Operation:
         return None
 
     @property
+    def uncounted(self) -> str | None:
+        """What of it no figure of a cost holds, as a sentence that names it; None if nothing is left out."""
+        return None
+
+    @property
     def result_divisor(self) -> int:
         """What the integers of the result are to be divided by, as they stand for quotients that nothing rounds."""
         return 1
@@ -389,7 +394,7 @@ def input_rounding_of(operations: Sequence[Operation]) -> InputRounding:
 
 def are_floats(operations: Iterable[Operation]) -> bool:
     """Whether a network's layers multiply floats."""
-    return any(layer.input_format.family == "float" for layer in layers_of(operations))
+    return any(layer.input_format.arithmetic == "float32" for layer in layers_of(operations))
 
 
 def _format_range(number_format: Format, source: ValueRange) -> ValueRange:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from torch import nn
 
 from fewbits.errors import DataError, ModelError
-from fewbits.graph.float_layer import FloatLayer, WrappedLayer
-from fewbits.graph.functional import Addition, Concatenation, Skipped, UnsupportedError
+from fewbits.graph.catalogue import kind_of, result_shape
+from fewbits.graph.geometry import Shape
 from fewbits.graph.input_shapes import usual_shapes
-from fewbits.graph.shapes import Shape, is_rearranging, result_shape
-from fewbits.graph.tracing import IMAGES, Call, Trace, kind_of
+from fewbits.graph.kinds.layer import plain
+from fewbits.graph.refusals import Skipped, UnsupportedError
+from fewbits.graph.tracing import IMAGES, Call, Trace, class_name
 
 
 def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
@@ -27,7 +28,7 @@ def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
     except UnsupportedError as error:
         return error.skipped
     except (DataError, ModelError) as error:
-        kind = kind_of(call.module) if isinstance(call.module, nn.Module) else "call"
+        kind = class_name(call.module) if isinstance(call.module, nn.Module) else "call"
         reason = str(error).replace(f"layer {call.name!r} takes", "it takes")
         return Skipped(call.name, kind, reason)
     return None
@@ -35,7 +36,7 @@ def misfit_of(traced: Trace, shape: Shape) -> Skipped | None:
 
 def misfit(traced: Trace) -> Skipped | None:
     """The first sum or concatenation whose operands never fit; None if at some size all does, or it is not known."""
-    if not any(isinstance(call.module, (Addition, Concatenation)) for call in traced.calls):
+    if not any(kind_of(call.module).can_misfit for call in traced.calls):
         return None
     found: dict[str, Skipped] = {}
     for shape in _candidates(traced):
@@ -59,8 +60,8 @@ def _follow(call: Call, shapes: dict[str, Shape]) -> None:
 def _candidates(traced: Trace) -> Iterator[Shape]:
     """Shapes of images that the first layer takes; none where images are reshaped before it, which hides theirs."""
     for call in traced.calls:
-        module = call.module.layer if isinstance(call.module, WrappedLayer) else call.module
-        if isinstance(module, FloatLayer):
-            yield from usual_shapes(module)
-        if isinstance(module, FloatLayer) or is_rearranging(module):
+        kind = kind_of(call.module)
+        if kind.effect == "layer":
+            yield from usual_shapes(plain(call.module))
+        if kind.effect == "layer" or kind.rearranges:
             return

@@ -15,29 +15,24 @@ from torch.fx import proxy as fx_proxy
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
-from fewbits.graph.float_layer import FloatLayer, TracedNetwork, ValueRounding, WrappedLayer
+from fewbits.graph.catalogue import application
+from fewbits.graph.float_layer import TracedNetwork, ValueRounding, WrappedLayer
 from fewbits.graph.foldings import Foldings
-from fewbits.graph.functional import (
-    OWN_TENSOR,
-    Meaning,
-    Skipped,
-    UnsupportedError,
-    application,
-    is_size,
-    target_name,
-    unsupported,
-)
 from fewbits.graph.global_average import write_as_pooling
 from fewbits.graph.in_place import AUGMENTED, write_as_values
+from fewbits.graph.kinds.batch_norm import FoldedNorm
 from fewbits.graph.modes import in_mode, noting_mode
-from fewbits.graph.module_kinds import FoldedNorm, has_hooks, reason_left_float, reason_to_skip, reason_without_form
+from fewbits.graph.module_kinds import is_float_layer, is_layer, reason_left_float, reason_to_skip, reason_without_form
+from fewbits.graph.parameters import has_hooks
+from fewbits.graph.refusals import OWN_TENSOR, Skipped, UnsupportedError, target_name, unsupported
+from fewbits.graph.spelling import called_module, is_size
 
 
 class TraceError(UnsupportedError):
     """A network that torch.fx cannot trace as a whole."""
 
     def __init__(self, network: nn.Module, reason: str) -> None:
-        super().__init__(Skipped("", kind_of(network), reason))
+        super().__init__(Skipped("", class_name(network), reason))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +45,8 @@ class Call:
     sources: tuple[str, ...]
     """Names of the calls that give the inputs; `images` for what the network is given."""
 
-    module: Meaning
+    module: Any
+    """What is applied: a module, or what its kind of operation has in its place."""
 
     place: str = ""
     """The module's name, also when it is used again; of a function or method the module that calls it, or its own name
@@ -139,7 +135,7 @@ class _Tracer(fx.Tracer):
         """Refuse an `if`, `assert` or `while` on a traced value."""
         inner = next(reversed(self.module_stack.values()))[0] if self.module_stack else ""
         if isinstance(norm := self.root.get_submodule(inner), _BatchNorm) and (reason := reason_left_float(norm)):
-            raise _DecisionError(f"layer {inner!r} ({kind_of(norm)}) is {reason}")
+            raise _DecisionError(f"layer {inner!r} ({class_name(norm)}) is {reason}")
         if is_size(obj.node):
             raise _DecisionError(
                 "its forward pass decides on a shape, which is not known before an image is given; leave the check "
@@ -266,7 +262,7 @@ class _Reader:
                 call = self._call(node)
                 self._names[node] = call.name
                 calls.append(call)
-        if not self._refusals and not any(isinstance(call.module, (FloatLayer, WrappedLayer)) for call in calls):
+        if not self._refusals and not any(is_layer(call.module) for call in calls):
             self._refuse_network(
                 "its result does not pass through a convolution or linear layer: there is nothing to lower"
             )
@@ -291,12 +287,11 @@ class _Reader:
         sources = tuple(self._source(node, source) for source in applied.sources)
         return Call(name, sources, nn.Identity() if is_folded else applied.meaning, place)
 
-    def _check_module(self, node: fx.Node, meaning: Meaning) -> None:
+    def _check_module(self, node: fx.Node, meaning: Any) -> None:
         """Raise UnsupportedError for a module without a bit-exact form."""
         is_known = not isinstance(meaning, nn.Module) or isinstance(meaning, (WrappedLayer, ValueRounding))
         if is_known or (node.op == "call_module" and node.target in self._folded):
             return
-        assert isinstance(meaning, nn.Module)
         normalizes = isinstance(meaning, _BatchNorm)
         reason = self._foldings.advice(node) if normalizes else reason_without_form(meaning)
         if reason is not None and node.op == "call_module":
@@ -316,9 +311,7 @@ class _Reader:
             what = "it returns several results" if several else reason.replace("it takes", "it returns")
             self._refuse_network(f"{what}: return the tensor of one layer" if several else what)
         elif node.op == "call_module":
-            self._refuse(
-                node, Skipped(str(node.target), kind_of(self._network.get_submodule(str(node.target))), reason)
-            )
+            self._refuse(node, Skipped(str(node.target), class_name(called_module(node, self._network)), reason))
         else:
             self._refuse(node, unsupported(node, reason).skipped)
         return IMAGES
@@ -328,17 +321,17 @@ class _Reader:
         name = place_of(node)
         if refusal.is_call and name:
             module = self._network.get_submodule(name)
-            reason = reason_to_skip(module) if isinstance(module, FloatLayer) else reason_left_float(module)
+            reason = reason_to_skip(module) if is_float_layer(module) else reason_left_float(module)
             if reason is not None:
                 is_leaf = next(module.children(), None) is None and next(module.parameters(), None) is None
                 cause = f"its forward pass calls {refusal.kind!r}: {refusal.reason}"
-                refusal = Skipped(name, kind_of(module), cause if is_leaf else reason)
+                refusal = Skipped(name, class_name(module), cause if is_leaf else reason)
         elif refusal.name and not refusal.is_call:
-            refusal = replace(refusal, kind=kind_of(self._network.get_submodule(refusal.name)))
+            refusal = replace(refusal, kind=class_name(self._network.get_submodule(refusal.name)))
         self._refusals.setdefault(refusal.name, refusal)
 
     def _refuse_network(self, reason: str) -> None:
-        self._refusals.setdefault("", Skipped("", kind_of(self._network), reason))
+        self._refusals.setdefault("", Skipped("", class_name(self._network), reason))
 
 
 def place_of(node: fx.Node) -> str:
@@ -347,7 +340,7 @@ def place_of(node: fx.Node) -> str:
     return str(list(stack.values())[-1][0]) if stack else ""
 
 
-def kind_of(module: nn.Module) -> str:
+def class_name(module: nn.Module) -> str:
     """A module's class; that of the float layer in a quantized one."""
     return type(module.layer if isinstance(module, WrappedLayer) else module).__name__
 

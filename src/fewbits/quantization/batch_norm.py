@@ -10,15 +10,16 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fewbits.errors import ModelError
+from fewbits.graph.catalogue import application, kind_of
 from fewbits.graph.equivalence import prove_steps
 from fewbits.graph.float_layer import FloatLayer
 from fewbits.graph.foldings import Foldings, has_statistics
-from fewbits.graph.functional import Reshape, application
-from fewbits.graph.module_kinds import FoldedNorm
+from fewbits.graph.kinds.batch_norm import FoldedNorm
+from fewbits.graph.module_kinds import kind_of_layer
+from fewbits.graph.spelling import called_module
 from fewbits.graph.tracing import graph_of
 from fewbits.graph.wrappers import copied, unwrapped
 from fewbits.quantization.layers.layer import QuantizedLayer
-from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.model import QuantizedModel
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -108,13 +109,12 @@ def _pairs(graph: fx.Graph, network: nn.Module) -> list[_Pair]:
     foldings = Foldings(graph, network)
     pairs: list[_Pair] = []
     for node in graph.nodes:
-        if node.op != "call_module" or not isinstance(network.get_submodule(str(node.target)), _BatchNorm):
+        if node.op != "call_module" or not isinstance(called_module(node, network), _BatchNorm):
             continue
         if foldings.obstacle(node) is None:
             (source,) = node.all_input_nodes
-            layer = network.get_submodule(str(source.target))
-            plain = layer.layer if isinstance(layer, QuantizedLayer) else layer
-            is_safe = not isinstance(plain, nn.Linear) or _are_vectors(source, network)
+            kind = kind_of_layer(called_module(source, network))
+            is_safe = not kind.features_are_last or _are_vectors(source, network)
             pairs.append(_Pair(str(source.target), str(node.target), is_safe))
     return pairs
 
@@ -126,12 +126,10 @@ def _are_vectors(node: fx.Node, network: nn.Module) -> bool:
             applied = application(node, network)
         except ModelError:
             return False
-        meaning = applied.meaning
-        if isinstance(meaning, Reshape) or (
-            isinstance(meaning, nn.Flatten) and (meaning.start_dim, meaning.end_dim) == (1, -1)
-        ):
+        kind = kind_of(applied.meaning)
+        if kind.makes_vectors(applied.meaning):
             return True
-        if not isinstance(meaning, (nn.Linear, QuantizedLayer, TensorRounding, _BatchNorm, nn.ReLU, nn.Dropout)):
+        if not kind.keeps_dims:
             return False
         if not isinstance(applied.sources[0], fx.Node):
             return False

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.formats import Format
 from fewbits.graph.modes import in_mode
-from fewbits.graph.module_kinds import check_types
+from fewbits.graph.parameters import check_types
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.radix_point import (

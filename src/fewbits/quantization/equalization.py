@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from fewbits.graph.catalogue import kind_of
 from fewbits.graph.equivalence import prove_steps
 from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.functional import Meaning, Reshape
-from fewbits.graph.module_kinds import AVERAGES, FoldedNorm, has_hooks, reason_to_leave, shared_parameters
+from fewbits.graph.module_kinds import is_float_layer, kind_of_layer, reason_to_leave
+from fewbits.graph.parameters import has_hooks, shared_parameters
 from fewbits.graph.tracing import trace
 from fewbits.graph.wrappers import copied, unwrapped
 
 Network = TypeVar("Network", bound=nn.Module)
-
-_POOLS: frozenset[type[object]] = AVERAGES | frozenset(
-    {nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d}
-)
-_POINTWISE: frozenset[type[object]] = frozenset(
-    {nn.ReLU, nn.Identity, FoldedNorm, nn.Dropout, nn.Dropout1d, nn.Dropout2d}
-)
-"""With the poolings, what a positive factor of a channel passes unchanged: f(a x) = a f(x) for a > 0."""
 
 _SWEEPS = 100
 """At most: a chain of n layers is equal to float32's precision after some 10 n sweeps."""
@@ -106,21 +99,15 @@ class _Channels:
     """They lie along the last dimension, in blocks behind a flattening, as a linear layer takes them; else along the
     second one, as a convolution does."""
 
-    def behind(self, module: Meaning) -> _Channels | None:
-        """The channels behind a module; None if it mixes them or changes their scale."""
-        if type(module) in _POINTWISE or (type(module) in _POOLS and not self.are_last):
-            return self
-        flattens = isinstance(module, Reshape) or (
-            isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1)
-        )
-        return _Channels(self.name, self.layer, are_last=True) if flattens else None
+    def behind(self, meaning: Any) -> _Channels | None:
+        """The channels behind a call; None if it mixes them or changes their scale."""
+        are_last = kind_of(meaning).channels_last(meaning, self.are_last)
+        return None if are_last is None else _Channels(self.name, self.layer, are_last)
 
     def fit(self, layer: FloatLayer) -> bool:
         """Whether a layer takes just these channels."""
-        if isinstance(layer, nn.Linear):
-            blocks, rest = divmod(layer.in_features, len(self.layer.weight))
-            return self.are_last and rest == 0 and (blocks == 1 or not isinstance(self.layer, nn.Linear))
-        return not self.are_last and layer.groups == 1
+        of_vectors = kind_of_layer(self.layer).features_are_last
+        return kind_of_layer(layer).takes_channels(layer, len(self.layer.weight), self.are_last, of_vectors)
 
 
 def _neighbors(network: nn.Module) -> list[_Neighbors]:
@@ -137,13 +124,13 @@ def _neighbors(network: nn.Module) -> list[_Neighbors]:
         module = call.module
         if isinstance(module, nn.Module) and has_hooks(module):
             continue
-        if isinstance(module, FloatLayer):
+        if is_float_layer(module):
             is_own = not tied.intersection(map(id, module.parameters(recurse=False)))
             if times[id(module)] > 1 or not is_own or reason_to_leave(module) is not None:
                 continue
             if channels is not None and channels.fit(module):
                 pairs.append(_Neighbors(channels.name, call.name))
-            known[call.name] = _Channels(call.name, module, are_last=isinstance(module, nn.Linear))
+            known[call.name] = _Channels(call.name, module, are_last=kind_of_layer(module).features_are_last)
         elif channels is not None and (behind := channels.behind(module)) is not None:
             known[call.name] = behind
     return pairs

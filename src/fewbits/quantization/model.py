@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
 from fewbits.graph.equivalence import prove, sample
-from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.functional import Skipped
 from fewbits.graph.hooks import changed_by_hooks, watching_hooks
-from fewbits.graph.module_kinds import check_types, is_initialized, is_opaque, reason_left_float, reason_to_skip
+from fewbits.graph.module_kinds import is_float_layer, is_opaque, reason_left_float, reason_to_skip
+from fewbits.graph.parameters import check_types, is_initialized
+from fewbits.graph.refusals import Skipped
 from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import TraceError, trace
 from fewbits.graph.wrappers import copied, unwrapped
@@ -56,7 +56,7 @@ class QuantizedModel(nn.Module):
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
         """The quantized layers by their name in `network`, in the order of its modules; a shared one once."""
-        return {name: module for name, module in self.network.named_modules() if isinstance(module, QuantizedLayer)}
+        return _quantized_layers(self.network)
 
     @property
     def roundings(self) -> dict[str, TensorRounding]:
@@ -114,8 +114,7 @@ def quantize(
     Every Conv1d, Conv2d (any stride, padding, dilation, groups) and Linear becomes a `QuantizedLayer` around a copy
     of itself. Whatever else is executed and has no bit-exact form is left float and named in `.skipped` with the reason
     for which `lower` refuses it. ReLU, pooling, flatten, dropout, `x + y`, `torch.cat`, the mean over all spatial
-    dimensions `x.mean((2, 3))` and their like have one: see `module_kinds.BIT_EXACT`, `functional.py` and
-    `global_average.py`.
+    dimensions `x.mean((2, 3))` and their like have one: see `graph/kinds/` and `graph/global_average.py`.
 
     The forward pass is traced by torch.fx. Where values are averaged, added, joined or taken by several layers, they
     are rounded once behind their producer (see `placement.py`). A network that cannot be traced has only the inputs of
@@ -148,12 +147,11 @@ def quantize(
 
 def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel:
     """A network, taken over, at a precision. kind: its class."""
-    if isinstance(network, FloatLayer):
+    if is_float_layer(network):
         network = nn.Sequential(OrderedDict(layer=network))
     skipped: list[Skipped] = []
     _replace_children(network, "", choice, skipped, {id(network): None})
-    modules: dict[str, nn.Module] = dict(network.named_modules())  # pyright: ignore[reportUnknownArgumentType]
-    names = {name for name, module in modules.items() if isinstance(module, QuantizedLayer)}
+    names = _quantized_layers(network).keys()
     if not names:
         raise ModelError(
             f"{kind} has no layer to quantize: fewbits quantizes Conv1d, Conv2d and Linear"
@@ -169,6 +167,11 @@ def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel
     notices = map(_zeros_that_come_alive, quantized.layers.values())
     quantized.notices = tuple(notice for notice in notices if notice is not None)
     return quantized
+
+
+def _quantized_layers(network: nn.Module) -> dict[str, QuantizedLayer]:
+    """By name, in the order of the modules; a shared one once."""
+    return {name: module for name, module in network.named_modules() if isinstance(module, QuantizedLayer)}
 
 
 def _with_parameters_of(model: QuantizedModel, given: nn.Module) -> nn.Module:
@@ -217,7 +220,7 @@ def _copy(model: nn.Module) -> nn.Module:
         return copied(model)
     except ModelError as error:
         for name, module in modules.items():
-            if isinstance(module, FloatLayer) and (reason := reason_to_skip(module)) is not None:
+            if is_float_layer(module) and (reason := reason_to_skip(module)) is not None:
                 raise ModelError(f"layer {name!r} cannot be copied: {reason}") from error
         raise
 
@@ -259,7 +262,7 @@ def _replace_children(
             replacement = seen[id(child)]
         else:
             replacement = seen[id(child)] = _replacement(child, prefix + name, choice, skipped)
-            if replacement is None and not isinstance(child, FloatLayer):
+            if replacement is None and not is_float_layer(child):
                 _replace_children(child, f"{prefix}{name}.", choice, skipped, seen)
         if replacement is not None:
             parent._modules[name] = replacement
@@ -267,7 +270,7 @@ def _replace_children(
 
 def _replacement(module: nn.Module, name: str, choice: _Choice, skipped: list[Skipped]) -> QuantizedLayer | None:
     """The quantized form of a layer; None if the module is none or must stay float."""
-    if not isinstance(module, FloatLayer):
+    if not is_float_layer(module):
         return None
     if (reason := reason_to_skip(module)) is not None:
         skipped.append(Skipped(name, type(module).__name__, reason))

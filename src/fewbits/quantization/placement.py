@@ -11,40 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from torch import fx, nn
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format
-from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.functional import (
-    DROPOUTS,
-    RESHAPES,
-    Addition,
-    Concatenation,
-    Skipped,
-    application,
-    is_shared,
-    is_size,
-    settings_of,
-)
-from fewbits.graph.module_kinds import AVERAGES, VANISHING, WITHOUT_ARITHMETIC, reason_to_skip
+from fewbits.graph.catalogue import application, kind_of
+from fewbits.graph.kind import Effect
+from fewbits.graph.kinds.vanishing import DROPOUT_SETTINGS, DROPOUTS
+from fewbits.graph.refusals import Skipped
 from fewbits.graph.size_search import misfit
+from fewbits.graph.spelling import called_module, is_shared, is_size, settings_of
 from fewbits.graph.tracing import (
     TraceError,
     calls_of,
+    class_name,
     graph_and_mode,
     graph_of,
-    kind_of,
     place_of,
     refusals_of,
 )
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.rounded_graph import RoundedGraph
-
-_Kind = Literal["layer", "keeps", "averages", "joins", "adds", "result", "other"]
 
 
 @dataclass
@@ -70,8 +59,8 @@ class _Group:
         if not any(layer is known for known in self.layers):
             self.layers.append(layer)
 
-    def add_addition(self, name: str) -> None:
-        """An addition takes the values as an operand."""
+    def add_operand(self, name: str) -> None:
+        """An addition or the like takes the values as an operand."""
         self.takers.append(name)
         self.is_added = True
 
@@ -127,11 +116,9 @@ def _misfits(network: nn.Module, graph: fx.Graph) -> tuple[Skipped, ...]:
     return () if found is None else (found,)
 
 
-def _kind(node: fx.Node, network: nn.Module) -> _Kind:
+def _effect(node: fx.Node, network: nn.Module) -> Effect:
     """What a node does with values and their radix point."""
-    if node.op == "output":
-        return "result"
-    if node.op == "placeholder" or is_size(node):
+    if node.op in ("placeholder", "output") or is_size(node):
         return "other"
     try:
         applied = application(node, network)
@@ -139,47 +126,36 @@ def _kind(node: fx.Node, network: nn.Module) -> _Kind:
         return "other"
     if not all(isinstance(source, fx.Node) for source in applied.sources):
         return "other"
-    meaning = applied.meaning
-    if isinstance(meaning, QuantizedLayer) or (isinstance(meaning, FloatLayer) and reason_to_skip(meaning) is None):
-        return "layer"
-    if isinstance(meaning, Addition):
-        return "adds"
-    if isinstance(meaning, Concatenation):
-        return "joins"
-    if type(meaning) in AVERAGES:
-        return "averages"
-    return "keeps" if isinstance(meaning, RESHAPES) or type(meaning) in WITHOUT_ARITHMETIC else "other"
+    return kind_of(applied.meaning).effect_of(applied.meaning)
 
 
 def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
     """The groups of a graph's values, in the order of their first producers."""
-    kinds: dict[fx.Node, _Kind] = {node: _kind(node, network) for node in graph.nodes}
-    leader = _joined_values(graph, network, kinds)
+    effects: dict[fx.Node, Effect] = {node: _effect(node, network) for node in graph.nodes if node.op != "output"}
+    leader = _joined_values(network, effects)
     groups: dict[fx.Node, _Group] = {}
-    for node, kind in kinds.items():
-        if kind == "result":
-            continue
+    for node, effect in effects.items():
         group = groups.setdefault(leader[node], _Group())
-        if kind in ("layer", "adds", "other"):
+        if effect in ("layer", "operands", "other"):
             group.roots.append(node)
-        elif kind == "averages":
+        elif effect == "averages":
             group.averages.append(node)
-        group.is_joined |= kind == "joins"
-    for node, kind in kinds.items():
-        if kind == "layer":
-            layer = network.get_submodule(str(node.target))
+        group.is_joined |= effect == "joins"
+    for node, effect in effects.items():
+        if effect == "layer":
+            layer = called_module(node, network)
             groups[leader[node.all_input_nodes[0]]].add_layer(layer, str(node.target))
-        elif kind == "adds":
+        elif effect == "operands":
             for number, source in enumerate(node.all_input_nodes, start=1):
-                groups[leader[source]].add_addition(f"{node.name}_operand{number}")
-        elif kind == "joins":
+                groups[leader[source]].add_operand(f"{node.name}_operand{number}")
+        elif effect == "joins":
             groups[leader[node]].takers.append(f"{node.name}_part")
     return list(groups.values())
 
 
-def _joined_values(graph: fx.Graph, network: nn.Module, kinds: dict[fx.Node, _Kind]) -> dict[fx.Node, fx.Node]:
+def _joined_values(network: nn.Module, effects: dict[fx.Node, Effect]) -> dict[fx.Node, fx.Node]:
     """For each node one that stands for its group (union-find)."""
-    parent: dict[fx.Node, fx.Node] = {node: node for node in graph.nodes}
+    parent: dict[fx.Node, fx.Node] = {node: node for node in effects}
 
     def find(node: fx.Node) -> fx.Node:
         while parent[node] is not node:
@@ -187,14 +163,14 @@ def _joined_values(graph: fx.Graph, network: nn.Module, kinds: dict[fx.Node, _Ki
         return node
 
     taken: dict[int, fx.Node] = {}
-    for node, kind in kinds.items():
-        if kind in ("keeps", "averages", "joins"):
+    for node, effect in effects.items():
+        if effect in ("keeps", "averages", "joins"):
             for source in application(node, network).sources:
                 parent[find(source)] = find(node)
-        elif kind == "layer":  # a layer used twice has one radix point for what it takes
-            layer = id(network.get_submodule(str(node.target)))
+        elif effect == "layer":  # a layer used twice has one radix point for what it takes
+            layer = id(called_module(node, network))
             parent[find(node.all_input_nodes[0])] = find(taken.setdefault(layer, node.all_input_nodes[0]))
-    return {node: find(node) for node in graph.nodes}
+    return {node: find(node) for node in effects}
 
 
 def _format_of(group: _Group, input_format: Format) -> Format:
@@ -229,12 +205,12 @@ def _after_relu(root: fx.Node, network: nn.Module) -> fx.Node:
     node = root
     while not is_shared(node) and node.users:
         (user,) = (user for user in node.users if not is_size(user))
-        if _kind(user, network) != "keeps":
+        if _effect(user, network) != "keeps":
             return root
-        meaning = application(user, network).meaning
-        if isinstance(meaning, nn.ReLU):
+        kind = kind_of(application(user, network).meaning)
+        if kind.rectifies:
             return user
-        if not isinstance(meaning, VANISHING):
+        if not kind.vanishes:
             return root
         node = user
     return root
@@ -255,7 +231,7 @@ def _dropouts(network: nn.Module, graph: fx.Graph) -> list[tuple[fx.Node, nn.Mod
     replaced: list[tuple[fx.Node, nn.Module]] = []
     for node, other in zip(graph.nodes, others, strict=False):
         if repr((node.args, node.kwargs)) != repr((other.args, other.kwargs)) and node.target in DROPOUTS:
-            settings = settings_of(other, ("p", "training", "inplace"))
+            settings = settings_of(other, DROPOUT_SETTINGS)
             if settings.pop("training", True):
                 replaced.append((node, DROPOUTS[node.target](**settings)))
                 continue
@@ -268,7 +244,7 @@ def _dropouts(network: nn.Module, graph: fx.Graph) -> list[tuple[fx.Node, nn.Mod
 
 def _other_in_training(network: nn.Module, place: str) -> TraceError:
     """The error for a difference between the modes, first in the module of this name."""
-    where = f", first in {place!r} ({kind_of(network.get_submodule(place))})" if place else ""
+    where = f", first in {place!r} ({class_name(network.get_submodule(place))})" if place else ""
     return TraceError(
         network,
         f"its forward pass does other things in training than in evaluation{where}; let modules such as nn.Dropout "

@@ -7,11 +7,8 @@ from typing import Any
 
 from torch import fx, nn
 
-from fewbits.errors import ModelError
-from fewbits.graph.float_layer import TracedNetwork
-from fewbits.graph.functional import application
-from fewbits.quantization.layers.layer import QuantizedLayer
-from fewbits.quantization.layers.tensor_rounding import TensorRounding
+from fewbits.graph.catalogue import kind_of, meaning_of
+from fewbits.graph.float_layer import TracedNetwork, ValueRounding, WrappedLayer
 
 
 class RoundedGraph(TracedNetwork):
@@ -41,7 +38,7 @@ def _joined(graph: fx.Graph, network: nn.Module) -> fx.Graph:
     copied = fx.Graph()
     copied.output(copied.graph_copy(graph, {}))
     for node in copied.nodes:
-        if isinstance(_module(node, network), nn.ReLU):
+        if kind_of(meaning_of(node, network)).rectifies:
             _leave_to_rounding(node, network)
     copied.lint()
     return copied
@@ -53,22 +50,12 @@ def _leave_to_rounding(relu: fx.Node, network: nn.Module) -> None:
     node = relu
     while len(node.users) == 1:
         (node,) = node.users
-        module = _module(node, network)
-        if isinstance(module, (QuantizedLayer, TensorRounding)):
+        meaning = meaning_of(node, network)
+        if isinstance(meaning, (WrappedLayer, ValueRounding)):
             if len(source.users) == 1:  # else an in-place ReLU would be missed by the others
                 node.kwargs = {"rectified": True}
                 relu.replace_all_uses_with(source)
                 relu.graph.erase_node(relu)
             return
-        if not isinstance(module, (nn.MaxPool1d, nn.MaxPool2d)) or module.return_indices:
+        if not kind_of(meaning).commutes_with_rectifying(meaning):
             return
-
-
-def _module(node: fx.Node, network: nn.Module) -> object:
-    """The module that a node calls, or one of the same meaning; None if there is none."""
-    if node.op not in ("call_module", "call_function", "call_method"):
-        return None
-    try:
-        return application(node, network).meaning
-    except ModelError:
-        return None

@@ -1,12 +1,12 @@
-"""What `fewbits cost` prints of costs: a table of the figures that are declared for it, and what to know about them."""
+"""What `fewbits cost` prints: the figures that are declared for it as a table or JSON, and what to know about them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.costing.breakdown import DRAM
 from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
-from fewbits.study.figures import COST_TABLE
+from fewbits.study.figures import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from fewbits.hardware import Cost
     from fewbits.study.declaration import Figure
 
+_OF_COST = sorted((figure for figure in FIGURES if figure.of_cost is not None), key=lambda figure: figure.cost_rank)
+_TABLE = tuple(figure for figure in _OF_COST if figure.in_cost_table)
+
 _PLAIN = str.maketrans({"µ": "u", "²": "2"})
 """Units in letters that every terminal has."""
+
+
+def cost_json(cost: Cost) -> dict[str, Any]:
+    """What `fewbits cost --json` prints of a network's cost."""
+    shown = {one.name: one.of_cost(cost) for one in _OF_COST if one.of_cost is not None and one.in_cost_json}
+    return {"precision": cost.precision, **shown}
 
 
 def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False) -> tuple[str, ...]:
@@ -24,10 +33,10 @@ def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False) -> tuple[str, .
     off_chip: also the energy with off-chip DRAM.
     """
     return (
-        f"{'precision':>18}" + "".join(f"{_heading(figure):>13}" for figure in COST_TABLE),
+        f"{'precision':>18}" + "".join(f"{_heading(figure):>13}" for figure in _TABLE),
         *(
             f"{one.precision:>18}"
-            + "".join(f"{figure.of_cost(one):>13,.5g}" for figure in COST_TABLE if figure.of_cost is not None)
+            + "".join(f"{figure.of_cost(one):>13,.5g}" for figure in _TABLE if figure.of_cost is not None)
             for one in costs
         ),
         *(f"{one.precision} clock: {one.clock}" for one in costs),

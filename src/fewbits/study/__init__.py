@@ -5,33 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbits.lazy import lazily
-from fewbits.study.declaration import Figure
-from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
-from fewbits.study.events import (
-    FloatNetworkTrained,
-    Notice,
-    RunFailed,
-    RunFinished,
-    StudyStarted,
-    TaskLabel,
-    TaskProgress,
-    TaskStarted,
-)
-from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
-from fewbits.study.spec import (
-    PRESETS,
-    AcceleratorSection,
-    CalibrationSection,
-    FineTuneSection,
-    FloatTrainingSection,
-    MethodsSection,
-    StudySpec,
-    TrainingSection,
-    load_study,
-)
-from fewbits.study.store import read_failures, read_results, read_study
 
 if TYPE_CHECKING:
+    from fewbits.study.declaration import Figure
+    from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
+    from fewbits.study.events import (
+        FloatNetworkTrained,
+        Notice,
+        RunFailed,
+        RunFinished,
+        StudyStarted,
+        TaskLabel,
+        TaskProgress,
+        TaskStarted,
+    )
+    from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
+    from fewbits.study.spec import (
+        PRESETS,
+        AcceleratorSection,
+        CalibrationSection,
+        FineTuneSection,
+        FloatTrainingSection,
+        MethodsSection,
+        StudySpec,
+        TrainingSection,
+        load_study,
+    )
+    from fewbits.study.store import read_failures, read_results, read_study
     from fewbits.study.stored import StoredNetwork, stored_network
 
 __all__ = [
@@ -67,5 +67,53 @@ __all__ = [
     "stored_network",
 ]
 
-if not TYPE_CHECKING:  # these load torch: a store is read without it
-    __getattr__, __dir__ = lazily(__name__, dict.fromkeys(("StoredNetwork", "stored_network"), "fewbits.study.stored"))
+_NAMES = {
+    "engine": (
+        "StudyInterrupted",
+        "StudyOutcome",
+        "run_study",
+    ),
+    "declaration": ("Figure",),
+    "events": (
+        "FloatNetworkTrained",
+        "Notice",
+        "RunFailed",
+        "RunFinished",
+        "StudyStarted",
+        "TaskLabel",
+        "TaskProgress",
+        "TaskStarted",
+    ),
+    "result": (
+        "FLOAT_RECIPE",
+        "FailedRun",
+        "RunResult",
+        "StudyRecord",
+    ),
+    "spec": (
+        "PRESETS",
+        "AcceleratorSection",
+        "CalibrationSection",
+        "FineTuneSection",
+        "FloatTrainingSection",
+        "MethodsSection",
+        "StudySpec",
+        "TrainingSection",
+        "load_study",
+    ),
+    "store": (
+        "read_failures",
+        "read_results",
+        "read_study",
+    ),
+    "stored": (
+        "StoredNetwork",
+        "stored_network",
+    ),
+}
+"""Public names by the module that holds them."""
+
+if not TYPE_CHECKING:  # at first use: a store is read without torch, costs are printed without a store
+    __getattr__, __dir__ = lazily(
+        __name__, {name: f"fewbits.study.{module}" for module, names in _NAMES.items() for name in names}
+    )

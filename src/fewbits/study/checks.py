@@ -26,13 +26,13 @@ from fewbits.train.temporary_batch_norm import refuse_unfit
 def checked_precision(text: str, technology: Technology) -> Precision:
     """The precision, if it can be lowered and costed."""
     precision = parse_precision(text)
-    if precision.arithmetic is None:
+    if {precision.weights.arithmetic, precision.inputs.arithmetic} == {"integer", "float32"}:
         raise StudyError(
             f"{text!r} mixes a float with an integer format, which no datapath computes: "
             "give two integer formats (fixed, pow2, ternary, binary) or two floats"
         )
+    strategy_for(precision)  # refuses what no circuit computes
     if technology.find(precision) is None and not can_interpolate(technology, precision):
-        strategy_for(precision)  # refuses what no circuit computes
         technology.datapath(precision)
     return precision
 

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fewbits.hardware import Cost
+    from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import RunResult
+    from fewbits.train import Evaluation
 
 STORED = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
 """How values are read back: of the very types that were written, finite, within the ranges below."""
@@ -25,6 +29,26 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What a run found by training and testing its network."""
+
+    labels: Tensor
+    """Of the test images."""
+
+    predictions: Tensor
+    """Of the bit-exact network on the test images."""
+
+    fake_quantized: Evaluation
+    """Of the torch module with quantized layers on the same images."""
+
+    training: TrainingOutcome
+    float_training: TrainingOutcome
+    cost: Cost
+    baseline_uj: float | None
+    """Energy of the same network at float32; None if the technology table has no float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """What a figure is, where it comes from and where it is shown."""
 
@@ -35,7 +59,10 @@ class Figure:
     """Beside headings and axes; empty for a plain number or text."""
 
     of_cost: Callable[[Cost], Any] | None = None
-    """Its value from a network's cost; None where the run measures it, or where it is made of the run's figures."""
+    """Its value from a network's cost; None if it comes from elsewhere."""
+
+    of_test: Callable[[Tested], Any] | None = None
+    """Its value from what a run found; None if it comes from elsewhere."""
 
     of_run: Callable[[RunResult], Any] | None = None
     """Its value from a run's other figures, for one that is not kept; None takes the run's own."""

@@ -14,7 +14,7 @@ from fewbits.study.declaration import Count, Figure, Percent, Positive, Positive
 if TYPE_CHECKING:
     from fewbits.hardware import Cost
     from fewbits.hardware.costing.breakdown import LayerCost
-    from fewbits.study.result import RunResult
+    from fewbits.study.declaration import Tested
 
 
 def _layer(layer: LayerCost) -> dict[str, Any]:
@@ -31,6 +31,7 @@ class RunFigures:
 
     accuracy_percent: Percent = kept(
         Figure(
+            of_test=lambda test: 100 * int((test.predictions == test.labels).sum()) / len(test.labels),
             meaning="Of the bit-exact network on the whole test split: what the hardware would reach.",
             unit="%",
             heading="accuracy, bit-exact",
@@ -41,6 +42,7 @@ class RunFigures:
     )
     fake_quantized_accuracy_percent: Percent = kept(
         Figure(
+            of_test=lambda test: test.fake_quantized.accuracy_percent,
             meaning="Of the torch module with quantized layers that was lowered, on the same images.",
             unit="%",
             heading="accuracy, fake-quantized",
@@ -60,11 +62,14 @@ class RunFigures:
     )
     float_accuracy_percent: Percent = kept(
         Figure(
-            meaning="Of the float network of this model, data and seed, in plain torch, on the same images.", unit="%"
+            of_test=lambda test: test.float_training.test_accuracy_percent,
+            meaning="Of the float network of this model, data and seed, in plain torch, on the same images.",
+            unit="%",
         )
     )
     validation_accuracy_percent: Percent = kept(
         Figure(
+            of_test=lambda test: test.training.validation_accuracy_percent,
             meaning="Of the epoch whose weights were kept, on the held-out split; settings are chosen by this, never "
             "by the test.",
             unit="%",
@@ -72,14 +77,20 @@ class RunFigures:
     )
     differing_images: Count = kept(
         Figure(
+            of_test=lambda test: int((test.predictions != test.fake_quantized.predictions).sum()),
             meaning="Test images that the bit-exact and the fake-quantized network put into different classes.",
             over_seeds=True,
             in_run_json=True,
         )
     )
-    test_images: PositiveCount = kept(Figure(meaning="Images of the test split."))
+    test_images: PositiveCount = kept(
+        Figure(of_test=lambda test: len(test.labels), meaning="Images of the test split.")
+    )
     epochs: Count = kept(
-        Figure(meaning="Epochs trained for this run; those of the float network that it started from are not counted.")
+        Figure(
+            of_test=lambda test: test.training.epochs,
+            meaning="Epochs trained for this run; those of the float network that it started from are not counted.",
+        )
     )
     parameters_kib: Size = kept(
         Figure(
@@ -168,6 +179,9 @@ class RunFigures:
     )
     energy_saving_percent: float | None = kept(
         Figure(
+            of_test=lambda test: (
+                None if test.baseline_uj is None else 100 * (1 - test.cost.energy_uj / test.baseline_uj)
+            ),
             meaning="Against the same network at float32; none if the technology table has no float32.",
             unit="%",
             against_baseline=lambda run, baseline: run.energy_saving_percent,
@@ -389,11 +403,6 @@ SPLIT = tuple(figure for figure in FIGURES if figure.bars)
 CHARTED = tuple(figure for figure in FIGURES if figure.charted)
 """Those that accuracy is charted against."""
 
-_OF_COST = sorted((figure for figure in FIGURES if figure.of_cost is not None), key=lambda figure: figure.cost_rank)
-
-COST_TABLE = tuple(figure for figure in _OF_COST if figure.in_cost_table)
-"""Columns of `fewbits cost`."""
-
 _KEPT = frozenset(one.name for one in fields(RunFigures))
 
 
@@ -407,13 +416,6 @@ def kept_of_cost(cost: Cost) -> dict[str, Any]:
     return {one.name: one.of_cost(cost) for one in FIGURES if one.of_cost is not None and one.name in _KEPT}
 
 
-def cost_json(cost: Cost) -> dict[str, Any]:
-    """What `fewbits cost --json` prints of a network's cost."""
-    shown = {one.name: one.of_cost(cost) for one in _OF_COST if one.of_cost is not None and one.in_cost_json}
-    return {"precision": cost.precision, **shown}
-
-
-def run_json(run: RunResult) -> dict[str, Any]:
-    """What `fewbits run --json` prints of a run."""
-    point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
-    return {**point, **{one.name: one.value(run) for one in FIGURES if one.in_run_json}, "stands_for": run.stands_for}
+def kept_of_test(test: Tested) -> dict[str, Any]:
+    """The fields of a run's figures that its own test gives."""
+    return {one.name: one.of_test(test) for one in FIGURES if one.of_test is not None}

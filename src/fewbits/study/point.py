@@ -17,8 +17,9 @@ from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
+from fewbits.study.declaration import Tested
 from fewbits.study.digest import data_sha256
-from fewbits.study.figures import kept_of_cost
+from fewbits.study.figures import kept_of_cost, kept_of_test
 from fewbits.study.networks import (
     TrainingOutcome,
     checkpoint_folder,
@@ -70,9 +71,17 @@ class Workshop:
         fake = evaluate(module, dataset, dataset.test)
         network = lower(module, images[:1])
         predictions = network.predict(images)
-        right = int((predictions == dataset.test.labels).sum())
         technology = load_technology(run.technology)
         figures = _cost(network, images, technology, run)
+        tested = Tested(
+            labels=dataset.test.labels,
+            predictions=predictions,
+            fake_quantized=fake,
+            training=outcome,
+            float_training=float_outcome,
+            cost=figures,
+            baseline_uj=self._baseline_uj(figures, folded, images, technology, run),
+        )
         return RunResult(
             key=run.key,
             model=run.training.model,
@@ -81,14 +90,6 @@ class Workshop:
             recipe=run.recipe,
             stands_for=run.stands_for,
             seed=run.training.seed,
-            accuracy_percent=100 * right / len(images),
-            fake_quantized_accuracy_percent=fake.accuracy_percent,
-            float_accuracy_percent=float_outcome.test_accuracy_percent,
-            validation_accuracy_percent=outcome.validation_accuracy_percent,
-            differing_images=int((predictions != fake.predictions).sum()),
-            test_images=len(images),
-            epochs=outcome.epochs,
-            energy_saving_percent=self._saving_percent(figures, folded, images, technology, run),
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             wall_time_s=time.perf_counter() - start,
             notices=(
@@ -96,6 +97,7 @@ class Workshop:
                 *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
+            **kept_of_test(tested),
             **kept_of_cost(figures),
         )
 
@@ -119,11 +121,11 @@ class Workshop:
             module, outcome = self._operating_point(run, module, outcome)
         return module.eval(), outcome
 
-    def _saving_percent(
+    def _baseline_uj(
         self, figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
     ) -> float | None:
-        """Energy saved against the same network at float32, costed alike: both from operands, or both at the assumed
-        activity. base: batch normalization folded.
+        """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity.
+        base: batch normalization folded. None if the technology has no float32.
         """
         if _BASELINE not in technology.datapaths:
             return None
@@ -135,7 +137,7 @@ class Workshop:
             network = lower(quantize(base, _BASELINE).eval(), images[:1])
             baseline = _cost(network, images, technology, run, from_operands=from_operands)
             self._baselines[key] = baseline.energy_uj
-        return 100 * (1 - figures.energy_uj / self._baselines[key])
+        return self._baselines[key]
 
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""

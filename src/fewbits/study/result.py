@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict
 
 from fewbits.study.declaration import STORED, Count, Size
-from fewbits.study.figures import RunFigures
+from fewbits.study.figures import FIGURES, RunFigures
 
 FLOAT_RECIPE = "float"
 """Recipe of the float32 rows: the float network itself, which the recipes start from."""
@@ -56,6 +56,12 @@ class RunResult(RunFigures):
     def difference_to_float_points(self) -> float:
         """Accuracy gained (positive) or lost against the float network, in percentage points."""
         return self.accuracy_percent - self.float_accuracy_percent
+
+
+def run_json(run: RunResult) -> dict[str, Any]:
+    """What `fewbits run --json` prints of a run."""
+    point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
+    return {**point, **{one.name: one.value(run) for one in FIGURES if one.in_run_json}, "stands_for": run.stands_for}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from torch import nn
 
 from fewbits.errors import ModelError
 from fewbits.formats import Precision, parse_format
+from fewbits.graph.catalogue import kind_of
 from fewbits.quantization import QuantizedModel
 from fewbits.quantization.methods.scaled_weights import ChannelScales
 from fewbits.train.learned_steps import train_with
@@ -57,7 +58,7 @@ def binarize_inputs(model: QuantizedModel) -> None:
     taken = 0
     for parent in list(model.network.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, nn.ReLU):
+            if kind_of(child).rectifies:
                 setattr(parent, name, nn.Identity())
                 taken += 1
     if len(layers) > 1 and not taken:

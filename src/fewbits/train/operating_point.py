@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fewbits.errors import ModelError
 from fewbits.graph.float_layer import FloatLayer
+from fewbits.graph.module_kinds import kind_of_layer
 from fewbits.quantization import QuantizedLayer, QuantizedModel, calibrate
 
 Kept = dict[str, tuple[int, int]]
@@ -57,7 +58,7 @@ def kept(model: QuantizedModel, part: float) -> Kept:
     old = new = _channels(next(iter(layers.values())).layer)[1]
     for name, layer in layers.items():
         outputs, inputs = _channels(layer.layer)
-        is_flattened = isinstance(layer.layer, nn.Linear)
+        is_flattened = kind_of_layer(layer.layer).features_are_last
         if inputs % old or (inputs != old and not is_flattened) or getattr(layer.layer, "groups", 1) != 1:
             raise ModelError(
                 f"layer {name!r} does not take just the {old} channels of the layer before it: only a chain of "
@@ -97,9 +98,8 @@ def _write_layer(narrow: QuantizedLayer, whole: QuantizedLayer) -> None:
 
 def _channels(layer: FloatLayer) -> tuple[int, int]:
     """Outputs and inputs."""
-    if isinstance(layer, nn.Linear):
-        return layer.out_features, layer.in_features
-    return layer.out_channels, layer.in_channels
+    outputs, inputs = kind_of_layer(layer).size_names
+    return getattr(layer, outputs), getattr(layer, inputs)
 
 
 def _slice(layer: FloatLayer, outputs: int, inputs: int) -> FloatLayer:
@@ -108,10 +108,8 @@ def _slice(layer: FloatLayer, outputs: int, inputs: int) -> FloatLayer:
     narrow.weight = nn.Parameter(layer.weight.detach()[:outputs, :inputs].clone())
     if layer.bias is not None:
         narrow.bias = nn.Parameter(layer.bias.detach()[:outputs].clone())
-    if isinstance(narrow, nn.Linear):
-        narrow.out_features, narrow.in_features = outputs, inputs
-    else:
-        narrow.out_channels, narrow.in_channels = outputs, inputs
+    for name, size in zip(kind_of_layer(narrow).size_names, (outputs, inputs), strict=True):
+        setattr(narrow, name, size)
     return narrow
 
 

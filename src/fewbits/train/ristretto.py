@@ -6,9 +6,8 @@ import copy
 from collections.abc import Callable
 from dataclasses import asdict, astuple, dataclass, replace
 
-from torch import nn
-
 from fewbits.formats import Format, Precision, parse_format
+from fewbits.graph.module_kinds import kind_of_layer
 from fewbits.quantization import QuantizedLayer
 from fewbits.quantization.network_formats import set_network_formats
 from fewbits.train.evaluation import evaluate
@@ -29,7 +28,7 @@ class Widths:
 
     def formats_of(self, layer: QuantizedLayer) -> Precision:
         """The formats that they give a layer."""
-        is_linear = isinstance(layer.layer, nn.Linear)
+        is_linear = kind_of_layer(layer.layer).features_are_last
         weights = self.linear_weights if is_linear else self.convolution_weights
         return Precision(_fixed(weights), _fixed(self.activations))
 
@@ -90,7 +89,7 @@ def _accuracy_alone(run: RecipeRun, group: str, bits: int) -> float:
     rounded, real = _fixed(bits), parse_format("float32")
 
     def formats_of(layer: QuantizedLayer) -> Precision:
-        is_linear = isinstance(layer.layer, nn.Linear)
+        is_linear = kind_of_layer(layer.layer).features_are_last
         if group == "activations":
             return Precision(real, rounded)
         weights = rounded if is_linear == (group == "linear_weights") else real

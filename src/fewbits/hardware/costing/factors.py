@@ -105,7 +105,7 @@ def _multiplier_per_square_bit(technology: Technology) -> ComponentCost:
     if reference is None:
         raise HardwareError(
             f"technology {technology.name!r} lacks {_REFERENCE}, from whose multiplier that of a factor is estimated: "
-            f"add it with 'fewbits characterize {_REFERENCE.options}'"
+            f"add it with 'fewbits characterize --precision {_REFERENCE.arguments}'"
         )
     all_of_them = reference.components["multipliers"]
     share = 1 / (_REFERENCE_MULTIPLIERS * 16 * 16)

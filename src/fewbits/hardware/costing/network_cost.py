@@ -193,9 +193,9 @@ def cost(
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     accelerator = accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
-    check_sum_order(getattr(network, "sum_order", None), parsed, accelerator)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, accelerator, multiplier=multiplier, product_bits=width)
+    check_sum_order(getattr(network, "sum_order", None), main.design, accelerator)
     tiles = tiles_of(workload, main)
     if activity is not None:
         _check_activity(activity, workload, tiles)

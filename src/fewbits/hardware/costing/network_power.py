@@ -72,9 +72,9 @@ def network_power(
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
     tile = accelerator or Accelerator()
-    check_sum_order(network.sum_order, network.precision, tile)
     stages = netlist.provenance.get(PIPELINING, DEFAULT)
     neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
+    check_sum_order(network.sum_order, neuron, tile)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
     simulation = _Simulation(netlist, compile_model(model), gates, neuron, tile, blocks)

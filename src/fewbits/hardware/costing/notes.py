@@ -168,6 +168,7 @@ def _flip_flop_buffers(used: Sequence[Tile], breakdown: Breakdown) -> Iterator[s
 
 
 def _left_out(workload: Workload, tiles: Tiles) -> Iterator[str]:
+    yield from workload.uncounted
     additions = [layer for layer in workload.layers if layer.kind == "addition"]
     if additions:
         yield (

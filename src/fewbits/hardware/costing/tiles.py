@@ -111,7 +111,7 @@ def tile_of(
         return Tile(key.name, made, fitting, is_interpolated, accelerator, table)
     raise HardwareError(
         f"technology {table.name!r} has no precision {key.name!r}, only {', '.join(table.datapaths)}: "
-        f"add it with 'fewbits characterize {key.options}'"
+        f"add it with 'fewbits characterize --precision {key.arguments}'"
     )
 
 
@@ -120,8 +120,11 @@ def _declared(datapath: DatapathCost, made: NeuronDesign, table: Technology) -> 
     if set(datapath.components) != set(made.components):
         raise HardwareError(
             f"technology {table.name!r} tells the figures of {made.name} by {', '.join(datapath.components)}, its "
-            f"datapath has {', '.join(made.components)}: add it anew with 'fewbits characterize {made.key.options}'"
+            f"datapath has {', '.join(made.components)}: add it anew with 'fewbits characterize --precision "
+            f"{made.key.arguments}'"
         )
+    if tuple(datapath.components) == made.components:
+        return datapath
     return replace(datapath, components={name: datapath.components[name] for name in made.components})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Module, Value
@@ -39,7 +40,7 @@ class IntegerSums(Datapath):
     sums_depend_on_order = False
     neurons_sum_windows = False
 
-    @property
+    @cached_property
     def product_limits(self) -> tuple[int, int]:
         """Lowest and highest product of two integers."""
         ends = [w * x for w in self.precision.weights.integer_limits for x in self.precision.inputs.integer_limits]

@@ -101,12 +101,12 @@ def interpolation_errors(table: Technology) -> tuple[InterpolationError, ...]:
     The narrowest and the widest fixedN are not left out: nothing is interpolated beyond them.
     """
     widths = list(_equal_widths(table))
-    ends = {_FIXED[bits].precision for bits in (*widths[:1], *widths[-1:])}
+    ends = (*widths[:1], *widths[-1:])
     errors: list[InterpolationError] = []
     for precision in table.precisions():
         name, datapath = precision.name, table.datapath(precision)
         rest = replace(table, datapaths={other: cost for other, cost in table.datapaths.items() if other != name})
-        if precision not in ends and can_interpolate(rest, precision):
+        if _WIDTHS.get(name) not in ends and can_interpolate(rest, precision):
             found = interpolate(rest, precision)
             errors.append(InterpolationError(name, *(_percent(found, datapath, figure) for figure in _FIGURES)))
     return tuple(errors)
@@ -123,13 +123,14 @@ def _percent(found: DatapathCost, characterized: DatapathCost, figure: str) -> f
     return 100 * (sums[0] / sums[1] - 1)
 
 
-_FIXED = {bits: equal_widths(bits) for bits in range(2, 33)}
-"""The keys of all fixedN, by N."""
+_WIDTHS = {equal_widths(bits).name: bits for bits in range(2, 33)}
+"""N of all fixedN, by the names of their keys."""
 
 
 def _equal_widths(table: Technology) -> dict[int, DatapathCost]:
     """The fixedN datapaths of a table, by N."""
-    return {bits: found for bits, key in _FIXED.items() if (found := table.find(key)) is not None}
+    found = {bits: one for name, one in table.datapaths.items() if (bits := _WIDTHS.get(name)) is not None}
+    return dict(sorted(found.items()))
 
 
 def _same_architecture(table: Technology, made: Datapath) -> dict[int, DatapathCost]:

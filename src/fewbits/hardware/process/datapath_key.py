@@ -43,11 +43,11 @@ class DatapathKey:
         )
 
     @property
-    def options(self) -> str:
-        """What asks `fewbits characterize` for it: `--precision fixed16 --product-bits 20`."""
+    def arguments(self) -> str:
+        """What asks a command for it, behind `rtl` or `characterize --precision`: `fixed16 --product-bits 20`."""
         return " ".join(
             [
-                f"--precision {self.precision.name}",
+                self.precision.name,
                 *([f"--multiplier {self.multiplier}"] if self.multiplier != "booth" else []),
                 *([f"--product-bits {self.product_bits}"] if self.product_bits is not None else []),
             ]

@@ -6,28 +6,34 @@ What `lower` refuses is refused here in the same words; batch normalization that
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from torch import nn
 
 from fewbits.bitexact.lowering import trace_quantized
 from fewbits.errors import DataError, HardwareError, ModelError
+from fewbits.graph.catalogue import catalogue, kind_of
 from fewbits.graph.equivalence import drawn_images, results_of
-from fewbits.graph.float_layer import FloatLayer
-from fewbits.graph.functional import Addition, Concatenation, Meaning, UnsupportedError
+from fewbits.graph.fingerprint import fingerprint
+from fewbits.graph.geometry import Shape
 from fewbits.graph.hooks import changed_by_hooks, watching_hooks
-from fewbits.graph.module_kinds import POOLING, VANISHING, has_hooks
-from fewbits.graph.shapes import Shape, is_rearranging, layer_windows, pooling_windows, result_shape
+from fewbits.graph.parameters import has_hooks
+from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.tracing import IMAGES, Call, Trace, calls_of, graph_and_mode
 from fewbits.graph.wrappers import unwrapped
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
 from fewbits.hardware.workload.own_precision import own_precision, with_takers
-from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload, addition
+from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.batch_norm import batch_norms, foldable
-from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.placement import check_modes
+
+_MOST_REMEMBERED = 256
+"""Workloads that are kept: a search costs one network at many precisions."""
+
+_remembered: dict[Hashable, Workload] = {}
+"""By what reading a network depends on, and the images' shape."""
 
 
 def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
@@ -40,11 +46,25 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
     Raises ModelError for a scripted module and, naming the layer, for what has no bit-exact form, batch normalization
     left float in a quantized model, or an input shape that does not fit.
     """
+    read = fingerprint(model)
+    if read is None:
+        return _read_workload(model, input_shape)
+    key = (read, tuple(input_shape), catalogue())
+    if key not in _remembered:
+        if len(_remembered) >= _MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = _read_workload(model, input_shape)
+    return _remembered[key]
+
+
+def _read_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
+    """See `module_workload`."""
     model = unwrapped(model)
     if isinstance(model, QuantizedModel):
         traced, biased = trace_quantized(model), frozenset[str]()
     else:
-        network = nn.Sequential(OrderedDict(layer=model)) if isinstance(model, FloatLayer) else model
+        is_layer = kind_of(model).effect == "layer"
+        network = nn.Sequential(OrderedDict(layer=model)) if is_layer else model
         graph, asks_for_mode = graph_and_mode(network)
         folded = foldable(graph, network) if batch_norms(network) else {}
         traced, biased = calls_of(network, graph, folded), frozenset(folded.values())
@@ -62,8 +82,9 @@ def module_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         return Workload(
             with_takers(held, shapes.reads),
             None if precision is None else precision.name,
-            tuple(call.place for call in traced.calls if isinstance(call.module, Concatenation)),
+            tuple(call.place for call in traced.calls if kind_of(call.module).joins_parts),
             _end(traced),
+            tuple(filter(None, (kind_of(call.module).uncounted(call.place) for call in traced.calls))),
         )
     except DataError as error:
         raise ModelError(f"images of shape {tuple(input_shape)}: {error}") from None
@@ -85,11 +106,9 @@ def _end(traced: Trace) -> str | None:
     """What comes last, reshaping apart; None if that is a layer or an addition."""
     calls = {call.name: call for call in traced.calls}
     call = calls.get(traced.output)
-    while call is not None and (is_rearranging(call.module) or isinstance(call.module, (*VANISHING, TensorRounding))):
+    while call is not None and kind_of(call.module).passes_values:
         call = calls.get(call.sources[0])
-    if call is None or isinstance(call.module, (FloatLayer, QuantizedLayer, Addition)):
-        return None
-    return call.place
+    return None if call is None or kind_of(call.module).makes_sums else call.place
 
 
 def _at_own_precision(layer: LayerShape, call: Call, model: nn.Module) -> LayerShape:
@@ -116,65 +135,18 @@ class _Shapes:
         """Note what a call computes. Raises DataError or ModelError if the shapes do not fit."""
         shapes = [self._values[source][0] for source in call.sources]
         stored = frozenset[int]().union(*(self._values[source][1] for source in call.sources))
-        result = result_shape(call.name, call.module, shapes)
-        layer = self._computed(call, shapes)
-        if layer is not None:
+        kind = kind_of(call.module)
+        result = kind.shape(call.name, call.module, shapes)
+        work = kind.work(call.name, call.module, shapes)
+        if work is not None:
             self.reads.append(stored)
             stored = frozenset((len(self.layers),))
-            self.layers.append((layer, call))
+            layer = LayerShape(self._name(call), **vars(work))
+            self.layers.append((replace(layer, has_bias=True) if call.name in self._biased else layer, call))
         self._values[call.name] = result, stored
-
-    def _computed(self, call: Call, shapes: Sequence[Shape]) -> LayerShape | None:
-        """What the tile spends cycles on for a call; None if an address or a neuron's output stage does it."""
-        module: Meaning = call.module.layer if isinstance(call.module, QuantizedLayer) else call.module
-        if isinstance(module, FloatLayer):
-            return self._layer(call, module, shapes[0])
-        if type(module) in POOLING:
-            return self._pooling(call, module, shapes[0])
-        return addition(self._name(call), shapes[0]) if isinstance(module, Addition) else None
-
-    def _layer(self, call: Call, layer: FloatLayer, shape: Shape) -> LayerShape:
-        has_bias = layer.bias is not None or call.name in self._biased
-        if isinstance(layer, nn.Linear):
-            sizes = layer.in_features, (1, 1), layer.out_features, (1, 1)
-            return LayerShape(self._name(call), "linear", *sizes, has_bias=has_bias)
-        windows = layer_windows(call.name, layer, shape)
-        return LayerShape(
-            name=self._name(call),
-            kind="convolution",
-            input_channels=layer.in_channels,
-            input_size=_size(shape[1:]),
-            neurons=layer.out_channels,
-            output_size=_size(windows.positions),
-            kernel=_size(windows.kernel),
-            stride=_size(windows.stride),
-            dilation=_size(windows.dilation),
-            groups=layer.groups,
-            has_bias=has_bias,
-        )
-
-    def _pooling(self, call: Call, module: Meaning, shape: Shape) -> LayerShape:
-        windows = pooling_windows(call.name, module, shape)
-        kind: Kind = "max-pool" if "Max" in type(module).__name__ else "average-pool"
-        return LayerShape(
-            name=self._name(call),
-            kind=kind,
-            input_channels=shape[0],
-            input_size=_size(shape[1:]),
-            neurons=shape[0],
-            output_size=_size(windows.positions),
-            kernel=_size(windows.kernel),
-            stride=_size(windows.stride),
-            dilation=_size(windows.dilation),
-        )
 
     def _name(self, call: Call) -> str:
         """A name for a layer that no other layer has, if a module is used more than once."""
         taken = {layer.name for layer, _ in self.layers}
         names = (call.place if number == 1 else f"{call.place}#{number}" for number in range(1, len(taken) + 2))
         return next(candidate for candidate in names if candidate not in taken)
-
-
-def _size(along: Shape) -> Size:
-    """Sizes along one or two dimensions as height and width."""
-    return (1, along[0]) if len(along) == 1 else (along[0], along[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fewbits.errors import ModelError
@@ -31,7 +32,9 @@ def workload_of(
 
     if isinstance(network, str):
         shape = _known_shape(input_shape or models.input_shape(network), f"model {network!r}")
-        return module_workload(_built(network), shape)
+        if network.split("*")[0] in models.MODEL_NAMES:
+            return _built_in_workload(network, shape)
+        return module_workload(models.build(network, seed=0), shape)
     if isinstance(network, nn.Module):
         return module_workload(network, _known_shape(input_shape or getattr(network, "input_shape", None), "the model"))
     from fewbits.hardware.workload.operations import bit_exact_workload
@@ -46,13 +49,13 @@ def _known_shape(shape: tuple[int, ...] | None, whose: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _built(name: str) -> nn.Module:
-    """The model of that name; a built-in one without memory for its weights."""
+@lru_cache(maxsize=64)
+def _built_in_workload(name: str, shape: tuple[int, ...]) -> Workload:
+    """Of a built-in model, which its name tells whole; made without memory for its weights."""
     import torch
 
     from fewbits import models
+    from fewbits.hardware.workload.module_workload import module_workload
 
-    if name.split("*")[0] in models.MODEL_NAMES:
-        with torch.device("meta"):
-            return models.build(name)
-    return models.build(name, seed=0)
+    with torch.device("meta"):
+        return module_workload(models.build(name), shape)

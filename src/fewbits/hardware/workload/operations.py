@@ -48,7 +48,8 @@ def bit_exact_workload(network: BitExactNetwork) -> Workload:
             reads.append(taken)
     concatenations = tuple(operation.name for operation in network.operations if operation.joins)
     held = with_takers(with_held_values(layers, reads), reads)
-    return Workload(held, network.precision.name, concatenations, _end(network))
+    uncounted = tuple(filter(None, (operation.uncounted for operation in network.operations)))
+    return Workload(held, network.precision.name, concatenations, _end(network), uncounted)
 
 
 def _end(network: BitExactNetwork) -> str | None:

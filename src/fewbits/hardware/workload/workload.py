@@ -117,7 +117,7 @@ class LayerShape:
     @property
     def products(self) -> int:
         """Multiplications."""
-        return self.neurons * self.positions * self.synapses if self.has_weights else 0
+        return self.weights * self.positions
 
     @property
     def weights(self) -> int:
@@ -171,6 +171,9 @@ class Workload:
 
     end: str | None = None
     """Name of what ends the network behind its last layer or addition, if anything but reshaping does."""
+
+    uncounted: tuple[str, ...] = ()
+    """What of the network's operations no figure of a cost holds, a sentence each."""
 
     def __post_init__(self) -> None:
         if not any(layer.products for layer in self.layers):

@@ -101,7 +101,7 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
         raise HardwareError(
             f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
         )
-    check_sum_order(network.sum_order, network.precision, accelerator)
+    check_sum_order(network.sum_order, design, accelerator)
     return _Compiler(network, design, accelerator).compile()
 
 

@@ -24,7 +24,7 @@ from fewbits.hardware.datapath.partial_sums import partial_sums
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
     from fewbits.bitexact.sum_order import SumOrder
-    from fewbits.formats import Format, Precision
+    from fewbits.formats import Format
     from fewbits.graph.operations import Layer
     from fewbits.hardware.dataflow.accelerator import Accelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -81,12 +81,12 @@ def sum_order(accelerator: Accelerator) -> SumOrder:
     return SumOrder(accelerator.synapses)
 
 
-def check_sum_order(order: SumOrder | None, precision: Precision, accelerator: Accelerator) -> None:
-    """Raise HardwareError if the accelerator rounds a float network's sums otherwise than the network does.
+def check_sum_order(order: SumOrder | None, design: NeuronDesign, accelerator: Accelerator) -> None:
+    """Raise HardwareError if the accelerator's neurons would round a network's sums otherwise than the network does.
 
     order: of the bit-exact network; None of what has none.
     """
-    if order is not None and precision.is_float and order != sum_order(accelerator):
+    if order is not None and design.sums_depend_on_order and order != sum_order(accelerator):
         raise HardwareError(
             f"the bit-exact network adds floats {order}, and neurons of {accelerator.synapses} synapses would round "
             f"its sums otherwise: give {order.products} synapses, integers, or lower it with "

@@ -129,7 +129,7 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "prefix": prefix,
         "many_tops": MANY_TOPS,
         "name": chosen.name,
-        "command": _command(chosen),
+        "command": chosen.key.arguments,
         "multiplier": chosen.multiplier,
         "limits": f"{chosen.limits}\n" if chosen.limits else "",
         "synapses": chosen.synapses,
@@ -161,9 +161,3 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),
         "output.hex": "".join(f"{value & ((1 << output) - 1):x}\n" for value in vectors.outputs),
     }
-
-
-def _command(chosen: NeuronDesign) -> str:
-    """The arguments that ask for a design."""
-    cut = "" if chosen.kept_product_bits is None else f" --product-bits {chosen.kept_product_bits}"
-    return chosen.precision.name + ("" if chosen.architecture == "booth" else " --multiplier array") + cut

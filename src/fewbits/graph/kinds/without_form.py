@@ -1,11 +1,70 @@
-"""What to use in place of a module or function that has no bit-exact form.
+"""What torch has and the bit-exact network has not: why, and what to use in its place.
 
-One table for both: `nn.LeakyReLU`, `F.leaky_relu` and `torch.leaky_relu_` have one key, their name without underscores.
+One table for all spellings: `nn.LeakyReLU`, `F.leaky_relu` and `torch.leaky_relu_` have one key, their name without
+underscores. A kind that gets a form, here or by an extension, is found before this table is asked.
 """
 
 from __future__ import annotations
 
-FORMS = "use convolutions, linear layers, ReLU, pooling, flatten, addition and concatenation"
+import operator
+
+import torch
+from torch import nn
+
+from fewbits.graph.kind import KindOfOperation
+from fewbits.graph.refusals import FORMS
+
+
+class Curves(KindOfOperation):
+    """Activations that stay float; refused themselves, and not the mean behind them."""
+
+    name = "curves"
+    meanings = (
+        *(nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Sigmoid, nn.Tanh, nn.SiLU, nn.GELU, nn.Mish),
+        *(nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.Softplus),
+    )
+    has_form = False
+    elementwise = frozenset(("clamp_max_", "sigmoid_", "tanh_", "neg_", "abs_"))
+    keeps_dims = True
+
+
+class Moving(KindOfOperation):
+    """Values chosen or moved, in the format that the layer around gives them; the hardware has no addresses for it."""
+
+    name = "moving"
+    meanings = (
+        *(nn.MaxPool3d, nn.AdaptiveMaxPool3d, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle),
+        *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d, nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
+        *(nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
+        *(nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
+    )
+    has_form = False
+    effect = "keeps"
+    keeps_dims = True
+    views = frozenset(
+        (
+            *(torch.permute, torch.transpose, torch.movedim, torch.swapaxes),
+            *("permute", "transpose", "t", "movedim", "swapaxes", "swapdims"),
+        )
+    )
+    parts = frozenset(
+        (
+            *(operator.getitem, torch.chunk, torch.split, torch.narrow, torch.select, torch.unbind, torch.diagonal),
+            *("chunk", "split", "narrow", "select", "unbind", "diagonal", "unfold", "expand", "expand_as"),
+            "tensor_split",
+        )
+    )
+
+
+class AveragePooling3d(KindOfOperation):
+    """Averages over three dimensions."""
+
+    name = "average pooling over three dimensions"
+    meanings = (nn.AvgPool3d, nn.AdaptiveAvgPool3d)
+    has_form = False
+    effect = "averages"
+    keeps_dims = True
+
 
 _BY_ADVICE: dict[str, tuple[str, ...]] = {
     "use nn.ReLU in its place and train on; rounding to the next layer's format bounds the values from above too": (
