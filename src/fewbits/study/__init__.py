@@ -74,7 +74,7 @@ _NAMES = {
         "StudyOutcome",
         "run_study",
     ),
-    "declaration": ("Figure",),
+    "declaration": ("Figure", "Tested"),
     "events": (
         "FloatNetworkTrained",
         "Notice",
