@@ -1,7 +1,7 @@
 """fewbits: how few bits a neural network needs, and what each bit costs in silicon.
 
 Everything is loaded at first use: `fewbits.models`, `data`, `train`, `study`, `report`, `hardware`, `formats`,
-`quantization`, `bitexact` and `export` too.
+`graph`, `quantization`, `bitexact` and `export` too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fewbits import data as data
     from fewbits import export as export
     from fewbits import formats as formats
+    from fewbits import graph as graph
     from fewbits import hardware as hardware
     from fewbits import models as models
     from fewbits import quantization as quantization
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    *("bitexact", "data", "export", "formats", "hardware"),
+    *("bitexact", "data", "export", "formats", "graph", "hardware"),
     *("models", "quantization", "report", "study", "train"),
 )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -405,3 +408,60 @@ def test_values_inside_an_operation_come_back(small: tuple[BitExactNetwork, Tens
     data["fields"]["knee"]["fields"]["kind"] = "steep"
     with pytest.raises(fb.ModelError, match=r"o\.knee\.kind must be one of"):
         Reader(writer.tensors, {}).value(data, Operation, "o")
+
+
+class Side(Enum):
+    """A choice."""
+
+    LEFT = 1
+    RIGHT = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Everything:
+    """A value of each form."""
+
+    side: Side
+    raw: bytes
+    tensor: Tensor
+    wide: np.ndarray[Any, np.dtype[Any]]
+    pair: tuple[int, float]
+    maybe: tuple[str, ...] | None = None
+
+
+EVERYTHING = Everything(
+    Side.RIGHT, b"\x00\xff", torch.arange(3), np.array([[2**90, -1], [0, -(2**64)]], dtype=object), (3, -0.0), ("a",)
+)
+
+
+def _data() -> tuple[Record, Reader]:
+    writer = Writer()
+    return json.loads(json.dumps(writer.value(EVERYTHING, "e"))), Reader(writer.tensors, {})
+
+
+def test_each_form_of_value_comes_back() -> None:
+    data, reader = _data()
+    loaded = reader.value(data, Everything, "e")
+    assert (loaded.side, loaded.raw, loaded.tensor.tolist()) == (Side.RIGHT, b"\x00\xff", [0, 1, 2])
+    assert loaded.wide.tolist() == [[2**90, -1], [0, -(2**64)]]
+    assert (loaded.pair, math.copysign(1, loaded.pair[1]), loaded.maybe) == ((3, 0.0), -1, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("side", "UP", "e.side must be one of LEFT, RIGHT, not 'UP'"),
+        ("raw", "0g", "e.raw must be hexadecimal digits"),
+        ("tensor", "e.wide", "e.tensor must be the tensor 'e.tensor'"),
+        ("wide", {"bytes": "e.tensor"}, "e.wide must be the tensor 'e.wide'"),
+        ("pair", [1, 2.0, 3.0], "e.pair must be a list of 2"),
+        ("pair", [1, float("nan")], "e.pair.1 must be float, not nan"),
+        ("pair", 4, "e.pair must be a list, not 4"),
+        ("maybe", [1], "e.maybe.0 must be str, not 1"),
+    ],
+)
+def test_a_value_of_another_form_is_refused_with_its_place(field: str, value: object, message: str) -> None:
+    data, reader = _data()
+    data["fields"][field] = value
+    with pytest.raises(fb.ModelError, match=re.escape(message)):
+        reader.value(data, Everything, "e")

@@ -23,9 +23,11 @@ from fewbits.hardware.process.technology import (
     load_technology,
 )
 from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.operations import WORKLOAD
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 __all__ = [
+    "WORKLOAD",
     "Accelerator",
     "Accesses",
     "AnyAccelerator",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
-    from fewbits.study.declaration import Figure
+    from fewbits.study.declaration import Figure, Tested
     from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
     from fewbits.study.events import (
         FloatNetworkTrained,
@@ -58,6 +58,7 @@ __all__ = [
     "TaskLabel",
     "TaskProgress",
     "TaskStarted",
+    "Tested",
     "TrainingSection",
     "load_study",
     "read_failures",
@@ -73,7 +74,7 @@ _NAMES = {
         "StudyOutcome",
         "run_study",
     ),
-    "declaration": ("Figure",),
+    "declaration": ("Figure", "Tested"),
     "events": (
         "FloatNetworkTrained",
         "Notice",
