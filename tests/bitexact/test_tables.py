@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.bitexact.random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS, Case, networks
+from random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS, Case, lowered, networks
 
 import fewbits
 import fewbits as fb
@@ -155,7 +155,7 @@ def test_a_registered_class_is_executed() -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks(INTEGER_PRECISIONS))
 def test_integer_and_fused_executors_equal_the_reference(case: Case) -> None:
-    network = fb.lower(case.model, case.images)
+    network = lowered(case)
     name = network.operations[-1].name
     expected = [
         reference_values(network.operations, np.array(image.tolist(), dtype=object))[name] for image in case.images
@@ -169,7 +169,7 @@ def test_integer_and_fused_executors_equal_the_reference(case: Case) -> None:
 @given(networks(FLOAT_PRECISIONS), st.sampled_from((1, 2, 8, 16, 32)))
 def test_the_float_executor_equals_the_reference_in_every_order(case: Case, products: int) -> None:
     order = SumOrder(products)
-    network = fb.lower(case.model, case.images, sum_order=order)
+    network = lowered(case, order)
     name = network.operations[-1].name
     logits = FloatExecutor(network.operations, order).logits(case.images)
     assert torch.equal(logits, network.trace(case.images)[name])
