@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
     from fewbits.report.grouping import group_runs
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["group_runs", "print_study", "write_report"]
 
-_PLACES = {"group_runs": "grouping", "print_study": "terminal", "write_report": "write"}
+_HOLDERS = {
+    "group_runs": "fewbits.report.grouping",
+    "print_study": "fewbits.report.terminal",
+    "write_report": "fewbits.report.write",
+}
 """Modules of the public names, loaded at first use: what draws charts takes a third of a second."""
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name at its first use."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"fewbits.report.{_PLACES[name]}"), name)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazily(__name__, _HOLDERS)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TaskProgress,
         TaskStarted,
     )
+    from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
     from fewbits.study.spec import (
         PRESETS,
@@ -59,6 +60,7 @@ __all__ = [
     "TaskProgress",
     "TaskStarted",
     "Tested",
+    "TrainingOutcome",
     "TrainingSection",
     "load_study",
     "read_failures",
@@ -75,6 +77,7 @@ _NAMES = {
         "run_study",
     ),
     "declaration": ("Figure", "Tested"),
+    "networks": ("TrainingOutcome",),
     "events": (
         "FloatNetworkTrained",
         "Notice",
