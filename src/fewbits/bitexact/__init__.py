@@ -1,10 +1,12 @@
 """The bit-exact network: exactly what the hardware computes, lowered from a quantized torch module."""
 
 from fewbits.bitexact.difference import Difference, first_difference
+from fewbits.bitexact.fused import ONE_BY_ONE
 from fewbits.bitexact.lowering import lower
 from fewbits.bitexact.network import BitExactNetwork, ExactValues
 from fewbits.bitexact.saved import load
 from fewbits.bitexact.sum_order import SumOrder
+from fewbits.bitexact.tables import FLOAT, FUSED, INTEGER, REFERENCE, UNROUNDED
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -22,6 +24,12 @@ from fewbits.graph.operations import (
 )
 
 __all__ = [
+    "FLOAT",
+    "FUSED",
+    "INTEGER",
+    "ONE_BY_ONE",
+    "REFERENCE",
+    "UNROUNDED",
     "Addition",
     "AveragePool",
     "BitExactNetwork",

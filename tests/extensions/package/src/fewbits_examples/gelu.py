@@ -19,14 +19,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fewbits.bitexact.fused import ONE_BY_ONE
-from fewbits.bitexact.tables import FLOAT, FUSED, INTEGER, REFERENCE, UNROUNDED
+from fewbits.bitexact import FLOAT, FUSED, INTEGER, ONE_BY_ONE, REFERENCE, UNROUNDED
 from fewbits.formats import Format
-from fewbits.graph.kind import Codes, KindOfOperation, Lowering
-from fewbits.graph.operations import Operation
-from fewbits.graph.refusals import Skipped, UnsupportedError
-from fewbits.graph.spelling import SettingError, spelled
-from fewbits.hardware.workload.operations import WORKLOAD
+from fewbits.graph import (
+    Codes,
+    KindOfOperation,
+    Lowering,
+    Operation,
+    SettingError,
+    Skipped,
+    UnsupportedError,
+    spelled,
+)
+from fewbits.hardware import WORKLOAD
 
 Curve = Literal["none", "tanh"]
 """Torch's names: the exact one, and the approximation."""
