@@ -1,5 +1,9 @@
 """What a precision costs in silicon: accelerators and their dataflows, schedules, technology tables and cost."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fewbits.hardware.costing.breakdown import Breakdown, LayerCost
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
@@ -25,6 +29,10 @@ from fewbits.hardware.process.technology import (
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.operations import WORKLOAD
 from fewbits.hardware.workload.workload import LayerShape, Workload
+from fewbits.lazy import lazily
+
+if TYPE_CHECKING:
+    from fewbits.hardware.workload.operations import WORKLOAD
 
 __all__ = [
     "WORKLOAD",
@@ -66,3 +74,6 @@ __all__ = [
     "schedule",
     "workload_of",
 ]
+
+if not TYPE_CHECKING:  # it loads torch
+    __getattr__, __dir__ = lazily(__name__, {"WORKLOAD": "fewbits.hardware.workload.operations"})
