@@ -44,9 +44,6 @@ FORBIDDEN = (
 )
 """Importer, imported, why not; what lies below them counts too."""
 
-KNOWN_CIRCLES = {"bitexact": [["network", "saved"]]}
-"""`BitExactNetwork.save` writes by `saved`, which makes such a network again: still to be cut."""
-
 TORCHLESS = ("fewbits", "fewbits.study.store", "fewbits.report.write", "fewbits.report.terminal", "fewbits.cli")
 """What answers at once, or where no torch is."""
 
@@ -120,7 +117,7 @@ def test_layers_and_methods_import_nothing_of_quantization_above_them(imports: d
 @pytest.mark.parametrize("divided", [None, *import_graph.DIVIDED])
 @pytest.mark.parametrize("with_types", [False, True], ids=["imported", "with types"])
 def test_there_is_no_circle(divided: str | None, *, with_types: bool):
-    assert import_graph.circles(package(with_types=with_types).graph(divided)) == KNOWN_CIRCLES.get(divided, [])
+    assert import_graph.circles(package(with_types=with_types).graph(divided)) == []
 
 
 @pytest.mark.parametrize(("importer", "imported", "why"), FORBIDDEN, ids=lambda value: str(value)[:24])

@@ -3,8 +3,7 @@
 from fewbits.bitexact.difference import Difference, first_difference
 from fewbits.bitexact.fused import ONE_BY_ONE
 from fewbits.bitexact.lowering import lower
-from fewbits.bitexact.network import BitExactNetwork, ExactValues
-from fewbits.bitexact.saved import load
+from fewbits.bitexact.network import BitExactNetwork, ExactValues, load
 from fewbits.bitexact.sum_order import SumOrder
 from fewbits.bitexact.tables import FLOAT, FUSED, INTEGER, REFERENCE, UNROUNDED, Table
 from fewbits.graph.operations import (

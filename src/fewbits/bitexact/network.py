@@ -17,6 +17,7 @@ from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
 from fewbits.bitexact.integer import Value
 from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT
+from fewbits.bitexact.saved import load_network, save_network
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.errors import DataError
@@ -160,8 +161,6 @@ class BitExactNetwork:
         the extension is needed to load it. Raises ModelError if a field's type has no form there, or the file cannot be
         written.
         """
-        from fewbits.bitexact.saved import save_network
-
         save_network(self, path)
 
     def _batches(self, images: Tensor, batch_size: int | None) -> Iterator[Tensor]:
@@ -199,6 +198,16 @@ class BitExactNetwork:
     def __getstate__(self) -> dict[str, Any]:
         """Without the executors, whose buffers are made anew."""
         return {key: value for key, value in self.__dict__.items() if key != "_executors"}
+
+
+def load(path: str | Path) -> BitExactNetwork:
+    """The network in a file that `BitExactNetwork.save` wrote; its results are the same, bit for bit.
+
+    Nothing in the file is run. Raises ModelError if it is of another kind or version, damaged, no sound network
+    (shapes, formats, radix points and widths are checked), or holds an operation of an extension that is not
+    installed.
+    """
+    return load_network(BitExactNetwork, path)
 
 
 def _are_exact_in_float64(values: Tensor) -> bool:

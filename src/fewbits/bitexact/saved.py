@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from fewbits.bitexact.field_values import Reader, Writer, givers_of
-from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.soundness import check_network
 from fewbits.errors import ModelError, StudyError
+from fewbits.graph.operations import Operation
 from fewbits.tensor_file import DamagedFileError, read_tensors, write_tensors
 
 FORMAT = 1
@@ -28,30 +28,38 @@ _STARTS = {
 """How files of other kinds begin, and what they are."""
 
 
-def save_network(network: BitExactNetwork, path: str | Path) -> None:
+class _Network(Protocol):
+    """What is saved: a class whose parameters are its attributes too."""
+
+    @property
+    def operations(self) -> tuple[Operation, ...]: ...
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+
+_N = TypeVar("_N", bound=_Network)
+
+
+def save_network(network: _Network, path: str | Path) -> None:
     """Write a network; see `BitExactNetwork.save`."""
     writer = Writer()
-    definition = {name: writer.value(getattr(network, name), name) for name in _parameters()}
+    definition = {name: writer.value(getattr(network, name), name) for name in _parameters(type(network))}
     record = {
         "content": _CONTENT,
         "format": FORMAT,
         "network": definition,
         "givers": givers_of(definition),
     }
-    _network(json.loads(json.dumps(record)), Reader(writer.tensors, {}))  # what is written can be read
+    _network(type(network), json.loads(json.dumps(record)), Reader(writer.tensors, {}))  # what is written can be read
     try:
         write_tensors(Path(path), writer.tensors, json.dumps(record))
     except StudyError as error:
         raise ModelError(str(error)) from None
 
 
-def load(path: str | Path) -> BitExactNetwork:
-    """The network in a file that `BitExactNetwork.save` wrote; its results are the same, bit for bit.
-
-    Nothing in the file is run. Raises ModelError if it is of another kind or version, damaged, no sound network
-    (shapes, formats, radix points and widths are checked), or holds an operation of an extension that is not
-    installed.
-    """
+def load_network(kind: type[_N], path: str | Path) -> _N:
+    """The network of a class in a file that `save_network` wrote; see `bitexact.load`."""
     path = Path(path)
     try:
         if not path.is_file():
@@ -72,25 +80,25 @@ def load(path: str | Path) -> BitExactNetwork:
             "it with the version that wrote it"
         )
     try:
-        return _network(record, Reader(tensors, _givers(record)))
+        return _network(kind, record, Reader(tensors, _givers(record)))
     except (ModelError, RecursionError) as error:
         raise ModelError(f"{str(path)!r} is no network that can be run: {error}") from None
 
 
-def _network(record: dict[str, Any], reader: Reader) -> BitExactNetwork:
+def _network(kind: type[_N], record: dict[str, Any], reader: Reader) -> _N:
     """The network of a record. Raises ModelError if it is none."""
     values = record["network"] if isinstance(record.get("network"), dict) else {}
-    needed = {name for name, one in _parameters().items() if one.default is one.empty}
+    needed = {name for name, one in _parameters(kind).items() if one.default is one.empty}
     if missing := needed - values.keys():
         raise ModelError(f"network has no {', '.join(sorted(missing))}")
-    network = reader.call(BitExactNetwork, values, _parameters(), "network", prefix="")
+    network = reader.call(kind, values, _parameters(kind), "network", prefix="")
     check_network(network.operations, network.input_shape)
     return network
 
 
-def _parameters() -> dict[str, inspect.Parameter]:
+def _parameters(kind: type[_Network]) -> dict[str, inspect.Parameter]:
     """What makes a network, by the names of its attributes."""
-    return dict(inspect.signature(BitExactNetwork).parameters)
+    return dict(inspect.signature(kind).parameters)
 
 
 def _givers(record: dict[str, Any]) -> dict[str, str]:

@@ -98,7 +98,7 @@ def prove(
     if _agree(found.results, results, _FLOAT32_NOISE):
         return
     try:
-        exact = copied(given).double()
+        exact = _in_float64(given, rounded=weights)
         images = found.images.double()
         remade = copied(made).double() if remake is None else remake(exact)
         expected, results = (results_of(network, images, weights=weights) for network in (exact, remade))
@@ -113,6 +113,15 @@ def prove(
         f"{action} does not compute what the model does: {named or 'its result'} differs, "
         f"{_distance(expected, results)} with roundings off; {_MEND}"
     )
+
+
+def _in_float64(network: nn.Module, *, rounded: bool) -> nn.Module:
+    """A copy in float64; rounded: with the weights that the network's own type rounds its weights to."""
+    network = copied(network)
+    for module in network.modules() if rounded else ():
+        if isinstance(module, WrappedLayer):
+            module.keep_rounded_weight()
+    return network.double()
 
 
 def prove_steps(

@@ -25,6 +25,10 @@ class WrappedLayer(nn.Module):
         """Radix point of the input."""
         raise NotImplementedError
 
+    def keep_rounded_weight(self) -> None:
+        """Make the weights what they are rounded to, so that a wider float type rounds them to the same."""
+        raise NotImplementedError
+
 
 class ValueRounding(nn.Module):
     """A module that rounds values and leaves their shape: readers of networks take it for a rounding."""

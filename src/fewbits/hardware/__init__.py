@@ -27,7 +27,6 @@ from fewbits.hardware.process.technology import (
     load_technology,
 )
 from fewbits.hardware.workload.networks import workload_of
-from fewbits.hardware.workload.operations import WORKLOAD
 from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.lazy import lazily
 

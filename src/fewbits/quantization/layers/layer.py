@@ -211,6 +211,12 @@ class QuantizedLayer(WrappedLayer):
         """
         return self.round_weight(self.layer.weight.detach(), None)
 
+    def keep_rounded_weight(self) -> None:
+        """See `WrappedLayer`: fixed32 saturates at 2**31 - 128 in float32, at 2**31 - 1 in float64."""
+        with torch.no_grad():
+            self.layer.weight.copy_(self.quantized_weight())
+        self.rounded.forget()
+
     def quantized_bias(self) -> Tensor | None:
         """The bias at the accumulator's radix point, a new tensor; None without bias.
 
