@@ -132,10 +132,7 @@ NO_LOWERING = (
 
 REFUSED = {
     "unknown precision": ({"precisions": ["fixd8"]}, "'precisions': unknown format 'fixd8'.*did you mean fixed8"),
-    "mixed precision": (
-        {"precisions": ["float32/fixed8"]},
-        "'precisions': no datapath for float32/fixed8: weights may be",
-    ),
+    "mixed precision": ({"precisions": ["float32/fixed8"]}, "'precisions': 'float32/fixed8' mixes a float with"),
     "not characterized": ({"precisions": ["fixed12"]}, "'precisions': .*'fixed12'"),
     "named twice": ({"precisions": ["fixed8", "fixed8/fixed8"]}, "names a precision twice"),
     "unknown model": ({"models": ["lnet"]}, "'models': unknown model 'lnet'.*did you mean 'lenet'"),

@@ -9,7 +9,8 @@ from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.base import Dataflow, Memory, named, scaled
+from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream, named, scaled
+from fewbits.hardware.dataflow.diannao.opcodes import Opcode, Opcodes
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
 from fewbits.hardware.dataflow.plan import Accesses, AnyAccelerator, LayerSchedule, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_from, accelerator_named, dataflow_of, dataflows
@@ -26,11 +27,14 @@ from fewbits.hardware.process.technology import (
     Technology,
     load_technology,
 )
+from fewbits.hardware.rtl.pipelining import Pipelining
+from fewbits.hardware.rtl.verilog import Header
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
+    from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.workload.operations import WORKLOAD
 
 __all__ = [
@@ -46,6 +50,7 @@ __all__ = [
     "Dataflow",
     "DatapathCost",
     "DatapathKey",
+    "Header",
     "LayerCost",
     "LayerPower",
     "LayerSchedule",
@@ -53,10 +58,15 @@ __all__ = [
     "MacroCost",
     "Memory",
     "NetworkPower",
+    "Neuron",
     "NeuronDesign",
     "NeuronShare",
+    "Opcode",
+    "Opcodes",
+    "OperandStream",
     "PackingCost",
     "Pipeline",
+    "Pipelining",
     "ReadPath",
     "Schedule",
     "Technology",
@@ -74,5 +84,8 @@ __all__ = [
     "workload_of",
 ]
 
-if not TYPE_CHECKING:  # it loads torch
-    __getattr__, __dir__ = lazily(__name__, {"WORKLOAD": "fewbits.hardware.workload.operations"})
+if not TYPE_CHECKING:  # they load torch and Amaranth
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {"WORKLOAD": "fewbits.hardware.workload.operations", "Neuron": "fewbits.hardware.datapath.neuron"},
+    )

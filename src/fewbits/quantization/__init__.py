@@ -9,7 +9,7 @@ from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.radix_point import METHODS, choose_fraction_bits
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
-from fewbits.quantization.layers.training_method import TrainingMethod, settle
+from fewbits.quantization.layers.training_method import TrainingMethod, WithLayers, settle
 from fewbits.quantization.model import QuantizedModel, Skipped, quantize
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Skipped",
     "TensorRounding",
     "TrainingMethod",
+    "WithLayers",
     "batch_norms",
     "calibrate",
     "choose_fraction_bits",
