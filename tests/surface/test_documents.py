@@ -28,6 +28,13 @@ def test_places_that_contributing_names_are_there() -> None:
     assert not [place for place in places if not (TOP / place).exists()]
 
 
+def test_modules_that_the_architecture_names_are_there() -> None:
+    names = set(re.findall(r"`([a-z0-9_/]+\.py)`", (TOP / "docs/architecture.md").read_text()))
+    there = [path.relative_to(TOP).as_posix() for path in TOP.glob("[!.]*/**/*.py")]
+    assert len(names) > 50
+    assert not [name for name in names if not any(f"/{path}".endswith(f"/{name}") for path in there)]
+
+
 def test_the_glossary_says_each_word_once_in_a_sentence() -> None:
     entries = re.findall(r"^- (.*(?:\n  .*)*)", (TOP / "docs/glossary.md").read_text(), re.MULTILINE)
     words = [re.findall(r"\*\*([^*]+)\*\*", entry) for entry in entries]
