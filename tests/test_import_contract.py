@@ -141,6 +141,13 @@ def test_stores_and_reports_are_read_without_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("program", ["import fewbits.hardware", "import fewbits; fewbits.cost('lenet', 'fixed8')"])
+def test_a_cost_loads_neither_what_builds_circuits_nor_what_compiles_loops(program: str):
+    program += "; import sys; sys.exit(' '.join({'amaranth', 'numba'} & sys.modules.keys()) or 0)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
 def test_an_upward_arrow_is_named():
     found = _upward({"formats.fixed": {"graph.tracing"}, "graph.tracing": {"formats.fixed"}}, import_graph.ORDER)
     assert found == ["fewbits.formats.fixed imports fewbits.graph.tracing: formats lies below graph"]

@@ -16,13 +16,12 @@ import typer
 import typer.exceptions
 from typer.core import TyperCommand
 
+import fewbits
 from fewbits import __version__
 from fewbits.errors import FewbitsError, ModelError, StudyError
-from fewbits.export import EXPORTERS
-from fewbits.train.catalog import RECIPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -45,12 +44,12 @@ app = typer.Typer(
 )
 
 
-def _listing(what: str, names: Iterable[str]) -> type[TyperCommand]:
-    """A command whose help ends with names; extensions are looked up only where that is printed."""
+def _listing(what: str, names: Callable[[], Iterable[str]]) -> type[TyperCommand]:
+    """A command whose help ends with names; they and extensions are looked up only where that is printed."""
 
     class Listing(TyperCommand):
         def format_help(self, ctx: Any, formatter: Any) -> None:
-            self.epilog = f"{what}: {', '.join(names)}."
+            self.epilog = f"{what}: {', '.join(names())}."
             super().format_help(ctx, formatter)
 
     return Listing
@@ -71,7 +70,7 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     pass
 
 
-@app.command(cls=_listing("Recipes", RECIPES))
+@app.command(cls=_listing("Recipes", lambda: fewbits.train.RECIPES))
 def run(
     study: Annotated[
         str, typer.Argument(metavar="STUDY", help="A preset (default, mnist, svhn, cifar10) or a TOML file.")
@@ -239,7 +238,7 @@ def rtl(
         typer.echo(str(path))
 
 
-@app.command(cls=_listing("Forms", EXPORTERS))
+@app.command(cls=_listing("Forms", lambda: fewbits.export.EXPORTERS))
 def export(
     source: Annotated[
         Path, typer.Argument(metavar="DIR|FILE", help="A study's folder, or a network that fewbits saved.")

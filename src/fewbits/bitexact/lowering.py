@@ -18,11 +18,11 @@ from fewbits.graph.catalogue import kind_of
 from fewbits.graph.kind import Codes
 from fewbits.graph.operations import InputRounding, Operation, Rounding, layers_of
 from fewbits.graph.parameters import check_types
-from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.size_search import misfit_of
-from fewbits.graph.tracing import IMAGES, Call, Trace, trace
+from fewbits.graph.tracing import IMAGES, Call, Trace
 from fewbits.graph.wrappers import unwrapped
 from fewbits.quantization import QuantizedModel
+from fewbits.quantization.model import trace_quantized
 
 
 def lower(
@@ -56,13 +56,6 @@ def lower(
         operations = operations_of(traced, shape, product_bits)
     is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
     return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None, sum_order)
-
-
-def trace_quantized(model: QuantizedModel) -> Trace:
-    """The calls of a quantized network. Raises UnsupportedError for the first of `skipped`, TraceError as `trace`."""
-    for skipped in model.skipped:  # these know the user's modules, which a graph with roundings has lost
-        raise UnsupportedError(skipped)
-    return trace(model.network)
 
 
 def operations_of(

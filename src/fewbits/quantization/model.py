@@ -17,9 +17,9 @@ from fewbits.graph.equivalence import prove, sample
 from fewbits.graph.hooks import changed_by_hooks, watching_hooks
 from fewbits.graph.module_kinds import is_float_layer, is_opaque, reason_left_float, reason_to_skip
 from fewbits.graph.parameters import check_types, is_initialized
-from fewbits.graph.refusals import Skipped
+from fewbits.graph.refusals import Skipped, UnsupportedError
 from fewbits.graph.size_search import misfit_of
-from fewbits.graph.tracing import TraceError, trace
+from fewbits.graph.tracing import Trace, TraceError, trace
 from fewbits.graph.wrappers import copied, unwrapped
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.layer_calibration import LayerCalibration
@@ -143,6 +143,13 @@ def quantize(
     quantized = _quantized(network, type(given).__name__, choice).train(given.training)
     quantized.prove_against(given)
     return quantized
+
+
+def trace_quantized(model: QuantizedModel) -> Trace:
+    """The calls of a quantized network. Raises UnsupportedError for the first of `skipped`, TraceError as `trace`."""
+    for skipped in model.skipped:  # these know the user's modules, which a graph with roundings has lost
+        raise UnsupportedError(skipped)
+    return trace(model.network)
 
 
 def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel:

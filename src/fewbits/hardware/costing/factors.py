@@ -16,6 +16,7 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.process.datapath_key import equal_widths
 from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
+from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from fewbits.hardware.costing.network_cost import Cost
     from fewbits.hardware.dataflow.plan import AnyAccelerator
     from fewbits.hardware.process.technology import ComponentCost, Technology
-    from fewbits.hardware.workload.workload import Workload
 
 _REFERENCE = equal_widths(16)
 _BITS_PER_KIB = 8 * 1024
@@ -33,16 +33,16 @@ _BITS_PER_KIB = 8 * 1024
 
 def factor_bits(network: Workload | BitExactNetwork | nn.Module | str) -> dict[str, int]:
     """Width of the factor behind the sums of each layer that has one, by the layer's name."""
+    if isinstance(network, (Workload, str)):
+        return {}
     from torch import nn
 
-    from fewbits.bitexact import BitExactNetwork
+    if not isinstance(network, nn.Module):
+        return {layer.name: layer.scale_bits for layer in network.layers if layer.scale_bits}
     from fewbits.quantization import QuantizedModel
 
-    if isinstance(network, BitExactNetwork):
-        return {layer.name: layer.scale_bits for layer in network.layers if layer.scale_bits}
-    if isinstance(network, nn.Module) and isinstance(network, QuantizedModel):
-        return {name: layer.scale_bits for name, layer in network.layers.items() if layer.scale_bits}
-    return {}
+    layers = network.layers if isinstance(network, QuantizedModel) else {}
+    return {name: layer.scale_bits for name, layer in layers.items() if layer.scale_bits}
 
 
 def with_factors(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Module, Mux
-
 from fewbits.formats import Precision
 from fewbits.formats.floating import FLOAT32
 from fewbits.hardware.datapath.float_sums import FloatSums
-from fewbits.hardware.datapath.floating import MULTIPLY_STAGES, FloatMultiplier
-from fewbits.hardware.datapath.multipliers import ARCHITECTURES
-from fewbits.hardware.rtl.bit_heap import registered
+from fewbits.hardware.process.datapath_key import ARCHITECTURES
 
 if TYPE_CHECKING:
+    from amaranth.hdl import Module
+
+    from fewbits.hardware.datapath.floating import FloatMultiplier
     from fewbits.hardware.datapath.neuron import Neuron
+
+MULTIPLY_STAGES = 3
+"""Cycles of `floating.FloatMultiplier`."""
 
 
 class Float32(FloatSums):
@@ -43,7 +45,7 @@ class Float32(FloatSums):
     @property
     def multiplier(self) -> str:
         """That of the mantissas, and the rounding."""
-        words = ARCHITECTURES[self.architecture].words
+        words = ARCHITECTURES[self.architecture]
         return f"float32: {words} mantissa, round to nearest even, subnormals are zeros"
 
     def output_shift(self, shift: int) -> int:
@@ -52,9 +54,15 @@ class Float32(FloatSums):
 
     def multiplier_unit(self) -> FloatMultiplier:
         """Rounds its product."""
+        from fewbits.hardware.datapath.floating import FloatMultiplier
+
         return FloatMultiplier(self.architecture)
 
     def connect_output(self, m: Module, neuron: Neuron) -> None:
         """The accumulator, but for ReLU."""
+        from amaranth.hdl import Mux
+
+        from fewbits.hardware.rtl.bit_heap import registered
+
         rectified = Mux(neuron.relu & neuron.total[-1], 0, neuron.total)
         m.d.comb += neuron.output.eq(registered(m, rectified, "output_register"))

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from amaranth.hdl import Cat, Module, Mux, Value
 
+from fewbits.formats.floating import FLOAT32
 from fewbits.hardware.datapath.base import Datapath
-from fewbits.hardware.datapath.floating import ADD_STAGES, BITS, FloatAdder
 from fewbits.hardware.datapath.integer_sums import UNIT_RESET
 from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
 
 if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
     from amaranth.lib.wiring import Component
 
     from fewbits.hardware.datapath.neuron import Neuron
+
+ADD_STAGES = 5
+"""Cycles of `floating.FloatAdder`."""
 
 FLOAT32_LIMITS = (
     "Operands must be finite: an infinity or a NaN is taken for a number and gives finite garbage, and infinities of "
@@ -43,17 +46,17 @@ class FloatSums(Datapath):
     @property
     def full_product_bits(self) -> int:
         """Of float32."""
-        return BITS
+        return FLOAT32.bits
 
     @property
     def tree_bits(self) -> int:
         """Of float32."""
-        return BITS
+        return FLOAT32.bits
 
     @property
     def accumulator_bits(self) -> int:
         """Of float32."""
-        return BITS
+        return FLOAT32.bits
 
     @property
     def accumulate_cycles(self) -> int:
@@ -87,6 +90,8 @@ class FloatSums(Datapath):
 
     def units(self) -> dict[str, Component]:
         """A multiplier and an adder."""
+        from fewbits.hardware.datapath.floating import FloatAdder
+
         return {"multiplier": self.multiplier_unit(), "float_adder": FloatAdder()}
 
     def unit_headers(self) -> Mapping[str, Header]:
@@ -112,6 +117,8 @@ class FloatSums(Datapath):
 
     def connect(self, m: Module, neuron: Neuron, first: Value) -> None:
         """Multipliers, a tree of adders, one more as accumulator, output."""
+        from amaranth.hdl import Mux
+
         sums: list[Value] = []
         for i in range(self.synapses):
             sums.append(neuron.instance(m, "multiplier", f"multiplier{i}", **neuron.operands(i))["product"])
@@ -135,5 +142,7 @@ class FloatSums(Datapath):
 
 def _ordered(code: Value) -> Value:
     """A float's code as an unsigned number of the same order."""
+    from amaranth.hdl import Cat
+
     negative = code[-1]
     return Cat(code[:-1] ^ negative.replicate(len(code) - 1), ~negative)

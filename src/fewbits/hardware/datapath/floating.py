@@ -20,9 +20,6 @@ SIGNIFICAND = MANTISSA + 1
 BIAS = 2 ** (EXPONENT - 1) - 1
 TOP = 2**EXPONENT - 1
 
-MULTIPLY_STAGES = 3
-ADD_STAGES = 5
-
 
 def fields(number: Value) -> tuple[Value, Value, Value]:
     """Mantissa, exponent and sign."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Value
+from typing import TYPE_CHECKING
 
 from fewbits.formats import FixedPoint, Precision
 from fewbits.hardware.datapath.integer_sums import IntegerSums
-from fewbits.hardware.datapath.multipliers import ARCHITECTURES, multiply
+from fewbits.hardware.process.datapath_key import ARCHITECTURES
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
 
 
 class Integer(IntegerSums):
@@ -43,7 +46,7 @@ class Integer(IntegerSums):
     @property
     def multiplier_kind(self) -> str:
         """How partial products are made."""
-        return ARCHITECTURES[self.architecture].words
+        return ARCHITECTURES[self.architecture]
 
     @property
     def multiplier(self) -> str:
@@ -54,6 +57,10 @@ class Integer(IntegerSums):
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The compressed partial products, added where that fits the cycle."""
+        from amaranth.hdl import Const  # late, as all circuits: a cost builds none
+
+        from fewbits.hardware.datapath.multipliers import multiply
+
         two_rows, width = self.carry_save_products, self.full_product_bits
         rows = multiply(
             m, self.architecture, weight, value, self.high_bits if two_rows else width,

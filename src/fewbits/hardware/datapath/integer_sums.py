@@ -7,20 +7,16 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Module, Value
-
-from fewbits.hardware.datapath.accumulate import Accumulator, OutputStage
-from fewbits.hardware.datapath.adder_tree import AdderTree
 from fewbits.hardware.datapath.base import Datapath
-from fewbits.hardware.datapath.multipliers import Multiplier
-from fewbits.hardware.rtl.bit_heap import BitHeap
 from fewbits.hardware.rtl.pipelining import PIPELININGS
 from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
 
 if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
     from amaranth.lib.wiring import Component
 
     from fewbits.hardware.datapath.neuron import Neuron
+    from fewbits.hardware.rtl.bit_heap import BitHeap
 
 UNIT_RESET = "Without reset: it holds data alone, which mean nothing until operands have passed."
 """Of a unit, where a user reads."""
@@ -156,6 +152,8 @@ class IntegerSums(Datapath):
 
     def units(self) -> dict[str, Component]:
         """A multiplier."""
+        from fewbits.hardware.datapath.multipliers import Multiplier
+
         return {"multiplier": Multiplier(self)}
 
     def unit_headers(self) -> Mapping[str, Header]:
@@ -175,6 +173,11 @@ class IntegerSums(Datapath):
 
     def connect(self, m: Module, neuron: Neuron, first: Value) -> None:
         """Multipliers, tree, accumulator, output stage."""
+        from amaranth.hdl import Cat
+
+        from fewbits.hardware.datapath.accumulate import Accumulator, OutputStage
+        from fewbits.hardware.datapath.adder_tree import AdderTree
+
         rows = [neuron.instance(m, "multiplier", f"multiplier{i}", **neuron.operands(i)) for i in range(self.synapses)]
         m.submodules.adder_tree = tree = AdderTree(self)
         m.submodules.accumulator = accumulator = Accumulator(self)
@@ -198,6 +201,8 @@ class IntegerSums(Datapath):
 
     def extended(self, value: Value) -> Value:
         """An input with the sign in all places of a product."""
+        from amaranth.hdl import Cat
+
         return Cat(value, value[-1].replicate(self.full_product_bits - len(value)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Module, Value, signed
@@ -90,23 +89,17 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     return heap.compress(m, registers)
 
 
-@dataclass(frozen=True)
-class _Architecture:
-    words: str
-    rows: Callable[[Module, Value, Value, int, int], tuple[Value, Value]]
-
-
-ARCHITECTURES: Mapping[Architecture, _Architecture] = {
-    "booth": _Architecture("radix-4 Booth", booth),
-    "array": _Architecture("array", array),
+_ROWS: Mapping[Architecture, Callable[[Module, Value, Value, int, int], tuple[Value, Value]]] = {
+    "booth": booth,
+    "array": array,
 }
 
 
 def multiply(
     m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int, registers: int = 0
 ) -> tuple[Value, Value]:
-    """Two rows that sum to the product of two signed numbers, as one of ARCHITECTURES makes them.
+    """Two rows that sum to the product of two signed numbers, as an architecture makes them.
 
     registers: in the compression, as of `BitHeap.compress`.
     """
-    return ARCHITECTURES[architecture].rows(m, multiplier, multiplicand, width, registers)
+    return _ROWS[architecture](m, multiplier, multiplicand, width, registers)

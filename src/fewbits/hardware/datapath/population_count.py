@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Value
+from typing import TYPE_CHECKING
 
 from fewbits.formats import Binary, Precision
 from fewbits.hardware.datapath.integer_sums import IntegerSums
-from fewbits.hardware.rtl.bit_heap import BitHeap
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
+
+    from fewbits.hardware.rtl.bit_heap import BitHeap
 
 
 class PopulationCount(IntegerSums):
@@ -45,6 +49,8 @@ class PopulationCount(IntegerSums):
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """One where the signs are equal."""
+        from amaranth.hdl import Const
+
         return ~(weight ^ value[0]), Const(0, 1)
 
     def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from typing import TYPE_CHECKING
 
 from fewbits.formats import FixedPoint, PowerOfTwo, Precision
 from fewbits.hardware.datapath.integer_sums import IntegerSums
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
 
 WIDEST = 6
 """Of weights, in bits: those of pow2-6 shift by up to 30 places, those of pow2-7 would by up to 62."""
@@ -27,6 +30,8 @@ class Shifter(IntegerSums):
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The input moved left, inverted where the weight is negative, and the one that completes the negation."""
+        from amaranth.hdl import Mux, Signal, signed
+
         bits = self.precision.weights.bits
         k, negative = weight[: bits - 1], weight[bits - 1]
         shifted = Signal(signed(self.full_product_bits))

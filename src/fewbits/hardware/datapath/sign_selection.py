@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Value
+from typing import TYPE_CHECKING
 
 from fewbits.formats import Binary, FixedPoint, Precision, Ternary
 from fewbits.hardware.datapath.integer_sums import IntegerSums
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
 
 
 class SignSelection(IntegerSums):

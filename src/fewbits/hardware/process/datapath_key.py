@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,9 @@ from fewbits.formats import FixedPoint, Precision
 
 Architecture = Literal["booth", "array"]
 """How partial products are made: by radix-4 Booth recoding, or one for each bit of the weight."""
+
+ARCHITECTURES: Mapping[Architecture, str] = {"booth": "radix-4 Booth", "array": "array"}
+"""In words."""
 
 Accumulation = Literal["integer", "float32"]
 """What sums are held in: integers, wide enough for every sum; float32, where each addition rounds."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fewbits import __version__
-from fewbits.hardware.mapping.synthesis import run_yosys
 
 _FLATTEN = """read_rtlil given.il
 hierarchy -check -top {top}
@@ -92,6 +91,8 @@ def to_verilog(
     Registers have no initial values.
     Raises HardwareError if yosys fails.
     """
+    from fewbits.hardware.mapping.synthesis import run_yosys  # late: whoever writes a header reads no library of cells
+
     elsewhere = left_out or {}
     modules = (*headers, *elsewhere)
     with tempfile.TemporaryDirectory(prefix="fewbits-verilog-") as name:

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from torch import nn
 
-from fewbits.bitexact.lowering import trace_quantized
 from fewbits.errors import DataError, HardwareError, ModelError
 from fewbits.graph.catalogue import catalogue, kind_of
 from fewbits.graph.equivalence import drawn_images, results_of
@@ -27,6 +26,7 @@ from fewbits.hardware.workload.own_precision import own_precision, with_takers
 from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.batch_norm import batch_norms, foldable
+from fewbits.quantization.model import trace_quantized
 from fewbits.quantization.placement import check_modes
 
 _MOST_REMEMBERED = 256
