@@ -121,7 +121,7 @@ def formats(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One format, such as fixed8.")] = None,
 ) -> None:
     """List the number formats, or describe one."""
-    from fewbits.formats import all_format_names, format_families, parse_format
+    from fewbits.formats import all_format_names, broken_families, format_families, parse_format
 
     if name is None:
         typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
@@ -133,6 +133,8 @@ def formats(
         for family in format_families():
             if family.more:
                 typer.echo(f"and {family.more}")
+        for sentence in broken_families():
+            _complain(sentence)
         return
     about = parse_format(name).describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
