@@ -258,6 +258,8 @@ def export(
     from fewbits.bitexact import load
     from fewbits.export import export_network
 
+    if out.resolve() == source.resolve():
+        raise ModelError(f"{str(out)!r} is the network itself, which the export would replace: give another name")
     if source.is_dir():
         from fewbits.study import stored_network
 
@@ -265,7 +267,7 @@ def export(
             raise StudyError(f"{str(source)!r} is a study's folder: choose one of its networks, with --precision first")
         stored = stored_network(source, precision, model=model, data=data, recipe=recipe, seed=seed)
         network = stored.network
-    elif any(value is not None for value in (precision, model, data, recipe, seed)):
+    elif source.exists() and any(value is not None for value in (precision, model, data, recipe, seed)):
         raise StudyError(f"{str(source)!r} is no study's folder: --precision and the like choose a study's network")
     else:
         network = load(source)
