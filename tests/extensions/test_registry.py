@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,6 +121,38 @@ def test_a_broken_format_leaves_others_alone_and_is_named_where_a_format_is_unkn
         fb.FormatError, match=r"unknown format 'theirs8': .*; format 'theirs' of one 2.0 cannot be load"
     ):
         fb.parse_format("theirs8")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("Abstract()", "'halves' fails to make 'halves8': TypeError: Can't instantiate abstract class Abstract with"),
+        (
+            "FixedPoint(8)",
+            "gives a Format of the name 'fixed8' and the family 'fixed' for 'halves8': a Format of the name",
+        ),
+        ("8", "gives 8 for 'halves8': a Format of the name 'halves8' and the family 'halves' is due"),
+    ],
+)
+def test_what_a_family_does_wrong_is_one_line_with_its_name(made: str, message: str, install: Install) -> None:
+    abstract = "from fewbits.formats import Format\nclass Abstract(Format):\n    name = 'halves8'\n"
+    install("two", "fewbits.formats", "halves = two:FAMILY", abstract + _FAMILY.replace("Halves(8)", made))
+    with pytest.raises(fb.ExtensionError, match=re.escape(message)):
+        fb.parse_format("halves8")
+
+
+@pytest.mark.parametrize("half", ["0", "1"])
+def test_a_format_that_rounds_zero_to_a_fraction_has_no_padding(half: str, install: Install) -> None:
+    rounding = f"    def nearest(self, x):\n        return Fraction({half}, 2)\n"
+    code = "from fractions import Fraction\n" + _FAMILY.replace(
+        '    family = "halves"\n', f'    family = "halves"\n{rounding}'
+    )
+    install("two", "fewbits.formats", "halves = two:FAMILY", code)
+    halves = fb.parse_format("halves8")
+    assert halves.has_zero == (half == "0")
+    if half == "1":
+        with pytest.raises(fb.FormatError, match="halves8 rounds zero to 1/2, and what is padded must be an integer"):
+            _ = halves.rounded_zero
 
 
 def test_the_list_of_formats_ends_with_what_is_broken(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,9 @@
 """Number formats: what values exist, how a tensor is rounded to them, and their codes."""
 
-from fewbits.formats.encoded import Encoded
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
@@ -16,6 +19,10 @@ from fewbits.formats.registry import (
 )
 from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
 from fewbits.formats.units import Binary, Ternary
+from fewbits.lazy import lazily
+
+if TYPE_CHECKING:
+    from fewbits.formats.encoded import Encoded
 
 __all__ = [
     "STUDY_PRECISIONS",
@@ -41,3 +48,6 @@ __all__ = [
     "parse_format",
     "parse_precision",
 ]
+
+if not TYPE_CHECKING:  # codes are numpy's, which descriptions of formats have no use for
+    __getattr__, __dir__ = lazily(__name__, {"Encoded": "fewbits.formats.encoded"})

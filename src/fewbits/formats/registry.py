@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from typing import cast
 
 from fewbits.arguments import shown
-from fewbits.errors import FormatError
+from fewbits.errors import FewbitsError, FormatError
 from fewbits.formats.fixed import FIXED
 from fewbits.formats.floating import FLOATS
 from fewbits.formats.format import Arithmetic, Format, FormatFamily
@@ -120,7 +121,7 @@ def parse_format(text: str) -> Format:
         return _NAMED[text]
     for family in (*_OWN, *(() if any(own.takes(text) for own in _OWN) else format_families())):
         if family.takes(text):
-            return _checked(family.parse(text), text, family)
+            return _made(text, family)
     suggestion = suggest(text)
     raise FormatError(
         f"unknown format {text!r}: give one of {allowed_formats()}"
@@ -133,9 +134,17 @@ _NAMED: dict[str, Format] = {name: family.parse(name) for family in _OWN for nam
 """fewbits' own formats that lists show: one object each."""
 
 
-def _checked(made: object, text: str, family: FormatFamily) -> Format:
+def _made(text: str, family: FormatFamily) -> Format:
+    """The format that a family gives, whoever wrote it."""
     from fewbits.extensions import ExtensionError
 
+    try:
+        made = cast(object, family.parse(text))
+    except FewbitsError:
+        raise
+    except Exception as error:  # whatever a stranger's code raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExtensionError(f"format family {family.name!r} fails to make {text!r}: {reason}") from error
     named = (made.name, made.family) if isinstance(made, Format) else None
     if named != (text, family.name) or not isinstance(made, Format):
         given = shown(made) if named is None else f"a Format of the name {named[0]!r} and the family {named[1]!r}"
