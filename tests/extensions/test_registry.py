@@ -172,6 +172,29 @@ def test_a_broken_dataflow_leaves_others_alone_and_is_named_where_an_accelerator
         fb.hardware.accelerator_named("theirs-16x16")
 
 
+_KIND = (
+    "from fewbits.graph import KindOfOperation\nfrom torch import nn\nclass Theirs(KindOfOperation):\n"
+    "    name, meanings, effect, keeps_dims = 'theirs', (nn.SiLU,), 'operands', True\n    {}\nkind = Theirs()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("name = None", "operation 'theirs' of one 2.0 has no name: set it to a text"),
+        ("meanings = nn.SiLU", "of one 2.0 declares meanings that are no tuple of classes"),
+        ("calls = ('silu',)", "of one 2.0 declares calls that are no mapping"),
+        ("lower = lambda self, call: None", "operation 'theirs' lowers '1' to nothing: add an operation, or pass on"),
+    ],
+)
+def test_what_a_kind_declares_wrongly_is_one_line_with_its_name(declared: str, message: str, install: Install) -> None:
+    install("one", "fewbits.operations", "theirs = one:kind", _KIND.format(declared))
+    images = torch.rand(2, 1, 8, 8)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.SiLU(), nn.Conv2d(2, 2, 3))
+    with pytest.raises(fb.ModelError, match=re.escape(message)):
+        fb.lower(fb.calibrate(fb.quantize(network, "fixed8"), images), images)
+
+
 def test_a_class_in_the_place_of_its_instance_is_named(install: Install) -> None:
     code = "from fewbits.graph import KindOfOperation\nclass Theirs(KindOfOperation):\n    name = 'theirs'\n"
     install("one", "fewbits.operations", "theirs = one:Theirs", code)

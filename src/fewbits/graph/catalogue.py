@@ -108,8 +108,23 @@ def catalogue() -> Catalogue:
 def _renewed(extensions: Mapping[str, Extension]) -> Catalogue:
     global _latest
     kinds, broken = usable("operations", OWN, KindOfOperation)
+    for name in sorted(kinds.keys() - OWN.keys()):
+        if (fault := _fault(kinds[name])) is not None:
+            del kinds[name]
+            broken += (f"operation {name!r} of {extensions[name].giver} {fault}",)
     _latest = Catalogue(kinds, extensions, broken)
     return _latest
+
+
+def _fault(kind: Any) -> str | None:
+    """What of a kind's declaration cannot be read; None if all can."""
+    if not isinstance(getattr(kind, "name", None), str):
+        return "has no name: set it to a text"
+    if not isinstance(kind.meanings, tuple) or not all(isinstance(one, type) for one in kind.meanings):
+        return "declares meanings that are no tuple of classes, as (nn.SiLU,)"
+    if not isinstance(kind.calls, Mapping):
+        return "declares calls that are no mapping of functions and methods to readings, as {F.silu: spelled(nn.SiLU)}"
+    return None
 
 
 _latest: Catalogue | None = None
@@ -122,7 +137,8 @@ def _by_key(pairs: Iterable[tuple[Any, KindOfOperation]]) -> dict[Any, KindOfOpe
         if table.setdefault(key, kind) is not kind:
             spelling = key if isinstance(key, str) else getattr(key, "__name__", str(key))
             raise ExtensionError(
-                f"operation {kind.name!r} takes {spelling!r}, which is {table[key].name!r} already: leave it to one"
+                f"operation {kind.name!r} ({type(kind).__module__}) takes {spelling!r}, which is {table[key].name!r} "
+                "already: leave it to one"
             )
     return table
 
