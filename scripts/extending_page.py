@@ -34,8 +34,29 @@ name as they know fewbits' own.
 - Names are looked up when a list is asked for; a file is imported when its name is used. An extension that cannot be
   imported, is of another class, or takes a name that is taken is named in one line, with the package that gives it.
   What does not use it goes on working.
+- An entry names an instance: a `FormatFamily`, `KindOfOperation`, `Dataflow`, `Recipe`, `Reader` or `Exporter`. A
+  family gives formats whose `name` is what was asked for and whose `family` is its own name.
+- A format is trained with, lowered and saved; without a circuit it has no cost and no place in a study. A dataflow's
+  presets are for `fewbits.cost(accelerator=...)` and a study's `[accelerator] preset`.
+- A study compares with the float32 network: an operation without a form at float32 (no entry in `FLOAT`) has no place
+  in one.
 - Results of a study are kept by what defines them. That includes the package and version that gives a recipe: raise the
   version when what it computes changes.
+
+Tables by operation (`fewbits.bitexact`, `fewbits.hardware.WORKLOAD`) and what calls an entry; a kind of operation that
+brings a class of its own has an entry in each, or refuses there:
+
+| table | called with | gives |
+| --- | --- | --- |
+| `INTEGER` | the operation, once | what computes batches: float64 tensors of integers |
+| `FUSED` | | `ONE_BY_ONE`: the fast executor computes as `INTEGER` does |
+| `FLOAT` | the operation and the order of sums, once | what computes batches: float32 arrays of numpy |
+| `REFERENCE` | the operation, one image's sources, the order of sums | one image's result, number by number |
+| `UNROUNDED` | the operation and its sources' values, tensors | its values, nothing rounded |
+| `WORKLOAD` | the operation and the network's precision | its `LayerShape`; None if it takes no cycles |
+
+Sums of 2**53 and more reach `INTEGER` as arrays of Python integers or in limbs; a kind that takes rounded values alone
+(`call.operand`, which refuses sums) never sees them.
 
 The package's `pyproject.toml`:
 

@@ -120,7 +120,7 @@ def formats(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One format, such as fixed8.")] = None,
 ) -> None:
     """List the number formats, or describe one."""
-    from fewbits.formats import all_format_names, format_families, parse_format
+    from fewbits.formats import all_format_names, broken_families, format_families, parse_format
 
     if name is None:
         typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
@@ -132,6 +132,8 @@ def formats(
         for family in format_families():
             if family.more:
                 typer.echo(f"and {family.more}")
+        for sentence in broken_families():
+            _complain(sentence)
         return
     about = parse_format(name).describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
@@ -255,6 +257,8 @@ def export(
     from fewbits.bitexact import load
     from fewbits.export import export_network
 
+    if out.resolve() == source.resolve():
+        raise ModelError(f"{str(out)!r} is the network itself, which the export would replace: give another name")
     if source.is_dir():
         from fewbits.study import stored_network
 
@@ -262,7 +266,7 @@ def export(
             raise StudyError(f"{str(source)!r} is a study's folder: choose one of its networks, with --precision first")
         stored = stored_network(source, precision, model=model, data=data, recipe=recipe, seed=seed)
         network = stored.network
-    elif any(value is not None for value in (precision, model, data, recipe, seed)):
+    elif source.exists() and any(value is not None for value in (precision, model, data, recipe, seed)):
         raise StudyError(f"{str(source)!r} is no study's folder: --precision and the like choose a study's network")
     else:
         network = load(source)

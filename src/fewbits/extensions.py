@@ -51,7 +51,7 @@ class Extension:
             )
         try:
             return self.entry.load()
-        except Exception as error:  # whatever a stranger's module raises
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ExtensionError(
                 f"{self.kind[:-1]} {self.name!r} of {self.giver} cannot be loaded from {self.entry.value!r}: {reason}; "
@@ -111,25 +111,36 @@ def giver_of(kind: Kind, name: str) -> str | None:
     return None if extension is None else extension.giver
 
 
-def with_extensions(kind: Kind, own: Mapping[str, _T], what: type[_T] | tuple[type, ...]) -> dict[str, _T]:
-    """The entries of a kind that fewbits has itself and those of installed packages, loaded.
+def usable(kind: Kind, own: Mapping[str, _T], what: type[_T]) -> tuple[dict[str, _T], tuple[str, ...]]:
+    """The entries of a kind, fewbits' own and those of installed packages, loaded; and a sentence for each that fails.
 
-    what: the class that an entry must be of. Raises ExtensionError if an extension takes a name of fewbits' own, is of
-    another class, or cannot be loaded.
+    For lists of which an entry's name does not tell who needs it: whoever finds nothing in them says the sentences.
+    what: the class that an entry must be of.
     """
-    return {**own, **{name: loaded(extension, own, what) for name, extension in found(kind).items()}}
+    entries, broken = dict(own), list[str]()
+    for name, extension in found(kind).items():
+        try:
+            entries[name] = loaded(extension, own, what)
+        except ExtensionError as error:
+            broken.append(str(error))
+    return entries, tuple(broken)
 
 
-def loaded(extension: Extension, own: Mapping[str, Any], what: type[_T] | tuple[type, ...]) -> _T:
-    """The object of one extension, checked; see `with_extensions`."""
+def loaded(extension: Extension, own: Mapping[str, Any], what: type[_T]) -> _T:
+    """The object of one extension.
+
+    Raises ExtensionError if it takes a name of fewbits' own, is of another class, or cannot be loaded.
+    """
     if extension.name in own:
         raise ExtensionError(
             f"{extension.kind[:-1]} {extension.name!r} of {extension.giver} has a name of fewbits' own: rename it there"
         )
     value = extension.load()
     if not isinstance(value, what):
-        expected = what.__name__ if isinstance(what, type) else " or ".join(one.__name__ for one in what)
+        is_class = isinstance(value, type) and issubclass(value, what)
+        given = f"the class {value.__name__}: name an instance of it" if is_class else type(value).__name__
         raise ExtensionError(
-            f"{extension.kind[:-1]} {extension.name!r} of {extension.giver} is {type(value).__name__}, not {expected}"
+            f"{extension.kind[:-1]} {extension.name!r} of {extension.giver} is "
+            + (given if is_class else f"{given}, not {what.__name__}")
         )
     return value

@@ -33,11 +33,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], record: str) -> Non
 
     record: JSON text. Raises StudyError if it cannot be written (no room, no permission, a link in its place).
     """
-    if path.is_symlink():
-        raise StudyError(f"{str(path)!r} is a link, and fewbits writes through none: remove it")
+    if not path.name or "\0" in str(path):
+        raise StudyError(f"{str(path)!r} is no name of a file: give another name")
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        if path.is_symlink():
+            raise StudyError(f"{str(path)!r} is a link, and fewbits writes through none: remove it")
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(save(own, {HEADER: record, DIGEST: _digest(own, record)}))

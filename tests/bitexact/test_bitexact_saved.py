@@ -344,6 +344,12 @@ class Labelled(ReLU):
     tags: object = dataclasses.field(default_factory=set)
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 300])
+def test_what_is_no_name_of_a_file_is_refused_in_one_line(name: str, small: tuple[BitExactNetwork, Tensor]) -> None:
+    with pytest.raises(fb.ModelError, match=r"give another (name|folder)$"):
+        small[0].save(name)
+
+
 def test_a_field_without_form_is_refused_when_saved(small: tuple[BitExactNetwork, Tensor], tmp_path: Path) -> None:
     network = small[0]
     odd = Labelled(name="odd", inputs=(network.operations[-1].name,), output_shape=network.output_shape)

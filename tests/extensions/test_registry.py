@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,15 +11,35 @@ from importlib import invalidate_caches
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 import fewbits as fb
 from fewbits import extensions
 from fewbits.data import READERS
 from fewbits.export import EXPORTERS
+from fewbits.formats import all_format_names
 from fewbits.train import RECIPES
 
 Install = Callable[..., None]
 
+
+class _Sigmoid(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)
+
+
+_FAMILY = """
+from dataclasses import dataclass
+from fewbits.formats import FixedPoint, FormatFamily
+
+@dataclass(frozen=True)
+class Halves(FixedPoint):
+    name = "halves8"
+    family = "halves"
+
+FAMILY = FormatFamily("halves", "halves8", lambda text: Halves(8), ("halves8",), "halves8")
+"""
 RECIPE = "from fewbits.train import Recipe\nrecipe = Recipe('theirs', 'nothing', train=lambda run: None)\n"
 
 
@@ -70,6 +91,115 @@ def test_a_broken_extension_is_named_where_it_is_asked_for_and_disturbs_nobody_e
         fb.ExtensionError, match=r"recipe 'theirs' of one 2.0 cannot be loaded from 'one:recipe': Module"
     ):
         _ = RECIPES["theirs"]
+
+
+def test_a_module_that_exits_is_broken_like_any_other(install: Install) -> None:
+    install("one", "fewbits.recipes", "theirs = one:recipe", "import sys\nsys.exit(3)\n")
+    with pytest.raises(fb.ExtensionError, match=r"recipe 'theirs' of one 2.0 cannot be loaded .* SystemExit: 3"):
+        _ = RECIPES["theirs"]
+
+
+def test_a_broken_operation_leaves_networks_alone_that_have_forms_without_it(install: Install) -> None:
+    install("one", "fewbits.operations", "theirs = one:kind", "1 / 0\n")
+    assert fb.cost("lenet", "fixed8").cycles > 0
+
+
+@pytest.mark.parametrize("curve", [nn.SiLU(), _Sigmoid()], ids=["module", "call"])
+def test_a_broken_operation_is_named_where_something_has_no_form(curve: nn.Module, install: Install) -> None:
+    install("one", "fewbits.operations", "theirs = one:kind", "1 / 0\n")
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), curve, nn.Conv2d(2, 2, 3))
+    with pytest.raises(fb.ModelError, match=r"no bit-exact form of it.*; operation 'theirs' of one 2.0 cannot be load"):
+        fb.cost(network, "fixed8", input_shape=(1, 8, 8))
+
+
+def test_a_broken_format_leaves_others_alone_and_is_named_where_a_format_is_unknown(install: Install) -> None:
+    install("one", "fewbits.formats", "theirs = one:FAMILY", "1 / 0\n")
+    install("two", "fewbits.formats", "halves = two:FAMILY", _FAMILY)
+    assert "halves8" in all_format_names()
+    assert fb.parse_format("halves8").bits == 8
+    with pytest.raises(
+        fb.FormatError, match=r"unknown format 'theirs8': .*; format 'theirs' of one 2.0 cannot be load"
+    ):
+        fb.parse_format("theirs8")
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("Abstract()", "'halves' fails to make 'halves8': TypeError: Can't instantiate abstract class Abstract with"),
+        (
+            "FixedPoint(8)",
+            "gives a Format of the name 'fixed8' and the family 'fixed' for 'halves8': a Format of the name",
+        ),
+        ("8", "gives 8 for 'halves8': a Format of the name 'halves8' and the family 'halves' is due"),
+    ],
+)
+def test_what_a_family_does_wrong_is_one_line_with_its_name(made: str, message: str, install: Install) -> None:
+    abstract = "from fewbits.formats import Format\nclass Abstract(Format):\n    name = 'halves8'\n"
+    install("two", "fewbits.formats", "halves = two:FAMILY", abstract + _FAMILY.replace("Halves(8)", made))
+    with pytest.raises(fb.ExtensionError, match=re.escape(message)):
+        fb.parse_format("halves8")
+
+
+@pytest.mark.parametrize("half", ["0", "1"])
+def test_a_format_that_rounds_zero_to_a_fraction_has_no_padding(half: str, install: Install) -> None:
+    rounding = f"    def nearest(self, x):\n        return Fraction({half}, 2)\n"
+    code = "from fractions import Fraction\n" + _FAMILY.replace(
+        '    family = "halves"\n', f'    family = "halves"\n{rounding}'
+    )
+    install("two", "fewbits.formats", "halves = two:FAMILY", code)
+    halves = fb.parse_format("halves8")
+    assert halves.has_zero == (half == "0")
+    if half == "1":
+        with pytest.raises(fb.FormatError, match="halves8 rounds zero to 1/2, and what is padded must be an integer"):
+            _ = halves.rounded_zero
+
+
+def test_the_list_of_formats_ends_with_what_is_broken(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    from fewbits.cli import main
+
+    install("one", "fewbits.formats", "theirs = one:FAMILY", "1 / 0\n")
+    assert main(["formats"]) == 0
+    listed = capsys.readouterr()
+    assert "fixed8 " in listed.out
+    assert listed.err.startswith("fewbits: format 'theirs' of one 2.0 cannot be loaded")
+
+
+def test_a_broken_dataflow_leaves_others_alone_and_is_named_where_an_accelerator_is_unknown(install: Install) -> None:
+    install("one", "fewbits.dataflows", "theirs = one:DATAFLOW", "1 / 0\n")
+    assert fb.hardware.accelerator_named("diannao-16x16") == fb.Accelerator()
+    with pytest.raises(fb.HardwareError, match=r"install the package that has it; dataflow 'theirs' of one 2.0 cannot"):
+        fb.hardware.accelerator_named("theirs-16x16")
+
+
+_KIND = (
+    "from fewbits.graph import KindOfOperation\nfrom torch import nn\nclass Theirs(KindOfOperation):\n"
+    "    name, meanings, effect, keeps_dims = 'theirs', (nn.SiLU,), 'operands', True\n    {}\nkind = Theirs()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ("name = None", "operation 'theirs' of one 2.0 has no name: set it to a text"),
+        ("meanings = nn.SiLU", "of one 2.0 declares meanings that are no tuple of classes"),
+        ("calls = ('silu',)", "of one 2.0 declares calls that are no mapping"),
+        ("lower = lambda self, call: None", "operation 'theirs' lowers '1' to nothing: add an operation, or pass on"),
+    ],
+)
+def test_what_a_kind_declares_wrongly_is_one_line_with_its_name(declared: str, message: str, install: Install) -> None:
+    install("one", "fewbits.operations", "theirs = one:kind", _KIND.format(declared))
+    images = torch.rand(2, 1, 8, 8)
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.SiLU(), nn.Conv2d(2, 2, 3))
+    with pytest.raises(fb.ModelError, match=re.escape(message)):
+        fb.lower(fb.calibrate(fb.quantize(network, "fixed8"), images), images)
+
+
+def test_a_class_in_the_place_of_its_instance_is_named(install: Install) -> None:
+    code = "from fewbits.graph import KindOfOperation\nclass Theirs(KindOfOperation):\n    name = 'theirs'\n"
+    install("one", "fewbits.operations", "theirs = one:Theirs", code)
+    with pytest.raises(fb.ModelError, match=r"'theirs' of one 2.0 is the class Theirs: name an instance of it"):
+        fb.cost(nn.Sequential(nn.Conv2d(1, 2, 3), nn.SiLU()), "fixed8", input_shape=(1, 8, 8))
 
 
 def test_an_object_that_is_not_there_is_named(install: Install) -> None:

@@ -150,7 +150,7 @@ class Doubling(KindOfOperation):
 
 
 def test_two_kinds_of_one_meaning_are_refused_by_name() -> None:
-    with pytest.raises(ExtensionError, match="operation 'doubling' takes 'ReLU', which is 'relu' already"):
+    with pytest.raises(ExtensionError, match=r"'doubling' \(test_catalogue\) takes 'ReLU', which is 'relu' already"):
         Catalogue({**OWN, "doubling": Doubling()}, {})
 
 

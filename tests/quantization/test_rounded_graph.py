@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -107,3 +108,10 @@ def test_a_recipes_method_sees_rectified_inputs() -> None:
     model.layers["third"].method = Method()
     model(IMAGES)
     assert float(seen[0].detach().min()) == 0
+
+
+def test_a_pickled_network_trains_and_computes_as_before() -> None:
+    model = calibrated("fixed8")
+    again = pickle.loads(pickle.dumps(model))
+    assert are_equal(values_and_gradients(again, again, IMAGES), values_and_gradients(model, model, IMAGES))
+    assert torch.equal(again.eval()(IMAGES), model.eval()(IMAGES))

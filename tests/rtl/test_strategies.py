@@ -139,6 +139,10 @@ class Stranger(Format):
     def count(self) -> int:
         return self._values.count
 
+    @property
+    def smallest_positive(self) -> Fraction:
+        return self._values.smallest_positive
+
     def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         return self._values.reference_quantize(x, largest, lowest)
 

@@ -118,7 +118,12 @@ class _Builder:
             demand.codes,
         )
         for call in self._trace.calls:
-            kind_of(call.module).lower(_Lowering(self, call))
+            kind = kind_of(call.module)
+            kind.lower(_Lowering(self, call))
+            if call.name not in self.results:
+                raise ModelError(
+                    f"operation {kind.name!r} lowers {call.name!r} to nothing: add an operation, or pass on"
+                )
         if not layers_of(self._operations):
             raise ModelError("the network's result does not pass through a quantized layer: there is nothing to lower")
         return tuple(self._operations)

@@ -49,9 +49,9 @@ def export_network(network: BitExactNetwork, to: str, path: str | Path) -> Path:
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ModelError(f"unknown exporter {shown(to)}: give one of {', '.join(EXPORTERS)}{hint}")
     exporter, path = EXPORTERS[to], Path(path)
-    if path.is_symlink() or path.is_dir() or not path.name:
-        raise ModelError(f"{str(path)!r} is a folder or a link: give the name of a file to write")
     try:
+        if path.is_symlink() or path.is_dir() or not path.name:
+            raise ModelError(f"{str(path)!r} is a folder or a link: give the name of a file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fewbits-", dir=path.parent) as folder:
             written = Path(folder) / path.name

@@ -1,6 +1,9 @@
 """Number formats: what values exist, how a tensor is rounded to them, and their codes."""
 
-from fewbits.formats.encoded import Encoded
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
@@ -9,12 +12,17 @@ from fewbits.formats.registry import (
     STUDY_PRECISIONS,
     Precision,
     all_format_names,
+    broken_families,
     format_families,
     parse_format,
     parse_precision,
 )
 from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
 from fewbits.formats.units import Binary, Ternary
+from fewbits.lazy import lazily
+
+if TYPE_CHECKING:
+    from fewbits.formats.encoded import Encoded
 
 __all__ = [
     "STUDY_PRECISIONS",
@@ -35,7 +43,11 @@ __all__ = [
     "Scale",
     "Ternary",
     "all_format_names",
+    "broken_families",
     "format_families",
     "parse_format",
     "parse_precision",
 ]
+
+if not TYPE_CHECKING:  # codes are numpy's, which descriptions of formats have no use for
+    __getattr__, __dir__ = lazily(__name__, {"Encoded": "fewbits.formats.encoded"})

@@ -82,6 +82,11 @@ class FixedPoint(Format):
         """Every code is a value."""
         return 2**self.bits
 
+    @property
+    def smallest_positive(self) -> Fraction:
+        """1."""
+        return Fraction(1)
+
     def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """Round half to even, then clamp."""
         return x.round().clamp(float(self.lowest) if lowest is None else lowest, largest) + 0.0  # -0 becomes 0

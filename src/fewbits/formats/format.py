@@ -108,13 +108,22 @@ class Format(ABC):
 
     @cached_property
     def rounded_zero(self) -> int:
-        """The number that zero is rounded to, and so what a padded element is: 0, in `binary` 1."""
-        return int(self.nearest(Fraction(0)))
+        """The number that zero is rounded to, and so what a padded element is: 0, in `binary` 1.
+
+        Raises FormatError where that is no integer.
+        """
+        number = self.nearest(Fraction(0))
+        if number.denominator != 1:
+            raise FormatError(
+                f"{self.name} rounds zero to {number}, and what is padded must be an integer at fraction_bits 0: give "
+                "the format's numbers another factor"
+            )
+        return int(number)
 
     @property
     def has_zero(self) -> bool:
         """Whether zero is one of its numbers."""
-        return self.rounded_zero == 0
+        return self.nearest(Fraction(0)) == 0
 
     def holds(self, narrow: Format) -> bool:
         """Whether every number of another format is one of this, up to a power of two that all share."""
@@ -252,7 +261,10 @@ class Format(ABC):
         """Code of a number of the format at fraction_bits 0."""
 
     def last_place(self, magnitude: Fraction) -> Fraction:
-        """Distance of neighbouring numbers at a magnitude (not 0) at fraction_bits 0."""
+        """Distance of neighbouring numbers at a magnitude (not 0) at fraction_bits 0.
+
+        Here that of integers without gaps. A format with gaps has its own, or its own `carried`, which alone asks.
+        """
         return Fraction(1)
 
     def carried(self, bound: Fraction, significant_bits: int, quantum: Fraction) -> Fraction:
@@ -284,9 +296,9 @@ class Format(ABC):
         """Number of distinct finite values."""
 
     @property
+    @abstractmethod
     def smallest_positive(self) -> Fraction:
         """Smallest value above zero at fraction_bits 0."""
-        return Fraction(1)
 
     def __str__(self) -> str:
         return self.name

@@ -80,6 +80,11 @@ class PowerOfTwo(Format):
         """Both signs of each power, and zero."""
         return 2 * self.exponents + 1
 
+    @property
+    def smallest_positive(self) -> Fraction:
+        """1."""
+        return Fraction(1)
+
     def last_place(self, magnitude: Fraction) -> Fraction:
         """The power below."""
         return Fraction(2) ** max(floor_log2(magnitude), 0)

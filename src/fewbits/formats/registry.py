@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from typing import cast
 
 from fewbits.arguments import shown
-from fewbits.errors import FormatError
+from fewbits.errors import FewbitsError, FormatError
 from fewbits.formats.fixed import FIXED
 from fewbits.formats.floating import FLOATS
 from fewbits.formats.format import Arithmetic, Format, FormatFamily
@@ -72,23 +73,32 @@ class Precision:
 
 
 def format_families() -> tuple[FormatFamily, ...]:
-    """The families of formats: fewbits' own, then those of installed packages by name.
+    """The families of formats: fewbits' own, then those of installed packages by name; see `broken_families`."""
+    return _families()[0]
 
-    Raises ExtensionError where a package's family cannot be loaded, or has a name of another one.
-    """
-    from fewbits.extensions import ExtensionError, found, with_extensions  # what it loads, own names do not need
 
+def broken_families() -> tuple[str, ...]:
+    """A sentence for each package's family that cannot be loaded, or has a name of another one: it is left out."""
+    return _families()[1]
+
+
+def _families() -> tuple[tuple[FormatFamily, ...], tuple[str, ...]]:
+    from fewbits.extensions import giver_of, usable  # what it loads, own names do not need
+
+    added, broken = usable("formats", {}, FormatFamily)
     families = {family.name: family for family in _OWN}
-    for name, family in with_extensions("formats", {}, FormatFamily).items():
+    for name, family in added.items():
         for other in families.values():
             taken = next((known for known in family.names if other.takes(known) or known in other.names), None)
             if taken is not None or family.name == other.name:
-                raise ExtensionError(
-                    f"format family {name!r} of {found('formats')[name].giver} has the name {taken or family.name!r} "
-                    f"of the family {other.name!r}: rename it there"
+                broken += (
+                    f"format family {name!r} of {giver_of('formats', name)} has the name {taken or family.name!r} "
+                    f"of the family {other.name!r}: rename it there",
                 )
-        families[family.name] = family
-    return tuple(families.values())
+                break
+        else:
+            families[family.name] = family
+    return tuple(families.values()), broken
 
 
 def all_format_names() -> tuple[str, ...]:
@@ -104,18 +114,19 @@ def allowed_formats() -> str:
 def parse_format(text: str) -> Format:
     """The format of that name. Raises FormatError for an unknown one and suggests the nearest.
 
-    Raises ExtensionError if a package's family cannot be loaded, or gives something else than it was asked for.
+    Raises ExtensionError if a package's family gives something else than it was asked for.
     """
     _require_text(text)
     if text in _NAMED:
         return _NAMED[text]
     for family in (*_OWN, *(() if any(own.takes(text) for own in _OWN) else format_families())):
         if family.takes(text):
-            return _checked(family.parse(text), text, family)
+            return _made(text, family)
     suggestion = suggest(text)
     raise FormatError(
         f"unknown format {text!r}: give one of {allowed_formats()}"
         + (f"; did you mean {suggestion}?" if suggestion else "")
+        + "".join(f"; {sentence}" for sentence in broken_families())
     )
 
 
@@ -123,12 +134,23 @@ _NAMED: dict[str, Format] = {name: family.parse(name) for family in _OWN for nam
 """fewbits' own formats that lists show: one object each."""
 
 
-def _checked(made: object, text: str, family: FormatFamily) -> Format:
+def _made(text: str, family: FormatFamily) -> Format:
+    """The format that a family gives, whoever wrote it."""
     from fewbits.extensions import ExtensionError
 
-    if not isinstance(made, Format) or made.name != text or made.family != family.name:
+    try:
+        made = cast(object, family.parse(text))
+    except FewbitsError:
+        raise
+    except Exception as error:  # whatever a stranger's code raises
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExtensionError(f"format family {family.name!r} fails to make {text!r}: {reason}") from error
+    named = (made.name, made.family) if isinstance(made, Format) else None
+    if named != (text, family.name) or not isinstance(made, Format):
+        given = shown(made) if named is None else f"a Format of the name {named[0]!r} and the family {named[1]!r}"
         raise ExtensionError(
-            f"format family {family.name!r} gives {shown(made)} for {text!r}: a Format with that name and family is due"
+            f"format family {family.name!r} gives {given} for {text!r}: a Format of the name {text!r} and the family "
+            f"{family.name!r} is due"
         )
     return made
 

@@ -75,6 +75,11 @@ class Ternary(Format):
         """Three."""
         return 3
 
+    @property
+    def smallest_positive(self) -> Fraction:
+        """1."""
+        return Fraction(1)
+
     def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """Round half to even, then clamp."""
         return x.round().clamp(-largest, largest) + 0.0  # -0 becomes 0
@@ -150,6 +155,11 @@ class Binary(Format):
     def count(self) -> int:
         """Two."""
         return 2
+
+    @property
+    def smallest_positive(self) -> Fraction:
+        """1."""
+        return Fraction(1)
 
     def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
         """The sign, with zero at 1."""

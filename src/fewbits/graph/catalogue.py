@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import fx, nn
 
-from fewbits.extensions import Extension, ExtensionError, found, loaded
+from fewbits.extensions import Extension, ExtensionError, found, usable
 from fewbits.graph.float_layer import FloatLayer, ValueRounding, WrappedLayer
 from fewbits.graph.geometry import Shape
 from fewbits.graph.kind import KindOfOperation
@@ -37,13 +37,16 @@ _UNKNOWN = _Unknown()
 class Catalogue:
     """Kinds by name, found by meaning and by spelling. A kind with a form comes before one without."""
 
-    def __init__(self, kinds: Mapping[str, KindOfOperation], extensions: Mapping[str, Extension]) -> None:
-        """extensions: what gave some of the kinds.
+    def __init__(
+        self, kinds: Mapping[str, KindOfOperation], extensions: Mapping[str, Extension], broken: Sequence[str] = ()
+    ) -> None:
+        """extensions: what gave some of the kinds. broken: a sentence for each of them that cannot be used.
 
         Raises ExtensionError if two kinds with a form have a meaning or a spelling in common.
         """
         self.kinds = kinds
         self.extensions = extensions
+        self._broken = broken
         with_form = [kind for kind in kinds.values() if kind.has_form]
         without = [kind for kind in kinds.values() if not kind.has_form]
         self._by_meaning: dict[type, KindOfOperation] = {
@@ -74,6 +77,13 @@ class Catalogue:
         """What a call of a function, or of a method by name, means; None if that has no form."""
         return self._readings.get(target)
 
+    def without_form(self, name: str) -> str:
+        """Why a class or function stays float, as `kinds.without_form` has it, and what is broken and might know it.
+
+        name: of the class, function or method.
+        """
+        return "; ".join((without_form(name), *self._broken))
+
     def view_of(self, target: Any) -> Literal["whole", "part"] | None:
         """Whether what is called gives the whole of its input, or a part, in its memory; None if it makes a tensor."""
         return "whole" if target in self._views else "part" if target in self._parts else None
@@ -86,7 +96,8 @@ class Catalogue:
 def catalogue() -> Catalogue:
     """Own kinds and those of installed packages (entry points `fewbits.operations`), loaded at the first call.
 
-    Raises ExtensionError if an extension cannot be loaded, or takes a name, a module class or a function of another.
+    One that cannot be loaded is named where something has no form. Raises ExtensionError if one takes a module class or
+    a function of another.
     """
     extensions = found("operations")
     if _latest is None or _latest.extensions is not extensions:
@@ -96,9 +107,24 @@ def catalogue() -> Catalogue:
 
 def _renewed(extensions: Mapping[str, Extension]) -> Catalogue:
     global _latest
-    added = {name: loaded(extension, OWN, KindOfOperation) for name, extension in extensions.items()}
-    _latest = Catalogue({**OWN, **added}, extensions)
+    kinds, broken = usable("operations", OWN, KindOfOperation)
+    for name in sorted(kinds.keys() - OWN.keys()):
+        if (fault := _fault(kinds[name])) is not None:
+            del kinds[name]
+            broken += (f"operation {name!r} of {extensions[name].giver} {fault}",)
+    _latest = Catalogue(kinds, extensions, broken)
     return _latest
+
+
+def _fault(kind: Any) -> str | None:
+    """What of a kind's declaration cannot be read; None if all can."""
+    if not isinstance(getattr(kind, "name", None), str):
+        return "has no name: set it to a text"
+    if not isinstance(kind.meanings, tuple) or not all(isinstance(one, type) for one in kind.meanings):
+        return "declares meanings that are no tuple of classes, as (nn.SiLU,)"
+    if not isinstance(kind.calls, Mapping):
+        return "declares calls that are no mapping of functions and methods to readings, as {F.silu: spelled(nn.SiLU)}"
+    return None
 
 
 _latest: Catalogue | None = None
@@ -111,7 +137,8 @@ def _by_key(pairs: Iterable[tuple[Any, KindOfOperation]]) -> dict[Any, KindOfOpe
         if table.setdefault(key, kind) is not kind:
             spelling = key if isinstance(key, str) else getattr(key, "__name__", str(key))
             raise ExtensionError(
-                f"operation {kind.name!r} takes {spelling!r}, which is {table[key].name!r} already: leave it to one"
+                f"operation {kind.name!r} ({type(kind).__module__}) takes {spelling!r}, which is {table[key].name!r} "
+                "already: leave it to one"
             )
     return table
 
@@ -142,7 +169,7 @@ def application(node: fx.Node, network: nn.Module) -> Application:
     read = catalogue().reading_of(node.target)
     applied = None if read is None else read(node)
     if applied is None or applied.meaning is None:
-        raise unsupported(node, without_form(target_name(node)))
+        raise unsupported(node, catalogue().without_form(target_name(node)))
     return applied
 
 

@@ -12,7 +12,6 @@ from fewbits.graph.float_layer import FloatLayer, WrappedLayer
 from fewbits.graph.kind import KindOfOperation
 from fewbits.graph.kinds.batch_norm import FOLDABLE
 from fewbits.graph.kinds.layer import KindOfLayer
-from fewbits.graph.kinds.without_form import without_form
 from fewbits.graph.refusals import FORMS
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -59,7 +58,7 @@ def reason_without_form(module: nn.Module) -> str | None:
     """Why a module has no bit-exact form, and what to do; None if it has one. Batch normalization apart."""
     kind = kind_of(module)
     if not kind.has_form:
-        return reason_left_float(module) or without_form(type(module).__name__)
+        return reason_left_float(module) or catalogue().without_form(type(module).__name__)
     return kind.refusal(module)
 
 
@@ -72,7 +71,7 @@ def reason_left_float(module: nn.Module) -> str | None:
     if _takes_formats_around(type(module)):
         return None
     if _is_torchs_own(module):
-        return without_form(type(module).__name__)
+        return catalogue().without_form(type(module).__name__)
     base = _torchs_base(module)
     if base in FOLDABLE:
         return (
@@ -80,7 +79,7 @@ def reason_left_float(module: nn.Module) -> str | None:
             f"nn.{base.__name__} itself, and modules of their own for what is added to it"
         )
     if base is not None and not _takes_formats_around(base):
-        return f"a kind derived from {base.__name__}: {without_form(base.__name__)}"
+        return f"a kind derived from {base.__name__}: {catalogue().without_form(base.__name__)}"
     if next(module.parameters(recurse=False), None) is not None:
         return (
             "parameters that its own forward pass uses stay float; make them the weight or bias of a convolution or "

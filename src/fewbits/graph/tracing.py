@@ -118,6 +118,8 @@ def graph_and_mode(network: nn.Module, *, training: bool = False) -> tuple[fx.Gr
     except ModelError as error:
         raise TraceError(network, f"it cannot be traced as values: {error}") from error
     write_as_pooling(graph, network)
+    for node in graph.nodes:
+        node.type = None  # annotations, here and of the user, may be text, which torch.fx cannot pickle
     return graph, bool(asking)
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import Any, cast
 
 from fewbits.errors import HardwareError
-from fewbits.extensions import found, loaded, with_extensions
+from fewbits.extensions import found, loaded, usable
 from fewbits.hardware.dataflow.accelerator import DIANNAO
 from fewbits.hardware.dataflow.base import Dataflow
 from fewbits.hardware.dataflow.diannao.dataflow import DianNao
@@ -17,8 +17,8 @@ _OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao()}
 
 
 def dataflows() -> dict[str, Dataflow[Any]]:
-    """All of them, by name. Raises ExtensionError for one from outside that cannot be loaded."""
-    return with_extensions("dataflows", _OWN, Dataflow)
+    """All that can be used, by name; one from outside that cannot be loaded is named where it is asked for."""
+    return usable("dataflows", _OWN, Dataflow)[0]
 
 
 def dataflow_named(name: str) -> Dataflow[Any]:
@@ -50,9 +50,11 @@ def dataflow_of(accelerator: AnyAccelerator) -> Dataflow[Any]:
 
 def accelerator_named(name: str) -> AnyAccelerator:
     """A dataflow's preset. Raises HardwareError, with the names there are, if it is unknown."""
-    presets = {preset: made for dataflow in dataflows().values() for preset, made in dataflow.presets.items()}
+    entries, broken = usable("dataflows", _OWN, Dataflow)
+    presets = {preset: made for dataflow in entries.values() for preset, made in dataflow.presets.items()}
     if name not in presets:
-        raise HardwareError(f"there is no accelerator {name!r}: choose one of {', '.join(presets)}")
+        choice = f"choose one of {', '.join(presets)}, or install the package that has it"
+        raise HardwareError("; ".join([f"there is no accelerator {name!r}: {choice}", *broken]))
     return presets[name]
 
 

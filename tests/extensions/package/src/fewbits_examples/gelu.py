@@ -203,7 +203,7 @@ def _pi() -> Decimal:
 
 @INTEGER.register(GeluTable)
 def _looked_up(operation: GeluTable) -> Callable[[Tensor], Tensor]:
-    integers, results = torch.from_numpy(operation.integers), torch.from_numpy(operation.results)
+    integers, results = torch.tensor(operation.integers), torch.tensor(operation.results)  # copies: they may be locked
 
     def look_up(source: Tensor) -> Tensor:
         codes = source.to(torch.float64)

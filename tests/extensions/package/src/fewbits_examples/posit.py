@@ -65,6 +65,11 @@ class Posit(Format):
         return Fraction(_numbers(self.es)[-1])
 
     @property
+    def smallest_positive(self) -> Fraction:
+        """1, by the choice of the radix point."""
+        return Fraction(1)
+
+    @property
     def count(self) -> int:
         """All codes but NaR."""
         return 2**BITS - 1
