@@ -106,7 +106,7 @@ def test_shifts_are_stored_with_the_network() -> None:
 
 def test_float_weights_have_no_radix_point_of_their_own() -> None:
     assert fb.quantize(uneven(), "float32", per_channel=True).layers["0"].channel_shifts is None
-    with pytest.raises(fb.ModelError, match="per-channel radix points are for fixed, pow2, ternary and binary weights"):
+    with pytest.raises(fb.ModelError, match="per-channel radix points are for weights of integers"):
         fb.quantize(uneven(), "fp8-e4m3", per_channel=True)
 
 

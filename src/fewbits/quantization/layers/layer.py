@@ -344,7 +344,7 @@ def _channel_shifts(layer: FloatLayer, precision: Precision, name: str) -> Tenso
         return None
     if precision.weights.arithmetic != "integer":
         raise ModelError(
-            f"layer {name!r}: per-channel radix points are for fixed, pow2, ternary and binary weights, not "
+            f"layer {name!r}: per-channel radix points are for weights of integers (fixed, pow2, ternary, binary), not "
             f"{precision.weights.name}"
         )
     return torch.zeros(len(layer.weight), dtype=torch.int64, device=layer.weight.device)
