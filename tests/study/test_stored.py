@@ -95,7 +95,7 @@ def test_the_exported_bench_expects_the_trained_networks_sums(trained, tmp_path,
     assert "recipe fine-tune, seed 1 that the study 'tiny' trained" in said.err
     assert "untrained" not in said.err + (tmp_path / "rtl" / "README.md").read_text()
     stored = stored_network(trained[0], "fixed8", recipe="fine-tune", seed=1)
-    made = fb.hardware.rtl.design("fixed8")
+    made = fb.hardware.datapath.design("fixed8")
     row = int((tmp_path / "rtl" / "results.hex").read_text(), 16)
     mask = (1 << made.accumulator_bits) - 1
     sums = [int(one) & mask for one in stored.network.accumulators(stored.image)[0].tolist()]
