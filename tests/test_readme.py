@@ -16,6 +16,12 @@ from fewbits.study import load_study
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example writes a file."""
+    monkeypatch.chdir(tmp_path)
+
+
 def block(language: str) -> str:
     """The first code block of a language."""
     found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
