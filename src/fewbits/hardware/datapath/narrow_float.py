@@ -15,11 +15,11 @@ from fewbits.hardware.process.datapath_key import ARCHITECTURES
 if TYPE_CHECKING:
     from amaranth.hdl import Module
 
-    from fewbits.hardware.datapath.narrow_floating import NarrowFloatMultiplier
+    from fewbits.hardware.datapath.narrow_float_circuits import NarrowFloatMultiplier
     from fewbits.hardware.datapath.neuron import Neuron
 
 MULTIPLY_STAGES = 2
-"""Cycles of `narrow_floating.NarrowFloatMultiplier`."""
+"""Cycles of `narrow_float_circuits.NarrowFloatMultiplier`."""
 
 SHIFT_BITS = 10
 """Width of a narrow float's shift: 512 places either way go beyond float32's range, 2**-126 to 2**128."""
@@ -75,14 +75,14 @@ class NarrowFloat(FloatSums):
 
     def multiplier_unit(self) -> NarrowFloatMultiplier:
         """Need not round."""
-        from fewbits.hardware.datapath.narrow_floating import NarrowFloatMultiplier
+        from fewbits.hardware.datapath.narrow_float_circuits import NarrowFloatMultiplier
 
         return NarrowFloatMultiplier(*self.formats, self.architecture)
 
     def connect_output(self, m: Module, neuron: Neuron) -> None:
         """Rounded to the inputs' format."""
-        from fewbits.hardware.datapath.narrow_floating import FloatOutputStage
+        from fewbits.hardware.datapath.narrow_float_circuits import FloatOutputStage
 
-        m.submodules.output_stage = stage = FloatOutputStage(self.formats[1])
+        m.submodules.output_stage = stage = FloatOutputStage(self.formats[1], SHIFT_BITS)
         m.d.comb += [stage.total.eq(neuron.total), stage.shift.eq(neuron.shift), stage.relu.eq(neuron.relu)]
         m.d.comb += neuron.output.eq(stage.output)

@@ -10,7 +10,6 @@ from amaranth.lib.wiring import Component, In, Out
 from fewbits.formats import FloatFormat
 from fewbits.hardware.datapath.floating import BIAS, BITS, EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
 from fewbits.hardware.datapath.multipliers import multiply
-from fewbits.hardware.datapath.narrow_float import SHIFT_BITS
 from fewbits.hardware.process.datapath_key import Architecture
 from fewbits.hardware.rtl.bit_heap import registered, shared
 
@@ -83,12 +82,12 @@ class FloatOutputStage(Component):
     sign, but for ReLU, which makes +0 of negatives and -0. `shift` (signed) and `relu` are settings of a layer.
     """
 
-    def __init__(self, number_format: FloatFormat) -> None:
+    def __init__(self, number_format: FloatFormat, shift_bits: int) -> None:
         self.number_format = number_format
         super().__init__(
             {
                 "total": In(BITS),
-                "shift": In(signed(SHIFT_BITS)),
+                "shift": In(signed(shift_bits)),
                 "relu": In(1),
                 "output": Out(number_format.bits),
             }
