@@ -86,7 +86,7 @@ def test_an_addition_by_binary_weights_is_refused():
 
 def test_an_addition_by_cut_products_is_refused():
     network = lowered(Residual(4, 4, ends_with_sum=False), "fixed8", torch.randn(2, 2, 5, 6), product_bits=12)
-    with pytest.raises(HardwareError, match="a datapath with cut products does not"):
+    with pytest.raises(HardwareError, match="a datapath with truncated products does not"):
         compile_network(network, design("fixed8", product_bits=12), TILE)
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.bitexact.accumulator import magnitude
-from fewbits.bitexact.cut_products import CutArithmetic
 from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT, LayerArithmetic
 from fewbits.bitexact.tables import INTEGER
+from fewbits.bitexact.truncated_products import TruncatedArithmetic
 from fewbits.bitexact.wide import WideIntegers, as_objects, split_weight
 from fewbits.errors import FormatError
 from fewbits.formats import Format
@@ -73,7 +73,7 @@ class IntegerExecutor:
 
 @INTEGER.register(Convolution, Linear)
 def _layer(layer: Layer) -> Step:
-    return CutArithmetic(layer).run if layer.dropped_product_bits else LayerArithmetic(layer).run
+    return TruncatedArithmetic(layer).run if layer.dropped_product_bits else LayerArithmetic(layer).run
 
 
 def _without_state(compute: Callable[..., Value]) -> Callable[[Operation], Step]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fewbits.arguments import is_integer, shown
 from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
-from fewbits.bitexact.cut_products import LARGEST_SUM_BITS
+from fewbits.bitexact.truncated_products import LARGEST_SUM_BITS
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
 from fewbits.formats.encoded import Encoded
@@ -43,8 +43,8 @@ def layer_settings(
     accumulator_bits, worst_case_bits = _widths(quantized, weight, bias, dropped)
     if dropped and accumulator_bits > LARGEST_SUM_BITS:
         raise ModelError(
-            f"layer {name!r}: sums of cut products need {accumulator_bits} bits, {LARGEST_SUM_BITS} are computed; "
-            "give fewer product_bits"
+            f"layer {name!r}: sums of truncated products need {accumulator_bits} bits, {LARGEST_SUM_BITS} are "
+            "computed; give fewer product_bits"
         )
     return {
         "name": name,

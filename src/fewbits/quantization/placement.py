@@ -47,7 +47,7 @@ class _Group:
     layers: list[nn.Module] = field(default_factory=list[nn.Module])
     """The layers that take them, each once; float ones in a network that is not quantized yet."""
 
-    takers: list[str] = field(default_factory=list[str])
+    consumers: list[str] = field(default_factory=list[str])
     """Names for what takes them: they do not change when normalization is folded into a producer."""
 
     is_added: bool = False
@@ -55,13 +55,13 @@ class _Group:
 
     def add_layer(self, layer: nn.Module, name: str) -> None:
         """A layer takes the values."""
-        self.takers.append(f"{name.replace('.', '_')}_input")
+        self.consumers.append(f"{name.replace('.', '_')}_input")
         if not any(layer is known for known in self.layers):
             self.layers.append(layer)
 
     def add_operand(self, name: str) -> None:
         """An addition or the like takes the values as an operand."""
-        self.takers.append(name)
+        self.consumers.append(name)
         self.is_added = True
 
     @property
@@ -149,7 +149,7 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
             for number, source in enumerate(node.all_input_nodes, start=1):
                 groups[leader[source]].add_operand(f"{node.name}_operand{number}")
         elif effect == "joins":
-            groups[leader[node]].takers.append(f"{node.name}_part")
+            groups[leader[node]].consumers.append(f"{node.name}_part")
     return list(groups.values())
 
 
@@ -187,7 +187,7 @@ def _format_of(group: _Group, input_format: Format) -> Format:
 
 def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> None:
     """Round a group's values behind each producer and after each average; its layers follow."""
-    first = _free_name(network, group.takers[0])
+    first = _free_name(network, group.consumers[0])
     rounding = TensorRounding(number_format, first)
     network.add_submodule(first, rounding)
     for root in group.roots:

@@ -11,7 +11,7 @@ schedule; what follows names DianNao's. What is counted:
   buffer costs its read or write energy. The adders that add tensors are not characterized: their energy is not in it.
   Nor is that of the memory off the chip, which is told apart (`Cost.off_chip_uj`).
 - Control: everything else of the accelerator (controller, address generation, operand and bias registers, pooling,
-  the way out), in all cycles, with energies of `characterization.control`. It was characterized for 16 neurons and 64
+  write-back), in all cycles, with energies of `characterization.control`. It was characterized for 16 neurons and 64
   rows; for other numbers of neurons it is estimated (`diannao.control_sizes`), other rows and latencies change nothing.
 - Leakage: of all neurons, buffers and the control, over all cycles.
 - Bandwidth: what each layer needs so that its transfers never stall it (`Cost.needed_bandwidth_gb_s`). Where the

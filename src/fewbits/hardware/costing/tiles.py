@@ -157,7 +157,7 @@ class Tiles:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
             return self._at(layer.precision)
-        return max(self._takers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
+        return max(self._consumers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
 
     def stored(self, layer: LayerShape) -> Stored:
         """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
@@ -181,7 +181,7 @@ class Tiles:
         usual = self.main.precision.inputs
         if not layer.held_at:
             return layer.held_values * usual.bits
-        return sum(values * (self._format(takers) or usual).bits for values, takers in layer.held_at)
+        return sum(values * (self._format(consumers) or usual).bits for values, consumers in layer.held_at)
 
     def narrow(self, tile: Tile, layers: Sequence[LayerShape]) -> tuple[Narrow, ...]:
         """Formats that are narrower in memory than on a tile, of the layers that it computes; each once."""
@@ -203,9 +203,9 @@ class Tiles:
     def _precision(self, name: str | None) -> Precision:
         return self.main.precision if name is None else self.precisions[name]
 
-    def _format(self, takers: frozenset[str | None]) -> Format | None:
+    def _format(self, consumers: frozenset[str | None]) -> Format | None:
         """The format that layers of these precisions share as their input: the widest, where they differ."""
-        formats = [self._precision(name).inputs for name in takers]
+        formats = [self._precision(name).inputs for name in consumers]
         return max(formats, key=lambda one: (one.bits, one.name), default=None)
 
     def clock(self, used: Sequence[Tile]) -> Clock:
@@ -220,7 +220,7 @@ class Tiles:
     def _at(self, precision: str | None) -> Tile:
         return self.main if precision is None else self.own[precision]
 
-    def _takers(self, layer: LayerShape) -> list[Tile]:
+    def _consumers(self, layer: LayerShape) -> list[Tile]:
         return [self._at(precision) for precision in layer.taken_at]
 
 

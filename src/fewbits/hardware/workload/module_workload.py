@@ -22,7 +22,7 @@ from fewbits.graph.refusals import UnsupportedError
 from fewbits.graph.tracing import IMAGES, Call, Trace, calls_of, graph_and_mode
 from fewbits.graph.wrappers import unwrapped
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
-from fewbits.hardware.workload.own_precision import own_precision, with_takers
+from fewbits.hardware.workload.own_precision import own_precision, with_consumers
 from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.batch_norm import batch_norms, foldable
@@ -80,7 +80,7 @@ def _read_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         layers = [_at_own_precision(layer, call, model) for layer, call in shapes.layers]
         held = with_held_values(layers, shapes.reads)
         return Workload(
-            with_takers(held, shapes.reads),
+            with_consumers(held, shapes.reads),
             None if precision is None else precision.name,
             tuple(call.place for call in traced.calls if kind_of(call.module).joins_parts),
             _end(traced),

@@ -24,7 +24,7 @@ from fewbits.graph.operations import (
     Rounding,
 )
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
-from fewbits.hardware.workload.own_precision import own_precision, with_takers
+from fewbits.hardware.workload.own_precision import own_precision, with_consumers
 from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload, addition
 
 WORKLOAD: Table[Callable[[Any, Precision], LayerShape | None]] = Table(
@@ -47,7 +47,7 @@ def bit_exact_workload(network: BitExactNetwork) -> Workload:
             layers.append(layer)
             reads.append(taken)
     concatenations = tuple(operation.name for operation in network.operations if operation.joins)
-    held = with_takers(with_held_values(layers, reads), reads)
+    held = with_consumers(with_held_values(layers, reads), reads)
     uncounted = tuple(filter(None, (operation.uncounted for operation in network.operations)))
     return Workload(held, network.precision.name, concatenations, _end(network), uncounted)
 

@@ -35,7 +35,7 @@ def computes(datapath: Precision, layer: Precision) -> bool:
     return all(wide.holds(narrow) for wide, narrow in pairs)
 
 
-def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:
+def with_consumers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple[LayerShape, ...]:
     """The layers, each with the precisions of those that take its result (`LayerShape.taken_at`), and what waits
     meanwhile (`held_at`), if one has its own.
 
@@ -45,9 +45,12 @@ def with_takers(layers: Sequence[LayerShape], reads: Sequence[Tensors]) -> tuple
         return tuple(layers)
     taken_at: dict[int, frozenset[str | None]] = {}
     for number in reversed(range(IMAGE, len(layers))):
-        takers = [taker for taker in range(number + 1, len(layers)) if number in reads[taker]]
+        consumers = [consumer for consumer in range(number + 1, len(layers)) if number in reads[consumer]]
         taken_at[number] = frozenset[str | None]().union(
-            *({layers[taker].precision} if layers[taker].has_weights else taken_at[taker] for taker in takers)
+            *(
+                {layers[consumer].precision} if layers[consumer].has_weights else taken_at[consumer]
+                for consumer in consumers
+            )
         )
     return tuple(
         replace(

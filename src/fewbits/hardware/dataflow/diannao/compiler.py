@@ -297,7 +297,9 @@ class _Compiler:
                     f"{weights.name} does not have"
                 )
         if self._design.dropped_product_bits:
-            raise HardwareError(f"layer {addition.name!r} adds two tensors: a datapath with cut products does not")
+            raise HardwareError(
+                f"layer {addition.name!r} adds two tensors: a datapath with truncated products does not"
+            )
 
     def _loops(self, tiling: Tiling) -> dict[str, int]:
         """Loops of what the neurons compute, and where its weights and biases begin."""

@@ -1,4 +1,4 @@
-"""The whole accelerator: controller, sequencer, Bin and SB, tile, pooling stage, the way out through Bout."""
+"""The whole accelerator: controller, sequencer, Bin and SB, tile, pooling stage, the write-back through Bout."""
 
 from __future__ import annotations
 

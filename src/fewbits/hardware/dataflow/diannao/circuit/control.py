@@ -27,7 +27,7 @@ write_rtlil control.il
 
 
 def control_rtlil(design: NeuronDesign, accelerator: Accelerator) -> str:
-    """Controller, address generation, operand and bias registers, pooling and the way out; its top module is `control`.
+    """Controller, address generation, operand and bias registers, pooling and write-back; its top module is `control`.
 
     What went to and came from the tile and the buffers are ports: `tile.first`, `bin.read_data` and so on.
     Raises HardwareError if yosys fails.

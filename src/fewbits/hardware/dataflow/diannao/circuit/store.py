@@ -1,4 +1,4 @@
-"""The way out: rows of Bout for finished rows, addresses for them in memory; full-width sums past Bout."""
+"""The write-back: rows of Bout for finished rows, addresses for them in memory; full-width sums past Bout."""
 
 from __future__ import annotations
 

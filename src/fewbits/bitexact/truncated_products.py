@@ -20,7 +20,7 @@ LARGEST_SUM_BITS = 62
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def cut_layer(padded, taps, positions, weight, bias, dropped, out):
+def truncated_layer(padded, taps, positions, weight, bias, dropped, out):
     """Accumulators of a layer.
 
     padded: N x elements, int64; taps, positions: see `Gather`; weight: outputs x synapses, int64; bias: outputs; out:
@@ -38,8 +38,8 @@ def cut_layer(padded, taps, positions, weight, bias, dropped, out):
                 out[image, output, index] = total
 
 
-class CutArithmetic:
-    """One layer with cut products; executes on the CPU."""
+class TruncatedArithmetic:
+    """One layer with truncated products; executes on the CPU."""
 
     def __init__(self, layer: Layer) -> None:
         """layer: with an accumulator of at most LARGEST_SUM_BITS bits (see `layer_settings`)."""
@@ -60,7 +60,7 @@ class CutArithmetic:
         padded = np.pad(source, widths, constant_values=self._gather.padding_value) if _any(widths) else source
         flat = np.ascontiguousarray(padded).reshape(len(source), math.prod(padded.shape[1:]))
         out = np.empty((len(source), len(self._weight), len(self._gather.positions)), dtype=np.int64)
-        cut_layer(
+        truncated_layer(
             flat,
             self._gather.taps,
             self._gather.positions,
