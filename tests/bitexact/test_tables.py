@@ -22,6 +22,7 @@ from fewbits.bitexact.fused import FusedExecutor
 from fewbits.bitexact.integer import IntegerExecutor
 from fewbits.bitexact.network import exact_values
 from fewbits.bitexact.reference import reference_values
+from fewbits.bitexact.soundness import RULES
 from fewbits.bitexact.sum_order import SumOrder
 from fewbits.bitexact.tables import Table
 from fewbits.errors import HardwareError, ModelError
@@ -75,6 +76,10 @@ def test_every_cell_is_filled_or_refused(found: list[Table[object]]) -> None:
     operations = list(concrete(Operation))
     assert len(operations) >= 10
     assert {table.name: empty_cells(table, operations) for table in found} == {table.name: [] for table in found}
+
+
+def test_a_file_s_operations_are_all_checked_for_sense() -> None:
+    assert set(RULES) == set(concrete(Operation))
 
 
 def test_every_refusal_ends_with_what_to_do(found: list[Table[object]]) -> None:

@@ -33,6 +33,7 @@ from fewbits.graph.operations import (
     Pooling,
     ReLU,
     Rounding,
+    layers_of,
 )
 from fewbits.graph.tracing import IMAGES
 
@@ -65,7 +66,7 @@ def check_network(operations: Sequence[Operation], input_shape: tuple[int, ...])
     Of an operation from outside only name, inputs and size are checked, and of what takes it not the radix point.
     """
     given: dict[str, _Values] = {IMAGES: _Values(input_shape, None, 0)}
-    if not operations or not any(isinstance(operation, Layer) for operation in operations):
+    if not layers_of(operations):
         raise ModelError("it has no layers")
     for operation in operations:
         where = f"operation {operation.name!r}"
@@ -81,7 +82,7 @@ def check_network(operations: Sequence[Operation], input_shape: tuple[int, ...])
 
 def _given(operation: Operation, sources: list[_Values], where: str) -> _Values:
     """What an operation gives, checked."""
-    rule = next((_RULES[base] for base in type(operation).__mro__ if base in _RULES), None)
+    rule = next((RULES[base] for base in type(operation).__mro__ if base in RULES), None)
     if rule is None:
         return _Values(operation.output_shape, None, 0, is_known=False)
     try:
@@ -255,7 +256,7 @@ def _flattened(operation: Flatten, sources: Sequence[_Values]) -> _Values:
     return replace(values, shape=operation.output_shape)
 
 
-_RULES: dict[type[Operation], _Rule] = {
+RULES: dict[type[Operation], _Rule] = {
     InputRounding: _rounded_images,
     Rounding: _rounded,
     Linear: _linear,
@@ -267,3 +268,5 @@ _RULES: dict[type[Operation], _Rule] = {
     ReLU: _same,
     Flatten: _flattened,
 }
+"""By class of operation. What is not here is an extension's, which alone knows it; a test holds that all of fewbits'
+are."""

@@ -31,14 +31,19 @@ from fewbits.study.networks import (
 from fewbits.study.plan import versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult
 from fewbits.study.tasks import Run, Training
-from fewbits.train import Progress, TrainRecord, evaluate, operating_points, prepare_recipe, run_recipe, train_float
+from fewbits.train import (
+    RECIPES,
+    Progress,
+    TrainRecord,
+    evaluate,
+    operating_points,
+    prepare_recipe,
+    run_recipe,
+    train_float,
+)
 from fewbits.train.checkpoint import UNFIT, ForeignCheckpointError
 
 _BASELINE = "float32"
-
-_NORMALIZED_RECIPES = ("from-scratch",)
-"""Recipes that train anew, which batch normalization helps: it is folded after them. Into the others' networks it is
-folded before, so that they train the very weights that are quantized."""
 
 
 def _ignore(_: Progress) -> None:
@@ -173,7 +178,7 @@ class Workshop:
         def train() -> tuple[nn.Module, TrainRecord]:
             module, record = run_recipe(
                 training.recipe,
-                base if training.recipe in _NORMALIZED_RECIPES else folded,
+                base if RECIPES[training.recipe].trains_normalized else folded,
                 training.precision,
                 self._dataset(training),
                 training.settings,

@@ -51,6 +51,10 @@ class Recipe:
     prepare: Callable[[QuantizedModel], None] | str | None = None
     """Changes the quantized network before it trains, and wherever it is to take a trained state; None does nothing."""
 
+    trains_normalized: bool = False
+    """Whether batch normalization is folded after training, which it helps where weights are new; else before, so that
+    the very weights are trained that are quantized."""
+
     def __post_init__(self) -> None:
         """Refuse what no study could use."""
         if self.start not in get_args(Start):
@@ -109,7 +113,10 @@ _OWN: dict[str, Recipe] = {
         train="shadow_weights:straight_through",
     ),
     "from-scratch": Recipe(
-        "the same from freshly initialized weights", "scratch", train="shadow_weights:straight_through"
+        "the same from freshly initialized weights",
+        "scratch",
+        train="shadow_weights:straight_through",
+        trains_normalized=True,
     ),
     "best": Recipe(
         "the recipe that was measured best for the precision on its own hardware (docs/training.md)", "float"
