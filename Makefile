@@ -30,6 +30,8 @@ setup: .venv/.installed
 	@command -v g++ >/dev/null || { echo "fewbits needs g++ (to compile circuit simulations): install your system's package g++"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.lock
+	# A pretrained network for a test; its own dependencies (torchvision) are not needed and do not fit every torch.
+	$(BIN)/pip install --quiet --no-deps ccexam==1.0.0
 	@touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml README.md LICENSE $(SOURCES)

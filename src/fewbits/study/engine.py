@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +27,13 @@ from fewbits.study.folder import KEPT, is_study_folder, study_folder
 from fewbits.study.lock import folder_lock
 from fewbits.study.outdated import damaged_rows, outdated_runs
 from fewbits.study.pool import Pool
-from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
+from fewbits.study.result import FailedRun, RunResult
+from fewbits.study.schedule import Schedule, is_float_training, training_of
 from fewbits.study.store import Store
 
 if TYPE_CHECKING:
     from fewbits.study.plan import Plan
     from fewbits.study.spec import StudySpec
-    from fewbits.study.tasks import Run, Training
     from fewbits.study.worker import Message, Task
     from fewbits.train import Progress
 
@@ -92,7 +91,7 @@ def run_study(
             *_damaged_networks(plan, store, folder),
         ):
             observer(Notice(text))
-        schedule = _Schedule(plan, store.finished_keys())
+        schedule = Schedule(plan, store.finished_keys())
         size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
         observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, size))
         try:
@@ -119,52 +118,10 @@ def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
             yield f"stored network {path.name!r} is damaged: it is made anew by the first run that needs it"
 
 
-class _Schedule:
-    """Which tasks are left and which of them can start: a run waits for its float network, and while another run
-    trains the network that both share, so that it finds the network on disk.
-    """
-
-    def __init__(self, plan: Plan, finished: frozenset[str]) -> None:
-        left = [run for run in plan.runs if run.key not in finished]
-        self.finished = len(plan.runs) - len(left)
-        self.waiting = {
-            training.key: runs
-            for training in plan.float_trainings
-            if (runs := [run for run in left if run.float_training.key == training.key])
-        }
-        """Runs by the key of the float network that they wait for."""
-
-        trainings = [training for training in plan.float_trainings if training.key in self.waiting]
-        self.ready: deque[Task] = deque(trainings)
-        self.at_work: set[str] = set()
-        """Keys of the networks that tasks under way train, or have on disk."""
-
-        self.count = len(trainings) + len(left)
-        self._trains = _first_of_each_network(plan.runs) | {training.key for training in trainings}
-        self.epochs = sum(self.epochs_of(task) for task in (*trainings, *left))
-
-    def startable(self) -> Task | None:
-        """The first ready task whose network no task under way has."""
-        return next((task for task in self.ready if _training(task).key not in self.at_work), None)
-
-    def begin(self, task: Task) -> None:
-        """Note that a ready task is under way."""
-        self.ready.remove(task)
-        self.at_work.add(_training(task).key)
-
-    def end(self, task: Task) -> None:
-        """Note that a task is no longer under way."""
-        self.at_work.remove(_training(task).key)
-
-    def epochs_of(self, task: Task) -> int:
-        """Epochs that a task trains at most; none where a task before it in the study trains the network."""
-        return _training(task).epochs if task.key in self._trains else 0
-
-
 class _Engine:
     """Moves tasks to workers and results into the store."""
 
-    def __init__(self, schedule: _Schedule, store: Store, pool: Pool, observer: Observer) -> None:
+    def __init__(self, schedule: Schedule, store: Store, pool: Pool, observer: Observer) -> None:
         self._schedule = schedule
         self._store = store
         self._pool = pool
@@ -187,7 +144,7 @@ class _Engine:
         while (task := schedule.startable()) is not None and self._pool.give(task):
             schedule.begin(task)
             self._busy += 1
-            if not _is_float_training(task):
+            if not is_float_training(task):
                 self._store.set_running(task.key)
             self._observer(TaskStarted(_label(task), schedule.epochs_of(task)))
 
@@ -215,7 +172,7 @@ class _Engine:
 
     def _lose(self, task: Task, error: str) -> None:
         """Note a task whose worker is gone; a float network, on which many runs rest, has a second try."""
-        if _is_float_training(task) and task.key not in self._tried_again:
+        if is_float_training(task) and task.key not in self._tried_again:
             self._tried_again.add(task.key)
             self._schedule.ready.appendleft(task)
         else:
@@ -223,7 +180,7 @@ class _Engine:
 
     def _fail(self, task: Task, error: str) -> None:
         """Note a failed run, or all runs that wait for a failed float network."""
-        if _is_float_training(task):
+        if is_float_training(task):
             for run in self._schedule.waiting.pop(task.key):
                 self._fail_run(run, f"its float network was not trained: {error}")
         else:
@@ -244,28 +201,10 @@ class _Engine:
         self._observer(RunFailed(label, failure))
 
 
-def _is_float_training(task: Task) -> bool:
-    from fewbits.study.tasks import Training
-
-    return isinstance(task, Training)
-
-
-def _training(task: Task) -> Training:
-    from fewbits.study.tasks import Run
-
-    return task.training if isinstance(task, Run) else task
-
-
-def _first_of_each_network(runs: Sequence[Run]) -> set[str]:
-    """Keys of the runs that train: the first of each network; not float32's, whose network is a task of its own."""
-    first = {run.training.key: run for run in reversed(runs)}
-    return {run.key for run in first.values() if run.training.recipe != FLOAT_RECIPE}
-
-
 def _label(task: Task) -> TaskLabel:
     from fewbits.study.tasks import Run
 
-    training = _training(task)
+    training = training_of(task)
     recipe = task.recipe if isinstance(task, Run) else FLOAT_TRAINING
     return TaskLabel(training.model, training.data, training.precision, recipe, training.seed)
 
