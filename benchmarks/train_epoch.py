@@ -48,8 +48,8 @@ def noise(network: str, images: int) -> Dataset:
         pixels = torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
         return Split(pixels, torch.randint(0, 10, (count,), generator=generator))
 
-    mean, scale = ((0.0,), 1.0) if shape[0] == 1 else ((0.5,) * shape[0], 0.25)
-    return Dataset("noise", 10, split(images), split(BATCH), split(BATCH), mean, scale)
+    mean, std = ((0.0,), (1.0,)) if shape[0] == 1 else ((0.5,) * shape[0], (0.25,) * shape[0])
+    return Dataset("noise", 10, split(images), split(BATCH), split(BATCH), mean, std)
 
 
 def plain_epoch(network: str, data: Dataset) -> Epoch:

@@ -117,7 +117,7 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
 
     def register(name: str, folder: Path) -> None:
         data = load(folder)
-        content = np.ascontiguousarray(data.test.images.numpy())
+        content = np.ascontiguousarray(data.test.images[:].numpy())
         counts = (len(data.train) + len(data.validation), len(data.test))
         small = KnownSet(name, f"a small {name}", counts, "test_images", hashlib.sha256(content.data).hexdigest())
         monkeypatch.setattr(known_sets, "KNOWN", (*known_sets.KNOWN, small))

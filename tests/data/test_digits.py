@@ -55,7 +55,7 @@ def test_every_image_is_one_of_the_training_images_of_mnist(digits: Dataset, sha
 def test_inputs_are_pixels_over_255(digits: Dataset):
     inputs = digits.inputs(digits.test)
     assert inputs.dtype == torch.float32
-    assert torch.equal(inputs, digits.test.images / 255)
+    assert torch.equal(inputs, digits.test.images[:] / 255)
 
 
 def test_reader_is_told_that_accuracies_are_not_comparable(digits: Dataset):

@@ -32,7 +32,7 @@ def assert_holds(data: Dataset, train: Any, test: Any) -> None:
     held_out = zip(data.validation.images, data.validation.labels, strict=True)
     kept |= {image.numpy().tobytes(): int(label) for image, label in held_out}
     assert kept == {image.tobytes(): int(label) for image, label in zip(train.images, train.labels, strict=True)}
-    assert np.array_equal(data.test.images, test.images)
+    assert np.array_equal(data.test.images[:], test.images)
     assert data.test.labels.tolist() == test.labels.tolist()
 
 

@@ -44,7 +44,7 @@ def test_images_come_back_with_the_labels_of_their_folders(tmp_path: Path) -> No
     images, labels = _write_digits(tmp_path / "mine")
     data = fb.data.load(tmp_path / "mine")
     assert (data.name, data.classes, data.image_shape) == ("mine", 10, (1, 8, 8))
-    assert torch.equal(data.test.images, images)
+    assert torch.equal(data.test.images[:], images)
     assert torch.equal(data.test.labels, labels)
     assert len(data.train) + len(data.validation) == 300
 

@@ -24,7 +24,7 @@ def quadrants() -> Dataset:
     """Four classes: which quadrant is bright."""
     generator = torch.Generator().manual_seed(0)
     parts = [synthetic(count, generator) for count in (200, 60, 60)]
-    return Dataset("quadrants", 4, *parts, mean=(0.0,), scale=1.0)
+    return Dataset("quadrants", 4, *parts, mean=(0.0,), std=(1.0,))
 
 
 @pytest.fixture

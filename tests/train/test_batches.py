@@ -19,7 +19,7 @@ def color_data(images: int = 24, height: int = 6, width: int = 7) -> Dataset:
     generator = torch.Generator().manual_seed(1)
     pixels = torch.randint(0, 256, (images, 3, height, width), generator=generator, dtype=torch.uint8)
     split = Split(pixels, torch.zeros(images, dtype=torch.int64))
-    return Dataset("noise", 1, split, split, split, mean=(0.49, 0.48, 0.45), scale=0.25)
+    return Dataset("noise", 1, split, split, split, mean=(0.49, 0.48, 0.45), std=(0.25, 0.25, 0.25))
 
 
 def epoch_of(data: Dataset, seed: int = 0, layout: torch.memory_format = torch.channels_last, **settings: object):
@@ -42,7 +42,7 @@ def test_without_augmentation_a_batch_is_what_the_data_set_makes_of_its_images(l
 def test_a_crop_is_a_window_of_the_image_in_a_border_of_zeros():
     data = color_data()
     chosen, inputs = epoch_of(data, crop_padding=2)
-    plain = data.inputs(data.train.images).numpy()
+    plain = data.inputs(data.train).numpy()
     padded = np.pad(plain, ((0, 0), (0, 0), (2, 2), (2, 2)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (6, 7), axis=(2, 3))  # N x C x 5 x 5 x 6 x 7
     for image, found in zip(chosen.tolist(), inputs.numpy(), strict=True):

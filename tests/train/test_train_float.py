@@ -77,7 +77,13 @@ def test_patience_stops_training_early(quadrants: Dataset, small_network: nn.Mod
 def test_neither_training_nor_the_early_stop_sees_the_test_split(quadrants: Dataset, small_network: nn.Module):
     twin = copy.deepcopy(small_network)
     other = Dataset(
-        "quadrants", 4, quadrants.train, quadrants.validation, Split(torch.zeros(0), torch.zeros(0)), (0.0,), 1.0
+        "quadrants",
+        4,
+        quadrants.train,
+        quadrants.validation,
+        Split(quadrants.test.images[:0], torch.zeros(0)),
+        (0.0,),
+        (1.0,),
     )
     first = train_float(small_network, quadrants, SETTINGS)
     assert train_float(twin, other, SETTINGS) == first
@@ -135,7 +141,7 @@ def test_a_loss_that_is_infinite_only_in_validation_is_divergence(quadrants: Dat
 
 def test_an_empty_split_is_refused(quadrants: Dataset, small_network: nn.Module):
     empty = Split(quadrants.train.images[:0], quadrants.train.labels[:0])
-    data = Dataset("none", 4, empty, quadrants.validation, quadrants.test, (0.0,), 1.0)
+    data = Dataset("none", 4, empty, quadrants.validation, quadrants.test, (0.0,), (1.0,))
     with pytest.raises(DataError, match="empty train split"):
         train_float(small_network, data)
     with pytest.raises(DataError, match="empty split"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fewbits.data.dataset import Arrays, Dataset, make_dataset
 from fewbits.data.known_sets import CLASSES, KnownSet, identify
+from fewbits.data.normalization import Numbers
 from fewbits.data.readers import READERS, read_any, read_named
 from fewbits.errors import DataError
 
@@ -28,8 +30,28 @@ DATA_NAMES: tuple[str, ...] = ("digits", *_PLACES)
 """Names that `load` knows."""
 
 
-def load(name_or_path: str | Path, *, validation_fraction: float = 0.1, folder: Path = Path()) -> Dataset:
-    """Load a data set whole into memory; nothing is cached.
+@dataclass(frozen=True)
+class Stated:
+    """What a user states about a data set; None for what is to be found."""
+
+    validation_fraction: float = 0.1
+    classes: int | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
+    value_range: Sequence[float] | None = None
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    validation_fraction: float = 0.1,
+    classes: int | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    value_range: Sequence[float] | None = None,
+    folder: Path = Path(),
+) -> Dataset:
+    """Load a data set; nothing is cached.
 
     name_or_path: `digits` (embedded); `mnist`, `svhn`, `cifar10` or `fashion-mnist`, looked for in each folder of the
     environment variable FEWBITS_DATA, then in the folder `data` of the current folder, and checked to be that set by
@@ -38,16 +60,22 @@ def load(name_or_path: str | Path, *, validation_fraction: float = 0.1, folder: 
     pickled batches) or SVHN (train_32x32.mat, test_32x32.mat), or CIFAR-10's parts as cifar10_train_1..5.npz and
     cifar10_test.npz; or one that an installed extension reads (see `READERS`).
     validation_fraction: part of the training images that is held out. folder: where a relative path begins.
+    classes: how many there are; None counts those of the training labels (a published set has ten).
+    mean, std: as torchvision's Normalize takes them, of values mapped to 0 to 1: a number for each channel, or one for
+    all; exactly these are used. None: 0 and 1 for grey images, those of the training images for color.
+    value_range: the values that are mapped to 0 and 1; None takes 0 to 255 for uint8 and finds it otherwise, which a
+    note says.
     Raises DataError if nothing is found, a file is damaged or of another kind, or what a name finds is another set.
     """
+    stated = Stated(validation_fraction, classes, mean, std, value_range)
     if isinstance(name_or_path, str) and name_or_path in DATA_NAMES:
         known, arrays = _by_name(name_or_path)
-        return _dataset(name_or_path, arrays, known, validation_fraction)
+        return _dataset(name_or_path, arrays, known, stated)
     path = folder / name_or_path
     if not _is_there(path):
         raise DataError(_unknown(str(path)))
     arrays = read_any(path)
-    return _dataset(path.name or path.resolve().name, arrays, identify(arrays), validation_fraction)
+    return _dataset(path.name or path.resolve().name, arrays, identify(arrays), stated)
 
 
 def _is_there(path: Path) -> bool:
@@ -58,12 +86,13 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _dataset(name: str, arrays: Arrays, known: KnownSet | None, validation_fraction: float) -> Dataset:
+def _dataset(name: str, arrays: Arrays, known: KnownSet | None, stated: Stated) -> Dataset:
     """Ten classes and the notes of a known set; the user's own has the classes that its labels show."""
     notes = () if known is None else known.notes
     arrays = dataclasses.replace(arrays, notes=(*notes, *arrays.notes))
-    classes = None if known is None else CLASSES
-    return make_dataset(name, arrays, classes=classes, validation_fraction=validation_fraction)
+    if known is not None and stated.classes is None:
+        stated = dataclasses.replace(stated, classes=CLASSES)
+    return make_dataset(name, arrays, **vars(stated))
 
 
 def _folders() -> list[Path]:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from fewbits.arguments import is_real, shown
+from fewbits.arguments import is_integer, is_real, shown
+from fewbits.data.images import Array, Images
+from fewbits.data.normalization import Numbers, normalization
 from fewbits.errors import DataError
 
-Array = NDArray[Any]
 
-_CHUNK = 4096
-"""Images that the statistics widen to 64 bits at a time."""
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Split:
     """Images with their labels."""
 
-    images: Tensor
-    """uint8, N x channels x height x width."""
+    images: Images
+    """uint8, uint16 or float32, N x channels x height x width; a slice or numbers of it give a tensor."""
 
     labels: Tensor
     """int64, N; 0 to classes - 1."""
 
+    def __init__(self, images: Images | Tensor | Array, labels: Tensor) -> None:
+        """Tensors and arrays become `Images` of themselves, uncopied. Raises DataError for what no images can be."""
+        object.__setattr__(self, "images", images if isinstance(images, Images) else Images(images))
+        object.__setattr__(self, "labels", labels)
+
     def __len__(self) -> int:
-        return self.images.shape[0]
+        return len(self.images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +46,23 @@ class Dataset:
 
     test: Split
     mean: tuple[float, ...]
-    """Subtracted from pixel / 255, by channel: 0 for grey, the mean of `train` for color."""
+    """Subtracted by channel from values mapped to 0 to 1: what was stated; else 0 for grey, the mean of `train` for
+    color."""
 
-    scale: float
-    """Divides what is left, one for all channels: 1 for grey, the standard deviation of `train` for color."""
+    std: tuple[float, ...]
+    """Divides what is left, by channel: what was stated; else 1 for grey, one deviation of `train` for color."""
+
+    value_range: tuple[float, float] = (0.0, 255.0)
+    """The values that are mapped to 0 and to 1."""
 
     notes: tuple[str, ...] = ()
-    """What a reader of a result must know about this data: a re-split, lossy images, a license."""
+    """What a reader of a result must know about this data: a re-split, lossy images, a license, a range found."""
+
+    is_stated: bool = False
+    """Whether `mean` and `std` were stated by the user."""
+
+    class_names: tuple[str, ...] = ()
+    """What the classes are called, where the data says it."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -59,23 +70,51 @@ class Dataset:
         channels, height, width = self.train.images.shape[1:]
         return (channels, height, width)
 
-    def inputs(self, images: Split | Tensor | Array) -> Tensor:
-        """Normalized inputs: (images / 255 - mean) / scale, as a new float32 tensor.
+    @property
+    def normalization(self) -> str:
+        """What becomes of a stored value, in one sentence."""
+        low, high = self.value_range
+        value = f"value / {high:g}" if low == 0 else f"(value - {low:g}) / {high - low:g}"
+        if not self.is_stated and not any(self.mean) and set(self.std) == {1.0}:
+            return f"inputs are {value}: no mean or std is stated"
+        mean, std = _listed(self.mean), _listed(self.std)
+        source = "stated" if self.is_stated else "computed from the training images, since none is stated"
+        return f"inputs are ({value} - mean) / std, by channel: mean {mean}, std {std}, {source}"
 
-        images: a split, or uint8 images of shape N x channels x height x width.
+    def inputs(self, images: Split | Images | Tensor | Array) -> Tensor:
+        """Normalized inputs: ((images - low) / (high - low) - mean) / std, as a new float32 tensor.
+
+        images: a split, or images of its type, of shape N x channels x height x width. low, high: the value range.
         Raises DataError if the images are of another type or have other channels.
         """
-        pixels = images.images if isinstance(images, Split) else torch.as_tensor(images)
-        if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != len(self.mean):
+        pixels = images.images if isinstance(images, Split) else images
+        if not isinstance(pixels, Images):
+            pixels = torch.as_tensor(pixels)
+        if pixels.dtype != self.train.images.dtype or len(pixels.shape) != 4 or pixels.shape[1] != len(self.mean):
+            stored = str(self.train.images.dtype).removeprefix("torch.")
             raise DataError(
-                f"inputs of {self.name} are made from uint8 images, N x {len(self.mean)} x height x width, "
+                f"inputs of {self.name} are made from {stored} images, N x {len(self.mean)} x height x width, "
                 f"not {pixels.dtype} of shape {tuple(pixels.shape)}"
             )
-        inputs = pixels.to(torch.float32).div_(255)
+        if isinstance(pixels, Tensor):
+            return self._normalized(pixels)
+        inputs = torch.empty(pixels.shape)
+        for part, chunk in zip(inputs.split(pixels.chunk_size), pixels.chunks(), strict=True):
+            part.copy_(self._normalized(chunk))
+        return inputs
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        """The inputs of a tensor of images. In the order of torchvision's ToTensor and Normalize, so in its digits."""
+        low, high = self.value_range
+        inputs = pixels.to(torch.float32, copy=True)
+        if low != 0:
+            inputs.sub_(low)
+        if high - low != 1:
+            inputs.div_(high - low)
         if any(self.mean):
             inputs.sub_(torch.tensor(self.mean, dtype=torch.float32).view(1, -1, 1, 1))
-        if self.scale != 1:
-            inputs.div_(self.scale)
+        if set(self.std) != {1.0}:
+            inputs.div_(torch.tensor(self.std, dtype=torch.float32).view(1, -1, 1, 1))
         return inputs
 
     def require_shape(self, input_shape: tuple[int, ...], model: str) -> None:
@@ -89,26 +128,51 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What a reader gives: images uint8 N x channels x height x width, labels int64, train and test parts."""
+    """What a reader gives: training and test images with their labels.
+
+    Images are N x channels x height x width in uint8, uint16 or float32; labels int64, N. An array may be a view of
+    any strides, and may lie in a file that is mapped: images are read some at a time, and never written.
+    """
 
     train_images: Array
     train_labels: Array
     test_images: Array
     test_labels: Array
     notes: tuple[str, ...] = ()
+    """What a reader of a result must know: what was found, left out, or taken as something else."""
+
+    value_range: tuple[float, float] | None = None
+    """The values that stand for black and white; None where the data does not say it."""
+
+    classes: tuple[str, ...] = ()
+    """Names of the classes, that of label 0 first; empty where they have none."""
 
 
-def make_dataset(name: str, arrays: Arrays, *, classes: int | None = None, validation_fraction: float = 0.1) -> Dataset:
+def make_dataset(
+    name: str,
+    arrays: Arrays,
+    *,
+    classes: int | None = None,
+    validation_fraction: float = 0.1,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    value_range: Sequence[float] | None = None,
+) -> Dataset:
     """Check what a reader gave, hold out the validation split and compute the statistics.
 
-    classes: labels allowed; None takes the largest training label plus one.
+    classes: labels allowed; None takes the names' number, or the largest training label plus one.
     validation_fraction: part of each class of the training images that is held out, at least one image; the choice
     depends on the labels alone, so it is the same each time.
-    Raises DataError if a part is empty, counts or image sizes differ, a label is out of range, or a class has too
-    few images to be split.
+    mean, std: of values mapped to 0 to 1, a number for each channel or one for all; None has them computed.
+    value_range: the values that are mapped to 0 and 1; None takes the reader's, or finds it. Of images already in
+    memory or in a mapped file nothing is copied.
+    Raises DataError if a part is empty, counts or image sizes differ, a label is out of range, a class has too few
+    images to be split, or a stated value cannot be.
     """
     if not is_real(validation_fraction, 0, 1, open_low=True) or validation_fraction == 1:
         raise DataError(f"the validation fraction must lie between 0 and 1, not {shown(validation_fraction)}")
+    if classes is not None and not is_integer(classes, 1):
+        raise DataError(f"data {name!r}: classes must be a whole number from 1 on, not {shown(classes)}")
     _check_part(name, "training", arrays.train_images, arrays.train_labels)
     _check_part(name, "test", arrays.test_images, arrays.test_labels)
     if arrays.train_images.shape[1:] != arrays.test_images.shape[1:]:
@@ -116,21 +180,37 @@ def make_dataset(name: str, arrays: Arrays, *, classes: int | None = None, valid
             f"data {name!r}: training images are {_times(arrays.train_images.shape[1:])} but test images "
             f"{_times(arrays.test_images.shape[1:])}"
         )
-    classes = _class_count(name, arrays, classes)
+    classes = _class_count(name, arrays, len(arrays.classes) or None if classes is None else classes)
     kept, held_out = stratified_split(arrays.train_labels, validation_fraction, seed=0)
     if not len(kept):
         raise DataError(f"data {name!r}: too few training images ({len(arrays.train_images)}) to hold some out")
-    train = _split(arrays.train_images[kept], arrays.train_labels[kept])
-    mean, scale = _statistics(train.images.numpy())
+    train = _split(name, "training", arrays.train_images, arrays.train_labels, kept)
+    validation = _split(name, "training", arrays.train_images, arrays.train_labels, held_out)
+    test = _split(name, "test", arrays.test_images, arrays.test_labels)
+    if train.images.dtype != test.images.dtype:
+        raise DataError(
+            f"data {name!r}: training images are {arrays.train_images.dtype} but test images {arrays.test_images.dtype}"
+        )
+    found = normalization(
+        name,
+        train.images,
+        (("validation", validation.images), ("test", test.images)),
+        value_range=arrays.value_range if value_range is None else value_range,
+        mean=mean,
+        std=std,
+    )
     return Dataset(
         name=name,
         classes=classes,
         train=train,
-        validation=_split(arrays.train_images[held_out], arrays.train_labels[held_out]),
-        test=_split(arrays.test_images, arrays.test_labels),
-        mean=mean,
-        scale=scale,
-        notes=arrays.notes,
+        validation=validation,
+        test=test,
+        mean=found.mean,
+        std=found.std,
+        value_range=found.value_range,
+        notes=(*arrays.notes, *found.notes),
+        is_stated=found.is_stated,
+        class_names=arrays.classes,
     )
 
 
@@ -182,38 +262,21 @@ def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
     return limit
 
 
-def _split(images: Array, labels: Array) -> Split:
-    """Tensors over the arrays, which are copied only if they are not in order or read-only."""
-    in_order: Array = np.ascontiguousarray(images)
-    if not in_order.flags.writeable:
-        in_order = in_order.copy()
-    return Split(
-        images=torch.from_numpy(in_order),  # pyright: ignore[reportUnknownMemberType]
-        labels=torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)),  # pyright: ignore[reportUnknownMemberType]
-    )
-
-
-def _statistics(images: Array) -> tuple[tuple[float, ...], float]:
-    """Mean by channel and one standard deviation around those means, of pixel / 255; (0,) and 1 for grey.
-
-    Summed in integers, so exact however many images there are.
-    """
-    channels = images.shape[1]
-    if channels == 1:
-        return (0.0,), 1.0
-    total = np.zeros(channels, dtype=np.int64)
-    squares = 0
-    for start in range(0, len(images), _CHUNK):
-        chunk = images[start : start + _CHUNK]
-        total += chunk.sum(axis=(0, 2, 3), dtype=np.int64)
-        squares += int(np.square(chunk, dtype=np.uint16).sum(dtype=np.int64))  # 255^2 fits 16 bits
-    count = images.size // channels
-    mean: Array = total / count
-    variance = squares / images.size - float(np.square(mean).mean())
-    scale = float(np.sqrt(variance)) / 255
-    return tuple((mean / 255).tolist()), scale if scale > 0 else 1.0
+def _split(name: str, part: str, images: Array, labels: Array, rows: Array | None = None) -> Split:
+    """The images of these rows, all if None, with their labels."""
+    try:
+        view = Images(images, rows)
+    except DataError as error:
+        raise DataError(f"data {name!r}: {part} {error}") from None
+    chosen = labels if rows is None else labels[rows]
+    return Split(view, torch.from_numpy(np.array(chosen, dtype=np.int64)))  # pyright: ignore[reportUnknownMemberType]
 
 
 def _times(shape: tuple[int, ...]) -> str:
     """A shape as `3 x 32 x 32`."""
     return " x ".join(str(size) for size in shape)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    """A number for each channel, or once what all have."""
+    return ", ".join(f"{one:.6g}" for one in (numbers if len(set(numbers)) > 1 else numbers[:1]))

@@ -44,6 +44,8 @@ class KnownSet:
         if counts != self.counts or counts != (len(arrays.train_images), len(arrays.test_images)):
             return False
         array: Array = getattr(arrays, self.part)[: self.first]
+        if array.dtype.kind not in "iu":
+            return False
         content = np.ascontiguousarray(array, dtype=np.uint8)
         return bool((content == array).all()) and hashlib.sha256(content.data).hexdigest() == self.sha256
 

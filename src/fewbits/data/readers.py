@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from fewbits.data.files import existing
 from fewbits.errors import DataError, FewbitsError
 from fewbits.extensions import ExtensionError, Registry, giver_of
 
+_IMAGE_TYPES = (np.uint8, np.uint16, np.float32)
 _MNISTS = ("mnist", "fashion-mnist")
 
 
@@ -136,16 +137,16 @@ def _read_by_extension(name: str, reader: Reader, path: Path) -> Arrays | None:
         return None
     parts = ((arrays.train_images, arrays.train_labels), (arrays.test_images, arrays.test_labels))
     for images, labels in parts:
-        if not (_is_array(images, np.uint8, 4) and _is_array(labels, np.int64, 1)):
+        if not (_is_array(images, _IMAGE_TYPES, 4) and _is_array(labels, (np.int64,), 1)):
             raise DataError(
-                f"{by} must give images as uint8, N x channels x height x width, and labels as int64, not "
-                f"{_described(images)} and {_described(labels)}"
+                f"{by} must give images as uint8, uint16 or float32, N x channels x height x width, and labels as "
+                f"int64, not {_described(images)} and {_described(labels)}"
             )
     return arrays
 
 
-def _is_array(value: object, dtype: type[np.generic], dimensions: int) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype == dtype and value.ndim == dimensions
+def _is_array(value: object, types: Sequence[type[np.generic]], dimensions: int) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype in types and value.ndim == dimensions
 
 
 def _described(value: Array) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,28 @@ from torch import Tensor, nn
 from fewbits.data import Dataset
 
 
+class _Digest(Protocol):
+    """What hashes pieces of bytes."""
+
+    def update(self, piece: Any, /) -> None:
+        """Add a piece."""
+
+
 def data_sha256(dataset: Dataset) -> str:
     """Hash of all images, labels and the normalization: what a network sees of a data set."""
-    splits = (dataset.train, dataset.validation, dataset.test)
-    tensors = [tensor for split in splits for tensor in (split.images, split.labels)]
-    return _sha256(json.dumps([dataset.classes, dataset.mean, dataset.scale]), tensors)
+    digest = hashlib.sha256(json.dumps([dataset.classes, *_normalization(dataset)]).encode())
+    for split in (dataset.train, dataset.validation, dataset.test):
+        digest.update(f"{split.images.dtype} {split.images.shape}".encode())
+        for chunk in split.images.chunks():
+            digest.update(chunk.numpy().data)
+        _update(digest, split.labels)
+    return digest.hexdigest()
+
+
+def _normalization(dataset: Dataset) -> list[Any]:
+    """Mean, one deviation where all are equal, and the range of values where it is not that of bytes."""
+    std = dataset.std[0] if len(set(dataset.std)) == 1 else dataset.std
+    return [dataset.mean, std] if dataset.value_range == (0, 255) else [dataset.mean, std, dataset.value_range]
 
 
 def network_sha256(network: nn.Module) -> str:
@@ -37,6 +54,11 @@ def json_sha256(definition: dict[str, Any]) -> str:
 def _sha256(text: str, tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256(text.encode())
     for tensor in tensors:
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        _update(digest, tensor)
     return digest.hexdigest()
+
+
+def _update(digest: hashlib._Hash, tensor: Tensor) -> None:
+    """Add a tensor's type, shape and values."""
+    digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
