@@ -58,7 +58,7 @@ def _sha256(text: str, tensors: Iterable[Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _update(digest: hashlib._Hash, tensor: Tensor) -> None:
+def _update(digest: _Digest, tensor: Tensor) -> None:
     """Add a tensor's type, shape and values."""
     digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
     digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -21,9 +21,9 @@ _LEVELS = {torch.uint8: 256, torch.uint16: 65536}
 class Batches:
     """The batches of an epoch, written into one buffer that the next batch overwrites.
 
-    The images stay as they are stored; nothing is copied but the values of a batch. Integers are looked up in a table of
-    what `Dataset.inputs` makes of each value of a pixel; floats are computed in its order. Augmentation, where the
-    settings ask for it:
+    The images stay as they are stored; nothing is copied but the values of a batch. Integers are looked up in a
+    table of what `Dataset.inputs` makes of each value of a pixel; floats are computed in its order. Augmentation, where
+    the settings ask for it:
     - `random_flip`: an image is mirrored left to right with probability 1/2;
     - `crop_padding`: a window of the image's size is cut at random from the image in a border of so many pixels of
       input 0, which is the mean of color images and the background of grey ones.
@@ -66,8 +66,8 @@ class Batches:
 
 
 def _table(data: Dataset) -> Array:
-    """For integers the input of each value in each channel, values x C; for floats low, high - low, mean and std of each
-    channel, 4 x C. float32.
+    """For integers the input of each value in each channel, values x C; for floats low, high - low, mean and std of
+    each channel, 4 x C. float32.
     """
     channels, levels = data.train.images.shape[1], _LEVELS.get(data.train.images.dtype)
     if levels is None:
@@ -82,7 +82,7 @@ def _stored(images: Images, chosen: Array) -> tuple[Array, Array]:
     else a copy of these images.
     """
     source = images.source
-    if source.dtype.isnative and source.dtype in (np.uint8, np.uint16, np.float32):
+    if source.dtype.isnative and source.dtype.str[1:] in ("u1", "u2", "f4"):
         return source.view(np.ndarray), chosen if images.rows is None else images.rows[chosen]
     return images[chosen].numpy(), np.arange(len(chosen))
 
