@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -131,12 +132,13 @@ class Arrays:
     """What a reader gives: training and test images with their labels.
 
     Images are N x channels x height x width in uint8, uint16 or float32; labels int64, N. An array may be a view of
-    any strides, and may lie in a file that is mapped: images are read some at a time, and never written.
+    any strides, and may lie in a file that is mapped: images are read some at a time, and never written. `Images` of an
+    array are some of its rows, uncopied.
     """
 
-    train_images: Array
+    train_images: Array | Images
     train_labels: Array
-    test_images: Array
+    test_images: Array | Images
     test_labels: Array
     notes: tuple[str, ...] = ()
     """What a reader of a result must know: what was found, left out, or taken as something else."""
@@ -228,11 +230,11 @@ def stratified_split(labels: Array, fraction: float, seed: int) -> tuple[Array, 
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 
 
-def _check_part(name: str, part: str, images: Array, labels: Array) -> None:
+def _check_part(name: str, part: str, images: Array | Images, labels: Array) -> None:
     """Refuse an empty part and one whose labels do not fit its images."""
     if len(images) != len(labels):
         raise DataError(f"data {name!r}: {len(images)} {part} images but {len(labels)} labels")
-    if images.size == 0:
+    if not math.prod(images.shape):
         raise DataError(f"data {name!r} has no {part} images")
 
 
@@ -262,7 +264,7 @@ def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
     return limit
 
 
-def _split(name: str, part: str, images: Array, labels: Array, rows: Array | None = None) -> Split:
+def _split(name: str, part: str, images: Array | Images, labels: Array, rows: Array | None = None) -> Split:
     """The images of these rows, all if None, with their labels."""
     try:
         view = Images(images, rows)

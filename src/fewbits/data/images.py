@@ -37,12 +37,16 @@ class Images:
     N x channels x height x width of `dtype`; `images[3]` gives one, channels x height x width; `images[:]` all.
     """
 
-    def __init__(self, source: Array | Tensor, rows: Array | None = None) -> None:
+    def __init__(self, source: Array | Tensor | Images, rows: Array | None = None) -> None:
         """source: N x channels x height x width, as `STORED` says. rows: numbers (int64) of the images that belong to
-        this view, in its order; None for all.
+        this view, in its order; None for all. Of another view, rows of those that it has.
 
         Raises DataError if the source has another type or shape.
         """
+        if isinstance(source, Images):
+            if source.rows is not None:
+                rows = source.rows if rows is None else source.rows[rows]
+            source = source.source
         array: Array = source.numpy() if isinstance(source, Tensor) else np.asarray(source)
         if array.ndim != 4 or array.dtype.str[1:] not in STORED:
             raise DataError(

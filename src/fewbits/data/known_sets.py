@@ -43,7 +43,7 @@ class KnownSet:
         counts = (len(arrays.train_labels), len(arrays.test_labels))
         if counts != self.counts or counts != (len(arrays.train_images), len(arrays.test_images)):
             return False
-        array: Array = getattr(arrays, self.part)[: self.first]
+        array: Array = np.asarray(getattr(arrays, self.part)[: self.first])
         if array.dtype.kind not in "iu":
             return False
         content = np.ascontiguousarray(array, dtype=np.uint8)

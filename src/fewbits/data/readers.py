@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fewbits.data import cifar, idx, npz, svhn
-from fewbits.data.dataset import Array, Arrays
+from fewbits.data.dataset import Arrays
 from fewbits.data.files import existing
 from fewbits.errors import DataError, FewbitsError
 from fewbits.extensions import ExtensionError, Registry, giver_of
@@ -149,5 +149,5 @@ def _is_array(value: object, types: Sequence[type[np.generic]], dimensions: int)
     return isinstance(value, np.ndarray) and value.dtype in types and value.ndim == dimensions
 
 
-def _described(value: Array) -> str:
+def _described(value: object) -> str:
     return f"{getattr(value, 'dtype', type(value).__name__)} of shape {getattr(value, 'shape', '')}"

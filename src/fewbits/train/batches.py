@@ -82,8 +82,8 @@ def _stored(images: Images, chosen: Array) -> tuple[Array, Array]:
     else a copy of these images.
     """
     source = images.source
-    if source.dtype.isnative and source.dtype.str[1:] in ("u1", "u2", "f4"):
-        return source.view(np.ndarray), chosen if images.rows is None else images.rows[chosen]
+    if source.flags.aligned and source.dtype.isnative and source.dtype.str[1:] in ("u1", "u2", "f4"):
+        return source, chosen if images.rows is None else images.rows[chosen]
     return images[chosen].numpy(), np.arange(len(chosen))
 
 
