@@ -57,6 +57,74 @@ def test_a_mistake_is_one_line_that_says_what_is_allowed(mistake):
     assert "\n" not in str(error.value)
 
 
+TABLE = 'name = "s"\nmodels = ["lenet"]\nprecisions = ["fixed8"]\n[data]\nname = "digits"\n'
+
+DATA_MISTAKES = {
+    "misspelled key": (
+        "meen = 0.5",
+        r"unknown key 'data\[0\].meen': allowed here are name, mean, .*; did you mean 'mean'",
+    ),
+    "text for a mean": ("mean = 'grey'", r"'data\[0\].mean': 'grey' was given; it takes a finite number, or a list"),
+    "text in a mean": ("mean = [0.5, '0.5']", r"'data\[0\].mean': \[0.5, '0.5'\] was given; it takes a finite number"),
+    "truth value for a deviation": ("std = true", "it takes a finite number"),
+    "no number": ("mean = nan", "nan was given; it takes a finite number"),
+    "infinite deviation": ("std = [inf]", "it takes a finite number"),
+    "empty list": ("std = []", "it takes a finite number"),
+    "nothing held out": ("split = 0", r"'data\[0\].split': 0 was given; it must be greater than 0"),
+    "more than all held out": ("split = 1.5", r"'data\[0\].split': 1.5 was given; it must be less than 1"),
+    "a part that is no number": ("split = nan", "it must be "),
+    "text for a part": ("split = '0.1'", "it must be a valid number"),
+    "no classes": ("classes = 0", r"'data\[0\].classes': 0 was given; it must be greater than or equal to 1"),
+    "half a class": ("classes = 2.5", "it must be a valid integer"),
+    "a range of text": ("value_range = 'bytes'", "it takes a finite number"),
+}
+
+
+@pytest.mark.parametrize("mistake", DATA_MISTAKES)
+def test_a_mistake_about_data_is_one_line(mistake):
+    text, message = DATA_MISTAKES[mistake]
+    with pytest.raises(StudyError, match=f"^f.toml: .*{message}") as error:
+        parse_toml(TABLE + text, "f.toml")
+    assert "\n" not in str(error.value)
+
+
+def test_data_without_a_name_is_refused():
+    with pytest.raises(StudyError, match=r"key 'data\[0\].name' is missing: a data set needs its name"):
+        parse_toml(TABLE.replace('name = "digits"', "mean = 0.5"), "f.toml")
+
+
+@pytest.mark.parametrize("entry", ["3", "''", "['digits']", "true"])
+def test_data_that_is_neither_name_nor_table_is_refused(entry):
+    with pytest.raises(StudyError, match=r"^f.toml: key 'data\[0\]"):
+        parse_toml(BASE.replace('["digits"]', f"[{entry}]"), "f.toml")
+
+
+def test_a_name_is_listed_once_whatever_is_stated():
+    with pytest.raises(StudyError, match="'digits' is listed twice"):
+        parse_toml(BASE.replace('["digits"]', '["digits", {name = "digits", mean = 0.5, std = 1}]'), "f.toml")
+
+
+def test_data_is_a_list_of_names_a_table_or_tables():
+    stated = {"mean": (0.5,), "std": 0.25, "classes": 12, "validation_fraction": 0.2, "value_range": (0, 1)}
+    text = "mean = [0.5]\nstd = 0.25\nclasses = 12\nsplit = 0.2\nvalue_range = [0, 1]\n"
+    one = parse_toml(TABLE + text, "f.toml")
+    assert [(each.name, each.stated()) for each in one.data] == [("digits", stated)]
+    several = parse_toml(TABLE.replace("[data]", "[[data]]") + text + "[[data]]\nname = 'mine.npz'", "f.toml")
+    assert [(each.name, each.stated()) for each in several.data] == [("digits", stated), ("mine.npz", {})]
+    mixed = parse_toml(BASE.replace('["digits"]', '["digits", {name = "a.npz", split = 0.5}]'), "f.toml")
+    assert [(each.name, each.stated()) for each in mixed.data] == [
+        ("digits", {}),
+        ("a.npz", {"validation_fraction": 0.5}),
+    ]
+
+
+def test_a_definition_names_data_as_it_was_given():
+    assert parse_toml(BASE, "f.toml").definition()["data"] == ["digits"]
+    definition = parse_toml(TABLE + "mean = [0.5]\nstd = [0.25]", "f.toml").definition()
+    assert definition["data"] == [{"name": "digits", "mean": [0.5], "std": [0.25]}]
+    assert parse_study(definition, "again").definition() == definition
+
+
 def test_a_missing_key_is_named():
     with pytest.raises(StudyError, match=r"key 'models' is missing: a study needs name, models, data and precisions"):
         parse_toml(BASE.replace("models", "#"), "f.toml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,6 +125,24 @@ class Dataset:
                 f"model {model!r} takes images of {_times(input_shape)} but data {self.name!r} has "
                 f"{_times(self.image_shape)} (channels x height x width): choose data and a model that fit"
             )
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The normalized inputs of a split, made as they are asked for: `inputs[:256]` is a float32 tensor."""
+
+    dataset: Dataset
+    split: Split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, which: slice | Tensor | Sequence[int]) -> Tensor:
+        return self.dataset.inputs(self.split.images[which])
+
+    def chunks(self) -> Iterator[Tensor]:
+        """All inputs in order, some at a time."""
+        return map(self.dataset.inputs, self.split.images.chunks())
 
 
 @dataclass(frozen=True, eq=False)

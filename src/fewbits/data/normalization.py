@@ -70,7 +70,7 @@ def normalization(
             limits, notes = _found_range(train.dtype, low, high)
     if mean is not None and std is not None:
         means, stds = _by_channel(name, "mean", mean, channels), _by_channel(name, "std", std, channels)
-        if min(stds) <= 0:
+        if min(stds) < np.finfo(np.float32).tiny:
             raise DataError(f"data {name!r}: std must be above 0 for each channel, not {shown(std)}")
         if value_range is None and not all(0 <= one <= 1 for one in means):
             raise DataError(
@@ -125,7 +125,7 @@ def _of_floats(images: Images, low: float, high: float) -> tuple[tuple[float, ..
 def _stated_range(name: str, value_range: Any) -> tuple[float, float]:
     """Two numbers in order."""
     values = _numbers(value_range)
-    if values is None or len(values) != 2 or not values[0] < values[1]:
+    if values is None or len(values) != 2 or not np.float32(values[0]) < np.float32(values[1]):
         raise DataError(
             f"data {name!r}: value_range must be two finite numbers, the lower first, as [0, 255], not "
             f"{shown(value_range)}"
@@ -135,7 +135,7 @@ def _stated_range(name: str, value_range: Any) -> tuple[float, float]:
 
 def _by_channel(name: str, key: str, value: Any, channels: int) -> tuple[float, ...]:
     """A number for each channel."""
-    if is_real(value, -math.inf):
+    if _is_single(value):
         return (float(value),) * channels
     values = _numbers(value)
     if values is None:
@@ -153,7 +153,13 @@ def _numbers(value: Any) -> tuple[float, ...] | None:
     if not isinstance(listed, (list, tuple)):
         return None
     entries = cast(Sequence[Any], listed)
-    return tuple(float(one) for one in entries) if all(is_real(one, -math.inf) for one in entries) else None
+    return tuple(float(one) for one in entries) if all(map(_is_single, entries)) else None
+
+
+def _is_single(value: object) -> bool:
+    """Whether a value is a finite number for float32 too."""
+    limit = float(np.finfo(np.float32).max)
+    return is_real(value, -limit, limit)
 
 
 def _extremes(name: str, part: str, images: Images) -> tuple[float, float]:

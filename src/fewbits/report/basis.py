@@ -144,4 +144,5 @@ def _data_line(name: str, about: dict[str, Any]) -> str:
     images: dict[str, int] = about.get("images", {})
     counts = ", ".join(f"{count} {split}" for split, count in images.items())
     notes: list[str] = about.get("notes", [])
-    return f"{name}: {counts} images; sha256 {about.get('sha256', 'unknown')}. {'; '.join(notes)}".strip()
+    said = [about["normalization"], *notes] if "normalization" in about else notes
+    return f"{name}: {counts} images; sha256 {about.get('sha256', 'unknown')}. {'; '.join(said)}".strip()

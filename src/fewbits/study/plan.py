@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from fewbits import __version__, data
-from fewbits.data import Dataset
+from fewbits.data import Dataset, Stated
 from fewbits.errors import FewbitsError, StudyError
 from fewbits.hardware import Technology, accelerator_from, load_technology
 from fewbits.hardware.process.technology import shipped_technologies
@@ -67,7 +67,11 @@ def make_plan(spec: StudySpec) -> Plan:
     names = {name for by_recipe in trained.values() for name in by_recipe.values()}
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
-    datasets = {name: _checked(spec, "data", partial(data.load, name, folder=spec.folder)) for name in spec.data}
+    stated = {one.name: Stated(**one.stated()) for one in spec.data}
+    datasets = {
+        name: _checked(spec, "data", partial(data.load, name, folder=spec.folder, **vars(what)))
+        for name, what in stated.items()
+    }
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
     cost_basis = CostBasis(table, json_sha256(asdict(technology)), accelerator)
     float_trainings: list[Training] = []
@@ -78,10 +82,11 @@ def make_plan(spec: StudySpec) -> Plan:
             _checked(spec, "float_training.batch_normalization", partial(refuse_normalizing, model, source))
         for recipe in filter(has_operating_points, spec.recipes):
             _checked(spec, "recipes", partial(refuse_undivided, recipe, model, source, precisions[0], options))
-        for name in spec.data:
+        for name, what in stated.items():
             has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
             fixed = (model, source, name, digests[name], settings[FLOAT_RECIPE])
             bases = [_checked(spec, "models", partial(float_training, *fixed, seed)) for seed in spec.seeds]
+            bases = [replace(base, stated=what) for base in bases]
             float_trainings += bases
             for precision in precisions:
                 runs += [
@@ -137,6 +142,7 @@ def _rests_on(
                 "sha256": digests[name],
                 "images": {part: len(getattr(dataset, part)) for part in ("train", "validation", "test")},
                 "notes": list(dataset.notes),
+                "normalization": dataset.normalization,
             }
             for name, dataset in datasets.items()
         },

@@ -12,7 +12,7 @@ from torch import nn
 
 from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork, lower
-from fewbits.data import Dataset
+from fewbits.data import Dataset, Inputs
 from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
@@ -72,10 +72,10 @@ class Workshop:
         assert float_outcome.test_accuracy_percent is not None
         folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset)
         module, outcome = self._module(run, base, folded, float_outcome)
-        images = dataset.inputs(dataset.test)
+        images = Inputs(dataset, dataset.test)
         fake = evaluate(module, dataset, dataset.test)
         network = _lowered(module, images[:1], run)
-        predictions = network.predict(images)
+        predictions = torch.cat([network.predict(chunk) for chunk in images.chunks()])
         technology = load_technology(run.technology)
         figures = _cost(network, images, technology, run)
         tested = Tested(
@@ -127,7 +127,7 @@ class Workshop:
         return module.eval(), outcome
 
     def _baseline_uj(
-        self, figures: Cost, base: nn.Module, images: torch.Tensor, technology: Technology, run: Run
+        self, figures: Cost, base: nn.Module, images: Inputs, technology: Technology, run: Run
     ) -> float | None:
         """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity.
         base: batch normalization folded. None if the technology has no float32.
@@ -147,7 +147,7 @@ class Workshop:
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
         if training.data not in self._datasets:
-            dataset = data.load(training.data, folder=training.source.folder)
+            dataset = data.load(training.data, folder=training.source.folder, **vars(training.stated))
             if data_sha256(dataset) != training.data_sha256:
                 raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
             self._datasets[training.data] = dataset
@@ -267,7 +267,7 @@ def _lowered(module: nn.Module, example: torch.Tensor, run: Run) -> BitExactNetw
 
 
 def _cost(
-    network: BitExactNetwork, images: torch.Tensor, technology: Technology, run: Run, *, from_operands: bool = True
+    network: BitExactNetwork, images: Inputs, technology: Technology, run: Run, *, from_operands: bool = True
 ) -> Cost:
     """The cost, with the activity of the network's own operands where that is asked for and the technology has a
     compiled netlist.

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
+from fewbits.arguments import is_real
 from fewbits.errors import StudyError
 from fewbits.train.catalog import RECIPES
 
@@ -51,6 +65,22 @@ class _Section(BaseModel):
     """A table of the file: unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _listed(value: object) -> object:
+    """One table is a list of one."""
+    return (value,) if isinstance(value, Mapping) else value
+
+
+def _numbers(value: object) -> object:
+    """A finite number, or a list of such."""
+    numbers = cast("tuple[object, ...]", value) if isinstance(value, (tuple, list)) else (value,)
+    if not numbers or not all(is_real(number, -math.inf) for number in numbers):
+        raise ValueError("it takes a finite number, or a list of such: one for each channel, or the range's two ends")
+    return value
+
+
+Numbers = Annotated[Any, BeforeValidator(_numbers)]
 
 
 class TrainingSection(_Section):
@@ -113,6 +143,45 @@ class CalibrationSection(_Section):
         return {f"calibration_{name}": value for name, value in self.model_dump(exclude_none=True).items()}
 
 
+class DataSection(_Section):
+    """A data set and what is stated about it; what is left out is found, as `fewbits.data.load` does."""
+
+    name: Text
+    """As `fewbits.data.load` takes it; a file is looked for from the study's folder."""
+
+    mean: Numbers | None = None
+    """Of values mapped to 0 to 1, as torchvision's Normalize takes it: a number for each channel, or one for all."""
+
+    std: Numbers | None = None
+    split: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None = None
+    """Part of the training images that is held out for validation."""
+
+    classes: Annotated[int, Field(ge=1)] | None = None
+    value_range: Numbers | None = None
+    """The values that are mapped to 0 and to 1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        """A name alone stands for its table."""
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, (Mapping, DataSection)):
+            raise ValueError("it takes a name, or a table with a name")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> object:
+        """The name alone where nothing is stated."""
+        return handler(self) if self.stated() else self.name
+
+    def stated(self) -> dict[str, Any]:
+        """The keys that the study gives, as `fewbits.data.load` calls them."""
+        given = {name: getattr(self, name) for name in DataSection.model_fields if name != "name"}
+        given["validation_fraction"] = given.pop("split")
+        return {name: value for name, value in given.items() if value is not None}
+
+
 class AcceleratorSection(_Section):
     """The accelerator; what is left out takes the default of `fewbits.hardware.Accelerator`, or the preset's value."""
 
@@ -141,8 +210,8 @@ class StudySpec(_Section):
     widen: Annotated[tuple[Width, ...], Field(min_length=1)] = (1.0,)
     """Each model is taken at each of these widths: its inner channels times the factor, as `model*factor`."""
 
-    data: Names
-    """As `fewbits.data.load` takes them; files are looked for from `folder`."""
+    data: Annotated[tuple[DataSection, ...], Field(min_length=1), BeforeValidator(_listed)]
+    """Names, tables, or one table."""
 
     precisions: Names
     """Such as `fixed8` or `pow2-6/fixed16`. `float32` stands for the float network that the others start from: one
@@ -181,9 +250,10 @@ class StudySpec(_Section):
     @field_validator("models", "widen", "data", "precisions", "recipes", "seeds")
     @classmethod
     def _refuse_repeats(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        for index, value in enumerate(values):
-            if value in values[:index]:
-                raise ValueError(f"{value!r} is listed twice; give each once")
+        names = [value.name if isinstance(value, DataSection) else value for value in values]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"{name!r} is listed twice; give each once")
         return values
 
     @property
@@ -277,7 +347,8 @@ def _explain_one(error: ErrorDetails) -> str:
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         return f"unknown key {where!r}: allowed here are {', '.join(allowed)}{hint}"
     if error["type"] == "missing":
-        return f"key {where!r} is missing: a study needs name, models, data and precisions"
+        needs = "a study needs name, models, data and precisions" if not parents else "a data set needs its name"
+        return f"key {where!r} is missing: {needs}"
     return f"key {where!r}: {_given(error['input'])} was given; {_allowed(error)}"
 
 
@@ -319,7 +390,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 def _keys(parents: list[int | str]) -> list[str]:
     """The keys that the table at this place takes."""
     section: type[BaseModel] = StudySpec
-    for name in parents:
+    for name in filter(lambda part: isinstance(part, str), parents):
         kinds = [section.model_fields[str(name)].annotation]
         kinds += get_args(kinds[0])
         section = next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from fewbits import models
+from fewbits.data import Stated
 from fewbits.extensions import giver_of
 from fewbits.hardware import AnyAccelerator
 from fewbits.models import ModelSource
@@ -60,6 +61,9 @@ class Training:
 
     computes: str = ""
     """Hash of what a user's network computes; empty for a built-in one, whose code belongs to the version."""
+
+    stated: Stated = field(default_factory=Stated)
+    """What the study states of the data; what that changes is in `data_sha256`."""
 
     @property
     def stem(self) -> str:

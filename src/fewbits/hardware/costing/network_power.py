@@ -8,7 +8,7 @@ glitches add is found in a sample of those cycles, simulated with each gate's ow
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -160,9 +160,17 @@ class _Simulation:
         )
 
 
+class ChosenImages(Protocol):
+    """A tensor of images, or what makes those that are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: list[int], /) -> Tensor: ...
+
+
 def power_from_operands(
     network: BitExactNetwork,
-    images: Tensor,
+    images: ChosenImages,
     technology: Technology,
     table: Path | str,
     accelerator: AnyAccelerator | None = None,
