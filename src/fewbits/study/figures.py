@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewbits.study.declaration import Count, Figure, Percent, Positive, PositiveCount, Size, declares, kept
+from fewbits.train.record import EpochRecord
 
 if TYPE_CHECKING:
     from fewbits.hardware import Cost
@@ -91,6 +92,22 @@ class RunFigures:
             of_test=lambda test: test.training.epochs,
             meaning="Epochs trained for this run; those of the float network that it started from are not counted.",
         )
+    )
+    history: tuple[EpochRecord, ...] = kept(
+        Figure(
+            of_test=lambda test: test.training.history,
+            meaning="The training curve of this run's network, an entry an epoch: learning rate, loss, loss and "
+            "accuracy on the held-out split, seconds; of a recipe in stages, the last one's. Empty where nothing was "
+            "trained, or by a version that kept none.",
+        ),
+        default=(),
+    )
+    float_history: tuple[EpochRecord, ...] = kept(
+        Figure(
+            of_test=lambda test: test.float_training.history,
+            meaning="The training curve of the float network that it started from.",
+        ),
+        default=(),
     )
     parameters_kib: Size = kept(
         Figure(

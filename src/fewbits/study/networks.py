@@ -16,6 +16,7 @@ from fewbits.errors import StudyError
 from fewbits.study.declaration import STORED, Count, Percent, Size
 from fewbits.tensor_file import read_tensors, write_tensors
 from fewbits.train.checkpoint import UNFIT
+from fewbits.train.record import EpochRecord
 
 FOLDER = "networks"
 """Of the study's output folder."""
@@ -42,6 +43,9 @@ class TrainingOutcome:
     notices: tuple[str, ...] = ()
     wall_time_s: Size = 0.0
     """Of the training, over all its sittings; 0 if the file is of a version that did not note it."""
+
+    history: tuple[EpochRecord, ...] = ()
+    """The training curve, of the last stage where a recipe has several; empty in a file of a version that kept none."""
 
 
 _OUTCOME = TypeAdapter(TrainingOutcome)

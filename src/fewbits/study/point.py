@@ -230,6 +230,7 @@ class Workshop:
             test_accuracy_percent=test_accuracy,
             notices=(*notices, *record.notices),
             wall_time_s=record.wall_time_s,
+            history=record.history,
         )
         save_network(path, network, outcome)
         remove_checkpoints(self._checkpoints(training))

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch."""
+    """One epoch: a point of the training curve, which studies keep."""
 
-    epoch: int
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+    epoch: Annotated[int, Field(ge=1, lt=2**63)]
     """From 1."""
 
-    learning_rate: float
+    learning_rate: Annotated[float, Field(ge=0)]
     """At the epoch's first step."""
 
     loss: float
     """Mean over the images trained on, while training."""
 
     validation_loss: float
-    validation_accuracy_percent: float
+    validation_accuracy_percent: Annotated[float, Field(ge=0, le=100)]
 
-    wall_time_s: float = field(default=0.0, compare=False)
+    wall_time_s: Annotated[float, Field(ge=0)] = field(default=0.0, compare=False)
     """Seconds that the epoch took, validation included; 0 where a checkpoint does not tell."""
 
 
