@@ -87,6 +87,8 @@ class Workshop:
             cost=figures,
             baseline_uj=self._baseline_uj(figures, folded, images, technology, run),
         )
+        began = float_outcome.notices if run.training.start is not None else ()
+        said = dict.fromkeys((*began, *notices, *outcome.notices))
         return RunResult(
             key=run.key,
             model=run.training.model,
@@ -98,7 +100,7 @@ class Workshop:
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             wall_time_s=time.perf_counter() - start,
             notices=(
-                *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in (*notices, *outcome.notices)),
+                *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in said),
                 *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
@@ -158,14 +160,20 @@ class Workshop:
 
         def train() -> tuple[nn.Module, TrainRecord]:
             fresh = models.build(training.model, training.seed, source=training.source)
+            start, dataset = training.start, self._dataset(training)
+            notes = () if start is None else start.load_into(fresh)
             record = train_float(
                 fresh,
-                self._dataset(training),
+                dataset,
                 training.settings,
                 training.seed,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
+                device=training.device,
+                keep_start=start is not None,
             )
+            if start is not None:
+                record = replace(record, notices=(start.notice(notes, record, dataset), *record.notices))
             return fresh, record
 
         return network, self._into(network, training, train)

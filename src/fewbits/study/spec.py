@@ -57,6 +57,14 @@ def _known_recipe(name: str) -> str:
     return name
 
 
+def _files(value: object) -> object:
+    """The path of a file of weights, or a table of such paths by model."""
+    files = dict(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else {"": value}
+    if not files or not all(isinstance(file, str) and file and file.isprintable() for file in files.values()):
+        raise ValueError("it takes the path of a file of weights, or a table of such paths by model")
+    return value
+
+
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -223,6 +231,14 @@ class StudySpec(_Section):
     """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
     the table scaled to another node."""
 
+    start: Annotated[str | dict[str, str], BeforeValidator(_files)] | None = None
+    """The user's own weights that float training begins with, as `fewbits.models.load_weights` takes them: a file for
+    the study's one network, or a table of files by network; looked for from `folder`. With `epochs = 0` in
+    `[float_training]` they are studied untouched."""
+
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]{1,3})?)$")] = "cpu"
+    """Where networks are trained, calibrated and tested."""
+
     float_training: FloatTrainingSection = FloatTrainingSection()
     fine_tune: FineTuneSection = FineTuneSection()
     """For the recipes that train on from the float network; see `fewbits.train.RECIPES`."""
@@ -366,6 +382,8 @@ def _allowed(error: ErrorDetails) -> str:
             return f"allowed are {context['expected']}"
         case "value_error":
             return str(context["error"])
+        case "string_pattern_mismatch" if error["loc"] == ("device",):
+            return "it takes 'cpu', 'cuda' or one GPU of several, such as 'cuda:1'"
         case "string_pattern_mismatch":
             return "it takes letters, digits, spaces, '.', '_' and '-', and starts with a letter or digit"
         case _:

@@ -82,7 +82,7 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
             raise DataError(f"data {plan.data.name!r} has an empty {name} split: training needs one")
     training = _Training(module, plan)
     training.resume()
-    if plan.keep_start and not training.history:
+    if (plan.keep_start or not plan.settings.epochs) and not training.history:
         training.remember_start()
     while not training.is_over:
         training.run_epoch()
@@ -139,7 +139,7 @@ class _Training:
     def remember_start(self) -> None:
         """Validate the network as it is given: the best so far."""
         self.plan.before_epoch()
-        result = self._validate(1)
+        result = self._validate(0)
         self.start = _Validated(result.accuracy_percent, result.loss)
         self._remember(0)
 
@@ -200,12 +200,17 @@ class _Training:
             return self.plan.loss(inputs, self.module(inputs).float(), labels)
 
     def _validate(self, epoch: int) -> Evaluation:
-        """Loss and accuracy on the held-out split."""
+        """Loss and accuracy on the held-out split. epoch: 0 before the first."""
         try:
             result = evaluate(self.module, self.plan.data, self.plan.data.validation, device=self.plan.device)
         except FormatError:
             result = None
         if result is None or not math.isfinite(result.loss):
+            if not epoch:
+                raise ModelError(
+                    f"training ({self.plan.phase}) cannot start: the loss of the network that it was given is not "
+                    "finite on the validation images; check its weights, and how the data's inputs are normalized"
+                )
             rate = self.plan.settings.learning_rate_at(epoch * self.batches - 1, self.batches)
             raise self._diverged(epoch, rate)
         return result
