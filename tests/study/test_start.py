@@ -58,7 +58,9 @@ def test_every_run_tells_what_it_started_from_and_on_which_inputs(results):
         (said,) = [notice for notice in result.notices if "started from" in notice]
         assert "started from 'mine.ckpt' (state read from its key 'state_dict'; prefix 'model.' " in said
         assert "studied untouched" in said
-        assert "inputs normalized by mean 0 and standard deviation 1" in said
+        assert (
+            "% of the validation images before any training; inputs are value / 255: no mean or std is stated" in said
+        )
 
 
 def test_fine_tuning_without_epochs_is_post_training_and_says_so(tiny, untouched, results, tmp_path):

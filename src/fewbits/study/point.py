@@ -12,7 +12,7 @@ from torch import nn
 
 from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork, lower
-from fewbits.data import Dataset, Inputs
+from fewbits.data import Dataset, Inputs, Split
 from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
@@ -33,6 +33,7 @@ from fewbits.study.result import FLOAT_RECIPE, RunResult
 from fewbits.study.tasks import Run, Training
 from fewbits.train import (
     RECIPES,
+    Evaluation,
     Progress,
     TrainRecord,
     evaluate,
@@ -70,12 +71,13 @@ class Workshop:
         dataset = self._dataset(run.training)
         base, float_outcome = self._float(run.float_training)
         assert float_outcome.test_accuracy_percent is not None
-        folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset)
+        device = run.training.device
+        folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset, device)
         module, outcome = self._module(run, base, folded, float_outcome)
         images = Inputs(dataset, dataset.test)
-        fake = evaluate(module, dataset, dataset.test)
+        fake = _tested(module, dataset, dataset.test, device)
         network = _lowered(module, images[:1], run)
-        predictions = torch.cat([network.predict(chunk) for chunk in images.chunks()])
+        predictions = torch.cat([network.predict(chunk.to(device)).cpu() for chunk in images.chunks()])
         technology = load_technology(run.technology)
         figures = _cost(network, images, technology, run)
         tested = Tested(
@@ -194,6 +196,7 @@ class Workshop:
                 options=training.options,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
+                device=training.device,
             )
             if not batch_norms(module):
                 return module, record
@@ -208,7 +211,7 @@ class Workshop:
         dataset = self._dataset(run.training)
         images = dataset.inputs(dataset.train.images[: run.training.settings.calibration_images])
         (point,) = operating_points(whole, images, (run.part,))
-        accuracy = evaluate(point.model, dataset, dataset.validation).accuracy_percent
+        accuracy = _tested(point.model, dataset, dataset.validation, run.training.device).accuracy_percent
         return point.model, replace(outcome, validation_accuracy_percent=accuracy)
 
     def _into(
@@ -229,7 +232,7 @@ class Workshop:
         test_accuracy = None
         if training.recipe == FLOAT_RECIPE:
             dataset = self._dataset(training)
-            test_accuracy = evaluate(network, dataset, dataset.test).accuracy_percent
+            test_accuracy = _tested(network, dataset, dataset.test, training.device).accuracy_percent
         outcome = TrainingOutcome(
             key=training.key,
             epochs=record.epochs_run,
@@ -287,7 +290,17 @@ def _cost(
     return cost(network, technology=technology, accelerator=run.accelerator, activity=activity)
 
 
-def _folded(base: nn.Module, accuracy_percent: float, dataset: Dataset) -> tuple[nn.Module, tuple[str, ...]]:
+def _tested(network: nn.Module, dataset: Dataset, split: Split, device: str) -> Evaluation:
+    """Evaluate a network of the CPU on a device; it comes back."""
+    try:
+        return evaluate(network.to(device), dataset, split, device=device)
+    finally:
+        network.cpu()
+
+
+def _folded(
+    base: nn.Module, accuracy_percent: float, dataset: Dataset, device: str
+) -> tuple[nn.Module, tuple[str, ...]]:
     """The float network with batch normalization folded, and a notice of its accuracy on the test images before and
     after; the network itself and none if it has no normalization.
     """
@@ -295,7 +308,7 @@ def _folded(base: nn.Module, accuracy_percent: float, dataset: Dataset) -> tuple
     if count == 0:
         return base, ()
     folded = fold_batch_norm(base)
-    after = evaluate(folded, dataset, dataset.test).accuracy_percent
+    after = _tested(folded, dataset, dataset.test, device).accuracy_percent
     return folded, (
         f"{count - len(batch_norms(folded))} of {count} batch normalizations folded into weights and biases, float "
         f"test accuracy {accuracy_percent:.2f} % before, {after:.2f} % after",
@@ -314,7 +327,7 @@ def _fold_trained(
         training.settings.calibration_method,
         percentile=training.settings.calibration_percentile,
     )
-    accuracy = evaluate(folded.eval(), dataset, dataset.validation).accuracy_percent
+    accuracy = evaluate(folded.eval(), dataset, dataset.validation, device=training.device).accuracy_percent
     notice = (
         f"batch normalization folded after training ({training.recipe} at {training.precision}), validation accuracy "
         f"{record.best_validation_accuracy_percent:.2f} % before, {accuracy:.2f} % after"

@@ -39,14 +39,8 @@ class StartingWeights:
         trained = "" if record.history else ", studied untouched"
         return (
             f"started from {Path(self.path).name!r}{said}{trained}: {record.start_validation_accuracy_percent:.2f} % "
-            f"of the validation images before any training, inputs normalized by {normalization(data)}"
+            f"of the validation images before any training; {data.normalization}"
         )
-
-
-def normalization(data: Dataset) -> str:
-    """Mean and standard deviation by which a data set's inputs are normalized, in words."""
-    mean = ", ".join(f"{value:.4g}" for value in data.mean)
-    return f"mean {mean} and standard deviation {data.scale:.4g}"
 
 
 def starts_of(spec: StudySpec, sources: dict[str, ModelSource]) -> dict[str, StartingWeights]:

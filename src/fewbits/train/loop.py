@@ -20,6 +20,7 @@ from fewbits.errors import DataError, FormatError, ModelError
 from fewbits.train.batches import Batches
 from fewbits.train.checkpoint import UNFIT, Checkpoint, damaged, load_checkpoint, one_line, save_checkpoint
 from fewbits.train.evaluation import Evaluation, evaluate
+from fewbits.train.full_precision import full_precision
 from fewbits.train.memory_layout import choose_layout, layout_of
 from fewbits.train.progress import Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
@@ -72,7 +73,7 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
     """Train a network in place and leave it with the weights of its best epoch, or of its start where that competes.
 
     Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
-    training was interrupted. Randomness (the order of images, augmentation, dropout) comes from generators that are
+    training was interrupted; on a GPU only as far as torch's operations there add in one order. Randomness (the order of images, augmentation, dropout) comes from generators that are
     seeded anew for each epoch; torch's global generator is put back after each.
     Raises DataError for an empty split, ModelError if the loss is no longer finite, StudyError if a checkpoint cannot
     be written or read; whatever `progress` raises.
@@ -84,8 +85,9 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
     training.resume()
     if (plan.keep_start or not plan.settings.epochs) and not training.history:
         training.remember_start()
-    while not training.is_over:
-        training.run_epoch()
+    with full_precision(plan.device):
+        while not training.is_over:
+            training.run_epoch()
     training.keep_best()
     return training.record()
 
@@ -148,8 +150,8 @@ class _Training:
         epoch, start = len(self.history) + 1, time.perf_counter()
         self.plan.before_epoch()
         rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches, self.batches)
-        devices = [torch.cuda.current_device()] if self.plan.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices=devices):
+        device = torch.device(self.plan.device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(epoch_seed(self.plan.seed, epoch, 0))  # for dropout
             loss = self._train_epoch(epoch)
         validation = self._validate(epoch)
@@ -294,7 +296,8 @@ class _Training:
         self.best = {name: tensor.to(self.plan.device) for name, tensor in resumed.best.items()}
         for parameter, state in zip(self.parameters, resumed.optimizer, strict=True):
             for key, tensor in state.items():
-                like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+                is_like = tensor.shape == parameter.shape  # else a count, which fused optimizers keep on the device
+                like = torch.empty_like(parameter) if is_like else torch.empty_like(tensor, device=parameter.device)
                 self.optimizer.state[parameter][key] = like.copy_(tensor)
         self.start, self.history, self.best_epoch = resumed.start, resumed.history, resumed.best_epoch
         self.resumed_epochs = len(self.history)
