@@ -73,8 +73,9 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
     """Train a network in place and leave it with the weights of its best epoch, or of its start where that competes.
 
     Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
-    training was interrupted; on a GPU only as far as torch's operations there add in one order. Randomness (the order of images, augmentation, dropout) comes from generators that are
-    seeded anew for each epoch; torch's global generator is put back after each.
+    training was interrupted; on a GPU only as far as torch's operations there add in one order. Randomness (the order
+    of images, augmentation, dropout) comes from generators that are seeded anew for each epoch; torch's global
+    generator is put back after each.
     Raises DataError for an empty split, ModelError if the loss is no longer finite, StudyError if a checkpoint cannot
     be written or read; whatever `progress` raises.
     """
