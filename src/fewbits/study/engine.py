@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewbits.errors import StudyError
+from fewbits.executors import (
+    Executor,
+    Job,
+    JobFailure,
+    JobLost,
+    JobProgress,
+    JobResult,
+    JobStarted,
+    Message,
+    ProcessExecutor,
+    WorkersNotice,
+)
 from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
@@ -23,18 +36,19 @@ from fewbits.study.events import (
     TaskProgress,
     TaskStarted,
 )
-from fewbits.study.folder import KEPT, is_study_folder, study_folder
+from fewbits.study.folder import KEPT, LOG_NAME, is_study_folder, study_folder
 from fewbits.study.lock import folder_lock
 from fewbits.study.outdated import damaged_rows, outdated_runs
-from fewbits.study.pool import Pool
 from fewbits.study.result import FailedRun, RunResult
 from fewbits.study.schedule import Schedule, is_float_training, training_of
 from fewbits.study.store import Store
 
 if TYPE_CHECKING:
+    from fewbits.study.networks import TrainingOutcome
     from fewbits.study.plan import Plan
     from fewbits.study.spec import StudySpec
-    from fewbits.study.worker import Message, Task
+    from fewbits.study.tasks import Task
+    from fewbits.study.worker import Place
     from fewbits.train import Progress
 
 
@@ -55,21 +69,29 @@ def _ignore(_: Event) -> None:
 
 
 def run_study(
-    spec: StudySpec, out: str | Path, workers: int | None = None, observer: Observer = _ignore
+    spec: StudySpec,
+    out: str | Path,
+    workers: int | None = None,
+    observer: Observer = _ignore,
+    *,
+    executor: Executor | None = None,
 ) -> StudyOutcome:
     """Run a study into a folder, from wherever it stands there.
 
     Finished runs are not repeated, failed ones are tried again, and those that were cut off go on from the last epoch's
     checkpoint. Results depend neither on the number of workers nor on interruptions.
     out: made if it is not there. workers: processes of one thread each; None takes one for each core this process may
-    use. observer: told of each step.
+    use. observer: told of each step. executor: who does the tasks in place of those processes; started and closed here.
     Raises StudyError if the study or the folder cannot be used, in which case nothing in the folder is lost;
     StudyInterrupted (a KeyboardInterrupt) on Ctrl-C.
     """
     if workers is not None and workers < 1:
         raise StudyError(f"workers must be at least 1, not {workers}")
+    if workers is not None and executor is not None:
+        raise StudyError("workers were given beside an executor, which has its own: give one of the two")
     from fewbits.study.networks import remove_leftovers  # here and below: loads torch
     from fewbits.study.plan import make_plan
+    from fewbits.study.worker import Place
 
     folder, ours = Path(out), study_folder(out)
     ours.check(KEPT)
@@ -92,11 +114,14 @@ def run_study(
         ):
             observer(Notice(text))
         schedule = Schedule(plan, store.finished_keys())
-        size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
-        observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, size))
+        if executor is None:
+            size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
+            executor = ProcessExecutor(size, folder / LOG_NAME)
+        place = Place(folder, secrets.token_hex(8))
         try:
-            with Pool(folder, size) as pool:
-                _Engine(schedule, store, pool, observer).work()
+            with executor:
+                observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, executor.workers))
+                _Engine(schedule, store, executor, place, observer).work()
         except KeyboardInterrupt:
             raise StudyInterrupted(
                 f"interrupted: {len(store.finished_keys())} finished runs are kept in {str(folder)!r}; "
@@ -119,56 +144,69 @@ def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
 
 
 class _Engine:
-    """Moves tasks to workers and results into the store."""
+    """Moves tasks to an executor and results into the store."""
 
-    def __init__(self, schedule: Schedule, store: Store, pool: Pool, observer: Observer) -> None:
+    def __init__(self, schedule: Schedule, store: Store, executor: Executor, place: Place, observer: Observer) -> None:
         self._schedule = schedule
         self._store = store
-        self._pool = pool
+        self._executor = executor
+        self._place = place
         self._observer = observer
-        self._busy = 0
+        self._tasks: dict[str, Task] = {}
+        """Those under way, by their key."""
+
         self._tried_again: set[str] = set()
         """Keys of the float networks whose worker was lost once."""
 
     def work(self) -> None:
         """Until no task is left."""
-        self._give_out()
-        while self._busy:
-            for task, message in self._pool.messages():
-                self._handle(task, message)
-                self._give_out()
+        self._submit()
+        while self._tasks:
+            for message in self._executor.messages():
+                self._handle(message)
+                self._submit()
 
-    def _give_out(self) -> None:
-        """Give ready tasks to free workers."""
-        schedule = self._schedule
-        while (task := schedule.startable()) is not None and self._pool.give(task):
-            schedule.begin(task)
-            self._busy += 1
-            if not is_float_training(task):
-                self._store.set_running(task.key)
-            self._observer(TaskStarted(_label(task), schedule.epochs_of(task)))
+    def _submit(self) -> None:
+        """Hand over what can start."""
+        from fewbits.study.worker import do_task
 
-    def _handle(self, task: Task, message: Message | str) -> None:
-        from fewbits.study.networks import TrainingOutcome
-        from fewbits.train import Progress
+        while (task := self._schedule.startable()) is not None:
+            self._schedule.begin(task)
+            self._tasks[task.key] = task
+            self._executor.submit(Job(task.key, do_task, (self._place, task)))
 
-        if isinstance(message, Progress):
-            self._observer(_progress(task, message))
-            return
-        self._pool.release(task)
-        self._schedule.end(task)
-        self._busy -= 1
+    def _handle(self, message: Message) -> None:
         match message:
-            case RunResult():
-                self._store.set_finished(message)
-                self._observer(RunFinished(_label(task), message))
-            case TrainingOutcome():
-                self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
-                self._observer(FloatNetworkTrained(_label(task), message.validation_accuracy_percent))
-            case str():
-                self._lose(task, message)
-            case _:
-                self._fail(task, message.error)
+            case WorkersNotice():
+                self._observer(Notice(message.text))
+            case JobStarted():
+                self._note_start(self._tasks[message.key])
+            case JobProgress():
+                self._observer(_progress(self._tasks[message.key], message.value))
+            case JobResult():
+                self._keep(self._ended(message.key), message.value)
+            case JobLost():
+                self._lose(self._ended(message.key), message.error)
+            case JobFailure():
+                self._fail(self._ended(message.key), message.error)
+
+    def _note_start(self, task: Task) -> None:
+        if not is_float_training(task):
+            self._store.set_running(task.key)
+        self._observer(TaskStarted(_label(task), self._schedule.epochs_of(task)))
+
+    def _ended(self, key: str) -> Task:
+        task = self._tasks.pop(key)
+        self._schedule.end(task)
+        return task
+
+    def _keep(self, task: Task, result: RunResult | TrainingOutcome) -> None:
+        if isinstance(result, RunResult):
+            self._store.set_finished(result)
+            self._observer(RunFinished(_label(task), result))
+        else:
+            self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
+            self._observer(FloatNetworkTrained(_label(task), result.validation_accuracy_percent))
 
     def _lose(self, task: Task, error: str) -> None:
         """Note a task whose worker is gone; a float network, on which many runs rest, has a second try."""

@@ -7,9 +7,12 @@ from pathlib import Path
 from fewbits.output_folder import Made, OutputFolder
 from fewbits.study.store import FILE_NAME, is_study_file
 
+LOG_NAME = "study.log"
+"""What workers print, and tracebacks."""
+
 KEPT = (
     *(FILE_NAME, *(f"{FILE_NAME}{ending}" for ending in ("-wal", "-shm", "-journal"))),
-    *("study.lock", "study.log", "networks", "checkpoints"),
+    *("study.lock", LOG_NAME, "networks", "checkpoints"),
 )
 """What `run` keeps in the folder; SQLite makes the files with the three endings."""
 

@@ -30,7 +30,7 @@ from fewbits.study.networks import (
 )
 from fewbits.study.plan import versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult
-from fewbits.study.tasks import Run, Training
+from fewbits.study.tasks import Run, Task, Training
 from fewbits.train import (
     RECIPES,
     Progress,
@@ -59,6 +59,10 @@ class Workshop:
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
     _baselines: dict[tuple[str, bool], float] = field(default_factory=dict[tuple[str, bool], float])
     """Energy of an image at float32, uJ, by the key of the float network and whether its own operands gave it."""
+
+    def do(self, task: Task) -> TrainingOutcome | RunResult:
+        """Do a task of either kind."""
+        return self.run(task) if isinstance(task, Run) else self.train_float(task)
 
     def train_float(self, training: Training) -> TrainingOutcome:
         """See that a float network is trained and kept, from its last checkpoint if there is one."""
