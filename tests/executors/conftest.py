@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import queues
+
 from fewbits.executors.description import SYSTEMS, ClusterSection
 
 JOB: dict[str, Any] = {"workers": 2, "memory": "2 GiB", "walltime": "01:00:00", "disk": "1 GiB"}

@@ -24,8 +24,13 @@ _SUBMIT = """#!{python} -SE
 import os, re, subprocess, sys
 folder = {folder!r}
 text = open(sys.argv[-1]).read() if len(sys.argv) > 1 else sys.stdin.read()
-job = 100 + len([name for name in os.listdir(folder) if name.endswith(".job")])
-open(f"{{folder}}/{{job}}.job", "w").write(text)
+job = 100
+while True:
+    try:
+        open(f"{{folder}}/{{job}}.job", "x").write(text)
+        break
+    except FileExistsError:  # another is being submitted
+        job += 1
 command = ["bash", f"{{folder}}/{{job}}.job"]
 if "condor" in sys.argv[0]:  # "new" syntax of arguments, of condor_submit's manual
     line = re.search(r'^Arguments = "(.*)"$', text, re.M)[1].replace('""', '"')

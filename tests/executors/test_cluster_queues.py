@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 import queues
 from conftest import batch
+
 from fewbits.errors import ExecutorError
 from fewbits.executors.base import ENVIRONMENT
 from fewbits.executors.cluster import WorkerCluster
@@ -21,7 +21,11 @@ from fewbits.executors.software import refusal, software
 distributed = pytest.importorskip("distributed", reason="needs fewbits[cluster]")
 pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
 
-ALL = pytest.mark.parametrize("queue", queues.COMMANDS, indirect=True)
+ALL = pytest.mark.parametrize(
+    "queue",
+    ["slurm", *(pytest.param(name, marks=pytest.mark.slow) for name in queues.COMMANDS if name != "slurm")],
+    indirect=True,
+)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> bool:
@@ -32,8 +36,11 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> bool:
     return held
 
 
-def environment() -> dict[str, str]:
-XX
+def environment_of(client: Any) -> dict[str, str]:
+    """Of a worker's process."""
+    lines = client.submit(subprocess.check_output, ["env"], text=True, pure=False).result(timeout=30)
+    return dict(line.split("=", 1) for line in lines.splitlines() if "=" in line)
+
 
 @ALL
 def test_jobs_are_workers_until_the_cluster_is_closed(queue: queues.Queue):
@@ -45,6 +52,7 @@ def test_jobs_are_workers_until_the_cluster_is_closed(queue: queues.Queue):
     assert queue.wait_until_empty(10) == []
 
 
+@pytest.mark.slow
 def test_a_worker_of_the_same_installation_is_not_refused(queue: queues.Queue):
     cluster = batch(queue.system, workers=1)
     with WorkerCluster(cluster) as workers, distributed.Client(workers.dask) as client:
@@ -79,6 +87,8 @@ def test_a_job_that_ended_is_replaced(queue: queues.Queue, monkeypatch: pytest.M
 
 
 def test_what_is_there_is_not_asked_for_again(queue: queues.Queue):
+    submit = queue.commands / "sbatch"
+    submit.write_text(submit.read_text().replace('"bash", ', '"sleep", "600", '))
     with WorkerCluster(batch(queue.system)) as workers:
         for _ in range(5):
             workers.renew()
@@ -98,6 +108,19 @@ def test_an_answer_that_names_no_job_ends_the_start(queue: queues.Queue):
     (queue.commands / "sbatch").write_text("#!/bin/sh\necho 'the queue is closed'\n")
     with pytest.raises(ExecutorError, match="the queue is closed"):
         WorkerCluster(batch(queue.system)).start()
+
+
+def test_a_queue_that_takes_some_jobs_is_asked_again_for_the_others(queue: queues.Queue):
+    submit = queue.commands / "sbatch"
+    accepting = submit.read_text()
+    lines = accepting.replace("print(", 'if job > 100: os.unlink(f"{folder}/{job}.job"); sys.exit("full")\nprint(')
+    submit.write_text(lines.replace('"bash", ', '"sleep", "600", '))
+    with WorkerCluster(batch(queue.system)) as workers:
+        assert workers.troubles() == ("slurm started no worker: full",)
+        submit.write_text(accepting.replace('"bash", ', '"sleep", "600", '))
+        workers.renew()
+        assert wait_for(lambda: len(queue.scripts()) == 2)
+        assert workers.troubles() == ()
 
 
 def test_jobs_that_still_wait_are_taken_back(queue: queues.Queue):

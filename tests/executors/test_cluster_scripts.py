@@ -127,9 +127,7 @@ def test_over_ssh_each_host_and_the_command_are_shown():
 
 
 @pytest.mark.parametrize("system", DESCRIPTIONS)
-def test_a_batch_system_whose_command_is_not_there_is_refused_in_one_line(
-    system: Any, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_batch_system_whose_command_is_not_there_is_refused_in_one_line(system: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ExecutorError, match=f"{SYSTEMS[system].submit}.*not on this machine") as caught:
         WorkerCluster(described(system)).start()

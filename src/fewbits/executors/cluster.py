@@ -1,15 +1,17 @@
 """From a cluster's description to its workers: by jobs of a batch system, over SSH, or as processes of this machine.
 
-Dask starts them (dask-jobqueue for the batch systems, asyncssh for SSH) and is imported late. The scheduler always runs in
-this process, so that nothing is left to do jobs when it ends: a worker that has lost it stops.
+Dask starts them (dask-jobqueue for the batch systems, asyncssh for SSH) and is imported late. The scheduler always runs
+in this process, so that nothing is left to do jobs when it ends: a worker that has lost it stops.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,14 +28,21 @@ DEATH_TIMEOUT_SECONDS = 60
 """How long a worker looks for its scheduler before it ends: dask-jobqueue's default (`death-timeout`)."""
 
 _LIFETIME, _STAGGER = 55 / 60, 4 / 60
-"""Of the walltime: when a worker leaves, and by how much workers differ in it, so that not all leave at once. The ratios
-of dask-jobqueue's manual, "How to handle job queueing system walltime killing workers": 55 and 4 minutes of an hour."""
+"""Of the walltime: when a worker leaves, and by how much workers differ in it, so that not all leave at once. The
+ratios of dask-jobqueue's manual, "How to handle job queueing system walltime killing workers": 55 and 4 minutes of an
+hour."""
 
 _JOB_NAME = "fewbits"
 """PBS takes 15 characters."""
 
 _ADDRESS = "tcp://<address of this machine>:<port>"
 """Stands in shown scripts for the scheduler, which has no address before it runs."""
+
+_REFUSED = "fewbits_refused"
+"""Marks a worker of Dask's that could not be asked for."""
+
+Answer = Callable[[str | None], None]
+"""Told of each worker that was asked for; with why, if it was refused."""
 
 _NEEDED = "the packages of clusters are not installed: pip install 'fewbits[cluster]'"
 
@@ -48,7 +57,11 @@ _CLASSES: Mapping[SystemName, str] = {
 
 _OPTIONS: Mapping[SystemName, Callable[[ClusterSection], dict[str, Any]]] = {
     "slurm": lambda cluster: {"queue": cluster.queue, "account": cluster.account, "walltime": cluster.walltime},
-    "lsf": lambda cluster: {"queue": cluster.queue, "project": cluster.project, "walltime": _hours_and_minutes(cluster)},
+    "lsf": lambda cluster: {
+        "queue": cluster.queue,
+        "project": cluster.project,
+        "walltime": _hours_and_minutes(cluster),
+    },
     "sge": lambda cluster: {
         "queue": cluster.queue,
         "project": cluster.project,
@@ -104,7 +117,9 @@ class WorkerCluster:
         """How many workers there are to be."""
 
         self._dask: SpecCluster | None = None
-        self._troubles: list[str] = []
+        self._asked = threading.Condition()
+        self._answers: list[str | None] = []
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         self.start()
@@ -127,15 +142,20 @@ class WorkerCluster:
             )
         try:
             start = _batch if self.description.system in _CLASSES else _STARTERS[self.description.system]
-            self._dask = start(self)
-        except ExecutorError:
-            raise
+            self._dask = start(self.description, self._answer)
+            self._wait_for_answers()
         except ImportError as error:
             raise ExecutorError(f"{_NEEDED} ({one_line(str(error))})") from None
+        except ExecutorError:
+            raise
         except Exception as error:
-            raise ExecutorError(
-                f"workers of {self.description.system} cannot be started: {one_line(self._first_trouble() or str(error))}"
-            ) from None
+            raise self._refused(str(error)) from None
+        except BaseException:  # Ctrl-C while jobs are submitted
+            self.close()
+            raise
+        if len(reasons := [one for one in self._answers if one is not None]) == self.wanted:
+            self.close()
+            raise self._refused(reasons[0])
 
     @property
     def dask(self) -> SpecCluster:
@@ -147,19 +167,22 @@ class WorkerCluster:
     def renew(self) -> None:
         """Ask for workers in place of those that left: at their walltime's end, or since their job was ended.
 
-        A worker that is only killed is started anew by its job. To be called now and then.
+        A worker that is only killed is started anew by its job. To be called now and then, such as each minute: what a
+        queue refused is asked for again.
         """
-        if self.description.system in _CLASSES and self._dask is not None:
-            self._dask.scale(self.wanted)
+        if self._dask is None or self.description.system == "local":
+            return
+        for name, worker in list(self._dask.workers.items()):
+            if getattr(worker, _REFUSED, False):
+                del self._dask.workers[name]
+        self._dask.scale(self.wanted)
 
     def troubles(self) -> tuple[str, ...]:
-        """What has gone wrong with asking for workers since the last call; a line each."""
-        told, self._troubles = tuple(dict.fromkeys(self._troubles)), []
-        return told
-
-    def note_trouble(self, text: str) -> None:
-        """Keep a line for `troubles`."""
-        self._troubles.append(one_line(text))
+        """What has gone wrong with asking for workers and was not told before; a line each."""
+        with self._asked:
+            reasons = dict.fromkeys(one for one in self._answers if one is not None and one not in self._told)
+        self._told.update(reasons)
+        return tuple(f"{self.description.system} started no worker: {reason}" for reason in reasons)
 
     def close(self) -> None:
         """End all workers, and take back jobs that still wait in the queue."""
@@ -168,8 +191,20 @@ class WorkerCluster:
             with suppress(TimeoutError):
                 dask.close()
 
-    def _first_trouble(self) -> str:
-        return self._troubles[0] if self._troubles else ""
+    def _answer(self, reason: str | None) -> None:
+        """Note that a worker was asked for; reason: why it was refused."""
+        with self._asked:
+            self._answers.append(reason)
+            self._asked.notify_all()
+
+    def _wait_for_answers(self) -> None:
+        """Until each worker is asked for, so that a queue that takes no job is told at once."""
+        if self.description.system != "local":
+            with self._asked:
+                self._asked.wait_for(lambda: len(self._answers) >= self.wanted)
+
+    def _refused(self, reason: str) -> ExecutorError:
+        return ExecutorError(f"no worker of {self.description.system} was started: {one_line(reason)}")
 
 
 def ssh_hosts(cluster: ClusterSection) -> tuple[str, ...]:
@@ -178,32 +213,23 @@ def ssh_hosts(cluster: ClusterSection) -> tuple[str, ...]:
     return tuple(hosts[number % len(hosts)] for number in range(cluster.count(len(hosts))))
 
 
-def _batch(workers: WorkerCluster) -> SpecCluster:
-    """Workers by jobs. The first are submitted here, so that a queue that takes none is told at once."""
-    cluster = workers.description
-    kind = getattr(_jobqueue(), _CLASSES[cluster.system])
-    dask = kind(
-        job_cls=_reporting(_job_class(cluster), workers.note_trouble),
+def _batch(cluster: ClusterSection, answer: Answer) -> SpecCluster:
+    """Workers by jobs."""
+    return getattr(_jobqueue(), _CLASSES[cluster.system])(
+        n_workers=cluster.count(_cores()),
+        job_cls=_answering(_job_class(cluster), answer),
         scheduler_options=_scheduler_options(cluster),
-        silence_logs="critical",  # failed submissions are told as troubles
+        silence_logs=logging.CRITICAL,
         name=f"{_JOB_NAME}-{os.getpid()}",
         **_job_options(cluster),
     )
-    try:
-        dask.scale(workers.wanted)
-        dask.sync(dask._correct_state)  # noqa: SLF001  # waits for the submissions, which scale alone does not
-    except BaseException:
-        dask.close()
-        raise
-    return dask
 
 
-def _over_ssh(workers: WorkerCluster) -> SpecCluster:
+def _over_ssh(cluster: ClusterSection, answer: Answer) -> SpecCluster:
     from distributed import Scheduler
     from distributed.deploy.spec import SpecCluster
     from distributed.deploy.ssh import Worker
 
-    cluster = workers.description
     memory = _size(cluster.memory)
     options = {
         "nthreads": 1,
@@ -212,7 +238,8 @@ def _over_ssh(workers: WorkerCluster) -> SpecCluster:
         **({} if cluster.interface is None else {"interface": cluster.interface}),
     }
     connect = {} if cluster.ssh_config is None else {"config": [str(Path(cluster.ssh_config).expanduser())]}
-    kind = _reporting(Worker, workers.note_trouble)
+    kind = _answering(Worker, answer)
+    silence: Any = logging.CRITICAL  # a level, as of the other kinds; declared as a truth value
     return SpecCluster(
         {
             number: {
@@ -228,30 +255,33 @@ def _over_ssh(workers: WorkerCluster) -> SpecCluster:
         },
         {"cls": Scheduler, "options": _scheduler_options(cluster)},
         name=f"{_JOB_NAME}-{os.getpid()}",
-        silence_logs="critical",
+        silence_logs=silence,
     )
 
 
-def _on_this_machine(workers: WorkerCluster) -> SpecCluster:
+def _on_this_machine(cluster: ClusterSection, _: Answer) -> SpecCluster:
     import dask.config
     from distributed import LocalCluster
 
-    cluster = workers.description
     memory = _size(cluster.memory)
+    dashboard: Any = cluster.dashboard  # None for none, which the declared type leaves out
     with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
         return LocalCluster(
-            n_workers=workers.wanted,
+            n_workers=cluster.count(_cores()),
             threads_per_worker=1,
             processes=True,
             memory_limit=0 if memory is None else memory,
             scheduler_port=cluster.port,
-            dashboard_address=cluster.dashboard,
+            dashboard_address=dashboard,
             env=dict(ENVIRONMENT),
-            silence_logs="critical",
+            silence_logs=logging.CRITICAL,
         )
 
 
-_STARTERS: Mapping[SystemName, Callable[[WorkerCluster], SpecCluster]] = {"ssh": _over_ssh, "local": _on_this_machine}
+_STARTERS: Mapping[SystemName, Callable[[ClusterSection, Answer], SpecCluster]] = {
+    "ssh": _over_ssh,
+    "local": _on_this_machine,
+}
 """Of the systems without a queue."""
 
 
@@ -267,16 +297,23 @@ def _job_class(cluster: ClusterSection) -> type[Any]:
     return getattr(_jobqueue(), _CLASSES[cluster.system]).job_cls
 
 
-def _reporting(kind: type[Any], tell: Callable[[str], None]) -> type[Any]:
-    """A kind of worker that tells why it was not started, which Dask only logs."""
+def _answering(kind: type[Any], answer: Answer) -> type[Any]:
+    """A kind of worker that tells whether it could be asked for, which Dask only logs.
+
+    One that could not counts as started, until `renew` asks anew: Dask would print the error with its traceback.
+    """
+    from distributed.deploy.spec import ProcessInterface
 
     async def start(self: Any) -> None:
         try:
             await kind.start(self)
         except Exception as error:
+            setattr(self, _REFUSED, True)
+            await ProcessInterface.start(self)
             where = getattr(self, "address", None)  # of SSH; a job has none yet
-            tell(f"{where}: {_reason(error)}" if where else _reason(error))
-            raise
+            answer(f"{where}: {_reason(error)}" if where else _reason(error))
+        else:
+            answer(None)
 
     return type(kind.__name__, (kind,), {"start": start})
 

@@ -1,4 +1,4 @@
-"""What a `[cluster]` table may say: the batch systems, which keys each of them knows and needs, and the checks of values.
+"""What a `[cluster]` table may say: the systems, which keys each of them knows and needs, and the checks of values.
 
 It says where work is done, never what is computed: it is part of no run's key. Loads neither Dask nor torch.
 """
@@ -146,8 +146,8 @@ class ClusterSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     system: SystemName
-    """What starts the workers: a batch system by jobs, of one worker each; ssh, a program on each host; local, processes
-    of this machine."""
+    """What starts the workers: a batch system by jobs, of one worker each; ssh, a program on each host; local,
+    processes of this machine."""
 
     workers: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Workers of one thread. If none: of ssh one for each host, of local one for each core."""
@@ -235,6 +235,7 @@ class ClusterSection(BaseModel):
     def count(self, cores: int) -> int:
         """How many workers there are to be. cores: of this machine, for `local`."""
         return self.workers or (cores if self.hosts is None else len(self.hosts))
+
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

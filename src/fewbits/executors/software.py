@@ -1,4 +1,4 @@
-"""What a worker computes with: versions and sources that must be the parent's, and the processor that digits depend on."""
+"""What a worker computes with: versions and sources, which must be the parent's, and the processor."""
 
 from __future__ import annotations
 

@@ -234,7 +234,9 @@ def load_cluster(path: str | Path) -> ClusterSection:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise StudyError(f"cannot read the cluster {source!r}: {reason}; give a TOML file with a table [cluster]") from None
+        raise StudyError(
+            f"cannot read the cluster {source!r}: {reason}; give a TOML file with a table [cluster]"
+        ) from None
     values = _toml(text, source)
     others = [key for key in values if key != "cluster"]
     if others or "cluster" not in values:
@@ -314,7 +316,9 @@ def _explain_one(error: ErrorDetails) -> str:
     if error["type"] == INCOMPLETE:
         return f"table [{where}]: {error['msg']}"
     if error["type"] == "missing":
-        needs = f"[{_dotted(tuple(parents))}] needs it" if parents else "a study needs name, models, data and precisions"
+        needs = (
+            f"[{_dotted(tuple(parents))}] needs it" if parents else "a study needs name, models, data and precisions"
+        )
         return f"key {where!r} is missing: {needs}"
     return f"key {where!r}: {_given(error['input'])} was given; {_allowed(error)}"
 
