@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ class InProcessExecutor(Executor):
     def about(self) -> str:
         return ""
 
-    def shares(self, folder: Path) -> bool:
-        return True
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        return {}
 
     def submit(self, job: Job) -> None:
         self._queue.append(job)

@@ -185,7 +185,7 @@ def test_a_float_training_task_tells_what_it_reached(plan, tmp_path, results):
 
 def test_a_training_that_diverges_is_one_line(tiny, tmp_path):
     (run,) = make_plan(tiny(precisions=["float32"], float_training={"learning_rate": 1e30})).runs
-    failed = perform(Job(run.key, do_task, (Place(tmp_path, ""), run)), lambda _: None, "study.log")
+    failed = perform(Job(run.key, do_task, (Place(tmp_path, "", str(tmp_path)), run, ())), lambda _: None, "study.log")
     assert isinstance(failed, JobFailure)
     assert "diverged in epoch 1" in failed.error
 
@@ -195,7 +195,7 @@ def test_what_was_not_foreseen_is_one_line_with_its_traceback_in_the_log(plan, t
         raise RuntimeError("odd\nthings")
 
     run = plan.runs[1]
-    failed = perform(Job(run.key, do_task, (Place(tmp_path, ""), run)), fail, "study.log")
+    failed = perform(Job(run.key, do_task, (Place(tmp_path, "", str(tmp_path)), run, ())), fail, "study.log")
     assert failed == JobFailure(run.key, "RuntimeError: odd things (traceback in study.log)")
     assert "Traceback" in capfd.readouterr().err
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
 from fewbits.errors import FewbitsError
@@ -162,8 +161,10 @@ class Executor(ABC):
         """One line for people: which workers these are; empty for those of this machine alone. Once started."""
 
     @abstractmethod
-    def shares(self, folder: Path) -> bool:
-        """Whether all workers of now write into the parent's own folder under this path. Once started."""
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """What a function that answers at once returns on each worker that is on another machine, or may be, by the
+        worker's name; workers that give no answer are left out. Once started.
+        """
 
     @abstractmethod
     def submit(self, job: Job) -> None:

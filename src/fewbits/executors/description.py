@@ -21,6 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from fewbits.executors.base import LOST_AFTER_SECONDS
+
 SystemName = Literal["slurm", "lsf", "sge", "pbs", "htcondor", "ssh", "local"]
 
 INCOMPLETE = "incomplete"
@@ -35,7 +37,10 @@ _LEAST_MEMORY = 512 * 1024**2
 """A worker that has done nothing takes 330 MiB (torch, Dask and fewbits imported, resident, measured), and Dask pauses
 one at 80 % of its memory (`distributed.worker.memory.pause`): 412 MiB, and some for the work."""
 
-_JOB = frozenset({"workers", "memory", "directives", "python", "prologue", "interface", "port", "dashboard", "logs"})
+_ALL = frozenset({"workers", "memory", "port", "dashboard", "lost_after_s"})
+"""Keys of all systems."""
+
+_JOB = _ALL | {"directives", "python", "prologue", "interface", "logs"}
 """Keys of all systems that start workers by jobs."""
 
 
@@ -65,10 +70,10 @@ SYSTEMS: Mapping[SystemName, System] = {
     "pbs": System(_JOB | {"walltime", "queue", "account", "resources"}, _TIMED, "qsub", "#PBS"),
     "htcondor": System(_JOB | {"disk"}, frozenset({"workers", "memory", "disk"}), "condor_submit"),
     "ssh": System(
-        frozenset({"workers", "memory", "hosts", "ssh_config", "python", "interface", "port", "dashboard"}),
+        _ALL | {"hosts", "ssh_config", "python", "interface"},
         frozenset({"hosts"}),
     ),
-    "local": System(frozenset({"workers", "memory", "port", "dashboard"}), frozenset()),
+    "local": System(_ALL, frozenset()),
 }
 """The systems by name."""
 
@@ -192,6 +197,9 @@ class ClusterSection(BaseModel):
 
     dashboard: Word | None = None
     """Address of Dask's dashboard, such as `:8787`; none if none. It wants the package bokeh."""
+
+    lost_after_s: Annotated[float, Field(gt=0, le=86_400)] = LOST_AFTER_SECONDS
+    """Seconds after which a worker without a sign of life counts as lost, and its task is given to another."""
 
     logs: Line | None = None
     """Folder for the jobs' output; where the system puts it if none."""

@@ -20,6 +20,7 @@ from fewbits.executors import (
     JobResult,
     JobStarted,
     Message,
+    Payload,
     ProcessExecutor,
     WorkersNotice,
 )
@@ -44,11 +45,10 @@ from fewbits.study.schedule import Schedule, is_float_training, training_of
 from fewbits.study.store import Store
 
 if TYPE_CHECKING:
-    from fewbits.study.networks import TrainingOutcome
     from fewbits.study.plan import Plan
     from fewbits.study.spec import StudySpec
     from fewbits.study.tasks import Task
-    from fewbits.study.worker import Place
+    from fewbits.study.worker import Place, TaskDone
     from fewbits.train import Progress
 
 
@@ -117,10 +117,12 @@ def run_study(
         if executor is None:
             size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
             executor = ProcessExecutor(size, folder / LOG_NAME)
-        place = Place(folder, secrets.token_hex(8))
+        place = Place(folder.absolute(), secrets.token_hex(8), str(Path.cwd()))
+        _mark(place)
         try:
             with executor:
-                observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, executor.workers))
+                counts = (len(plan.runs), schedule.finished, schedule.epochs, executor.workers)
+                observer(StudyStarted(spec.name, *counts, executor.about))
                 _Engine(schedule, store, executor, place, observer).work()
         except KeyboardInterrupt:
             raise StudyInterrupted(
@@ -128,6 +130,15 @@ def run_study(
                 "the same command goes on from there"
             ) from None
         return StudyOutcome(store.results(), store.failures())
+
+
+def _mark(place: Place) -> None:
+    try:
+        place.mark()
+    except OSError as error:
+        raise StudyError(
+            f"cannot write into folder {str(place.folder)!r}: {error.strerror}; give a folder that can be written"
+        ) from None
 
 
 def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
@@ -158,24 +169,64 @@ class _Engine:
         self._tried_again: set[str] = set()
         """Keys of the float networks whose worker was lost once."""
 
+        self._carries = False
+        """Whether networks go with tasks, for workers that do not see the folder."""
+
     def work(self) -> None:
         """Until no task is left."""
+        self._look_for_folder()
         self._submit()
         while self._tasks:
             for message in self._executor.messages():
                 self._handle(message)
                 self._submit()
 
+    def _look_for_folder(self) -> None:
+        """Find out whether workers on other machines see the study's folder, and say what follows."""
+        from fewbits.study.worker import is_here
+
+        answers = self._executor.ask(is_here, self._place)
+        unseen = [worker for worker, sees in answers.items() if not sees]
+        if unseen:
+            self._carry(f"{len(unseen)} of {len(answers)} workers do not see folder {str(self._place.folder)!r}")
+        elif answers:
+            self._observer(
+                Notice("all workers share the study's folder: a lost worker's training goes on from its last epoch")
+            )
+
+    def _carry(self, why: str) -> None:
+        self._carries = True
+        self._observer(
+            Notice(
+                f"{why}: trained networks are sent to and from such workers, whose tasks begin anew if they are lost"
+            )
+        )
+
     def _submit(self) -> None:
         """Hand over what can start."""
-        from fewbits.study.worker import do_task
-
         while (task := self._schedule.startable()) is not None:
             self._schedule.begin(task)
             self._tasks[task.key] = task
-            self._executor.submit(Job(task.key, do_task, (self._place, task)))
+            self._give(task)
+
+    def _give(self, task: Task) -> None:
+        from fewbits.study.worker import do_task
+
+        stems, networks = self._networks_for(task) if self._carries else (None, ())
+        self._executor.submit(Job(task.key, do_task, (self._place, task, stems, *networks)))
+
+    def _networks_for(self, task: Task) -> tuple[tuple[str, ...], tuple[Payload, ...]]:
+        """The stored networks that a task starts from, for a worker that does not see them."""
+        from fewbits.study.networks import network_path
+        from fewbits.study.worker import trainings_of
+
+        paths = {one.stem: network_path(self._place.folder, one.stem) for one in trainings_of(task)}
+        contents = {stem: Payload(path.read_bytes()) for stem, path in paths.items() if path.exists()}
+        return tuple(contents), tuple(contents.values())
 
     def _handle(self, message: Message) -> None:
+        from fewbits.study.worker import FolderUnseen
+
         match message:
             case WorkersNotice():
                 self._observer(Notice(message.text))
@@ -183,6 +234,10 @@ class _Engine:
                 self._note_start(self._tasks[message.key])
             case JobProgress():
                 self._observer(_progress(self._tasks[message.key], message.value))
+            case JobResult(value=FolderUnseen()):
+                if not self._carries:
+                    self._carry(f"a worker does not see folder {str(self._place.folder)!r}")
+                self._give(self._tasks[message.key])
             case JobResult():
                 self._keep(self._ended(message.key), message.value)
             case JobLost():
@@ -200,13 +255,28 @@ class _Engine:
         self._schedule.end(task)
         return task
 
-    def _keep(self, task: Task, result: RunResult | TrainingOutcome) -> None:
-        if isinstance(result, RunResult):
-            self._store.set_finished(result)
-            self._observer(RunFinished(_label(task), result))
+    def _keep(self, task: Task, done: TaskDone) -> None:
+        try:
+            self._keep_networks(task, done)
+        except StudyError as error:
+            self._fail(task, str(error))
+            return
+        if isinstance(done.result, RunResult):
+            self._store.set_finished(done.result)
+            self._observer(RunFinished(_label(task), done.result))
         else:
             self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
-            self._observer(FloatNetworkTrained(_label(task), result.validation_accuracy_percent))
+            self._observer(FloatNetworkTrained(_label(task), done.result.validation_accuracy_percent))
+
+    def _keep_networks(self, task: Task, done: TaskDone) -> None:
+        """Write the networks that came with a result. Raises StudyError."""
+        from fewbits.study.networks import keep_network, network_path
+        from fewbits.study.worker import trainings_of
+
+        for training in trainings_of(task):
+            if training.stem in done.networks:
+                path = network_path(self._place.folder, training.stem)
+                keep_network(path, done.networks[training.stem], training.key)
 
     def _lose(self, task: Task, error: str) -> None:
         """Note a task whose worker is gone; a float network, on which many runs rest, has a second try."""

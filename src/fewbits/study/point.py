@@ -153,7 +153,10 @@ class Workshop:
         if training.data not in self._datasets:
             dataset = data.load(training.data, folder=training.source.folder)
             if data_sha256(dataset) != training.data_sha256:
-                raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
+                raise DataError(
+                    f"data {training.data!r} is not what the study was planned with: it changed while the study ran, "
+                    "or another machine has another file of this name: give the same command again"
+                )
             self._datasets[training.data] = dataset
         return self._datasets[training.data]
 
