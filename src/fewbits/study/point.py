@@ -30,7 +30,7 @@ from fewbits.study.networks import (
 )
 from fewbits.study.plan import versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult
-from fewbits.study.tasks import Run, Training
+from fewbits.study.tasks import Run, Task, Training
 from fewbits.train import (
     RECIPES,
     Evaluation,
@@ -60,6 +60,10 @@ class Workshop:
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
     _baselines: dict[tuple[str, bool], float] = field(default_factory=dict[tuple[str, bool], float])
     """Energy of an image at float32, uJ, by the key of the float network and whether its own operands gave it."""
+
+    def do(self, task: Task) -> TrainingOutcome | RunResult:
+        """Do a task of either kind."""
+        return self.run(task) if isinstance(task, Run) else self.train_float(task)
 
     def train_float(self, training: Training) -> TrainingOutcome:
         """See that a float network is trained and kept, from its last checkpoint if there is one."""
@@ -153,7 +157,10 @@ class Workshop:
         if training.data not in self._datasets:
             dataset = data.load(training.data, folder=training.source.folder, **vars(training.stated))
             if data_sha256(dataset) != training.data_sha256:
-                raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
+                raise DataError(
+                    f"data {training.data!r} is not what the study was planned with: it changed while the study ran, "
+                    "or another machine has another file of this name: give the same command again"
+                )
             self._datasets[training.data] = dataset
         return self._datasets[training.data]
 

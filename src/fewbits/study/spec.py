@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 
 from fewbits.arguments import is_real
 from fewbits.errors import StudyError
+from fewbits.executors.description import INCOMPLETE, ClusterSection
 from fewbits.train.catalog import RECIPES
 
 _PRESETS = files("fewbits.study") / "presets"
@@ -249,6 +250,8 @@ class StudySpec(_Section):
     methods: MethodsSection = MethodsSection()
     calibration: CalibrationSection = CalibrationSection()
     accelerator: AcceleratorSection = AcceleratorSection()
+    cluster: ClusterSection | None = None
+    """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""
 
     _source: str = PrivateAttr(default="")
     _folder: Path = PrivateAttr(default=Path())
@@ -279,7 +282,7 @@ class StudySpec(_Section):
 
     def definition(self) -> dict[str, Any]:
         """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
 
 
 def load_study(name_or_path: str | Path) -> StudySpec:
@@ -307,17 +310,51 @@ def load_study(name_or_path: str | Path) -> StudySpec:
     return spec
 
 
+def load_cluster(path: str | Path) -> ClusterSection:
+    """The `[cluster]` table of a TOML file that holds nothing else, for more than one study; as a study has it.
+
+    Raises StudyError in one line: file, key, what was given, what is allowed.
+    """
+    source = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StudyError(
+            f"cannot read the cluster {source!r}: {reason}; give a TOML file with a table [cluster]"
+        ) from None
+    values = _toml(text, source)
+    others = [key for key in values if key != "cluster"]
+    if others or "cluster" not in values:
+        what = f"key {others[0]!r} is none of it" if others else "it is missing"
+        raise StudyError(f"{source}: the file of a cluster holds one table, [cluster]; {what}")
+    try:
+        return _ClusterFile.model_validate(_with_tuples(values)).cluster
+    except ValidationError as error:
+        raise StudyError(f"{source}: {_explain(error.errors(include_url=False))}") from None
+
+
+class _ClusterFile(_Section):
+    """A file that holds a cluster alone; its keys lie where they lie in a study."""
+
+    cluster: ClusterSection
+
+
 def parse_toml(text: str, source: str) -> StudySpec:
     """The study that a TOML text describes. Raises StudyError; source: named in messages."""
+    return parse_study(_toml(text, source), source)
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    """The values of a TOML text. Raises StudyError."""
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{source}: malformed TOML: {error}; see https://toml.io") from None
     except ValueError:  # of Python's limit on the digits of an integer, or of a date that does not exist
         raise StudyError(f"{source}: a number or date is out of range: integers have at most 19 digits") from None
     except RecursionError:
         raise StudyError(f"{source}: malformed TOML: nested too deep") from None
-    return parse_study(values, source)
 
 
 def parse_study(values: Mapping[str, Any], source: str) -> StudySpec:
@@ -362,8 +399,12 @@ def _explain_one(error: ErrorDetails) -> str:
         nearest = difflib.get_close_matches(str(key), allowed, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         return f"unknown key {where!r}: allowed here are {', '.join(allowed)}{hint}"
+    if error["type"] == INCOMPLETE:
+        return f"table [{where}]: {error['msg']}"
     if error["type"] == "missing":
-        needs = "a study needs name, models, data and precisions" if not parents else "a data set needs its name"
+        needs = "a study needs name, models, data and precisions"
+        if parents:
+            needs = f"[{_dotted(tuple(parents))}] needs it"
         return f"key {where!r} is missing: {needs}"
     return f"key {where!r}: {_given(error['input'])} was given; {_allowed(error)}"
 

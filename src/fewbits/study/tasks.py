@@ -135,6 +135,10 @@ class Run:
         }
 
 
+Task = Training | Run
+"""What one worker does in one go."""
+
+
 @dataclass(frozen=True)
 class CostBasis:
     """What a study's networks are costed on."""
