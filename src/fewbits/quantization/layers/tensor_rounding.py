@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.formats import Format, Precision
+from fewbits.formats.capture import is_captured
 from fewbits.graph.float_layer import ValueRounding
+from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.stored import (
     NOT_CHOSEN,
     as_buffer,
@@ -82,6 +84,13 @@ class TensorRounding(ValueRounding):
             self._point = fill(self.radix_point, fraction_bits)
 
     @property
+    def point(self) -> Tensor:
+        """The buffer that holds the radix point."""
+        point = self._leader[0].radix_point if self._leader else self.radix_point
+        assert point is not None
+        return point
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether the radix point is known."""
         return self._leader[0].is_calibrated if self._leader else self._point != NOT_CHOSEN
@@ -93,6 +102,8 @@ class TensorRounding(ValueRounding):
         """
         if not self.rounds:
             return F.relu(x) if rectified else x
+        if is_captured(x):
+            return rounded(x, self.number_format, self.point, rectified=rectified)
         if x.requires_grad and torch.is_grad_enabled():
             return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits, rectified)
         return self.number_format.quantize(x, self.fraction_bits, rectified=rectified)

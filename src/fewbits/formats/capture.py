@@ -1,0 +1,25 @@
+"""Whether torch captures or transforms what is computed, so that operators must stand for fewbits' kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_functorch: Any = torch._C._functorch  # pyright: ignore[reportPrivateUsage]
+
+
+def is_captured(x: Tensor) -> bool:
+    """Whether torch captures or transforms what is computed of `x`, so that its operators must stand for the kernels.
+
+    By torch.compile, torch.export, torch.jit.trace, torch.onnx.export, make_fx, torch.func's transforms, a dispatch mode
+    (fake tensors), a tensor subclass, or a proxy of torch.fx.
+    """
+    return (
+        torch.compiler.is_compiling()
+        or (type(x) is not Tensor and type(x) is not nn.Parameter)
+        or torch._C._get_tracing_state() is not None  # pyright: ignore[reportPrivateUsage]
+        or torch._C._len_torch_dispatch_stack() > 0  # pyright: ignore[reportPrivateUsage]
+        or _functorch.maybe_current_level() is not None
+    )

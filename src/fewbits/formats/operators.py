@@ -1,0 +1,218 @@
+"""torch operators that round: what `torch.compile`, `torch.export`, `torch.jit.trace` and `torch.func` see of fewbits.
+
+An eager step calls the kernels directly, since an operator costs tens of microseconds a call. Where torch captures or
+transforms a network (`capture.py`), its layers call these operators instead: whole, with gradients, and with the
+radix point as a tensor, so that calibrating anew changes a buffer of the captured program and not the program.
+
+    fewbits::round          nearest values, with the straight-through gradient; the same bits as `Format.quantize`
+    fewbits::round_bias     half to even at an accumulator's radix point, with the identity as gradient
+    fewbits::limits         lowest and highest value of a format at a radix point: float64, 2 elements
+
+`fraction_bits` is an int64 tensor without dimensions; `channel_shifts` how many places finer each output's radix point
+is (int64, one dimension), or None. Each operator has a kernel for all devices, a fake kernel and an autograd formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewbits.errors import FormatError
+from fewbits.formats.format import Format, exact_power
+from fewbits.formats.kernels import quantize_scaled
+from fewbits.formats.registry import parse_format
+from fewbits.formats.scale import Scale, check_fraction_bits
+
+LIBRARY = torch.library.Library("fewbits", "DEF")
+"""What `torch.ops.fewbits` holds; kept alive with this module."""
+
+def define(
+    schema: str,
+    kernel: Any,
+    fake: Any,
+    backward: Any = None,
+    setup_context: Any = None,
+    *,
+    tags: tuple[torch.Tag, ...] = (),
+) -> None:
+    """Register one operator: its kernel, what it gives for fake tensors, and its gradient where it has one."""
+    name = schema.partition("(")[0]
+    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag, *tags))
+    LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"fewbits::{name}", fake, lib=LIBRARY)
+    torch.library.register_autograd(
+        f"fewbits::{name}", backward or _no_gradient, setup_context=setup_context or _keep_count, lib=LIBRARY
+    )
+
+
+@lru_cache(maxsize=1024)
+def _format(name: str) -> Format:
+    return parse_format(name)
+
+
+def _point(fraction_bits: Tensor) -> int:
+    """The radix point in a tensor. Raises FormatError for what a layer holds before calibration."""
+    point = int(fraction_bits.item())
+    if abs(point) > 512:
+        raise FormatError(f"a radix point lies from -512 to 512, not at {point}: call fewbits.calibrate(model, images)")
+    return point
+
+
+def _scale(fraction_bits: Tensor, channel_shifts: Tensor | None) -> Scale:
+    point = _point(fraction_bits)
+    if channel_shifts is None:
+        return Scale.power_of_two(point)
+    return Scale.of_channels(tuple(point + shift for shift in channel_shifts.tolist()))
+
+
+def _round(
+    x: Tensor, fraction_bits: Tensor, channel_shifts: Tensor | None, number_format: str, rectified: bool = False
+) -> Tensor:
+    scale = _scale(fraction_bits, channel_shifts)
+    return quantize_scaled(_format(number_format), x.detach(), scale, torch.empty_like(x), rectified)
+
+
+def quantize_captured(
+    number_format: Format, x: Tensor, scale: Scale | int, out: Tensor | None, rectified: bool
+) -> Tensor:
+    """What `Format.quantize` documents, of a tensor that `is_captured`: by operators, so that no gradient flows."""
+    if isinstance(scale, Scale) and scale.multiplies:
+        factors = scale.multiplier_values(x)
+        result = quantize_captured(number_format, x / factors, 0, None, rectified) * factors
+    else:
+        shifts = scale.shifts if isinstance(scale, Scale) else None
+        point = scale.coarsest if isinstance(scale, Scale) else check_fraction_bits(scale)
+        places = None if shifts is None else torch.tensor(shifts)
+        result = torch.ops.fewbits.round(x.detach(), torch.tensor(point), places, number_format.name, rectified)
+    return result.detach() if out is None else out.copy_(result)
+
+
+def _round_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, fraction_bits, channel_shifts, ctx.number_format, ctx.rectified = inputs
+    ctx.save_for_backward(x, fraction_bits, channel_shifts)
+
+
+def _round_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    """The gradient where nothing saturated, zero elsewhere; behind a ReLU none where its input was not above zero."""
+    x, fraction_bits, channel_shifts = ctx.saved_tensors
+    low, high = limits(fraction_bits, ctx.number_format, x)
+    aligned = x if channel_shifts is None else x * channel_powers(channel_shifts, x)
+    above = aligned > 0 if ctx.rectified else aligned >= low
+    return torch.where(above & (aligned <= high), gradient, 0.0), None, None, None, None
+
+
+def _round_batched(
+    info: Any,
+    dims: tuple[int | None, ...],
+    x: Tensor,
+    points: Tensor,
+    shifts: Tensor | None,
+    name: str,
+    rectified: bool = False,
+) -> tuple[Tensor, int | None]:
+    """Under vmap: elements are rounded one by one, so that a further dimension changes nothing without channels."""
+    if dims[1] is None and dims[2] is None and shifts is None:
+        return torch.ops.fewbits.round(x, points, None, name, rectified), dims[0]
+    rows = [
+        torch.ops.fewbits.round(*entries, name, rectified)
+        for entries in _entries(info.batch_size, (x, points, shifts), dims)
+    ]
+    return torch.stack(rows), 0
+
+
+def _entries(
+    count: int, tensors: tuple[Tensor | None, ...], dims: tuple[int | None, ...]
+) -> Iterator[list[Tensor | None]]:
+    """What vmap batches, taken apart: one list of tensors for each entry of the batch."""
+    for index in range(count):
+        yield [_entry(tensor, dim, index) for tensor, dim in zip(tensors, dims, strict=False)]
+
+
+def _entry(tensor: Tensor | None, dim: int | None, index: int) -> Tensor | None:
+    return tensor if tensor is None or dim is None else tensor.select(dim, index)
+
+
+def round_to_accumulator(bias: Tensor, accumulator_point: int, scale: Scale | None, out: Tensor | None) -> Tensor:
+    """Round half to even at an accumulator's radix point; exact, as scaling by a power of two is.
+
+    scale: of the weights, where each output has a radix point of its own.
+    """
+    unit = 2.0**-accumulator_point
+    if scale is not None:
+        units = unit / scale.shift_factors(bias)
+        return torch.div(bias, units, out=out).round_().mul_(units)
+    return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
+
+
+def _round_bias(bias: Tensor, fraction_bits: Tensor, channel_shifts: Tensor | None) -> Tensor:
+    scale = None if channel_shifts is None else _scale(torch.zeros_like(fraction_bits), channel_shifts)
+    return round_to_accumulator(bias.detach(), _accumulator_point(fraction_bits), scale, torch.empty_like(bias))
+
+
+def _accumulator_point(fraction_bits: Tensor) -> int:
+    """The sum of two radix points."""
+    point = int(fraction_bits.item())
+    if abs(point) > 1024:
+        raise FormatError(f"an accumulator's radix point is not {point}: call fewbits.calibrate(model, images)")
+    return point
+
+
+def _round_bias_batched(
+    info: Any, dims: tuple[int | None, ...], bias: Tensor, points: Tensor, shifts: Tensor | None
+) -> tuple[Tensor, int | None]:
+    if dims[1] is None and dims[2] is None and shifts is None:
+        return torch.ops.fewbits.round_bias(bias, points, None), dims[0]
+    entries = _entries(info.batch_size, (bias, points, shifts), dims)
+    return torch.stack([torch.ops.fewbits.round_bias(*entry) for entry in entries]), 0
+
+
+def _limits(fraction_bits: Tensor, number_format: str) -> Tensor:
+    limits = _format(number_format).limits(_point(fraction_bits))
+    return torch.tensor(limits, dtype=torch.float64, device=fraction_bits.device)
+
+
+def limits(fraction_bits: Tensor, number_format: str, like: Tensor) -> tuple[Tensor, Tensor]:
+    """`Format.limits` at a radix point in a tensor: two tensors without dimensions, in another tensor's dtype."""
+    low, high = torch.ops.fewbits.limits(fraction_bits, number_format).to(like).unbind()
+    return low, high
+
+
+def channel_powers(shifts: Tensor, like: Tensor) -> Tensor:
+    """2**shift of each output, exactly, in a tensor's dtype and in a shape that broadcasts with it."""
+    return exact_power(shifts).to(like).view(-1, *(1,) * (like.ndim - 1))
+
+
+def _keep_count(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    ctx.count = len(inputs)
+
+
+def _no_gradient(ctx: Any, *gradients: Any) -> tuple[None, ...]:
+    return (None,) * ctx.count
+
+
+define(
+    "round(Tensor x, Tensor fraction_bits, Tensor? channel_shifts, str number_format, bool rectified=False) -> Tensor",
+    _round,
+    lambda x, *_, **__: torch.empty_like(x),
+    _round_backward,
+    _round_context,
+)
+torch.library.register_vmap("fewbits::round", _round_batched, lib=LIBRARY)
+
+define(
+    "round_bias(Tensor bias, Tensor fraction_bits, Tensor? channel_shifts) -> Tensor",
+    _round_bias,
+    lambda bias, *_: torch.empty_like(bias),
+    lambda ctx, gradient: (gradient, None, None),
+)
+torch.library.register_vmap("fewbits::round_bias", _round_bias_batched, lib=LIBRARY)
+
+define(
+    "limits(Tensor fraction_bits, str number_format) -> Tensor",
+    _limits,
+    lambda fraction_bits, _: fraction_bits.new_empty((2,), dtype=torch.float64),
+)
