@@ -14,14 +14,15 @@ is (int64, one dimension), or None. Each operator has a kernel for all devices, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fewbits.errors import FormatError
+from fewbits.formats.capture import is_transformed
 from fewbits.formats.format import Format, exact_power
 from fewbits.formats.kernels import quantize_scaled
 from fewbits.formats.registry import parse_format
@@ -30,23 +31,66 @@ from fewbits.formats.scale import Scale, check_fraction_bits
 LIBRARY = torch.library.Library("fewbits", "DEF")
 """What `torch.ops.fewbits` holds; kept alive with this module."""
 
+Saved = tuple[Tensor | None, ...]
+
+
 def define(
     schema: str,
-    kernel: Any,
-    fake: Any,
-    backward: Any = None,
-    setup_context: Any = None,
-    *,
-    tags: tuple[torch.Tag, ...] = (),
-) -> None:
-    """Register one operator: its kernel, what it gives for fake tensors, and its gradient where it has one."""
+    kernel: Callable[..., Any],
+    fake: Callable[..., Any],
+    backward: Callable[..., Any] | None = None,
+    save: Callable[..., Saved] = lambda ctx, inputs: (),
+    jvp: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
+    """Register one operator: its kernel, what it gives for fake tensors, its gradient where it has one; its function.
+
+    save: from context and inputs to the tensors that `backward` and `jvp` (forward-mode differentiation) find in
+    `ctx.saved_tensors`. torch.func does not transform an operator's own gradient, so there the function that is
+    returned goes by a `torch.autograd.Function` with the same parts. vmap calls the operator for each entry.
+    """
     name = schema.partition("(")[0]
-    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag, *tags))
+    LIBRARY.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
     LIBRARY.impl(name, kernel, "CompositeExplicitAutograd")
+    operator = getattr(torch.ops.fewbits, name)
     torch.library.register_fake(f"fewbits::{name}", fake, lib=LIBRARY)
-    torch.library.register_autograd(
-        f"fewbits::{name}", backward or _no_gradient, setup_context=setup_context or _keep_count, lib=LIBRARY
-    )
+    torch.library.register_vmap(f"fewbits::{name}", partial(_one_by_one, operator), lib=LIBRARY)
+    gradient = backward or _no_gradient
+
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.count = len(inputs)
+        ctx.save_for_backward(*save(ctx, inputs))
+
+    torch.library.register_autograd(f"fewbits::{name}", gradient, setup_context=setup_context, lib=LIBRARY)
+
+    def setup_forward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        setup_context(ctx, inputs, output)
+        ctx.save_for_forward(*save(ctx, inputs))
+
+    parts = {"forward": operator, "setup_context": setup_forward, "backward": gradient, "jvp": jvp}
+    members = {key: staticmethod(part) for key, part in parts.items() if part is not None}
+    function: Any = type(name, (torch.autograd.Function,), {**members, "generate_vmap_rule": True})
+
+    def call(*arguments: Any) -> Any:
+        if not torch.compiler.is_compiling() and is_transformed():
+            return function.apply(*arguments)
+        return operator(*arguments)
+
+    return call
+
+
+def _no_gradient(ctx: Any, *gradients: Any) -> tuple[None, ...]:
+    return (None,) * ctx.count
+
+
+def _one_by_one(operator: Any, info: Any, dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+    """Under vmap: the operator on each entry of the batch."""
+    results = [
+        operator(*(each if dim is None else each.select(dim, index) for each, dim in zip(arguments, dims, strict=True)))
+        for index in range(info.batch_size)
+    ]
+    if isinstance(results[0], Tensor):
+        return torch.stack(results), 0
+    return tuple(map(torch.stack, zip(*results, strict=True))), (0,) * len(results[0])
 
 
 @lru_cache(maxsize=1024)
@@ -70,7 +114,7 @@ def _scale(fraction_bits: Tensor, channel_shifts: Tensor | None) -> Scale:
 
 
 def _round(
-    x: Tensor, fraction_bits: Tensor, channel_shifts: Tensor | None, number_format: str, rectified: bool = False
+    x: Tensor, fraction_bits: Tensor, channel_shifts: Tensor | None, number_format: str, rectified: bool
 ) -> Tensor:
     scale = _scale(fraction_bits, channel_shifts)
     return quantize_scaled(_format(number_format), x.detach(), scale, torch.empty_like(x), rectified)
@@ -87,53 +131,22 @@ def quantize_captured(
         shifts = scale.shifts if isinstance(scale, Scale) else None
         point = scale.coarsest if isinstance(scale, Scale) else check_fraction_bits(scale)
         places = None if shifts is None else torch.tensor(shifts)
-        result = torch.ops.fewbits.round(x.detach(), torch.tensor(point), places, number_format.name, rectified)
+        result = round_tensor(x.detach(), torch.tensor(point), places, number_format.name, rectified)
     return result.detach() if out is None else out.copy_(result)
 
 
-def _round_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save_round(ctx: Any, inputs: tuple[Any, ...]) -> Saved:
     x, fraction_bits, channel_shifts, ctx.number_format, ctx.rectified = inputs
-    ctx.save_for_backward(x, fraction_bits, channel_shifts)
+    return x, fraction_bits, channel_shifts
 
 
-def _round_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+def _inside(ctx: Any, gradient: Tensor) -> Tensor:
     """The gradient where nothing saturated, zero elsewhere; behind a ReLU none where its input was not above zero."""
     x, fraction_bits, channel_shifts = ctx.saved_tensors
     low, high = limits(fraction_bits, ctx.number_format, x)
     aligned = x if channel_shifts is None else x * channel_powers(channel_shifts, x)
     above = aligned > 0 if ctx.rectified else aligned >= low
-    return torch.where(above & (aligned <= high), gradient, 0.0), None, None, None, None
-
-
-def _round_batched(
-    info: Any,
-    dims: tuple[int | None, ...],
-    x: Tensor,
-    points: Tensor,
-    shifts: Tensor | None,
-    name: str,
-    rectified: bool = False,
-) -> tuple[Tensor, int | None]:
-    """Under vmap: elements are rounded one by one, so that a further dimension changes nothing without channels."""
-    if dims[1] is None and dims[2] is None and shifts is None:
-        return torch.ops.fewbits.round(x, points, None, name, rectified), dims[0]
-    rows = [
-        torch.ops.fewbits.round(*entries, name, rectified)
-        for entries in _entries(info.batch_size, (x, points, shifts), dims)
-    ]
-    return torch.stack(rows), 0
-
-
-def _entries(
-    count: int, tensors: tuple[Tensor | None, ...], dims: tuple[int | None, ...]
-) -> Iterator[list[Tensor | None]]:
-    """What vmap batches, taken apart: one list of tensors for each entry of the batch."""
-    for index in range(count):
-        yield [_entry(tensor, dim, index) for tensor, dim in zip(tensors, dims, strict=False)]
-
-
-def _entry(tensor: Tensor | None, dim: int | None, index: int) -> Tensor | None:
-    return tensor if tensor is None or dim is None else tensor.select(dim, index)
+    return torch.where(above & (aligned <= high), gradient, 0.0)
 
 
 def round_to_accumulator(bias: Tensor, accumulator_point: int, scale: Scale | None, out: Tensor | None) -> Tensor:
@@ -161,24 +174,9 @@ def _accumulator_point(fraction_bits: Tensor) -> int:
     return point
 
 
-def _round_bias_batched(
-    info: Any, dims: tuple[int | None, ...], bias: Tensor, points: Tensor, shifts: Tensor | None
-) -> tuple[Tensor, int | None]:
-    if dims[1] is None and dims[2] is None and shifts is None:
-        return torch.ops.fewbits.round_bias(bias, points, None), dims[0]
-    entries = _entries(info.batch_size, (bias, points, shifts), dims)
-    return torch.stack([torch.ops.fewbits.round_bias(*entry) for entry in entries]), 0
-
-
 def _limits(fraction_bits: Tensor, number_format: str) -> Tensor:
     limits = _format(number_format).limits(_point(fraction_bits))
     return torch.tensor(limits, dtype=torch.float64, device=fraction_bits.device)
-
-
-def limits(fraction_bits: Tensor, number_format: str, like: Tensor) -> tuple[Tensor, Tensor]:
-    """`Format.limits` at a radix point in a tensor: two tensors without dimensions, in another tensor's dtype."""
-    low, high = torch.ops.fewbits.limits(fraction_bits, number_format).to(like).unbind()
-    return low, high
 
 
 def channel_powers(shifts: Tensor, like: Tensor) -> Tensor:
@@ -186,33 +184,37 @@ def channel_powers(shifts: Tensor, like: Tensor) -> Tensor:
     return exact_power(shifts).to(like).view(-1, *(1,) * (like.ndim - 1))
 
 
-def _keep_count(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.count = len(inputs)
-
-
-def _no_gradient(ctx: Any, *gradients: Any) -> tuple[None, ...]:
-    return (None,) * ctx.count
-
-
-define(
-    "round(Tensor x, Tensor fraction_bits, Tensor? channel_shifts, str number_format, bool rectified=False) -> Tensor",
+round_tensor = define(
+    "round(Tensor x, Tensor fraction_bits, Tensor? channel_shifts, str number_format, bool rectified) -> Tensor",
     _round,
-    lambda x, *_, **__: torch.empty_like(x),
-    _round_backward,
-    _round_context,
+    lambda x, *_: torch.empty_like(x),
+    lambda ctx, gradient: (_inside(ctx, gradient), None, None, None, None),
+    _save_round,
+    lambda ctx, tangent, *_: _inside(ctx, tangent),
 )
-torch.library.register_vmap("fewbits::round", _round_batched, lib=LIBRARY)
+"""`fewbits::round`."""
 
-define(
+round_bias = define(
     "round_bias(Tensor bias, Tensor fraction_bits, Tensor? channel_shifts) -> Tensor",
     _round_bias,
     lambda bias, *_: torch.empty_like(bias),
     lambda ctx, gradient: (gradient, None, None),
+    jvp=lambda ctx, tangent, *_: tangent.clone(),
 )
-torch.library.register_vmap("fewbits::round_bias", _round_bias_batched, lib=LIBRARY)
+"""`fewbits::round_bias`."""
 
-define(
+_limits_of = define(
     "limits(Tensor fraction_bits, str number_format) -> Tensor",
     _limits,
     lambda fraction_bits, _: fraction_bits.new_empty((2,), dtype=torch.float64),
 )
+
+
+def limits(fraction_bits: Tensor, number_format: str, like: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`Format.limits` at a radix point in a tensor: two tensors without dimensions.
+
+    like: gives dtype and device; None: float64, on the radix point's device.
+    """
+    ends = _limits_of(fraction_bits, number_format)
+    low, high = (ends if like is None else ends.to(like)).unbind()
+    return low, high

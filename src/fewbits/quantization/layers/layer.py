@@ -14,7 +14,7 @@ from fewbits.formats.capture import is_captured
 from fewbits.formats.encoded import Encoded
 from fewbits.formats.operators import round_to_accumulator
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
-from fewbits.quantization.layers.captured import Points, captured_padding, rounded, rounded_bias
+from fewbits.quantization.layers.captured import Points, captured_padding, refuse_onnx, rounded, rounded_bias
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
 from fewbits.quantization.layers.stored import (
     NOT_CHOSEN,
@@ -234,6 +234,8 @@ class QuantizedLayer(WrappedLayer):
         x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
         """
         if self.method is not None:
+            if is_captured(x):
+                refuse_onnx(self.name)
             return self.method(self, F.relu(x) if rectified else x)
         weight, bias = self._rounded_parameters()
         return apply_layer(self.layer, self.rounded_input(x, rectified=rectified), weight, bias, self.padding_value)
@@ -254,7 +256,7 @@ class QuantizedLayer(WrappedLayer):
         The bias is rounded here, at the accumulator's radix point. points: see `straight_through_bias`.
         Raises ModelError before calibration.
         """
-        padding = self.padding_value if points is None else captured_padding(self.input_format, points[1])
+        padding = self.padding_value if points is None else captured_padding(self.input_format, points[1], inputs)
         return apply_layer(self.layer, inputs, weight, self.straight_through_bias(points), padding)
 
     def straight_through_weight(self) -> Tensor:
@@ -296,7 +298,7 @@ class QuantizedLayer(WrappedLayer):
     def padding_value(self) -> float | Tensor:
         """What a convolution's padding is: what zero is rounded to, 1 at the input's radix point in `binary`."""
         if is_captured(self.layer.weight):
-            return captured_padding(self.input_format, self.input_point)
+            return captured_padding(self.input_format, self.input_point, self.layer.weight)
         return self.input_format.rounded_zero * 2.0**-self.input_fraction_bits
 
     def train(self, mode: bool = True) -> QuantizedLayer:
@@ -341,6 +343,13 @@ class QuantizedLayer(WrappedLayer):
     def _captured_bias(self, bias: Tensor, points: Points) -> Tensor:
         """The same by an operator, with the identity as gradient."""
         return rounded_bias(bias, *points, self.channel_shifts) if self._has_integer_bias else bias
+
+    def __prepare_scriptable__(self) -> QuantizedLayer:
+        """Refuse torch.jit.script, which compiles Python's source and so cannot take a layer's formats."""
+        raise ModelError(
+            f"torch.jit.script does not take the quantized layer {self.name!r}: use torch.jit.trace, torch.export or "
+            "torch.compile"
+        )
 
     def _replicate_for_data_parallel(self) -> QuantizedLayer:
         """A replica's rounded weights are in memory of its own, on its own device."""

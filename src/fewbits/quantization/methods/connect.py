@@ -14,7 +14,7 @@ from fewbits.graph.float_layer import apply_layer
 from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.radix_point import choose_fraction_bits
 from fewbits.quantization.layers.training_method import TrainingMethod
-from fewbits.quantization.methods import operators as operators  # what torch.ops.fewbits holds
+from fewbits.quantization.methods import operators
 from fewbits.quantization.methods.stochastic import sample_signs
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class TernaryConnect(TrainingMethod):
         forward = layer.compute(inputs, weight.detach())
         gradient_only = apply_layer(layer.layer, powers, weight, None, layer.padding_value)
         if is_captured(x):
-            return torch.ops.fewbits.add_gradient(forward, gradient_only)
+            return operators.add_gradient(forward, gradient_only)
         return _Add.apply(forward, gradient_only)
 
 
@@ -72,7 +72,7 @@ def _magnitude(layer: QuantizedLayer) -> float | Tensor:
 def _as_powers(inputs: Tensor) -> Tensor:
     """Inputs rounded to powers of two, at the largest radix point at which none saturates."""
     if is_captured(inputs):
-        point = torch.ops.fewbits.largest_unsaturated(inputs, _BACKWARD_INPUTS.name)
+        point = operators.largest_unsaturated(inputs, _BACKWARD_INPUTS.name)
         return rounded(inputs, _BACKWARD_INPUTS, point)
     return _BACKWARD_INPUTS.quantize(inputs, choose_fraction_bits(_BACKWARD_INPUTS, inputs, "maximum"))
 

@@ -151,12 +151,12 @@ class FreeWeightSteps(LearnedSteps):
     def captured_weight(self, layer: QuantizedLayer) -> tuple[Tensor, Tensor]:
         """The same by operators, and the factor's radix point."""
         log2_step, weight, number_format = self.weight_step(), layer.layer.weight, layer.weight_format
-        factor, point = torch.ops.fewbits.multipliers(2.0 ** log2_step.detach(), SCALE_BITS)
+        factor, point = operators.multipliers(2.0 ** log2_step.detach(), SCALE_BITS)
         values = rounded(weight.detach() / factor, number_format, operators.origin()) * factor
-        ends = torch.ops.fewbits.limits(operators.origin(), number_format.name).to(weight.device)
-        low, high = (ends * factor.to(torch.float64)).to(weight.dtype).unbind()
+        ends = limits(operators.origin(), number_format.name, factor.double())
+        low, high = ((end * factor).to(weight.dtype) for end in ends)
         scale = operators.gradient_scale(weight, number_format)
-        return torch.ops.fewbits.learned_step(weight, log2_step, values, low, high, scale), point
+        return operators.learned_step(weight, log2_step, values, low, high, scale), point
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times integer."""
@@ -199,7 +199,7 @@ class LearnedClipping(_LearnedInputStep):
         low, high = limits(point, layer.input_format.name, x)
         values = rounded(x.detach(), layer.input_format, point)
         penalty = torch.full((), self.penalty, dtype=torch.float64)
-        return torch.ops.fewbits.learned_clip(x, self.input_step(), values, low, high, penalty)
+        return operators.learned_clip(x, self.input_step(), values, low, high, penalty)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix point of the inputs."""

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fewbits.formats import Format, Multipliers, Scale, parse_format
-from fewbits.formats.operators import define, limits
+from fewbits.formats.operators import Saved, define, limits
 from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.radix_point import choose_fraction_bits
 
@@ -27,9 +27,9 @@ def _copy_of_rounded(x: Tensor, log2_step: Tensor, values: Tensor, low: Tensor, 
     return values.clone()
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...]) -> Saved:
     x, _, values, low, high, constant = inputs
-    ctx.save_for_backward(x, values, low, high, constant)
+    return x, values, low, high, constant
 
 
 def _step_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -64,12 +64,12 @@ def learned(x: Tensor, log2_step: Tensor, number_format: Format, point: Tensor) 
     """`learned_step.learned` at a radix point in a tensor."""
     low, high = limits(point, number_format.name, x)
     values = rounded(x.detach(), number_format, point)
-    return torch.ops.fewbits.learned_step(x, log2_step, values, low, high, gradient_scale(x, number_format))
+    return learned_step(x, log2_step, values, low, high, gradient_scale(x, number_format))
 
 
 def gradient_scale(x: Tensor, number_format: Format) -> Tensor:
     """LSQ's 1 / sqrt(elements x largest integer), float64."""
-    largest = torch.ops.fewbits.limits(origin(), number_format.name)[1]
+    largest = limits(origin(), number_format.name)[1]
     return 1 / torch.sqrt(x.numel() * largest)
 
 
@@ -79,25 +79,22 @@ def origin() -> Tensor:
 
 
 _LEARNED = "(Tensor x, Tensor log2_step, Tensor rounded, Tensor low, Tensor high, Tensor constant) -> Tensor"
-for _name, _backward in (("learned_step", _step_backward), ("learned_clip", _clip_backward)):
-    define(_name + _LEARNED, _copy_of_rounded, lambda x, _, values, *__: values.clone(), _backward, _context)
+learned_step = define(f"learned_step{_LEARNED}", _copy_of_rounded, _copy_of_rounded, _step_backward, _save)
+learned_clip = define(f"learned_clip{_LEARNED}", _copy_of_rounded, _copy_of_rounded, _clip_backward, _save)
 
-define(
+multipliers = define(
     "multipliers(Tensor wanted, int bits) -> (Tensor, Tensor)",
     _multipliers,
-    lambda wanted, _: (
-        wanted.new_empty(wanted.shape),
-        wanted.new_empty((), dtype=torch.int64),
-    ),
+    lambda wanted, _: (wanted.new_empty(wanted.shape), wanted.new_empty((), dtype=torch.int64)),
 )
 
-define(
+largest_unsaturated = define(
     "largest_unsaturated(Tensor x, str number_format) -> Tensor",
     _largest_unsaturated,
     lambda x, _: x.new_empty((), dtype=torch.int64),
 )
 
-define(
+add_gradient = define(
     "add_gradient(Tensor value, Tensor gradient_only) -> Tensor",
     lambda value, _: value.clone(),
     lambda value, _: value.clone(),

@@ -59,7 +59,7 @@ class ChannelScales(TrainingMethod):
         """The same by operators: the multipliers' radix point is a tensor, that of the layer stays as it is."""
         shadow = layer.layer.weight
         magnitude = _channel_means(shadow)
-        values, point = torch.ops.fewbits.multipliers(magnitude.detach(), SCALE_BITS)
+        values, point = operators.multipliers(magnitude.detach(), SCALE_BITS)
         weight = rounded(shadow, Binary(), operators.origin()) * (magnitude + (values - magnitude.detach()))
         return layer.compute(layer.rounded_input(x), weight, (point, layer.input_point))
 
