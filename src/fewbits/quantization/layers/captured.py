@@ -50,8 +50,8 @@ def refuse_onnx(name: str) -> None:
     """Raise ModelError where torch.onnx.export captures a layer that a recipe trains."""
     if is_written_as_onnx():
         raise ModelError(
-            f"layer {name!r} is trained by a recipe's method, which has no ONNX form: let the recipe end (it settles the "
-            "layer) before torch.onnx.export"
+            f"layer {name!r} is trained by a recipe's method, which has no ONNX form: let the recipe end before "
+            "torch.onnx.export"
         )
 
 

@@ -44,8 +44,17 @@ class TensorRounding(ValueRounding):
     Every operation that takes these values, perhaps pooled or reshaped, takes them at this radix point.
     """
 
-    def __init__(self, number_format: Format, name: str, leader: TensorRounding | None = None) -> None:
-        """name: what errors call it. leader: the rounding whose radix point this one has; None for one of its own."""
+    def __init__(
+        self,
+        number_format: Format,
+        name: str,
+        leader: TensorRounding | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        """name: what errors call it. leader: the rounding whose radix point this one has; None for one of its own.
+
+        device: of the radix point's buffer.
+        """
         super().__init__()
         self.number_format = number_format
         self.name = name
@@ -53,7 +62,7 @@ class TensorRounding(ValueRounding):
         self._leader = () if leader is None else (leader,)  # in a tuple: a leader is no part of this module
         self._point = start(number_format)
         self.radix_point: Tensor | None
-        self.register_buffer("radix_point", None if self._leader else as_buffer(self._point))
+        self.register_buffer("radix_point", None if self._leader else as_buffer(self._point, device))
         self.format_text: Tensor | None
         self.register_buffer("format_text", None)
 
@@ -63,7 +72,8 @@ class TensorRounding(ValueRounding):
         self.rounds = number_format.name != "float32"
         if self.radix_point is not None:
             self._point = fill(self.radix_point, start(number_format))
-        self.format_text = formats_to_tensor(Precision(number_format, number_format))
+        text = formats_to_tensor(Precision(number_format, number_format))
+        self.format_text = text if self.radix_point is None else text.to(self.radix_point.device)
 
     @property
     def is_leader(self) -> bool:

@@ -2,7 +2,7 @@
 
     fewbits::learned_step          rounded values; the gradients of `learned_step.LearnedSteps` to x and the step
     fewbits::learned_clip          rounded values; the gradients of `learned_step.LearnedClipping`
-    fewbits::multipliers           the factors of `Multipliers.nearest`, in the wanted ones' shape, and their radix point
+    fewbits::multipliers           the factors of `Multipliers.nearest`, shaped as wanted, and their radix point
     fewbits::largest_unsaturated   the largest radix point at which nothing of a tensor saturates
     fewbits::add_gradient          the first operand, whose gradient goes to both
 
