@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from random_networks import INTEGER_PRECISIONS, Case, lowered, networks
 from torch import nn
 
@@ -59,6 +59,7 @@ def test_the_cpu_can_be_named() -> None:
     assert torch.equal(network.predict(IMAGES, device=torch.device("cpu")), network.predict(IMAGES))
 
 
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks(INTEGER_PRECISIONS))
 def test_what_a_gpu_executes_gives_the_cpus_integers(case: Case) -> None:
     """The executor of other devices, run on the CPU, beside the CPU's own."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.library import opcheck
@@ -67,6 +67,7 @@ def test_all_operators_are_checked() -> None:
 
 @pytest.mark.parametrize("rectified", [False, True])
 @pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=10, deadline=None)
 @given(point=st.integers(-20, 20), seed=st.integers(0, 99))
 def test_values_and_gradients_are_those_of_the_eager_estimator(
     name: str, rectified: bool, point: int, seed: int

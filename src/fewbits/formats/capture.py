@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-_functorch: Any = torch._C._functorch  # pyright: ignore[reportPrivateUsage]
+_functorch: Any = torch._C._functorch  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
 
 
 def is_captured(x: Tensor) -> bool:
@@ -20,7 +20,7 @@ def is_captured(x: Tensor) -> bool:
     return (
         torch.compiler.is_compiling()
         or (type(x) is not Tensor and type(x) is not nn.Parameter)
-        or torch._C._get_tracing_state() is not None  # pyright: ignore[reportPrivateUsage]
+        or torch._C._is_tracing()  # pyright: ignore[reportPrivateUsage]
         or torch._C._len_torch_dispatch_stack() > 0  # pyright: ignore[reportPrivateUsage]
         or is_transformed()
     )

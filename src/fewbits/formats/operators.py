@@ -39,7 +39,7 @@ def define(
     kernel: Callable[..., Any],
     fake: Callable[..., Any],
     backward: Callable[..., Any] | None = None,
-    save: Callable[..., Saved] = lambda ctx, inputs: (),
+    save: Callable[..., Saved] | None = None,
     jvp: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Register one operator: its kernel, what it gives for fake tensors, its gradient where it has one; its function.
@@ -54,17 +54,19 @@ def define(
     operator = getattr(torch.ops.fewbits, name)
     torch.library.register_fake(f"fewbits::{name}", fake, lib=LIBRARY)
     torch.library.register_vmap(f"fewbits::{name}", partial(_one_by_one, operator), lib=LIBRARY)
-    gradient = backward or _no_gradient
+    gradient: Any = backward or _no_gradient
 
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         ctx.count = len(inputs)
-        ctx.save_for_backward(*save(ctx, inputs))
+        if save is not None:
+            ctx.save_for_backward(*save(ctx, inputs))
 
     torch.library.register_autograd(f"fewbits::{name}", gradient, setup_context=setup_context, lib=LIBRARY)
 
     def setup_forward(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
         setup_context(ctx, inputs, output)
-        ctx.save_for_forward(*save(ctx, inputs))
+        if save is not None:
+            ctx.save_for_forward(*save(ctx, inputs))
 
     parts = {"forward": operator, "setup_context": setup_forward, "backward": gradient, "jvp": jvp}
     members = {key: staticmethod(part) for key, part in parts.items() if part is not None}
@@ -76,6 +78,11 @@ def define(
         return operator(*arguments)
 
     return call
+
+
+def like_first(first: Tensor, *_: Any) -> Tensor:
+    """What an operator gives for fake tensors, where its result is as its first tensor is."""
+    return torch.empty_like(first)
 
 
 def _no_gradient(ctx: Any, *gradients: Any) -> tuple[None, ...]:
@@ -184,29 +191,49 @@ def channel_powers(shifts: Tensor, like: Tensor) -> Tensor:
     return exact_power(shifts).to(like).view(-1, *(1,) * (like.ndim - 1))
 
 
+def _fake_limits(fraction_bits: Tensor, number_format: str) -> Tensor:
+    return fraction_bits.new_empty((2,), dtype=torch.float64)
+
+
+def _round_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    return _inside(ctx, gradient), None, None, None, None
+
+
+def _round_slope(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+    return _inside(ctx, tangent)
+
+
+def _bias_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    return gradient, None, None
+
+
+def _bias_slope(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+    return tangent.clone()
+
+
 round_tensor = define(
     "round(Tensor x, Tensor fraction_bits, Tensor? channel_shifts, str number_format, bool rectified) -> Tensor",
     _round,
-    lambda x, *_: torch.empty_like(x),
-    lambda ctx, gradient: (_inside(ctx, gradient), None, None, None, None),
+    like_first,
+    _round_backward,
     _save_round,
-    lambda ctx, tangent, *_: _inside(ctx, tangent),
+    _round_slope,
 )
 """`fewbits::round`."""
 
 round_bias = define(
     "round_bias(Tensor bias, Tensor fraction_bits, Tensor? channel_shifts) -> Tensor",
     _round_bias,
-    lambda bias, *_: torch.empty_like(bias),
-    lambda ctx, gradient: (gradient, None, None),
-    jvp=lambda ctx, tangent, *_: tangent.clone(),
+    like_first,
+    _bias_backward,
+    jvp=_bias_slope,
 )
 """`fewbits::round_bias`."""
 
 _limits_of = define(
     "limits(Tensor fraction_bits, str number_format) -> Tensor",
     _limits,
-    lambda fraction_bits, _: fraction_bits.new_empty((2,), dtype=torch.float64),
+    _fake_limits,
 )
 
 

@@ -78,6 +78,22 @@ def origin() -> Tensor:
     return torch.zeros((), dtype=torch.int64)
 
 
+def _fake_multipliers(wanted: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    return wanted.new_empty(wanted.shape), wanted.new_empty((), dtype=torch.int64)
+
+
+def _fake_point(x: Tensor, number_format: str) -> Tensor:
+    return x.new_empty((), dtype=torch.int64)
+
+
+def _first(value: Tensor, gradient_only: Tensor) -> Tensor:
+    return value.clone()
+
+
+def _to_both(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    return gradient, gradient
+
+
 _LEARNED = "(Tensor x, Tensor log2_step, Tensor rounded, Tensor low, Tensor high, Tensor constant) -> Tensor"
 learned_step = define(f"learned_step{_LEARNED}", _copy_of_rounded, _copy_of_rounded, _step_backward, _save)
 learned_clip = define(f"learned_clip{_LEARNED}", _copy_of_rounded, _copy_of_rounded, _clip_backward, _save)
@@ -85,18 +101,18 @@ learned_clip = define(f"learned_clip{_LEARNED}", _copy_of_rounded, _copy_of_roun
 multipliers = define(
     "multipliers(Tensor wanted, int bits) -> (Tensor, Tensor)",
     _multipliers,
-    lambda wanted, _: (wanted.new_empty(wanted.shape), wanted.new_empty((), dtype=torch.int64)),
+    _fake_multipliers,
 )
 
 largest_unsaturated = define(
     "largest_unsaturated(Tensor x, str number_format) -> Tensor",
     _largest_unsaturated,
-    lambda x, _: x.new_empty((), dtype=torch.int64),
+    _fake_point,
 )
 
 add_gradient = define(
     "add_gradient(Tensor value, Tensor gradient_only) -> Tensor",
-    lambda value, _: value.clone(),
-    lambda value, _: value.clone(),
-    lambda ctx, gradient: (gradient, gradient),
+    _first,
+    _first,
+    _to_both,
 )
