@@ -82,9 +82,7 @@ def main() -> None:
                 "float, compiled": step_of(problem, problem.model(), arguments.backend),
             }
             times = measure(steps, arguments.rounds)
-            print(
-                f"{network}, {precision}, batch {BATCH}, one thread, {arguments.rounds} rounds; torch {torch.__version__}"
-            )
+            print(f"{network}, {precision}, batch {BATCH}, one thread, {arguments.rounds} rounds")
             for name, found in times.items():
                 ratio = statistics.median(a / b for a, b in zip(found, times["eager"], strict=True))
                 print(f"{name:28}{statistics.median(found):9.2f} ms/step{ratio:9.3f} of eager")
