@@ -37,7 +37,11 @@ class Residual(nn.Module):
         return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
-@pytest.fixture(params=["fixed8", "fixed4 per channel", "pow2-6/fixed16", "binary", "fp8-e4m3"])
+FAST = ("fixed4 per channel", "binary")
+SLOW = ("fixed8", "pow2-6/fixed16", "fp8-e4m3")
+
+
+@pytest.fixture(params=[*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def model(request: pytest.FixtureRequest) -> QuantizedModel:
     torch._dynamo.reset()
     return quantized(*request.param.split(" ", 1))
@@ -55,7 +59,7 @@ OTHERS = torch.randn(4, 2, 6, 6, generator=torch.Generator().manual_seed(1))
 LABELS = torch.tensor([0, 1, 2, 0])
 
 
-@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("strict", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_exported_program_computes_the_same_and_takes_its_images(model: QuantizedModel, strict: bool) -> None:
     batch = {0: torch.export.Dim.DYNAMIC}
     program = torch.export.export(model.network, (IMAGES,), dynamic_shapes=(batch,), strict=strict)

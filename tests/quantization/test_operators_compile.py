@@ -24,6 +24,9 @@ PRECISIONS = (
 )
 """With per-channel radix points or not."""
 
+FAST = [("fixed4", True), ("binary", False)]
+SLOW = [each for each in PRECISIONS if each not in FAST]
+
 METHODS: dict[str, tuple[str, Callable[..., TrainingMethod]]] = {
     "learned steps": ("fixed4", LearnedSteps),
     "learned steps of floats": ("float-e2m1", LearnedSteps),
@@ -81,7 +84,9 @@ def assert_compiled_equals_eager(model: QuantizedModel, images: Tensor, labels: 
         )
 
 
-@pytest.mark.parametrize(("precision", "per_channel"), PRECISIONS)
+@pytest.mark.parametrize(
+    ("precision", "per_channel"), FAST + [pytest.param(*each, marks=pytest.mark.slow) for each in SLOW]
+)
 def test_lenet_trains_and_evaluates_in_one_graph_as_it_does_eagerly(precision: str, per_channel: bool) -> None:
     assert_compiled_equals_eager(*calibrated("lenet", precision, per_channel))
 
@@ -92,7 +97,9 @@ def test_resnet20_trains_and_evaluates_in_one_graph_as_it_does_eagerly(precision
     assert_compiled_equals_eager(*calibrated("resnet20", precision, per_channel))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "free steps" else pytest.mark.slow) for name in METHODS]
+)
 def test_what_recipes_put_into_layers_trains_in_one_graph_as_it_does_eagerly(name: str) -> None:
     precision, make = METHODS[name]
     model, images, labels = calibrated("lenet", precision)
@@ -101,6 +108,7 @@ def test_what_recipes_put_into_layers_trains_in_one_graph_as_it_does_eagerly(nam
     assert_compiled_equals_eager(model, images, labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["learned steps", "free steps", "channel scales"])
 def test_a_method_trained_in_a_graph_settles_as_it_would_have(name: str) -> None:
     precision, make = METHODS[name]
