@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from fewbits.errors import ModelError
+
 
 @contextmanager
 def exact_arithmetic(device_type: str) -> Generator[None]:
@@ -56,3 +58,29 @@ def _float32_switches() -> list[Any]:
 
 
 _switches = _Switches()
+
+
+def check_products(device: torch.device) -> None:
+    """Raise ModelError unless a device sums products exactly, as far as its types can: float32 below 2**24, float64
+    below 2**53.
+
+    It must be asked inside `exact_arithmetic`. Operands with all their bits show what computes in fewer (TF32, a
+    library that emulates a type).
+    """
+    generator = torch.Generator().manual_seed(0)
+    shape = (_SUMMED, _SUMMED)
+    for dtype, bits in ((torch.float32, 24), (torch.float64, 53)):
+        largest = 2 ** (bits - _SUMMED.bit_length())
+        numbers = torch.randint(largest // 2, largest, shape, generator=generator) | 1
+        chosen = torch.randint(0, 2, shape, generator=generator)
+        there, chosen_there = numbers.to(device, dtype), chosen.to(device, dtype)
+        sums = torch.stack([there @ chosen_there, chosen_there @ there]).cpu().to(torch.int64)
+        if not torch.equal(sums, torch.stack([numbers @ chosen, chosen @ numbers])):
+            raise ModelError(
+                f"device {str(device)!r} rounds products of {dtype} that the type holds exactly: run the bit-exact "
+                "network on the CPU, device='cpu'"
+            )
+
+
+_SUMMED = 64
+"""Products in each sum of the check: enough for matrix units to take part."""

@@ -13,19 +13,23 @@ import torch
 from torch import Tensor
 
 from fewbits.arguments import is_integer, shown
-from fewbits.bitexact.exact_arithmetic import exact_arithmetic
+from fewbits.bitexact.exact_arithmetic import check_products, exact_arithmetic
 from fewbits.bitexact.executors import Executor, choose_executor
 from fewbits.bitexact.integer import Value
 from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT
 from fewbits.bitexact.saved import load_network, save_network
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.bitexact.wide import WideIntegers, as_objects
+from fewbits.devices import parse_device
 from fewbits.errors import DataError
 from fewbits.formats import Precision
 from fewbits.graph.operations import Layer, ObjectArray, Operation, are_floats, layers_of
 
 ExactValues = Tensor | ObjectArray
 """Exact integers: an int64 tensor, or Python integers where they are wider. float32 tensors in a float precision."""
+
+Device = str | torch.device
+"""A device, or its name: `cpu`, `cuda`, `cuda:1`."""
 
 _MEMORY_ELEMENTS = 2**22
 """Elements that the largest result of a batch may have: 32 MiB in float64, which stays below malloc's largest threshold
@@ -111,38 +115,46 @@ class BitExactNetwork:
             operation = by_name[operation.inputs[0]]
         return fraction_bits, divisor
 
-    def run(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
+    def run(self, images: Tensor, *, batch_size: int | None = None, device: Device | None = None) -> Tensor:
         """Logits, float64, N first, on the images' device.
 
         They are the last layer's accumulators times 2**-logits_fraction_bits. Nothing behind it is rounded: an average
         is a sum, divided by `logits_divisor`. Exact where that has at most 53 significant bits, else the nearest
         float64 (rounded once, ties to even).
         images: N, then `input_shape`; float, normalized as for the float model. batch_size: images computed at a time;
-        chosen so that memory stays bounded if None.
+        chosen so that memory stays bounded if None. device: where to compute, batch by batch, such as `cuda`; None: on
+        the images' device. The results are the same, bit for bit; a float precision, whose sums have an order, and
+        truncated products are computed on the CPU wherever that is.
         Raises DataError for images of another shape or type, FormatError for NaN, ModelError (naming the layer) where
-        a float precision overflows.
+        a float precision overflows, or for a device that is not here.
         """
         scale, divisor = 2.0**-self.logits_fraction_bits, self.logits_divisor
-        values = self.accumulators(images, batch_size=batch_size)
+        values = self.accumulators(images, batch_size=batch_size, device=device)
         if isinstance(values, Tensor) and (divisor == 1 or _are_exact_in_float64(values)):
             return values.to(torch.float64) / divisor * scale
         integers = as_objects(values.cpu().numpy()) if isinstance(values, Tensor) else values
         quotients = integers / divisor  # Python divides integers with one rounding
         return torch.from_numpy(quotients.astype(np.float64) * scale).to(images.device)
 
-    def accumulators(self, images: Tensor, *, batch_size: int | None = None) -> ExactValues:
+    def accumulators(
+        self, images: Tensor, *, batch_size: int | None = None, device: Device | None = None
+    ) -> ExactValues:
         """The logits as exact integers, without their radix point and `logits_divisor`; see `run`.
 
         Returns int64, or Python integers if one does not fit 64 bits; float32 in a float precision.
         """
+        self._check(images)
+        target = images.device if device is None else parse_device(device)
+        executor = self._executor(target)
         batches = [
-            exact_values(self._executor(images.device).logits(batch)) for batch in self._batches(images, batch_size)
+            _moved(exact_values(executor.logits(batch)), images.device)
+            for batch in self._batches(images, batch_size, target)
         ]
         return _joined(batches)
 
-    def predict(self, images: Tensor, *, batch_size: int | None = None) -> Tensor:
+    def predict(self, images: Tensor, *, batch_size: int | None = None, device: Device | None = None) -> Tensor:
         """Class of each image, int64: the first largest of its exact accumulators. See `run` for images and errors."""
-        values = self.accumulators(images, batch_size=batch_size)
+        values = self.accumulators(images, batch_size=batch_size, device=device)
         if isinstance(values, Tensor):
             return values.argmax(dim=1)
         return torch.from_numpy(np.argmax(values, axis=1)).to(images.device)
@@ -163,14 +175,13 @@ class BitExactNetwork:
         """
         save_network(self, path)
 
-    def _batches(self, images: Tensor, batch_size: int | None) -> Iterator[Tensor]:
-        self._check(images)
-        size = self._batch_size(images.device) if batch_size is None else batch_size
+    def _batches(self, images: Tensor, batch_size: int | None, device: torch.device) -> Iterator[Tensor]:
+        size = self._batch_size(device) if batch_size is None else batch_size
         if not is_integer(size):
             raise DataError(f"batch_size must be an integer of at least 1, not {shown(size)}")
-        with exact_arithmetic(images.device.type):
+        with exact_arithmetic(device.type):
             for start in range(0, max(1, len(images)), size):
-                yield images[start : start + size]
+                yield images[start : start + size].to(device)
 
     def _check(self, images: Tensor) -> None:
         """Raise DataError unless these are float images of the right shape."""
@@ -192,6 +203,9 @@ class BitExactNetwork:
 
     def _executor(self, device: torch.device) -> Executor:
         if device.type not in self._executors:
+            if device.type != "cpu":
+                with exact_arithmetic(device.type):
+                    check_products(device)
             self._executors[device.type] = choose_executor(self._operations, device, self._sum_order)
         return self._executors[device.type]
 
@@ -208,6 +222,10 @@ def load(path: str | Path) -> BitExactNetwork:
     installed.
     """
     return load_network(BitExactNetwork, path)
+
+
+def _moved(values: ExactValues, device: torch.device) -> ExactValues:
+    return values.to(device) if isinstance(values, Tensor) else values
 
 
 def _are_exact_in_float64(values: Tensor) -> bool:

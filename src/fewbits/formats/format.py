@@ -173,8 +173,12 @@ class Format(ABC):
         Raises FormatError for NaN (`out` is then undefined), an integer tensor, a scale that does not fit the tensor or
         has no arithmetic yet, a fraction_bits that is not an int, or one at which the dtype carries nothing but zero.
         """
-        from fewbits.formats.kernels import quantize_scaled, quantize_tensor
+        from fewbits.formats.kernels import is_captured, quantize_scaled, quantize_tensor
 
+        if is_captured(x):
+            from fewbits.formats.operators import quantize_captured
+
+            return quantize_captured(self, x, scale, out, rectified)
         if isinstance(scale, Scale):
             return quantize_scaled(self, x, scale, out, rectified)
         return quantize_tensor(self, x, check_fraction_bits(scale), out, rectified)

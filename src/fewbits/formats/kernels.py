@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fewbits.errors import FormatError
+from fewbits.formats.capture import is_captured as is_captured
 from fewbits.formats.format import Format
 from fewbits.formats.scale import Scale
 

@@ -204,9 +204,10 @@ class Scale:
         """
         import torch
 
-        shifts = self.shifts or (0,)
-        ones = torch.ones(len(shifts), dtype=like.dtype, device=like.device)
-        return self._broadcast(torch.ldexp(ones, torch.tensor(shifts, device=like.device)), like)
+        from fewbits.formats.format import exact_power
+
+        shifts = torch.tensor(self.shifts or (0,), device=like.device)
+        return self._broadcast(exact_power(shifts).to(like.dtype), like)
 
     def aligned(self, x: Tensor) -> Tensor:
         """A tensor times 2**shift of each channel: as it compares with the format at the coarsest radix point."""

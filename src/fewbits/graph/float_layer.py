@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
@@ -59,7 +60,7 @@ def padding_of(layer: nn.Conv1d | nn.Conv2d) -> tuple[tuple[int, int], ...]:
 
 
 def apply_layer(
-    layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None, padding_value: float = 0.0
+    layer: FloatLayer, x: Tensor, weight: Tensor, bias: Tensor | None, padding_value: float | Tensor = 0.0
 ) -> Tensor:
     """The float layer's operation with other weights, and with another value than zero in a convolution's padding.
 
@@ -69,9 +70,17 @@ def apply_layer(
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias).to(weight.dtype)
     padding = layer.padding
-    if padding_value:
-        x = F.pad(x, [width for along in reversed(padding_of(layer)) for width in along], value=padding_value)
+    if not isinstance(padding_value, float) or padding_value:
+        x = _padded(x, [width for along in reversed(padding_of(layer)) for width in along], padding_value)
         padding = 0
     if isinstance(layer, nn.Conv2d):
         return F.conv2d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups).to(weight.dtype)
     return F.conv1d(x, weight, bias, layer.stride, padding, layer.dilation, layer.groups).to(weight.dtype)
+
+
+def _padded(x: Tensor, widths: list[int], value: float | Tensor) -> Tensor:
+    """A padded tensor; a value in a tensor without dimensions, where torch captures the layer, goes in by a mask."""
+    if isinstance(value, float):
+        return F.pad(x, widths, value=value)
+    inside = F.pad(torch.ones_like(x, dtype=torch.bool), widths, value=False)
+    return torch.where(inside, F.pad(x, widths), value.to(x.dtype))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
@@ -72,8 +72,10 @@ class QuantizedModel(nn.Module):
             self.skipped = (found,)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the network returns. Raises ModelError before calibration."""
+        """What the network returns. Raises ModelError before calibration, and for torch.fx's symbolic trace."""
         network = self.network
+        if isinstance(args, fx.Proxy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ModelError("torch.fx traces a quantized model's network: give symbolic_trace(model.network)")
         if isinstance(network, RoundedGraph) and network.training and torch.is_grad_enabled():
             return network.forward_in_training(*args, **kwargs)
         return network(*args, **kwargs)

@@ -188,7 +188,8 @@ def _format_of(group: _Group, input_format: Format) -> Format:
 def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> None:
     """Round a group's values behind each producer and after each average; its layers follow."""
     first = _free_name(network, group.consumers[0])
-    rounding = TensorRounding(number_format, first)
+    device = next((parameter.device for parameter in network.parameters()), None)
+    rounding = TensorRounding(number_format, first, device=device)
     network.add_submodule(first, rounding)
     for root in group.roots:
         _insert_after(network, _after_relu(root, network), first)

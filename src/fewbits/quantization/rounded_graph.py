@@ -25,12 +25,21 @@ class RoundedGraph(TracedNetwork):
         """What the forward pass returns."""
         return self._in_training(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Stored as a graph module is, and made one of this class again."""
+        return _restored, (type(self).__name__, *super().__reduce__())
+
     def recompile(self) -> Any:
         """Compile both ways through the network; needed after each change of `graph`."""
         code = super().recompile()
         # Each instance has a class of its own, made by GraphModule for this purpose.
         type(self)._in_training = type(fx.GraphModule(self, _joined(self.graph, self))).forward  # pyright: ignore[reportAttributeAccessIssue]
         return code
+
+
+def _restored(name: str, restore: Callable[..., fx.GraphModule], arguments: tuple[Any, ...]) -> RoundedGraph:
+    module = restore(*arguments)
+    return RoundedGraph(module, module.graph, class_name=name).train(module.training)
 
 
 def _joined(graph: fx.Graph, network: nn.Module) -> fx.Graph:

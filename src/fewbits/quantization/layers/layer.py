@@ -10,8 +10,11 @@ from torch.nn import functional as F
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision, Scale
+from fewbits.formats.capture import is_captured
 from fewbits.formats.encoded import Encoded
+from fewbits.formats.operators import round_to_accumulator
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
+from fewbits.quantization.layers.captured import Points, captured_padding, refuse_onnx, rounded, rounded_bias
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
 from fewbits.quantization.layers.stored import (
     NOT_CHOSEN,
@@ -231,6 +234,8 @@ class QuantizedLayer(WrappedLayer):
         x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
         """
         if self.method is not None:
+            if is_captured(x):
+                refuse_onnx(self.name)
             return self.method(self, F.relu(x) if rectified else x)
         weight, bias = self._rounded_parameters()
         return apply_layer(self.layer, self.rounded_input(x, rectified=rectified), weight, bias, self.padding_value)
@@ -239,33 +244,61 @@ class QuantizedLayer(WrappedLayer):
         """The input, or max(x, 0), rounded to its format, with a straight-through gradient where one is wanted."""
         if not self.rounds_inputs:
             return F.relu(x) if rectified else x
+        if is_captured(x):
+            return rounded(x, self.input_format, self.input_point, rectified=rectified)
         if x.requires_grad and torch.is_grad_enabled():
             return StraightThrough.apply(x, self.input_format, self.input_fraction_bits, rectified)
         return self.input_format.quantize(x, self.input_fraction_bits, rectified=rectified)
 
-    def compute(self, inputs: Tensor, weight: Tensor) -> Tensor:
+    def compute(self, inputs: Tensor, weight: Tensor, points: Points | None = None) -> Tensor:
         """The layer's result on rounded inputs with rounded weights, as a training method gives them.
 
-        The bias is rounded here, at the accumulator's radix point. Raises ModelError before calibration.
+        The bias is rounded here, at the accumulator's radix point. points: see `straight_through_bias`.
+        Raises ModelError before calibration.
         """
-        return apply_layer(self.layer, inputs, weight, self.straight_through_bias(), self.padding_value)
+        padding = self.padding_value if points is None else captured_padding(self.input_format, points[1], inputs)
+        return apply_layer(self.layer, inputs, weight, self.straight_through_bias(points), padding)
 
     def straight_through_weight(self) -> Tensor:
         """The rounded weights, with a straight-through gradient."""
         if not self.rounds_weights:
             return self.layer.weight
-        weight, scale = self.layer.weight, self.weight_scale
-        rounded = StraightThrough.apply(scale.aligned(weight), self.weight_format, scale.coarsest)
-        return rounded if scale.shifts is None else rounded / scale.shift_factors(weight)
+        weight = self.layer.weight
+        if is_captured(weight):
+            return rounded(weight, self.weight_format, self.weight_radix_point, self.channel_shifts)
+        scale = self.weight_scale
+        values = StraightThrough.apply(scale.aligned(weight), self.weight_format, scale.coarsest)
+        return values if scale.shifts is None else values / scale.shift_factors(weight)
 
-    def straight_through_bias(self) -> Tensor | None:
-        """The bias at the accumulator's radix point, with the identity as gradient; None without bias."""
+    def straight_through_bias(self, points: Points | None = None) -> Tensor | None:
+        """The bias at the accumulator's radix point, with the identity as gradient; None without bias.
+
+        points: radix points of weights and inputs in tensors, where torch captures a method that learns them.
+        """
         bias = self.layer.bias
-        return None if bias is None else bias + (self.round_bias(bias.detach(), None) - bias.detach())
+        if bias is None:
+            return None
+        if points is None and not is_captured(bias):
+            return bias + (self.round_bias(bias.detach(), None) - bias.detach())
+        return bias + (self._captured_bias(bias.detach(), points or self.points) - bias.detach())
 
     @property
-    def padding_value(self) -> float:
+    def input_point(self) -> Tensor:
+        """The buffer that holds the radix point of the inputs."""
+        point = self.input_radix_point if not self._input_rounding else self._input_rounding[0].point
+        assert point is not None
+        return point
+
+    @property
+    def points(self) -> Points:
+        """The buffers that hold the radix points of weights and inputs."""
+        return self.weight_radix_point, self.input_point
+
+    @property
+    def padding_value(self) -> float | Tensor:
         """What a convolution's padding is: what zero is rounded to, 1 at the input's radix point in `binary`."""
+        if is_captured(self.layer.weight):
+            return captured_padding(self.input_format, self.input_point, self.layer.weight)
         return self.input_format.rounded_zero * 2.0**-self.input_fraction_bits
 
     def train(self, mode: bool = True) -> QuantizedLayer:
@@ -287,6 +320,9 @@ class QuantizedLayer(WrappedLayer):
         weight, bias = self.layer.weight, self.layer.bias
         if not self.rounds_weights and not self._has_integer_bias:
             return weight, bias
+        if is_captured(weight):
+            values = rounded(weight, self.weight_format, self.weight_radix_point, self.channel_shifts)
+            return values, None if bias is None else self._captured_bias(bias, self.points)
         if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
             return StraightThroughParameters.apply(weight, bias, self)
         return self.rounded.update(self, weight, bias)
@@ -301,11 +337,25 @@ class QuantizedLayer(WrappedLayer):
         """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""
         if not self._has_integer_bias:
             return bias.clone() if out is None else out.copy_(bias)
-        unit = 2.0**-self.accumulator_fraction_bits
-        if self.channel_shifts is not None:
-            units = unit / self.weight_scale.shift_factors(bias)
-            return torch.div(bias, units, out=out).round_().mul_(units)
-        return torch.mul(bias, 1 / unit, out=out).round_().mul_(unit)
+        scale = None if self.channel_shifts is None else self.weight_scale
+        return round_to_accumulator(bias, self.accumulator_fraction_bits, scale, out)
+
+    def _captured_bias(self, bias: Tensor, points: Points) -> Tensor:
+        """The same by an operator, with the identity as gradient."""
+        return rounded_bias(bias, *points, self.channel_shifts) if self._has_integer_bias else bias
+
+    def __prepare_scriptable__(self) -> QuantizedLayer:
+        """Refuse torch.jit.script, which compiles Python's source and so cannot take a layer's formats."""
+        raise ModelError(
+            f"torch.jit.script does not take the quantized layer {self.name!r}: use torch.jit.trace, torch.export or "
+            "torch.compile"
+        )
+
+    def _replicate_for_data_parallel(self) -> QuantizedLayer:
+        """A replica's rounded weights are in memory of its own, on its own device."""
+        replica = super()._replicate_for_data_parallel()
+        replica.rounded = RoundedParameters()
+        return replica
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         """Load the buffers, then read them once: forward passes need plain integers.

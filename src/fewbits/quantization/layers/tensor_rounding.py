@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.formats import Format, Precision
+from fewbits.formats.capture import is_captured
 from fewbits.graph.float_layer import ValueRounding
+from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.stored import (
     NOT_CHOSEN,
     as_buffer,
@@ -42,8 +44,17 @@ class TensorRounding(ValueRounding):
     Every operation that takes these values, perhaps pooled or reshaped, takes them at this radix point.
     """
 
-    def __init__(self, number_format: Format, name: str, leader: TensorRounding | None = None) -> None:
-        """name: what errors call it. leader: the rounding whose radix point this one has; None for one of its own."""
+    def __init__(
+        self,
+        number_format: Format,
+        name: str,
+        leader: TensorRounding | None = None,
+        device: torch.device | None = None,
+    ) -> None:
+        """name: what errors call it. leader: the rounding whose radix point this one has; None for one of its own.
+
+        device: of the radix point's buffer.
+        """
         super().__init__()
         self.number_format = number_format
         self.name = name
@@ -51,7 +62,7 @@ class TensorRounding(ValueRounding):
         self._leader = () if leader is None else (leader,)  # in a tuple: a leader is no part of this module
         self._point = start(number_format)
         self.radix_point: Tensor | None
-        self.register_buffer("radix_point", None if self._leader else as_buffer(self._point))
+        self.register_buffer("radix_point", None if self._leader else as_buffer(self._point, device))
         self.format_text: Tensor | None
         self.register_buffer("format_text", None)
 
@@ -61,7 +72,8 @@ class TensorRounding(ValueRounding):
         self.rounds = number_format.name != "float32"
         if self.radix_point is not None:
             self._point = fill(self.radix_point, start(number_format))
-        self.format_text = formats_to_tensor(Precision(number_format, number_format))
+        text = formats_to_tensor(Precision(number_format, number_format))
+        self.format_text = text if self.radix_point is None else text.to(self.radix_point.device)
 
     @property
     def is_leader(self) -> bool:
@@ -82,6 +94,13 @@ class TensorRounding(ValueRounding):
             self._point = fill(self.radix_point, fraction_bits)
 
     @property
+    def point(self) -> Tensor:
+        """The buffer that holds the radix point."""
+        point = self._leader[0].radix_point if self._leader else self.radix_point
+        assert point is not None
+        return point
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether the radix point is known."""
         return self._leader[0].is_calibrated if self._leader else self._point != NOT_CHOSEN
@@ -93,6 +112,8 @@ class TensorRounding(ValueRounding):
         """
         if not self.rounds:
             return F.relu(x) if rectified else x
+        if is_captured(x):
+            return rounded(x, self.number_format, self.point, rectified=rectified)
         if x.requires_grad and torch.is_grad_enabled():
             return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits, rectified)
         return self.number_format.quantize(x, self.fraction_bits, rectified=rectified)

@@ -10,7 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from fewbits.formats import Format, Multipliers, Scale
+from fewbits.formats.capture import is_captured
+from fewbits.formats.operators import limits
+from fewbits.quantization.layers.captured import Points, rounded
 from fewbits.quantization.layers.training_method import TrainingMethod
+from fewbits.quantization.methods import operators
 from fewbits.quantization.methods.scaled_weights import SCALE_BITS, scaled_format, settle_scaled
 
 if TYPE_CHECKING:
@@ -42,6 +46,11 @@ class LogStep(nn.Module):
         """The radix point nearest to it."""
         return -round(self().item())
 
+    @property
+    def point(self) -> Tensor:
+        """The same in a tensor, for a layer that torch captures."""
+        return -self().detach().round().to(torch.int64)
+
 
 class _LearnedInputStep(TrainingMethod):
     """A layer that learns the step of its inputs, and perhaps of its weights."""
@@ -53,6 +62,8 @@ class _LearnedInputStep(TrainingMethod):
 
     def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The layer's result at the learned steps."""
+        if is_captured(x):
+            return self._captured(layer, x)
         weight = self.weight(layer)
         return layer.compute(self.inputs(layer, x) if layer.rounds_inputs else x, weight)
 
@@ -63,6 +74,22 @@ class _LearnedInputStep(TrainingMethod):
     def inputs(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The rounded inputs, with the method's gradients."""
         return learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
+
+    def _captured(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
+        """The same by operators, with radix points in tensors: those of the layer stay as they are."""
+        weight, weight_point = self.captured_weight(layer)
+        input_point = self.input_step.point if layer.rounds_inputs else layer.input_point
+        inputs = self.captured_inputs(layer, x, input_point) if layer.rounds_inputs else x
+        points: Points = (weight_point, input_point)
+        return layer.compute(inputs, weight, points)
+
+    @abstractmethod
+    def captured_weight(self, layer: QuantizedLayer) -> tuple[Tensor, Tensor]:
+        """The rounded weights and their radix point, by operators."""
+
+    def captured_inputs(self, layer: QuantizedLayer, x: Tensor, point: Tensor) -> Tensor:
+        """The rounded inputs, by operators."""
+        return operators.learned(x, self.input_step(), layer.input_format, point)
 
 
 class LearnedSteps(_LearnedInputStep):
@@ -86,6 +113,13 @@ class LearnedSteps(_LearnedInputStep):
         if not layer.rounds_weights:
             return weight
         return learned(weight, self.weight_step(), layer.weight_format, layer.weight_fraction_bits)
+
+    def captured_weight(self, layer: QuantizedLayer) -> tuple[Tensor, Tensor]:
+        """The same by operators, and the radix point."""
+        weight, point = layer.layer.weight, self.weight_step.point
+        if not layer.rounds_weights:
+            return weight, point
+        return operators.learned(weight, self.weight_step(), layer.weight_format, point), point
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix points."""
@@ -113,6 +147,16 @@ class FreeWeightSteps(LearnedSteps):
         low, high = (limit * scale.multiplier_values(weight).item() for limit in layer.weight_format.limits(0))
         rounded = layer.weight_format.quantize(weight, scale)
         return _LearnedStep.apply(weight, log2_step, rounded, low, high, _gradient_scale(weight, layer.weight_format))
+
+    def captured_weight(self, layer: QuantizedLayer) -> tuple[Tensor, Tensor]:
+        """The same by operators, and the factor's radix point."""
+        log2_step, weight, number_format = self.weight_step(), layer.layer.weight, layer.weight_format
+        factor, point = operators.multipliers(2.0 ** log2_step.detach(), SCALE_BITS)
+        values = rounded(weight.detach() / factor, number_format, operators.origin()) * factor
+        ends = limits(operators.origin(), number_format.name, factor.double())
+        low, high = ((end * factor).to(weight.dtype) for end in ends)
+        scale = operators.gradient_scale(weight, number_format)
+        return operators.learned_step(weight, log2_step, values, low, high, scale), point
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds factor times integer."""
@@ -145,6 +189,17 @@ class LearnedClipping(_LearnedInputStep):
         low, high = layer.input_format.limits(point)
         rounded = layer.input_format.quantize(x.detach(), point)
         return _LearnedClip.apply(x, self.input_step(), rounded, low, high, self.penalty)
+
+    def captured_weight(self, layer: QuantizedLayer) -> tuple[Tensor, Tensor]:
+        """The weights rounded straight through, and their radix point."""
+        return layer.straight_through_weight(), layer.weight_radix_point
+
+    def captured_inputs(self, layer: QuantizedLayer, x: Tensor, point: Tensor) -> Tensor:
+        """The inputs clipped at the learned level and rounded, by operators."""
+        low, high = limits(point, layer.input_format.name, x)
+        values = rounded(x.detach(), layer.input_format, point)
+        penalty = torch.full((), self.penalty, dtype=torch.float64)
+        return operators.learned_clip(x, self.input_step(), values, low, high, penalty)
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix point of the inputs."""

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from fewbits.errors import ModelError
 from fewbits.formats import Binary, Format, Multipliers, Precision, Scale, parse_format
+from fewbits.formats.capture import is_captured
+from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.straight_through import StraightThrough
 from fewbits.quantization.layers.training_method import TrainingMethod
+from fewbits.quantization.methods import operators
 
 if TYPE_CHECKING:
     from fewbits.quantization.layers.layer import QuantizedLayer
@@ -40,6 +43,8 @@ class ChannelScales(TrainingMethod):
 
     def forward(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The layer's result."""
+        if is_captured(x):
+            return self._captured(layer, x)
         shadow = layer.layer.weight
         magnitude = _channel_means(shadow)
         multipliers = Multipliers.nearest(magnitude, SCALE_BITS)
@@ -49,6 +54,14 @@ class ChannelScales(TrainingMethod):
         signs = StraightThrough.apply(shadow, Binary(), 0)
         weight = signs * (magnitude + (values - magnitude.detach()))
         return layer.compute(layer.rounded_input(x), weight)
+
+    def _captured(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
+        """The same by operators: the multipliers' radix point is a tensor, that of the layer stays as it is."""
+        shadow = layer.layer.weight
+        magnitude = _channel_means(shadow)
+        values, point = operators.multipliers(magnitude.detach(), SCALE_BITS)
+        weight = rounded(shadow, Binary(), operators.origin()) * (magnitude + (values - magnitude.detach()))
+        return layer.compute(layer.rounded_input(x), weight, (point, layer.input_point))
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave weights of the wider format that holds multiplier times sign."""
