@@ -23,6 +23,7 @@ from fewbits.errors import FewbitsError, ModelError, StudyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from fewbits.study import StudySpec
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
@@ -85,16 +86,34 @@ def run(
             "[cluster], else on this machine.",
         ),
     ] = "local",
+    cluster: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A TOML file whose table [cluster] replaces the study's."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and each worker's job script; run and submit nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run a study, or go on with one that was stopped."""
+    from fewbits.executors.engines import executor_of
     from fewbits.study import load_study, run_study
     from fewbits.study.display import show_progress
-    from fewbits.study.engines import executor_of
+    from fewbits.study.folder import LOG_NAME
+    from fewbits.study.spec import load_cluster
 
     spec = load_study(study)
+    if cluster is not None:
+        spec = spec.model_copy(update={"cluster": load_cluster(cluster)})
     folder = out if out is not None else Path(f"fewbits-{spec.name}")
-    executor = executor_of(engine, spec, folder, workers)
+    if dry_run:
+        _show_dry_run(spec, folder, as_json)
+        return
+    if cluster is not None:
+        _refuse_unused_cluster(engine)
+    elif spec.cluster is not None and engine == "local":
+        _progress_line("the study's [cluster] is not used, since its workers are started by --engine dask")
+    executor = executor_of(engine, spec.cluster, workers, folder / LOG_NAME)
     with show_progress() as observer:
         outcome = run_study(spec, folder, None if executor else workers, observer, executor=executor)
     if as_json:
@@ -307,11 +326,27 @@ def characterize(
         str | None,
         typer.Option(metavar="TEXT", help="What each cost on the table must say, such as that it is predictive."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that synthesize side by side; one after another if not given.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="local|dask[=ADDRESS]", help="As of run.")] = "local",
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with the table [cluster], for --engine dask.")
+    ] = None,
 ) -> None:
     """Make the technology table of a cell library."""
+    from fewbits.executors import ProcessExecutor
+    from fewbits.executors.engines import executor_of
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterization.technology_table import characterize as make_table
+    from fewbits.study.spec import load_cluster
 
+    if cluster is not None:
+        _refuse_unused_cluster(engine)
+    described = None if cluster is None else load_cluster(cluster)
+    executor = executor_of(engine, described, workers, None)
+    if executor is None and workers is not None:
+        executor = ProcessExecutor(workers)
     make_table(
         liberty,
         sram,
@@ -323,6 +358,7 @@ def characterize(
         product_bits=product_bits,
         clock_mhz=clock,
         note=note,
+        executor=executor,
     )
     typer.echo(str(out))
 
@@ -406,6 +442,19 @@ def _log_of(error: Exception) -> str:
 def _progress_line(line: str) -> None:
     if "Executing" not in line:  # yosys names each of its hundred passes
         print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _refuse_unused_cluster(engine: str) -> None:
+    if engine != "dask":
+        raise StudyError(f"--cluster describes the workers of --engine dask, not of {engine!r}: give --engine dask too")
+
+
+def _show_dry_run(spec: StudySpec, folder: Path, as_json: bool) -> None:
+    from fewbits.study.dry_run import dry_run
+
+    planned = dry_run(spec, folder)
+    for line in (json.dumps(planned.as_json()),) if as_json else planned.lines():
+        typer.echo(line)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

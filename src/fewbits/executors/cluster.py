@@ -1,4 +1,4 @@
-"""From a cluster's description to its workers: by jobs of a batch system, over SSH, or as processes of this machine.
+"""From a cluster's description to its workers: by jobs of a batch system, or over SSH.
 
 Dask starts them (dask-jobqueue for the batch systems, asyncssh for SSH) and is imported late. The scheduler always runs
 in this process, so that nothing is left to do jobs when it ends: a worker that has lost it stops.
@@ -10,11 +10,14 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from fewbits.errors import ExecutorError
@@ -32,11 +35,18 @@ _LIFETIME, _STAGGER = 55 / 60, 4 / 60
 ratios of dask-jobqueue's manual, "How to handle job queueing system walltime killing workers": 55 and 4 minutes of an
 hour."""
 
+_ASK_AGAIN_SECONDS = 60.0
+"""From a refusal until a worker is asked for again; and until it is first said that workers are waited for, which is
+said again after twice as long each time."""
+
 _JOB_NAME = "fewbits"
 """PBS takes 15 characters."""
 
 _ADDRESS = "tcp://<address of this machine>:<port>"
 """Stands in shown scripts for the scheduler, which has no address before it runs."""
+
+_NOTHING = logging.CRITICAL + 1
+"""Level of what Dask logs in this process. What people should know comes as troubles."""
 
 _REFUSED = "fewbits_refused"
 """Marks a worker of Dask's that could not be asked for."""
@@ -79,18 +89,26 @@ _OPTIONS: Mapping[SystemName, Callable[[ClusterSection], dict[str, Any]]] = {
 """What a batch system's class takes besides what all take."""
 
 
+def worker_count(cluster: ClusterSection) -> int:
+    """How many workers a description stands for on this machine."""
+    return cluster.count(len(os.sched_getaffinity(0)))
+
+
 def job_script(cluster: ClusterSection) -> str:
     """What starts one worker: the job that would be submitted, or the command that would be run.
 
     Nothing is submitted, and the batch system's command need not be there. Raises ExecutorError without the packages.
     """
     if cluster.system in _CLASSES:
-        return _job_class(cluster)(_ADDRESS, name=f"{_JOB_NAME}-0", **_job_options(cluster)).job_script().strip()
+        with TemporaryDirectory() as folder:  # for that of the logs, which dask-jobqueue would make
+            logs = {} if cluster.logs is None else {"log_directory": folder}
+            job = _job_class(cluster)(_ADDRESS, name=f"{_JOB_NAME}-0", **_job_options(cluster) | logs)
+            return job.job_script().strip().replace(folder, cluster.logs or "")
     if cluster.system == "ssh":
         command = f"{_remote_python(cluster)} -m distributed.cli.dask_spec {_ADDRESS}"
         hosts = ssh_hosts(cluster)
         return "\n".join(f"ssh {host} {command}" for host in dict.fromkeys(hosts)) + f"\n# {len(hosts)} workers"
-    return f"# {cluster.count(_cores())} worker processes of this machine"
+    return f"# {worker_count(cluster)} worker processes of this machine"
 
 
 def notes(cluster: ClusterSection) -> tuple[str, ...]:
@@ -109,17 +127,22 @@ def notes(cluster: ClusterSection) -> tuple[str, ...]:
 
 
 class WorkerCluster:
-    """The workers of a described cluster, from `start` to `close`; a context manager."""
+    """The workers of a described cluster, from `start` to `close`; a context manager. Of all systems but `local`, whose
+    workers an executor starts itself.
+    """
 
     def __init__(self, cluster: ClusterSection) -> None:
         self.description = cluster
-        self.wanted = cluster.count(_cores())
+        self.wanted = worker_count(cluster)
         """How many workers there are to be."""
 
         self._dask: SpecCluster | None = None
         self._asked = threading.Condition()
         self._answers: list[str | None] = []
         self._told: set[str] = set()
+        self._asked_at = 0.0
+        self._waits_since: float | None = None
+        self._says_after = _ASK_AGAIN_SECONDS
 
     def __enter__(self) -> Self:
         self.start()
@@ -141,9 +164,10 @@ class WorkerCluster:
                 "study where it is (a login node), or choose another [cluster] system; --dry-run shows the job script"
             )
         try:
-            start = _batch if self.description.system in _CLASSES else _STARTERS[self.description.system]
+            start = _batch if self.description.system in _CLASSES else _over_ssh
             self._dask = start(self.description, self._answer)
             self._wait_for_answers()
+            self._asked_at = time.monotonic()
         except ImportError as error:
             raise ExecutorError(f"{_NEEDED} ({one_line(str(error))})") from None
         except ExecutorError:
@@ -167,22 +191,41 @@ class WorkerCluster:
     def renew(self) -> None:
         """Ask for workers in place of those that left: at their walltime's end, or since their job was ended.
 
-        A worker that is only killed is started anew by its job. To be called now and then, such as each minute: what a
-        queue refused is asked for again.
+        A worker that is only killed is started anew by its job. To be called now and then, such as each second: what a
+        queue refused is asked for again after a while.
         """
-        if self._dask is None or self.description.system == "local":
+        if self._dask is None:
             return
-        for name, worker in list(self._dask.workers.items()):
-            if getattr(worker, _REFUSED, False):
-                del self._dask.workers[name]
+        now = time.monotonic()
+        if now - self._asked_at >= _ASK_AGAIN_SECONDS:
+            self._asked_at = now
+            for name, worker in list(self._dask.workers.items()):
+                if getattr(worker, _REFUSED, False):
+                    del self._dask.workers[name]
         self._dask.scale(self.wanted)
 
     def troubles(self) -> tuple[str, ...]:
-        """What has gone wrong with asking for workers and was not told before; a line each."""
+        """What has gone wrong with asking for workers and was not told before, and how many are waited for; a line
+        each.
+        """
         with self._asked:
             reasons = dict.fromkeys(one for one in self._answers if one is not None and one not in self._told)
         self._told.update(reasons)
-        return tuple(f"{self.description.system} started no worker: {reason}" for reason in reasons)
+        refused = (f"{self.description.system} started no worker: {reason}" for reason in reasons)
+        return (*refused, *self._waiting(time.monotonic()))
+
+    def _waiting(self, now: float) -> Iterator[str]:
+        """A line where fewer workers are there than were asked for, for long."""
+        there = 0 if self._dask is None else len(self._dask.scheduler_info["workers"])
+        if there >= self.wanted:
+            self._waits_since, self._says_after = None, _ASK_AGAIN_SECONDS
+            return
+        since = self._waits_since = now if self._waits_since is None else self._waits_since
+        if now - since >= self._says_after:
+            self._says_after *= 2
+            system = self.description.system
+            where = "" if SYSTEMS[system].submit is None else f"; the others' jobs wait in the queue of {system}"
+            yield f"waiting for workers: {there} of {self.wanted} after {(now - since) / 60:.0f} minutes{where}"
 
     def close(self) -> None:
         """End all workers, and take back jobs that still wait in the queue."""
@@ -199,9 +242,8 @@ class WorkerCluster:
 
     def _wait_for_answers(self) -> None:
         """Until each worker is asked for, so that a queue that takes no job is told at once."""
-        if self.description.system != "local":
-            with self._asked:
-                self._asked.wait_for(lambda: len(self._answers) >= self.wanted)
+        with self._asked:
+            self._asked.wait_for(lambda: len(self._answers) >= self.wanted)
 
     def _refused(self, reason: str) -> ExecutorError:
         return ExecutorError(f"no worker of {self.description.system} was started: {one_line(reason)}")
@@ -216,10 +258,10 @@ def ssh_hosts(cluster: ClusterSection) -> tuple[str, ...]:
 def _batch(cluster: ClusterSection, answer: Answer) -> SpecCluster:
     """Workers by jobs."""
     return getattr(_jobqueue(), _CLASSES[cluster.system])(
-        n_workers=cluster.count(_cores()),
+        n_workers=worker_count(cluster),
         job_cls=_answering(_job_class(cluster), answer),
         scheduler_options=_scheduler_options(cluster),
-        silence_logs=logging.CRITICAL,
+        silence_logs=_NOTHING,
         name=f"{_JOB_NAME}-{os.getpid()}",
         **_job_options(cluster),
     )
@@ -239,7 +281,7 @@ def _over_ssh(cluster: ClusterSection, answer: Answer) -> SpecCluster:
     }
     connect = {} if cluster.ssh_config is None else {"config": [str(Path(cluster.ssh_config).expanduser())]}
     kind = _answering(Worker, answer)
-    silence: Any = logging.CRITICAL  # a level, as of the other kinds; declared as a truth value
+    silence: Any = _NOTHING  # a level, as of the other kinds; declared as a truth value
     return SpecCluster(
         {
             number: {
@@ -259,37 +301,15 @@ def _over_ssh(cluster: ClusterSection, answer: Answer) -> SpecCluster:
     )
 
 
-def _on_this_machine(cluster: ClusterSection, _: Answer) -> SpecCluster:
-    import dask.config
-    from distributed import LocalCluster
-
-    memory = _size(cluster.memory)
-    dashboard: Any = cluster.dashboard  # None for none, which the declared type leaves out
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-        return LocalCluster(
-            n_workers=cluster.count(_cores()),
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0 if memory is None else memory,
-            scheduler_port=cluster.port,
-            dashboard_address=dashboard,
-            env=dict(ENVIRONMENT),
-            silence_logs=logging.CRITICAL,
-        )
-
-
-_STARTERS: Mapping[SystemName, Callable[[ClusterSection, Answer], SpecCluster]] = {
-    "ssh": _over_ssh,
-    "local": _on_this_machine,
-}
-"""Of the systems without a queue."""
-
-
 def _jobqueue() -> Any:
+    """dask-jobqueue. Its import makes Ctrl-C a silent exit with status 0 (`runner.py`): that is taken back."""
+    handler = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ImportError as error:
         raise ExecutorError(f"{_NEEDED} ({one_line(str(error))})") from None
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
     return dask_jobqueue
 
 
@@ -389,7 +409,3 @@ def _hours_and_minutes(cluster: ClusterSection) -> str | None:
 
 def _size(text: str | None) -> int | None:
     return None if text is None else parse_bytes(text)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
