@@ -107,12 +107,23 @@ def run(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
-    """Write a study's page, charts, CSV and Markdown."""
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report; the study's own if not given, fewbits-report for several."),
+    ] = None,
+) -> None:
+    """Write the page, charts and tables of a study, or of several together."""
     from fewbits.report import write_report
 
-    for path in write_report(folder):
+    unread: list[str] = []
+    for path in write_report(*folders, out=out, complain=unread.append):
         typer.echo(str(path))
+    for line in unread:
+        _complain(f"not in the report: {line}")
+    if unread:
+        raise typer.Exit(BAD_REQUEST)
 
 
 @app.command()
