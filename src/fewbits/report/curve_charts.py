@@ -20,6 +20,10 @@ _POINTS = 8000
 """Points of a chart in all; a line has at least two. More would make a page of many runs too heavy to open."""
 
 
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
+"""Okabe and Ito, "Color Universal Design", 2008, without black, which a dark page swallows; the last is P. Tol's wine."""
+
+
 @dataclass(frozen=True)
 class _Curve:
     """What one chart shows of an epoch."""
@@ -156,8 +160,6 @@ def _ends(curve: _Curve, lines: Sequence[_Line]) -> str:
 
 def _colours(labels: Sequence[str]) -> alt.Scale:
     """Okabe and Ito's while they last, then hues in the labels' order."""
-    from fewbits.report.accuracy_chart import NETWORKS
-
-    if len(labels) <= len(NETWORKS):
-        return alt.Scale(domain=list(labels), range=list(NETWORKS[: len(labels)]))
+    if len(labels) <= len(_COLOURS):
+        return alt.Scale(domain=list(labels), range=list(_COLOURS[: len(labels)]))
     return alt.Scale(domain=list(labels), scheme="turbo")

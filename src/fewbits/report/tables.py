@@ -249,5 +249,7 @@ def _table(name: str, columns: Sequence[_Of], items: Iterable[Any]) -> Table:
 
 def _kind(values: Iterable[object], unit: str) -> Kind:
     """Of the first value that is there; a column without one is of numbers if it has a unit."""
-    default: Kind = "number" if unit else "text"
-    return next((_KINDS[type(value)] for value in values if value is not None), default)
+    for value in values:
+        if value is not None:
+            return _KINDS[type(value)]
+    return "number" if unit else "text"

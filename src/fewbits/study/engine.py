@@ -30,6 +30,8 @@ from fewbits.study.pool import Pool
 from fewbits.study.result import FailedRun, RunResult
 from fewbits.study.schedule import Schedule, is_float_training, training_of
 from fewbits.study.store import Store
+from fewbits.study.tracking import TrackedStudy, open_sinks, tracked
+from fewbits.study.tracking.wanted import folders_of
 
 if TYPE_CHECKING:
     from fewbits.study.plan import Plan
@@ -73,6 +75,7 @@ def run_study(
 
     folder, ours = Path(out), study_folder(out)
     ours.check(KEPT)
+    sinks = open_sinks(spec.track, TrackedStudy(spec.name, folder), spec.folder)
     with ExitStack() as held:
         if is_study_folder(folder):  # a folder in use is told at once, and a new one made for no study that is refused
             held.enter_context(folder_lock(folder))
@@ -80,7 +83,7 @@ def run_study(
         else:
             plan = make_plan(spec)
             held.enter_context(folder_lock(folder))
-        ours.keep(KEPT)
+        ours.keep((*KEPT, *folders_of(spec.track)))
         store = held.enter_context(Store(folder))
         remove_leftovers(folder)
         planned = [(run.key, run.definition) for run in plan.runs]
@@ -91,6 +94,7 @@ def run_study(
             *_damaged_networks(plan, store, folder),
         ):
             observer(Notice(text))
+        observer = held.enter_context(tracked(observer, sinks, store.results(), str(folder)))
         schedule = Schedule(plan, store.finished_keys())
         size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
         observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, size))
@@ -206,7 +210,7 @@ def _label(task: Task) -> TaskLabel:
 
     training = training_of(task)
     recipe = task.recipe if isinstance(task, Run) else FLOAT_TRAINING
-    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed)
+    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed, task.key)
 
 
 def _progress(task: Task, progress: Progress) -> TaskProgress:
@@ -217,4 +221,5 @@ def _progress(task: Task, progress: Progress) -> TaskProgress:
         epochs_done=progress.epoch - 1 + progress.batch / progress.batches,
         loss=progress.loss,
         validation_accuracy_percent=progress.validation_accuracy_percent,
+        epochs_ended=progress.epochs_ended,
     )

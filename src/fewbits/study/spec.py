@@ -57,6 +57,16 @@ def _known_recipe(name: str) -> str:
     return name
 
 
+def _known_sinks(table: object) -> object:
+    from fewbits.study.tracking.wanted import refuse_unknown  # which needs this module's neighbours
+
+    for name, where in cast("dict[str, object]", table if isinstance(table, dict) else {}).items():
+        refuse_unknown(name)
+        if not isinstance(where, bool) and not (isinstance(where, str) and where.strip() and where.isprintable()):
+            raise ValueError(f"{name!r} takes true, or the path or address of where to write, not {where!r}")
+    return table
+
+
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -234,8 +244,15 @@ class StudySpec(_Section):
     calibration: CalibrationSection = CalibrationSection()
     accelerator: AcceleratorSection = AcceleratorSection()
 
+    track: Annotated[dict[str, bool | Text], BeforeValidator(_known_sinks)] = {}
+    """Sinks that are told of curves and figures, by name: true, or a path or address. In no run's key."""
+
     _source: str = PrivateAttr(default="")
     _folder: Path = PrivateAttr(default=Path())
+
+    def tracked_by(self, sinks: Mapping[str, bool | str]) -> StudySpec:
+        """The study with these sinks besides its own `[track]`."""
+        return self.model_copy(update={"track": {**self.track, **sinks}})
 
     @property
     def source(self) -> str:
@@ -262,8 +279,11 @@ class StudySpec(_Section):
         return tuple(model if width == 1 else f"{model}*{width:g}" for model in self.models for width in self.widen)
 
     def definition(self) -> dict[str, Any]:
-        """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back.
+
+        Without `track`, which changes no result, and may hold an address with a password.
+        """
+        return self.model_dump(mode="json", exclude_none=True, exclude={"track"})
 
 
 def load_study(name_or_path: str | Path) -> StudySpec:
