@@ -13,10 +13,10 @@ from fewbits.report.accuracy_chart import accuracy_energy_chart
 from fewbits.report.basis import basis_of
 from fewbits.report.charts import study_charts
 from fewbits.report.grouping import group_runs
-from fewbits.report.studies import read_studies
 from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.report.page import network_headlines
 from fewbits.report.rows import Group
+from fewbits.report.studies import read_studies
 from fewbits.report.table import markdown
 from fewbits.report.terminal import print_study
 from fewbits.study import RunResult

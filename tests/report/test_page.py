@@ -16,6 +16,7 @@ from fewbits.report.charts import study_charts
 from fewbits.report.grouping import group_runs, group_studies
 from fewbits.report.page import headline, html_page
 from fewbits.report.studies import read_studies
+from fewbits.report.tables import NAMES
 from fewbits.report.write import write_report
 
 HOSTILE = "</script><script>alert(1)</script>&\"'"
@@ -54,9 +55,11 @@ def page_of(folder: Path) -> str:
 def test_the_report_is_a_page_charts_csv_and_markdown(write_study: WriteStudy):
     folder = write_study(make_runs(0))
     paths = write_report(folder)
-    charts = ["accuracy-energy.png", "area.png", "power.png", "energy.png"]
-    names = ["report.html", *charts, "results.csv", "energy.csv", "results.md"]
-    assert [path.name for path in paths] == names
+    stems = ["accuracy-energy", "area", "power", "energy"]
+    images = [f"{stem}.{ending}" for stem in stems for ending in ("png", "svg")]
+    tables = ["results.csv", "energy.csv", "results.md", "results.tex"]
+    tidy = [f"{name}.{ending}" for ending in ("csv", "parquet") for name in NAMES]
+    assert [path.name for path in paths] == ["report.html", *images, *tables, *tidy]
     assert (folder / "report.html").read_text(encoding="utf-8").count("data:image/png;base64,iVBOR") == 4
     assert all(path.stat().st_size > 0 for path in paths)
     assert not list(folder.glob(".*partial"))

@@ -34,6 +34,7 @@ def reported(tiny: Callable[..., StudySpec], tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fewbits.study.engine.Pool", InProcessPool)
         patch.setattr("fewbits.report.chart.Chart.png", lambda _: b"a picture")
+        patch.setattr("fewbits.report.chart.Chart.svg", lambda _: b"a picture")
         run_study(tiny(**SHORT), folder)
         write_report(folder)
     return folder
@@ -55,6 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def quick_charts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are drawn in other tests."""
     monkeypatch.setattr("fewbits.report.chart.Chart.png", lambda _: b"a picture")
+    monkeypatch.setattr("fewbits.report.chart.Chart.svg", lambda _: b"a picture")
 
 
 def test_other_things_in_the_folder_stay(study: StudySpec, tmp_path: Path):

@@ -21,7 +21,7 @@ _POINTS = 8000
 
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
-"""Okabe and Ito, "Color Universal Design", 2008, without black, which a dark page swallows; the last is P. Tol's wine."""
+"""Okabe and Ito, "Color Universal Design", 2008, but for black, which a dark page swallows: P. Tol's wine instead."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _chart(group: Group, curve: _Curve, lines: Sequence[_Line], stem: str) -> Ch
     ]
     labels = list(dict.fromkeys(line.label for line in lines))
     logarithmic = curve.logarithmic and positive
-    chart = alt.Chart(alt.Data(values=values)).mark_line(
+    chart = alt.Chart(alt.Data(values=[])).mark_line(
         strokeWidth=1.2, opacity=0.8, point=alt.OverlayMarkDef(size=12) if _few(kept) else False
     )
     chart = chart.encode(
@@ -121,6 +121,8 @@ def _chart(group: Group, curve: _Curve, lines: Sequence[_Line], stem: str) -> Ch
         ],
     )
     longest = max(len(line.epochs) for line in lines)
+    spec = styled(chart, HEIGHT)
+    spec["data"] = {"values": values}  # past altair, which checks each value and takes a millisecond for it
     ends = _ends(curve, lines)
     thinned = f" At most {most} of {longest} epochs of a line are drawn; curves.csv has all." if longest > most else ""
     return Chart(
@@ -128,7 +130,7 @@ def _chart(group: Group, curve: _Curve, lines: Sequence[_Line], stem: str) -> Ch
         heading=f"{curve.word} by epoch: {group.title}",
         caption=f"A line for each seed. A recipe that trains on begins where the float network ended.{thinned}",
         description=f"Line chart of {curve.word.lower()} by epoch, {group.title}. Last epoch: {ends}.",
-        spec=styled(chart, HEIGHT),
+        spec=spec,
     )
 
 

@@ -39,8 +39,8 @@ def tidy_csv(table: Table) -> bytes:
 
     A text that a spreadsheet would compute has an apostrophe in front (`safe_text`).
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    out = _Lines()
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([column.name for column in table.columns])
     places = [place for place, column in enumerate(table.columns) if column.kind == "text"]
     for row in table.rows:
@@ -49,6 +49,14 @@ def tidy_csv(table: Table) -> bytes:
             cells[place] = safe_text(cells[place])
         writer.writerow(cells)
     return out.getvalue().encode()
+
+
+class _Lines(io.StringIO):
+    """Lines end with a line feed alone; the writer is told otherwise, since it quotes only the line ends it knows."""
+
+    def write(self, line: str, /) -> int:
+        """A whole line."""
+        return super().write(line.removesuffix("\r\n") + "\n")
 
 
 def safe_text(text: str | None) -> str | None:
