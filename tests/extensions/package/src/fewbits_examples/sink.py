@@ -1,9 +1,10 @@
 """A sink: a line of JSON for each epoch and each run, for programs that follow a file.
 
-`fewbits run STUDY --track json-lines` writes `lines.jsonl` into the study's folder, and `--track json-lines=FILE` another
-file; so does a study's table `[track]` with `json-lines = true`. Finished runs are told of again at each start of a
-study, and epochs after it was cut off: what stands in the file already is left out. Whatever a sink raises ends it with a
-notice, and the study goes on; a sink is called on a thread of its own, so that it may wait for a disk or a server.
+`fewbits run STUDY --track json-lines` writes `lines.jsonl` into the study's folder, and `--track json-lines=FILE`
+another file; so does a study's table `[track]` with `json-lines = true`. Finished runs are told of again at each start
+of a study, and epochs after it was cut off: what stands in the file already is left out. Of very short epochs only the
+finished run tells. Whatever a sink raises ends it with a notice, and the study goes on; a sink is called on a thread of
+its own, so that it may wait for a disk or a server.
 """
 
 from __future__ import annotations
@@ -27,12 +28,11 @@ class Lines(SinkWriter):
 
     def epochs(self, task: TaskLabel, epochs: Sequence[EpochRecord]) -> None:
         """One line an epoch."""
-        for epoch in epochs:
-            accuracy = epoch.validation_accuracy_percent
-            self.add({"key": task.key, "epoch": epoch.epoch, "loss": epoch.loss, "validation": accuracy})
+        self.add_curve(task.key, epochs)
 
     def finished(self, run: RunResult) -> None:
-        """One line: the run, its accuracy and its energy."""
+        """The epochs that were not told of, and a line with the run and its accuracy."""
+        self.add_curve(run.key, run.history)
         self.add({"key": run.key, "run": f"{run.model} {run.precision}", "accuracy": run.accuracy_percent})
 
     def failed(self, run: FailedRun) -> None:
@@ -41,6 +41,12 @@ class Lines(SinkWriter):
 
     def close(self) -> None:
         """Every line is on disk already."""
+
+    def add_curve(self, key: str, epochs: Sequence[EpochRecord]) -> None:
+        """A line for each epoch."""
+        for epoch in epochs:
+            accuracy = epoch.validation_accuracy_percent
+            self.add({"key": key, "epoch": epoch.epoch, "loss": epoch.loss, "validation": accuracy})
 
     def add(self, entry: dict[str, Any]) -> None:
         """A line, if it is not there yet."""
