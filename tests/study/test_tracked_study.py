@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from in_process import in_process  # noqa: F401  # pyright: ignore
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fewbits.study import Notice, RunFinished, TaskProgress, read_study, run_study
@@ -46,13 +47,15 @@ def test_epochs_are_told_while_a_training_goes_on(tracked: tuple[Path, list[Even
         assert event.label.key
 
 
+@pytest.mark.usefixtures("in_process")
 def test_sinks_change_no_figure_and_no_key(tiny, tracked, tmp_path: Path, figures):
-    plain = run_study(tiny(), tmp_path / "plain", workers=1)
-    again = run_study(tiny(), tracked[0], workers=1)  # goes on from the tracked one: all keys are known
+    plain = run_study(tiny(), tmp_path / "plain")
+    again = run_study(tiny(), tracked[0])  # goes on from the tracked one: all keys are known
     assert figures(plain.results) == figures(again.results)
     assert read_study(tracked[0]).definition == read_study(tmp_path / "plain").definition
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_study_that_is_run_again_writes_nothing_twice(tiny, tracked, tmp_path: Path):
     folder = Path(shutil.copytree(tracked[0], tmp_path / "again"))
     before = sorted(folder.rglob("events*"))
@@ -60,12 +63,14 @@ def test_a_study_that_is_run_again_writes_nothing_twice(tiny, tracked, tmp_path:
     assert sorted(folder.rglob("events*")) == before
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_sink_that_is_added_later_gets_the_runs_that_had_finished(tiny, tracked, tmp_path: Path):
     folder = Path(shutil.copytree(tracked[0], tmp_path / "later"))
     run_study(tiny(track={"tensorboard": str(tmp_path / "logs")}), folder, workers=1)
     assert len(list((tmp_path / "logs" / "tiny").iterdir())) == 4
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_sink_that_fails_is_a_notice_and_the_study_ends_well(tiny, tmp_path: Path):
     (tmp_path / "logs").write_text("a file, not a folder")
     events: list[Event] = []
