@@ -1,4 +1,4 @@
-"""docs/reports.md: its study runs, its commands and code blocks work in the order of the page, its files are all there."""
+"""docs/reports.md: its study runs, its commands and code work in the order of the page, its files are all there."""
 
 from __future__ import annotations
 
