@@ -102,7 +102,7 @@ def _chart(group: Group, curve: _Curve, lines: Sequence[_Line], stem: str) -> Ch
     labels = list(dict.fromkeys(line.label for line in lines))
     logarithmic = curve.logarithmic and positive
     chart = alt.Chart(alt.Data(values=[])).mark_line(
-        strokeWidth=1.2, opacity=0.8, point=alt.OverlayMarkDef(size=12) if _few(kept) else False
+        strokeWidth=1.2, strokeOpacity=0.8, point=alt.OverlayMarkDef(size=12) if _few(kept) else False
     )
     chart = chart.encode(
         x=alt.X("e:Q", title="epoch", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(zero=False, nice=False)),
