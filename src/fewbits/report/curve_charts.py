@@ -20,6 +20,9 @@ _POINTS = 8000
 """Points of a chart in all; a line has at least two. More would make a page of many runs too heavy to open."""
 
 
+_MARKS = 300
+"""Epochs in a chart that are marked on their lines; more marks run into one another at a chart's 640 pixels."""
+
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
 """Okabe and Ito, "Color Universal Design", 2008, but for black, which a dark page swallows: P. Tol's wine instead."""
 
@@ -135,8 +138,8 @@ def _chart(group: Group, curve: _Curve, lines: Sequence[_Line], stem: str) -> Ch
 
 
 def _few(kept: Sequence[tuple[_Line, Sequence[EpochRecord]]]) -> bool:
-    """Whether a point for each epoch leaves the lines readable; a line of one epoch would not show without."""
-    return max(len(epochs) for _, epochs in kept) <= 30
+    """Whether each epoch is marked: where marks leave lines readable, and where a line of one epoch is a mark alone."""
+    return sum(len(epochs) for _, epochs in kept) <= _MARKS or any(len(epochs) == 1 for _, epochs in kept)
 
 
 def _thinned(epochs: Sequence[EpochRecord], most: int) -> list[EpochRecord]:
