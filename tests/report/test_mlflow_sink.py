@@ -166,6 +166,12 @@ def test_an_address_that_nothing_here_can_use_is_refused(address: str, words: st
         MlflowWriter(address, "study")
 
 
+@pytest.mark.parametrize("name", ["with space", "50%", "µ#?"])
+def test_a_folder_may_be_called_anything(name: str, tmp_path: Path):
+    MlflowWriter(tracking_uri(str(tmp_path / name), tmp_path), "study").finished(FINISHED)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_the_usual_variable_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
     assert tracking_uri(None, tmp_path) == "http://host:5000"
