@@ -18,6 +18,7 @@ KINDS = {
     "recipes": "A recipe",
     "readers": "A reader of data",
     "exporters": "An exporter",
+    "sinks": "A sink of curves and figures",
 }
 """Heads of the chapters, by the group of entry points behind `fewbits.`, in the order of the page."""
 
@@ -26,16 +27,16 @@ INTRODUCTION = """# Extending fewbits
 <!-- Made by scripts/extending_page.py from tests/extensions/package: edit these files, then run the script. -->
 
 An installed package adds to fewbits what its entry points name: a format, a kind of operation, a dataflow, a recipe, a
-reader of data, an exporter. Fewbits itself stays as it is. Commands, error messages and suggestions then know the new
-name as they know fewbits' own.
+reader of data, an exporter, a sink of what studies find. Fewbits itself stays as it is. Commands, error messages and
+suggestions then know the new name as they know fewbits' own.
 
 - Below is a real example of each kind, in one file each. Together they are a package that installs as it stands:
   `pip install ./tests/extensions/package`. They use public names only, and the tests run each from end to end.
 - Names are looked up when a list is asked for; a file is imported when its name is used. An extension that cannot be
   imported, is of another class, or takes a name that is taken is named in one line, with the package that gives it.
   What does not use it goes on working.
-- An entry names an instance: a `FormatFamily`, `KindOfOperation`, `Dataflow`, `Recipe`, `Reader` or `Exporter`. A
-  family gives formats whose `name` is what was asked for and whose `family` is its own name.
+- An entry names an instance: a `FormatFamily`, `KindOfOperation`, `Dataflow`, `Recipe`, `Reader`, `Exporter` or `Sink`.
+  A family gives formats whose `name` is what was asked for and whose `family` is its own name.
 - A format is trained with, lowered and saved; without a circuit it has no cost and no place in a study. A dataflow's
   presets are for `fewbits.cost(accelerator=...)` and a study's `[accelerator] preset`.
 - A study compares with the float32 network: an operation without a form at float32 (no entry in `FLOAT`) has no place

@@ -21,7 +21,7 @@ from fewbits import __version__
 from fewbits.errors import FewbitsError, ModelError, StudyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fewbits.study import StudySpec
 
@@ -71,6 +71,12 @@ def _options(  # pyright: ignore[reportUnusedFunction]
     pass
 
 
+_Track = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SINK[=WHERE]", help="Also to tensorboard[=FOLDER] or mlflow[=FOLDER or URI]; repeat."),
+]
+
+
 @app.command(cls=_listing("Recipes", lambda: fewbits.train.RECIPES))
 def run(
     study: Annotated[
@@ -94,6 +100,7 @@ def run(
         bool, typer.Option("--dry-run", help="Show the plan and each worker's job script; run and submit nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    track: _Track = None,
 ) -> None:
     """Run a study, or go on with one that was stopped."""
     from fewbits.executors.engines import executor_of
@@ -101,8 +108,9 @@ def run(
     from fewbits.study.display import show_progress
     from fewbits.study.folder import LOG_NAME
     from fewbits.study.spec import load_cluster
+    from fewbits.study.tracking import parse_wanted
 
-    spec = load_study(study)
+    spec = load_study(study).tracked_by(parse_wanted(track or ()))
     if cluster is not None:
         spec = spec.model_copy(update={"cluster": load_cluster(cluster)})
     folder = out if out is not None else Path(f"fewbits-{spec.name}")
@@ -136,12 +144,42 @@ def run(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.")]) -> None:
-    """Write a study's page, charts, CSV and Markdown."""
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the report; the study's own if not given, fewbits-report for several."),
+    ] = None,
+    track: _Track = None,
+) -> None:
+    """Write the page, charts and tables of a study, or of several together."""
     from fewbits.report import write_report
+    from fewbits.study.tracking import parse_wanted
 
-    for path in write_report(folder):
+    wanted = parse_wanted(track or ())
+    unread: list[str] = []
+    for path in write_report(*folders, out=out, complain=unread.append):
         typer.echo(str(path))
+    for line in unread:
+        _complain(f"not in the report: {line}")
+    for line in _sent(folders, wanted):
+        _complain(line)
+        unread.append(line)
+    if unread:
+        raise typer.Exit(BAD_REQUEST)
+
+
+def _sent(folders: Sequence[Path], wanted: Mapping[str, bool | str]) -> Iterator[str]:
+    """Tell the sinks of stored studies; a line for each that failed."""
+    from fewbits.report.studies import read_studies
+    from fewbits.study.folder import study_folder
+    from fewbits.study.tracking import TrackedStudy, open_sinks, send_stored
+    from fewbits.study.tracking.wanted import folders_of
+
+    for study in read_studies(folders)[0] if wanted else ():
+        writers = open_sinks(wanted, TrackedStudy(study.record.name, study.folder))
+        study_folder(study.folder).keep(folders_of(wanted))
+        yield from send_stored(writers, study.results, str(study.folder))
 
 
 @app.command()

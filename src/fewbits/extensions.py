@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-Kind = Literal["formats", "recipes", "readers", "operations", "dataflows", "exporters"]
+Kind = Literal["formats", "recipes", "readers", "operations", "dataflows", "exporters", "sinks"]
 """What can be added; the group of entry points is `fewbits.` and this."""
 
 

@@ -130,7 +130,7 @@ def test_a_study_runs_resumes_and_reports(capfd: pytest.CaptureFixture[str], tmp
     assert "published, transcription unverified" in " ".join(capfd.readouterr().out.split())
     assert main(["report", str(tmp_path / "out")]) == 0
     written = [Path(path) for path in capfd.readouterr().out.split()]
-    assert {path.suffix for path in written} == {".html", ".png", ".csv", ".md"}
+    assert {path.suffix for path in written} == {".html", ".png", ".svg", ".csv", ".md", ".tex", ".parquet"}
     page = (tmp_path / "out" / "report.html").read_text()
     assert "published, transcription unverified" in page
     assert "liberty_sha256" in page

@@ -21,7 +21,7 @@ def fewbits_report() -> object:
 
 
 def test_a_full_disk_is_told(fewbits: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(_folder: Path) -> tuple[Path, ...]:
+    def full(_folder: Path, **_: object) -> tuple[Path, ...]:
         raise OSError(28, "No space left on device", "results.csv")
 
     monkeypatch.setattr(fewbits_report(), "write_report", full)
@@ -39,7 +39,7 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_an_unexpected_error_is_one_line_and_a_log(fewbits: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def explode(_folder: Path) -> tuple[Path, ...]:
+    def explode(_folder: Path, **_: object) -> tuple[Path, ...]:
         raise ZeroDivisionError("nobody thought of this")
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -54,7 +54,7 @@ def test_an_unexpected_error_is_one_line_and_a_log(fewbits: Command, tmp_path: P
 
 
 def test_ctrl_c_says_that_the_command_goes_on(fewbits: Command, monkeypatch: pytest.MonkeyPatch):
-    def interrupt(_folder: Path) -> tuple[Path, ...]:
+    def interrupt(_folder: Path, **_: object) -> tuple[Path, ...]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fewbits_report(), "write_report", interrupt)
@@ -121,7 +121,7 @@ def test_a_reader_that_goes_away_is_no_error():
 
 
 def test_debugging_lets_an_unexpected_error_through(fewbits: Command, monkeypatch: pytest.MonkeyPatch):
-    def explode(_folder: Path) -> tuple[Path, ...]:
+    def explode(_folder: Path, **_: object) -> tuple[Path, ...]:
         raise ZeroDivisionError("nobody thought of this")
 
     monkeypatch.setattr(fewbits_report(), "write_report", explode)

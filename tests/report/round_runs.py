@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fewbits.study import RunResult
+from fewbits.train import EpochRecord
 
 WriteStudy = Callable[..., Path]
 """What the fixture `write_study` gives: takes runs, failures by key and the study's name."""
@@ -61,3 +63,24 @@ def make_run(precision: str = "fixed8", seed: int = 0, **changed: object) -> Run
 def make_runs(*seeds: int) -> tuple[RunResult, ...]:
     """One run of each precision for each seed."""
     return tuple(make_run(precision, seed) for precision in FIGURES for seed in seeds)
+
+
+def make_curve(epochs: int, first: float = 90.0) -> tuple[EpochRecord, ...]:
+    """A training curve whose accuracy rises by a tenth of a point an epoch."""
+    return tuple(
+        EpochRecord(n, 0.1 / n, 1.0 / n, 2.0 / n, min(first + n / 10, 100.0), wall_time_s=0.5)
+        for n in range(1, epochs + 1)
+    )
+
+
+def with_curves(runs: Sequence[RunResult], epochs: int = 4) -> tuple[RunResult, ...]:
+    """Runs with a curve each; one float network a seed."""
+    floats = {run.seed: make_curve(epochs + 1, 80.0 + run.seed) for run in runs}
+    return tuple(
+        replace(
+            run,
+            float_history=floats[run.seed],
+            history=floats[run.seed] if run.precision == "float32" else make_curve(epochs, 90.0 + run.seed),
+        )
+        for run in runs
+    )

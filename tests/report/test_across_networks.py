@@ -16,9 +16,10 @@ from fewbits.report.grouping import group_runs
 from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.report.page import network_headlines
 from fewbits.report.rows import Group
+from fewbits.report.studies import read_studies
 from fewbits.report.table import markdown
 from fewbits.report.terminal import print_study
-from fewbits.study import RunResult, read_study
+from fewbits.study import RunResult
 
 
 def point(model: str, precision: str, accuracy: float, energy: float, **changed: object) -> RunResult:
@@ -110,7 +111,7 @@ def test_terminal_page_markdown_and_basis_carry_the_same_sentence(write_study: W
     console = Console(file=io.StringIO(), width=10_000)
     print_study(groups, console)
     printed = console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
-    entries = dict(basis_of(read_study(write_study(runs)), groups).entries)
+    entries = dict(basis_of(read_studies([write_study(runs)])[0], groups).entries)
     assert sentence in printed
     assert front in printed
     assert network_headlines(groups) == (sentence,)

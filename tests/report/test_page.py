@@ -13,10 +13,11 @@ from round_runs import WriteStudy, make_run, make_runs
 from fewbits import StudyError
 from fewbits.report.basis import basis_of
 from fewbits.report.charts import study_charts
-from fewbits.report.grouping import group_runs
+from fewbits.report.grouping import group_runs, group_studies
 from fewbits.report.page import headline, html_page
+from fewbits.report.studies import read_studies
+from fewbits.report.tables import NAMES
 from fewbits.report.write import write_report
-from fewbits.study import read_failures, read_results, read_study
 
 HOSTILE = "</script><script>alert(1)</script>&\"'"
 
@@ -45,17 +46,20 @@ class Elements(HTMLParser):
 
 def page_of(folder: Path) -> str:
     """The page alone, without the time that drawing the PNG files takes."""
-    record, groups = read_study(folder), group_runs(read_results(folder), read_failures(folder))
+    studies, _ = read_studies([folder])
+    groups = group_studies(studies)
     charts = [(chart, b"PNG") for chart in study_charts(groups)]
-    return html_page(record, groups, charts, basis_of(record, groups))
+    return html_page(studies, groups, charts, basis_of(studies, groups))
 
 
 def test_the_report_is_a_page_charts_csv_and_markdown(write_study: WriteStudy):
     folder = write_study(make_runs(0))
     paths = write_report(folder)
-    charts = ["accuracy-energy.png", "area.png", "power.png", "energy.png"]
-    names = ["report.html", *charts, "results.csv", "energy.csv", "results.md"]
-    assert [path.name for path in paths] == names
+    stems = ["accuracy-energy", "area", "power", "energy"]
+    images = [f"{stem}.{ending}" for stem in stems for ending in ("png", "svg")]
+    tables = ["results.csv", "energy.csv", "results.md", "results.tex"]
+    tidy = [f"{name}.{ending}" for ending in ("csv", "parquet") for name in NAMES]
+    assert [path.name for path in paths] == ["report.html", *images, *tables, *tidy]
     assert (folder / "report.html").read_text(encoding="utf-8").count("data:image/png;base64,iVBOR") == 4
     assert all(path.stat().st_size > 0 for path in paths)
     assert not list(folder.glob(".*partial"))

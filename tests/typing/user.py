@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from torch import Tensor, nn
 
@@ -63,6 +63,7 @@ def subpackages() -> None:
     assert_type(fb.hardware.load_technology("ihp-sg13g2"), fb.Technology)
     assert_type(fb.hardware.workload_of("lenet"), fb.Workload)
     assert_type(fb.report.write_report("folder"), tuple[Path, ...])
+    assert_type(fb.report.read_tables("folder")["runs"].records(), list[dict[str, Any]])
 
 
 def errors(call: Callable[[], None]) -> str:

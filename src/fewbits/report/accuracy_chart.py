@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import altair as alt
 
 from fewbits.errors import FormatError
-from fewbits.report.chart import FAINT, HEIGHT, INK, Chart, of_its_network, point_label, row_label, styled
+from fewbits.report.chart import FAINT, HEIGHT, INK, Chart, of_its_network, point_label, styled
 from fewbits.report.labels import place_labels, to_pixels
 from fewbits.report.networks import network_of
 from fewbits.report.rows import ACCURACY, ENERGY, pareto_front
@@ -147,7 +147,7 @@ def _points(
         )
         for row in rows
     ]
-    labels = [row_label(row, of_its_network(row, rows)) for row in rows]
+    labels = [row.label(of_its_network(row, rows)) for row in rows]
     return [
         {
             "name": point_label(row, rows),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import altair as alt
 
-from fewbits.report.chart import BAR_HEIGHT, INK, Chart, row_label, styled
+from fewbits.report.chart import BAR_HEIGHT, INK, Chart, styled
 from fewbits.report.energy import row_energies
 from fewbits.report.parts import ordered, shown
 from fewbits.report.table import decimals_for
@@ -29,10 +29,13 @@ def _chip_bars(groups: Sequence[Group], name: str) -> dict[str, dict[str, float]
     """Components of each chip by the shortest labels under which no two different ones meet."""
     rows = [(group, row) for group in groups for row in group.rows]
     forms = ("{precision}", "{precision} {recipe}", "{model} {precision}", "{model} {precision} {recipe}")
-    for form in (*forms, "{model} on {data} {precision} {recipe}"):
+    full = "{model} on {data} {precision} {recipe}"
+    for form in (*forms, full, "{precision} ({study})", f"{full} ({{study}})"):
         bars: dict[str, dict[str, float]] = {}
         for group, row in rows:
-            label = form.format(model=group.model, data=group.data, precision=row.precision, recipe=row.recipe)
+            label = form.format(
+                model=group.model, data=group.data, precision=row.precision, recipe=row.recipe, study=row.study
+            )
             if bars.setdefault(label, row.parts[name]) != row.parts[name]:
                 break
         else:
@@ -43,7 +46,7 @@ def _chip_bars(groups: Sequence[Group], name: str) -> dict[str, dict[str, float]
 def component_chart(group: Group, figure: Figure, stem: str) -> Chart:
     """A figure of a network by component, a bar for each precision."""
     rows = group.points
-    bars = {row_label(row, rows): row.parts[figure.name] for row in rows}
+    bars = {row.label(rows): row.parts[figure.name] for row in rows}
     return _bar_chart(stem, f"{figure.bars}: {group.title}", figure.unit, bars)
 
 

@@ -12,8 +12,11 @@ from fewbits.hardware.dataflow.registry import area_basis
 from fewbits.report.networks import across_networks, comparison, front_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fewbits.report.rows import Group
-    from fewbits.study import RunResult, StudyRecord
+    from fewbits.report.studies import ReadStudy
+    from fewbits.study import RunResult
 
 ACCURACY = (
     "Share of the test images that the bit-exact network classes rightly: the trained network lowered to the integers "
@@ -40,44 +43,111 @@ class Basis:
     """Of what the technology's datapaths were synthesized from."""
 
     definition: str
-    """All that was asked for, as JSON."""
+    """All that was asked for, as JSON; of each study."""
 
     commands: tuple[str, ...]
 
 
-def basis_of(record: StudyRecord, groups: Sequence[Group]) -> Basis:
-    """From a study's record and its rows."""
-    runs = [run for group in groups for row in group.rows for run in row.runs]
-    provenance: dict[str, str] = record.technology.get("provenance", {})
-    technology = {name: str(record.technology.get(name, "unknown")) for name in ("name", "process", "sha256")}
-    hashes = {name: value for name, value in provenance.items() if name.startswith("rtlil_sha256")}
-    named = technology | {name: value for name, value in provenance.items() if name not in hashes}
-    skipped = sorted({f"{run.model}: {entry}" for run in runs for entry in run.skipped})
+def basis_of(studies: Sequence[ReadStudy], groups: Sequence[Group]) -> Basis:
+    """From the report's studies and its rows. What is not the same in all of several studies names its study."""
+
+    def each(lines_of: Callable[[ReadStudy], Sequence[str]]) -> tuple[str, ...]:
+        return _of_each(studies, lines_of)
+
+    def runs(lines_of: Callable[[Sequence[RunResult]], Sequence[str]]) -> tuple[str, ...]:
+        return each(lambda study: lines_of(study.results))
+
     entries = [
         ("Accuracy", ACCURACY),
         ("Memory", MEMORY),
-        ("Area", (area_basis(record.definition.get("accelerator", {})),)),
-        ("Datapaths", _datapaths(runs)),
-        ("Cycles", ("From the schedule of the layers on the tile, for one image.", _clocks(runs))),
-        ("Energy and power", (*ENERGY, *_activities(runs), _off_chip(runs))),
-        ("Technology", _lines(named)),
-        ("Data", tuple(_data_line(name, about) for name, about in record.data.items())),
-        ("Training", _training(runs)),
-        ("Seeds", (", ".join(str(seed) for seed in sorted({run.seed for run in runs})),)),
-        ("Layers left float", tuple(skipped) or ("None.",)),
-        ("Versions", (", ".join(f"{name} {version}" for name, version in record.versions.items()),)),
+        ("Area", each(lambda study: [area_basis(study.record.definition.get("accelerator", {}))])),
+        ("Datapaths", runs(_datapaths)),
+        ("Cycles", ("From the schedule of the layers on the tile, for one image.", *runs(lambda of: [_clocks(of)]))),
+        ("Energy and power", (*ENERGY, *runs(_activities), *runs(lambda of: [_off_chip(of)]))),
+        ("Technology", each(lambda study: _technology(study, of_circuits=False))),
+        ("Data", each(lambda study: [_data_line(name, about) for name, about in study.record.data.items()])),
+        ("Training", runs(_training)),
+        ("Seeds", runs(lambda of: [", ".join(str(seed) for seed in sorted({run.seed for run in of}))])),
+        ("Layers left float", runs(_skipped)),
+        ("Versions", each(lambda study: [", ".join(f"{name} {of}" for name, of in study.record.versions.items())])),
     ]
-    together = tuple(line for each in across_networks(groups) for line in (*comparison(each), front_line(each)))
+    if len(studies) > 1:
+        entries.insert(0, ("Studies", tuple(line for study in studies for line in _about_study(study))))
+    together = tuple(line for one in across_networks(groups) for line in (*comparison(one), front_line(one)))
     if together:
         entries.append(("Networks together", together))
-    if notices := sorted({notice for run in runs for notice in run.notices}):
-        entries.append(("Notices", tuple(notices)))
+    if notices := runs(lambda of: sorted({notice for run in of for notice in run.notices})):
+        entries.append(("Notices", notices))
     return Basis(
         entries=tuple(entries),
-        hashes=_lines(hashes),
-        definition=json.dumps(record.definition, indent=2, ensure_ascii=False),
-        commands=(f"fewbits run {record.name} --out DIR", "fewbits report DIR"),
+        hashes=each(lambda study: _technology(study, of_circuits=True)),
+        definition="\n".join(each(lambda study: [json.dumps(study.record.definition, indent=2, ensure_ascii=False)])),
+        commands=(
+            *(f"fewbits run {study.record.name} --out DIR" for study in studies),
+            f"fewbits report {' '.join(['DIR'] * len(studies))}",
+        ),
     )
+
+
+def mixed(studies: Sequence[ReadStudy]) -> tuple[str, ...]:
+    """What several studies of one report do not share, though figures stand side by side: a line for each thing."""
+    if len(studies) == 1:
+        return ()
+    kinds: tuple[tuple[str, Callable[[ReadStudy], dict[str, str]]], ...] = (
+        ("technology", lambda study: {"": f"{study.record.technology.get('name', 'unknown')}"}),
+        ("technology table", lambda study: {"": _short(study.record.technology)}),
+        ("accelerator", lambda study: {"": json.dumps(study.record.definition.get("accelerator", {}))}),
+        ("data", lambda study: {name: _short(about) for name, about in study.record.data.items()}),
+        ("version", lambda study: study.record.versions),
+    )
+    lines: list[str] = []
+    for kind, values_of in kinds:
+        values = {study.name: values_of(study) for study in studies}
+        for name in dict.fromkeys(name for one in values.values() for name in one):
+            having = {study: of[name] for study, of in values.items() if name in of}
+            if len(set(having.values())) > 1:
+                listed = "; ".join(f"{study}: {value}" for study, value in having.items())
+                lines.append(f"The studies differ in {f'{kind} {name}'.strip()}: {listed}.")
+    return tuple(lines)
+
+
+def _short(about: dict[str, Any]) -> str:
+    """The beginning of a digest: enough to see that two differ."""
+    return f"sha256 {about.get('sha256', 'unknown')[:16]}"
+
+
+def _of_each(studies: Sequence[ReadStudy], lines_of: Callable[[ReadStudy], Sequence[str]]) -> tuple[str, ...]:
+    """The lines of all studies: once if they are the same everywhere, else each with its study in front."""
+    lines = [tuple(lines_of(study)) for study in studies]
+    if all(one == lines[0] for one in lines):
+        return lines[0]
+    return tuple(f"{study.name}: {line}" for study, own in zip(studies, lines, strict=True) for line in own)
+
+
+def _about_study(study: ReadStudy) -> list[str]:
+    """Where it lies, how far it is, and the runs that stand under an earlier study's name."""
+    record = study.record
+    failed = f", {record.failed} failed" if record.failed else ""
+    lines = [f"{study.name}: {str(study.folder)!r}, {record.finished} of {record.runs} runs done{failed}."]
+    for first in dict.fromkeys(name for name, _ in study.shared):
+        count = sum(name == first for name, _ in study.shared)
+        what = "run of it is one" if count == 1 else "runs of it are"
+        lines.append(f"{study.name}: {count} {what} of {first} too, and shown as such.")
+    return lines
+
+
+def _technology(study: ReadStudy, *, of_circuits: bool) -> tuple[str, ...]:
+    """The table's name and provenance, or the hashes in it of the circuits that were synthesized."""
+    provenance: dict[str, str] = study.record.technology.get("provenance", {})
+    hashes = {name: value for name, value in provenance.items() if name.startswith("rtlil_sha256")}
+    if of_circuits:
+        return _lines(hashes)
+    named = {name: str(study.record.technology.get(name, "unknown")) for name in ("name", "process", "sha256")}
+    return _lines(named | {name: value for name, value in provenance.items() if name not in hashes})
+
+
+def _skipped(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    return tuple(sorted({f"{run.model}: {entry}" for run in runs for entry in run.skipped})) or ("None.",)
 
 
 def _datapaths(runs: Sequence[RunResult]) -> tuple[str, ...]:

@@ -49,6 +49,10 @@ class Chart:
         image = vl_convert.vegalite_to_png(json.dumps(self._titled()), vl_version=VEGA_LITE, scale=2)
         return with_digest(image, self.sha256)
 
+    def svg(self) -> bytes:
+        """The chart under its heading as SVG: texts stay texts, in the reader's sans-serif font."""
+        return vl_convert.vegalite_to_svg(json.dumps(self._titled()), vl_version=VEGA_LITE).encode()
+
     @property
     def sha256(self) -> str:
         """Of the specification and heading: equal for charts that show the same."""
@@ -79,16 +83,10 @@ def styled(chart: Any, height: int) -> Spec:
     return cast("Spec", made.to_dict())
 
 
-def row_label(row: Row, rows: Sequence[Row]) -> str:
-    """The precision, with the recipe where a precision stands in several rows."""
-    several = sum(other.precision == row.precision for other in rows) > 1
-    return f"{row.precision} {row.recipe}" if several else row.precision
-
-
 def point_label(row: Row, rows: Sequence[Row]) -> str:
     """The label, with the network in front where the rows are of several."""
     same = of_its_network(row, rows)
-    label = row_label(row, same)
+    label = row.label(same)
     return label if len(same) == len(rows) else f"{network_of(row)} {label}"
 
 

@@ -1,4 +1,4 @@
-"""The charts of a study: accuracy against energy, and area, power and energy by component and layer."""
+"""The charts of a study: accuracy against energy, and area, power and energy by part; training curves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fewbits.report.accuracy_chart import accuracy_chart
 from fewbits.report.bar_charts import chip_chart, component_chart, layer_chart
 from fewbits.report.chart_files import file_tails
+from fewbits.report.curve_charts import curve_charts
 from fewbits.report.networks import across_networks
 from fewbits.study.figures import CHARTED, SPLIT
 
@@ -21,12 +22,13 @@ def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
     """Every chart of a study; file stems carry the network and the data where there are several."""
     charts: list[Chart] = []
     together = across_networks(groups)
-    tails = file_tails([(group.model, group.data) for group in (*groups, *together)])
+    tails = file_tails([(group.model, f"{group.data} {group.apart}".strip()) for group in (*groups, *together)])
     for group, tail in zip(groups, tails if len(groups) > 1 else [""], strict=False):
         charts += _accuracy_charts(group, tail)
         charts += [component_chart(group, figure, f"{figure.word}{tail}") for figure in SPLIT if not figure.of_chip]
         by_layer = layer_chart(group, f"energy-layers{tail}")
         charts += [by_layer] if by_layer is not None else []
+        charts += curve_charts(group, tail)
     for group, tail in zip(together, tails[len(groups) :], strict=True):
         charts += _accuracy_charts(group, tail)
     if any(group.rows for group in groups):

@@ -139,10 +139,9 @@ def row_energies(group: Group) -> dict[str, LayerEnergies]:
     found: dict[str, LayerEnergies] = {}
     rows = group.points
     for row in rows:
-        several = sum(other.precision == row.precision for other in rows) > 1
         energies = layer_energies(row)
         if energies is not None:
-            found[f"{row.precision} {row.recipe}" if several else row.precision] = energies
+            found[row.label(rows)] = energies
     return found
 
 
@@ -150,10 +149,13 @@ def energy_csv(groups: Sequence[Group]) -> str:
     """One line for each run, layer and part, µJ; those of off-chip memory are in no total."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["model", "data", "precision", "recipe", "seed", "layer", "part", "energy_uj", "in_total"])
+    several = any(group.studies for group in groups)
+    head = ["model", "data", "precision", "recipe", "seed", "layer", "part", "energy_uj", "in_total"]
+    writer.writerow([*(["study"] if several else []), *head])
     for group in groups:
-        for run in (run for row in group.rows for run in row.runs):
-            point = (run.model, run.data, run.precision, run.recipe, run.seed)
+        for study, run in ((row.study, run) for row in group.rows for run in row.runs):
+            named = (run.model, run.data, run.precision, run.recipe, run.seed)
+            point = (study, *named) if several else named
             for layer, parts in _split(run).items():
                 for part in ordered(list(parts)):
                     writer.writerow([*point, layer, part, parts[part], "yes"])

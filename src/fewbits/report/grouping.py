@@ -1,4 +1,4 @@
-"""Joins a study's runs to groups of rows: one group a network and data set, one row a precision and recipe."""
+"""Joins runs to groups of rows: one group a network and data set, one row a precision and recipe (of a study)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from fewbits.report.rows import BASELINE, Group, Row, Statistic
 from fewbits.study.figures import JOINED, SPLIT
 
 if TYPE_CHECKING:
+    from fewbits.report.studies import ReadStudy
     from fewbits.study import FailedRun, RunResult
 
 
 def group_runs(results: Sequence[RunResult], failures: Sequence[FailedRun] = ()) -> tuple[Group, ...]:
-    """The groups in the order of their first run; rows likewise, their seeds joined."""
+    """The groups of one study in the order of their first run; rows likewise, their seeds joined."""
     titles = list(dict.fromkeys((run.model, run.data) for run in (*results, *failures)))
     return tuple(
         Group(
@@ -26,16 +27,56 @@ def group_runs(results: Sequence[RunResult], failures: Sequence[FailedRun] = ())
     )
 
 
-def _rows(runs: Sequence[RunResult]) -> tuple[Row, ...]:
-    baseline = {run.seed: run for run in runs if run.precision == BASELINE}
-    points = list(dict.fromkeys((run.precision, run.recipe) for run in runs))
+def group_studies(studies: Sequence[ReadStudy]) -> tuple[Group, ...]:
+    """The groups of several studies: rows of one network and data set stand together, each with its study's name.
+
+    What may not be compared, on other images or another technology, stands in groups of its own, whose title says so.
+    """
+    if len(studies) == 1:
+        return group_runs(studies[0].results, studies[0].failures)
+    found: dict[tuple[str, str], dict[str, list[tuple[ReadStudy, Group]]]] = {}
+    for study in studies:
+        for group in group_runs(study.results, study.failures):
+            rests_on = f"{study.record.data.get(group.data, {}).get('sha256')} {study.record.technology.get('sha256')}"
+            found.setdefault((group.model, group.data), {}).setdefault(rests_on, []).append((study, group))
     return tuple(
-        _row(sorted((run for run in runs if (run.precision, run.recipe) == point), key=lambda run: run.seed), baseline)
-        for point in points
+        _together(together, told_apart=len(by_basis) > 1)
+        for by_basis in found.values()
+        for together in by_basis.values()
     )
 
 
-def _row(runs: Sequence[RunResult], baseline: dict[int, RunResult]) -> Row:
+def _together(groups: Sequence[tuple[ReadStudy, Group]], *, told_apart: bool) -> Group:
+    """One group of several studies' groups. told_apart: whether there are others of the same network and data set."""
+    (_, first), names = groups[0], [study.name for study, _ in groups]
+    return Group(
+        model=first.model,
+        data=first.data,
+        rows=tuple(row for study, group in groups for row in _own_rows(study, group)),
+        failed=tuple(run for _, group in groups for run in group.failed),
+        failed_in=tuple(study.name for study, group in groups for _ in group.failed),
+        apart=", ".join(names) if told_apart else "",
+    )
+
+
+def _own_rows(study: ReadStudy, group: Group) -> Iterable[Row]:
+    """The rows with the runs that no earlier study has; differences are to the study's float32 runs all the same."""
+    shared = {run.key for _, run in study.shared}
+    baseline = {run.seed: run for row in group.rows for run in row.runs if run.precision == BASELINE}
+    for row in group.rows:
+        if runs := [run for run in row.runs if run.key not in shared]:
+            yield _row(runs, baseline, study.name)
+
+
+def _rows(runs: Sequence[RunResult]) -> tuple[Row, ...]:
+    baseline = {run.seed: run for run in runs if run.precision == BASELINE}
+    points: dict[tuple[str, str], list[RunResult]] = {}
+    for run in runs:
+        points.setdefault((run.precision, run.recipe), []).append(run)
+    return tuple(_row(sorted(point, key=lambda run: run.seed), baseline) for point in points.values())
+
+
+def _row(runs: Sequence[RunResult], baseline: dict[int, RunResult], study: str = "") -> Row:
     return Row(
         precision=runs[0].precision,
         recipe=runs[0].recipe,
@@ -45,6 +86,7 @@ def _row(runs: Sequence[RunResult], baseline: dict[int, RunResult]) -> Row:
         },
         parts={figure.name: _means([figure.value(run) for run in runs]) for figure in SPLIT},
         runs=tuple(runs),
+        study=study,
     )
 
 

@@ -18,13 +18,13 @@ ALL = "all networks"
 
 def across_networks(groups: Sequence[Group]) -> tuple[Group, ...]:
     """For each data set on which several networks have finished runs, one group of all their rows."""
-    together: dict[str, list[Group]] = {}
+    together: dict[tuple[str, str], list[Group]] = {}
     for group in groups:
         if group.rows:
-            together.setdefault(group.data, []).append(group)
+            together.setdefault((group.data, group.apart), []).append(group)
     return tuple(
-        Group(model=ALL, data=data, rows=tuple(row for group in each for row in group.points), failed=())
-        for data, each in together.items()
+        Group(model=ALL, data=data, rows=tuple(row for group in each for row in group.points), failed=(), apart=apart)
+        for (data, apart), each in together.items()
         if len(each) > 1
     )
 
@@ -37,8 +37,10 @@ def network_of(row: Row) -> str:
 def point_name(row: Row, rows: Sequence[Row]) -> str:
     """Network and precision, such as `alex+ at pow2-6/fixed16`; the recipe too where several rows share both."""
     name = f"{network_of(row)} at {row.precision}"
-    several = sum((network_of(other), other.precision) == (network_of(row), row.precision) for other in rows) > 1
-    return f"{name} ({row.recipe})" if several else name
+    same = [other for other in rows if (network_of(other), other.precision) == (network_of(row), row.precision)]
+    recipe = f" ({row.recipe})" if len({other.recipe for other in same}) > 1 else ""
+    several = sum(other.recipe == row.recipe for other in same) > 1
+    return f"{name}{recipe}" + (f" ({row.study})" if several and row.study else "")
 
 
 def comparison(group: Group, measure: Row | None = None) -> tuple[str, ...]:

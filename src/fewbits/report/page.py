@@ -11,7 +11,9 @@ from markupsafe import Markup
 
 from fewbits import __version__
 from fewbits.report import published
+from fewbits.report.basis import mixed
 from fewbits.report.chart import VEGA_LITE
+from fewbits.report.curve_charts import without_curves
 from fewbits.report.energy import OFF_CHIP, energy_table, part_table, row_energies
 from fewbits.report.networks import across_networks, comparison
 from fewbits.report.rows import ACCURACY, pareto_front
@@ -24,13 +26,15 @@ if TYPE_CHECKING:
     from fewbits.report.basis import Basis
     from fewbits.report.chart import Chart
     from fewbits.report.rows import Group
-    from fewbits.study import StudyRecord
+    from fewbits.report.studies import ReadStudy
 
 TOLERANCE_POINTS = 1.0
 """Accuracy that the headline lets a precision lose against float32."""
 
 
-def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tuple[Chart, bytes]], basis: Basis) -> str:
+def html_page(
+    studies: Sequence[ReadStudy], groups: Sequence[Group], charts: Sequence[tuple[Chart, bytes]], basis: Basis
+) -> str:
     """The page as text; nothing in it is fetched from elsewhere.
 
     charts: each with its PNG, shown where scripts are off.
@@ -41,7 +45,8 @@ def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tup
     savings = published.compare(groups)
     return environment.get_template("page.html.j2").render(
         version=__version__,
-        record=record,
+        studies=studies,
+        mixed=mixed(studies),
         headlines=[*(headline(group) for group in groups), *network_headlines(groups)],
         groups=[_group_cells(group) for group in groups],
         charts=[_chart_cells(chart, image) for chart, image in charts],
@@ -51,6 +56,7 @@ def html_page(record: StudyRecord, groups: Sequence[Group], charts: Sequence[tup
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
         published=published.published_study(),
         basis=basis,
+        without_curves=without_curves(groups),
         vega=_vega(),
     )
 
@@ -63,24 +69,25 @@ def headline(group: Group) -> str:
         (row, points.mean, saved.mean)
         for row in group.rows
         for points, saved in [(row.figures["difference_points"], row.figures["energy_saving_percent"])]
-        if points is not None and saved is not None and row is not group.baseline
+        if points is not None and saved is not None and not row.is_baseline
     ]
     if not compared:
         best = max(group.rows, key=lambda row: row.mean(ACCURACY))
-        return f"{group.title}: {best.precision} is the most accurate, {best.mean(ACCURACY):.2f} %."
+        return f"{group.title}: {best.label(group.rows)} is the most accurate, {best.mean(ACCURACY):.2f} %."
     within = [one for one in compared if one[1] >= -TOLERANCE_POINTS]
     if not within:
         row, points, _ = max(compared, key=lambda one: one[1])
         return (
             f"{group.title}: no precision stays within {TOLERANCE_POINTS:g} point of float32; "
-            f"the closest, {row.precision}, loses {-points:.2f}."
+            f"the closest, {row.label(group.rows)}, loses {-points:.2f}."
         )
     row, points, saved = max(within, key=lambda one: one[2])
+    name = row.label(group.rows)
     change = (
         f"loses {-points:.2f} points" if points < 0 else f"gains {points:.2f} points" if points > 0 else "loses none"
     )
     return (
-        f"{group.title}: {row.precision} takes {saved:.1f} % less energy than float32 and {change} of accuracy; "
+        f"{group.title}: {name} takes {saved:.1f} % less energy than float32 and {change} of accuracy; "
         f"no other precision within {TOLERANCE_POINTS:g} point saves more."
     )
 

@@ -107,15 +107,15 @@ def published_study() -> Published:
 
 
 def compare(groups: Sequence[Group]) -> Comparison | None:
-    """The comparison for the first group with a float32 row and another one that was published; None without one.
+    """The comparison for the first group (and study) with a float32 row and another published one; None without one.
 
     One group is enough: area does not depend on the network, and power hardly. Rows whose accelerator has other
     memories than the published one are left out.
     """
-    for group in groups:
+    for rows_of_one in (_of_study(group, study) for group in groups for study in group.studies or ("",)):
         rows = {
             row.precision: row
-            for row in group.rows
+            for row in rows_of_one
             if row.precision in published_study().designs and row.parts[_AREA].keys() >= set(published_study().memories)
         }
         if BASELINE in rows and len(rows) > 1:
@@ -129,6 +129,10 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
                 differences=_differences(rows, pairs),
             )
     return None
+
+
+def _of_study(group: Group, study: str) -> list[Row]:
+    return [row for row in group.rows if row.study == study]
 
 
 def savings_pairs(rows: dict[str, Row]) -> tuple[SavingsPair, ...]:

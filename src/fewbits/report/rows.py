@@ -57,6 +57,9 @@ class Row:
     runs: tuple[RunResult, ...]
     """The runs behind the row, by seed."""
 
+    study: str = ""
+    """Whose runs they are; empty where all rows are of one study."""
+
     def mean(self, name: str) -> float:
         """Of a figure that every row has."""
         found = self.figures[name]
@@ -74,11 +77,23 @@ class Row:
         """The recipe, and what it stands for: `best (= fine-tune)`."""
         return self.runs[0].recipe_in_words
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is the float32 row of its study."""
+        return self.precision == BASELINE
+
+    def label(self, rows: Sequence[Row]) -> str:
+        """What tells it apart among rows of one network: the precision; recipe and study where several share it."""
+        same = [other for other in rows if other.precision == self.precision]
+        recipe = f" {self.recipe}" if len({other.recipe for other in same}) > 1 else ""
+        several = sum(other.recipe == self.recipe for other in same) > 1
+        return f"{self.precision}{recipe}" + (f" ({self.study})" if several and self.study else "")
+
     def repeats(self, other: Row) -> bool:
         """Whether every network of this row is one of another row: that of the recipe that this one stands for."""
         named = (self.runs[0].model, self.runs[0].data, self.precision, self.runs[0].stands_for)
         same = named == (other.runs[0].model, other.runs[0].data, other.precision, other.recipe)
-        return same and set(self.seeds) <= set(other.seeds)
+        return same and self.study == other.study and set(self.seeds) <= set(other.seeds)
 
 
 @dataclass(frozen=True)
@@ -90,12 +105,19 @@ class Group:
     rows: tuple[Row, ...]
     failed: tuple[FailedRun, ...]
 
+    failed_in: tuple[str, ...] = ()
+    """The study of each failed run; empty where all are of one."""
+
+    apart: str = ""
+    """Studies of this group, where others have other images or another technology under the same names."""
+
     @property
     def title(self) -> str:
         """Such as `lenet on digits`; says so where the figures are scaled to another process node."""
         technologies = {run.technology for row in self.rows for run in row.runs}
         scaled = sorted(name for name in technologies if " scaled to " in name)
-        return f"{self.model} on {self.data}" + (f"; area, power and energy: {', '.join(scaled)}" if scaled else "")
+        named = f"{self.model} on {self.data}" + (f" ({self.apart})" if self.apart else "")
+        return named + (f"; area, power and energy: {', '.join(scaled)}" if scaled else "")
 
     @property
     def points(self) -> tuple[Row, ...]:
@@ -104,8 +126,13 @@ class Group:
 
     @property
     def baseline(self) -> Row | None:
-        """The float32 row, if the study has one."""
-        return next((row for row in self.rows if row.precision == BASELINE), None)
+        """The first float32 row, if there is one."""
+        return next((row for row in self.rows if row.is_baseline), None)
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Of its rows, where they are of several studies."""
+        return tuple(dict.fromkeys(row.study for row in self.rows if row.study))
 
 
 def pareto_front(rows: Iterable[Row], against: str = ENERGY) -> tuple[Row, ...]:

@@ -27,7 +27,7 @@ class TextTable:
 
     title: str
     labels: tuple[str, ...]
-    """Headings of the leading columns, which hold text: precision, and recipe if there are several."""
+    """Headings of the leading columns, which hold text: precision; recipe and study if there are several."""
 
     headings: tuple[str, ...]
     """Of the columns of COLUMNS, which follow the labels."""
@@ -56,13 +56,13 @@ class TextTable:
 
 def text_table(group: Group) -> TextTable:
     """The group's rows as text."""
-    several = len({row.recipe_in_words for row in group.rows if row is not group.baseline}) > 1
+    several = len({row.recipe_in_words for row in group.rows if not row.is_baseline}) > 1
     columns = [_format_column(column, [row.figures[column.name] for row in group.rows]) for column in COLUMNS]
     precisions = [row.precision + " (interpolated)" * any(run.interpolated for run in row.runs) for row in group.rows]
-    names = [
-        (name, row.recipe_in_words) if several else (name,) for name, row in zip(precisions, group.rows, strict=True)
-    ]
-    labels = ("precision", "recipe") if several else ("precision",)
+    told = {"precision": precisions}
+    told |= {"recipe": [row.recipe_in_words for row in group.rows]} if several else {}
+    told |= {"study": [row.study for row in group.rows]} if group.studies else {}
+    names, labels = list(zip(*told.values(), strict=True)), tuple(told)
     return TextTable(
         title=group.title,
         labels=labels,
@@ -86,13 +86,15 @@ def csv_text(groups: Sequence[Group]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = [name for column in COLUMNS for name in (column.column_key, f"{column.column_key}_standard_deviation")]
-    writer.writerow(["model", "data", "precision", "recipe", "stands_for", "seeds", *names])
+    several = any(group.studies for group in groups)
+    head = ["model", "data", "precision", "recipe", "stands_for", "seeds", *names]
+    writer.writerow([*(["study"] if several else []), *head])
     for group in groups:
         for row in group.rows:
             figures = [row.figures[column.name] for column in COLUMNS]
             values = [text for one in figures for text in (("", "") if one is None else (one.mean, one.spread))]
             point = (group.model, group.data, row.precision, row.recipe, row.runs[0].stands_for, len(row.seeds))
-            writer.writerow([*point, *values])
+            writer.writerow([*((row.study,) if several else ()), *point, *values])
     return out.getvalue()
 
 
@@ -116,7 +118,11 @@ def decimals_for(values: Sequence[float]) -> int:
 
 def failure_lines(group: Group) -> tuple[str, ...]:
     """One line for each failed run: which, and why."""
-    return tuple(f"{run.precision}, {run.recipe}, seed {run.seed} failed: {run.error}" for run in group.failed)
+    studies = [f" of study {name}" for name in group.failed_in] or [""] * len(group.failed)
+    return tuple(
+        f"{run.precision}, {run.recipe}, seed {run.seed}{study} failed: {run.error}"
+        for run, study in zip(group.failed, studies, strict=True)
+    )
 
 
 def _markdown_table(table: TextTable, group: Group) -> str:
@@ -130,7 +136,7 @@ def _markdown_table(table: TextTable, group: Group) -> str:
 
 def _note(group: Group, several_recipes: bool) -> str:
     """Which recipe, and what the figures are means of."""
-    recipes = dict.fromkeys(row.recipe_in_words for row in group.rows if row is not group.baseline)
+    recipes = dict.fromkeys(row.recipe_in_words for row in group.rows if not row.is_baseline)
     recipe = "" if several_recipes or not recipes else f"Recipe: {next(iter(recipes))}. "
     counts = sorted({len(row.seeds) for row in group.rows})
     if counts in ([], [1]):

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     )
     from fewbits.study.store import read_failures, read_results, read_study
     from fewbits.study.stored import StoredNetwork, stored_network
+    from fewbits.study.tracking import SINKS, Sink, SinkWriter, TrackedStudy
 
 __all__ = [
     "FLOAT_RECIPE",
     "PRESETS",
+    "SINKS",
     "AcceleratorSection",
     "CalibrationSection",
     "FailedRun",
@@ -50,6 +52,8 @@ __all__ = [
     "RunFailed",
     "RunFinished",
     "RunResult",
+    "Sink",
+    "SinkWriter",
     "StoredNetwork",
     "StudyInterrupted",
     "StudyOutcome",
@@ -60,6 +64,7 @@ __all__ = [
     "TaskProgress",
     "TaskStarted",
     "Tested",
+    "TrackedStudy",
     "TrainingOutcome",
     "TrainingSection",
     "load_study",
@@ -110,6 +115,7 @@ _NAMES = {
         "read_results",
         "read_study",
     ),
+    "tracking": ("SINKS", "Sink", "SinkWriter", "TrackedStudy"),
     "stored": (
         "StoredNetwork",
         "stored_network",

@@ -97,6 +97,12 @@ class Figure:
     of_chip: bool = False
     """Whether one bar chart serves all networks, since the figure is the chip's."""
 
+    by: tuple[str, ...] = ()
+    """What its values are told apart by, outermost first: `layer`, `component`, `epoch`; empty for one value."""
+
+    ends: tuple[str, ...] = ()
+    """Names of what each value consists of, such as `low` and `high`; empty for a plain one."""
+
     in_run_json: bool = False
     in_cost_json: bool = False
     in_cost_table: bool = False
@@ -107,10 +113,18 @@ class Figure:
     name: str = ""
     """That of its entry."""
 
+    is_kept: bool = False
+    """Whether a run keeps it and the store holds it, as its entry says."""
+
     @property
     def is_column(self) -> bool:
         """Whether the study's tables show it."""
         return bool(self.heading)
+
+    @property
+    def is_of_run(self) -> bool:
+        """Whether a run has it, by itself or against its float32 run; else a network's cost alone does."""
+        return self.is_kept or self.of_run is not None or self.against_baseline is not None
 
     @property
     def is_joined(self) -> bool:

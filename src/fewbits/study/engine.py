@@ -44,6 +44,8 @@ from fewbits.study.outdated import damaged_rows, outdated_runs
 from fewbits.study.result import FailedRun, RunResult
 from fewbits.study.schedule import Schedule, is_float_training, training_of
 from fewbits.study.store import Store
+from fewbits.study.tracking import TrackedStudy, open_sinks, tracked
+from fewbits.study.tracking.wanted import folders_of
 
 if TYPE_CHECKING:
     from fewbits.study.plan import Plan
@@ -92,6 +94,7 @@ def run_study(
         raise StudyError("workers were given beside an executor, which has its own: give one of the two")
     folder, ours = Path(out), study_folder(out)
     ours.check(KEPT)
+    sinks = open_sinks(spec.track, TrackedStudy(spec.name, folder), spec.folder)
     with ExitStack() as held:
         if executor is None:
             lost_after_s = LOST_AFTER_SECONDS if spec.cluster is None else spec.cluster.lost_after_s
@@ -109,7 +112,7 @@ def run_study(
         else:
             plan = make_plan(spec)
             held.enter_context(folder_lock(folder))
-        ours.keep(KEPT)
+        ours.keep((*KEPT, *folders_of(spec.track)))
         store = held.enter_context(Store(folder))
         remove_leftovers(folder)
         planned = [(run.key, run.definition) for run in plan.runs]
@@ -120,6 +123,7 @@ def run_study(
             *_damaged_networks(plan, store, folder),
         ):
             observer(Notice(text))
+        observer = held.enter_context(tracked(observer, sinks, store.results(), str(folder)))
         schedule = Schedule(plan, store.finished_keys())
         place = Place(folder.absolute(), secrets.token_hex(8), str(Path.cwd()))
         _mark(place)
@@ -320,7 +324,7 @@ def _label(task: Task) -> TaskLabel:
 
     training = training_of(task)
     recipe = task.recipe if isinstance(task, Run) else FLOAT_TRAINING
-    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed)
+    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed, task.key)
 
 
 def _progress(task: Task, progress: Progress) -> TaskProgress:
@@ -331,4 +335,5 @@ def _progress(task: Task, progress: Progress) -> TaskProgress:
         epochs_done=progress.epoch - 1 + progress.batch / progress.batches,
         loss=progress.loss,
         validation_accuracy_percent=progress.validation_accuracy_percent,
+        epochs_ended=progress.epochs_ended,
     )

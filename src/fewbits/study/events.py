@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
+from fewbits.train.record import EpochRecord
 
 FLOAT_TRAINING = "float training"
 
@@ -22,6 +23,8 @@ class TaskLabel:
     """A run's recipe; FLOAT_TRAINING for the training of a float network."""
 
     seed: int
+    key: str = ""
+    """Hash of all that defines the task: that of the run's result; of a float network, that of its training."""
 
     def __str__(self) -> str:
         what = self.recipe if self.recipe == FLOAT_TRAINING else self.precision
@@ -72,6 +75,9 @@ class TaskProgress:
     loss: float
     validation_accuracy_percent: float | None
     """Of the last epoch that was validated."""
+
+    epochs_ended: tuple[EpochRecord, ...] = ()
+    """The last ones of those that have ended."""
 
 
 @dataclass(frozen=True)

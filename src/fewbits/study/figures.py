@@ -96,6 +96,7 @@ class RunFigures:
     history: tuple[EpochRecord, ...] = kept(
         Figure(
             of_test=lambda test: test.training.history,
+            by=("epoch",),
             meaning="The training curve of this run's network, an entry an epoch: learning rate, loss, loss and "
             "accuracy on the held-out split, seconds; of a recipe in stages, the last one's. Empty where nothing was "
             "trained, or by a version that kept none.",
@@ -105,6 +106,7 @@ class RunFigures:
     float_history: tuple[EpochRecord, ...] = kept(
         Figure(
             of_test=lambda test: test.float_training.history,
+            by=("epoch",),
             meaning="The training curve of the float network that it started from.",
         ),
         default=(),
@@ -210,6 +212,7 @@ class RunFigures:
     )
     area_mm2_by_component: dict[str, float] = kept(
         Figure(
+            by=("component",),
             meaning="The area split into the parts of the chip.",
             unit="mm²",
             of_cost=lambda cost: cost.breakdown.area_mm2,
@@ -218,6 +221,7 @@ class RunFigures:
         )
     )
     power_mw_by_component: ClassVar[Figure] = Figure(
+        by=("component",),
         meaning="The power split as the energy is.",
         unit="mW",
         of_run=lambda run: {
@@ -227,6 +231,7 @@ class RunFigures:
     )
     energy_uj_by_component: dict[str, float] = kept(
         Figure(
+            by=("component",),
             meaning="Dynamic and leakage together, split into the parts of the chip.",
             unit="µJ",
             of_cost=lambda cost: cost.breakdown.energy_uj,
@@ -234,10 +239,16 @@ class RunFigures:
         )
     )
     leakage_uj_by_component: dict[str, float] = kept(
-        Figure(meaning="The part of it that is leakage.", unit="µJ", of_cost=lambda cost: cost.breakdown.leakage_uj)
+        Figure(
+            by=("component",),
+            meaning="The part of it that is leakage.",
+            unit="µJ",
+            of_cost=lambda cost: cost.breakdown.leakage_uj,
+        )
     )
     energy_uj_by_layer: dict[str, float] = kept(
         Figure(
+            by=("layer",),
             meaning="The energy split into layers.",
             unit="µJ",
             of_cost=lambda cost: {layer.name: layer.energy_uj for layer in cost.breakdown.layers},
@@ -245,6 +256,7 @@ class RunFigures:
     )
     energy_uj_by_layer_and_component: dict[str, dict[str, float]] = kept(
         Figure(
+            by=("layer", "component"),
             meaning="The energy of each layer split into components.",
             unit="µJ",
             of_cost=lambda cost: {layer.name: layer.energy_uj_by_part for layer in cost.breakdown.layers},
@@ -253,6 +265,7 @@ class RunFigures:
     )
     leakage_uj_by_layer: dict[str, float] = kept(
         Figure(
+            by=("layer",),
             meaning="The part of each layer's energy that is leakage; empty for a run of a version that did not keep "
             "it.",
             unit="µJ",
@@ -281,6 +294,7 @@ class RunFigures:
     )
     off_chip_uj: tuple[float, float] = kept(
         Figure(
+            ends=("low", "high"),
             meaning="Low and high energy of the transfers to and from a DRAM, which the energy does not hold.",
             unit="µJ",
             of_cost=lambda cost: cost.off_chip_uj,
@@ -292,6 +306,8 @@ class RunFigures:
     )
     off_chip_uj_by_layer: dict[str, tuple[float, float]] = kept(
         Figure(
+            by=("layer",),
+            ends=("low", "high"),
             meaning="The same of each layer; empty for a run of a version that did not keep it.",
             unit="µJ",
             of_cost=lambda cost: {layer.name: layer.off_chip_uj for layer in cost.breakdown.layers},
@@ -402,7 +418,10 @@ class RunFigures:
 def _declared() -> tuple[Figure, ...]:
     """All entries of RunFigures with their names, in order."""
     held = {one.name: one.metadata["figure"] for one in fields(RunFigures)}
-    return tuple(replace(held.get(name) or getattr(RunFigures, name), name=name) for name in RunFigures.__annotations__)
+    return tuple(
+        replace(held.get(name) or getattr(RunFigures, name), name=name, is_kept=name in held)
+        for name in RunFigures.__annotations__
+    )
 
 
 FIGURES = _declared()

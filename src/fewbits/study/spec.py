@@ -66,6 +66,16 @@ def _files(value: object) -> object:
     return value
 
 
+def _known_sinks(table: object) -> object:
+    from fewbits.study.tracking.wanted import refuse_unknown  # which needs this module's neighbours
+
+    for name, where in cast("dict[str, object]", table if isinstance(table, dict) else {}).items():
+        refuse_unknown(name)
+        if not isinstance(where, bool) and not (isinstance(where, str) and where.strip() and where.isprintable()):
+            raise ValueError(f"{name!r} takes true, or the path or address of where to write, not {where!r}")
+    return table
+
+
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -253,8 +263,15 @@ class StudySpec(_Section):
     cluster: ClusterSection | None = None
     """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""
 
+    track: Annotated[dict[str, bool | Text], BeforeValidator(_known_sinks)] = {}
+    """Sinks that are told of curves and figures, by name: true, or a path or address. In no run's key."""
+
     _source: str = PrivateAttr(default="")
     _folder: Path = PrivateAttr(default=Path())
+
+    def tracked_by(self, sinks: Mapping[str, bool | str]) -> StudySpec:
+        """The study with these sinks besides its own `[track]`."""
+        return self.model_copy(update={"track": {**self.track, **sinks}})
 
     @property
     def source(self) -> str:
@@ -286,8 +303,11 @@ class StudySpec(_Section):
         return len(self.networks) * len(self.data) * len(self.seeds) * (1 + len(self.precisions))
 
     def definition(self) -> dict[str, Any]:
-        """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back."""
-        return self.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
+        """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back.
+
+        Without `cluster` and `track`, which change no result; an address in `track` may hold a password.
+        """
+        return self.model_dump(mode="json", exclude_none=True, exclude={"cluster", "track"})
 
 
 def load_study(name_or_path: str | Path) -> StudySpec:

@@ -23,7 +23,7 @@ from fewbits.train.evaluation import Evaluation, evaluate
 from fewbits.train.full_precision import full_precision
 from fewbits.train.memory_layout import choose_layout, layout_of
 from fewbits.train.one_class import one_class_notice
-from fewbits.train.progress import Progress, ProgressCallback
+from fewbits.train.progress import EPOCHS_TOLD, Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
 from fewbits.train.settings import TrainSettings
 
@@ -263,7 +263,8 @@ class _Training:
             start = self.start.accuracy_percent if self.start else None
             accuracy = self.history[-1].validation_accuracy_percent if self.history else start
             epochs = self.plan.settings.epochs
-            self.plan.progress(Progress(self.plan.phase, epoch, epochs, batch, self.batches, loss, accuracy))
+            ended = tuple(self.history[-EPOCHS_TOLD:])
+            self.plan.progress(Progress(self.plan.phase, epoch, epochs, batch, self.batches, loss, accuracy, ended))
 
     def _save(self) -> None:
         """Write the state after this epoch."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fewbits.train.record import EpochRecord
+
+EPOCHS_TOLD = 20
+"""Ended epochs in a message. Studies pass on five messages a second: epochs of 10 ms are told of as they end."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -30,6 +35,9 @@ class Progress:
 
     validation_accuracy_percent: float | None
     """Of the last epoch that was validated; None before the first."""
+
+    epochs_ended: tuple[EpochRecord, ...] = ()
+    """The last ones of those that have ended: of a message that is left out, a later one tells too."""
 
 
 ProgressCallback = Callable[[Progress], None]
