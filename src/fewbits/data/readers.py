@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewbits.data import cifar, idx, npz, svhn
+from fewbits.data import cifar, idx, image_folder, npz, svhn
 from fewbits.data.dataset import Arrays
 from fewbits.data.files import existing
 from fewbits.errors import DataError, FewbitsError
@@ -85,6 +85,11 @@ _OWN: dict[str, Reader] = {
         "a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy",
         lambda path: existing(path, "x_train.npy") is not None,
         npz.read_npz,
+    ),
+    "image-folder": Reader(
+        "a folder of PNG or JPEG pictures by class (train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png alone)",
+        image_folder.is_image_folder,
+        image_folder.read_image_folder,
     ),
 }
 """By name, in the order in which they are asked."""

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from fewbits.data import Dataset
+from fewbits.data.torch_sets import for_training
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
 from fewbits.quantization import QuantizedModel, equalize_channels, quantize
+from fewbits.torch_data import TorchData
 from fewbits.train.best import trained_recipe
 from fewbits.train.catalog import RECIPES
 from fewbits.train.computation import computation_sha256
@@ -26,7 +28,7 @@ from fewbits.train.temporary_batch_norm import train_normalized
 
 def train_float(
     model: nn.Module,
-    data: Dataset,
+    data: Dataset | TorchData,
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
@@ -38,12 +40,15 @@ def train_float(
 
     model: takes `data.inputs(...)`, N x channels x height x width, and returns logits, N x classes. Training starts
     from its weights as they are. settings: None takes the defaults.
+    data: a data set; or a torch Dataset or DataLoader of float images, which is read once and used as given, and of
+    which a tenth is held out for validation (`fewbits.data.from_torch` takes parts).
     checkpoint_folder: where to write `float-float32-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
     Raises ModelError if training diverges, the folder holds another run's checkpoint or a setting is not for float
     training, DataError for an empty split, StudyError if the folder cannot be used.
     """
     settings = settings or TrainSettings()
+    data = for_training(data)
     if settings.equalize_channels:
         raise ModelError("equalize_channels is for recipes that start from the float network, not for float training")
     plan = Plan(
@@ -64,7 +69,7 @@ def run_recipe(
     name: str,
     float_model: nn.Module,
     precision: str | Precision,
-    data: Dataset,
+    data: Dataset | TorchData,
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
@@ -77,6 +82,7 @@ def run_recipe(
 
     name: one of `RECIPES`. float_model: the trained float network; it stays as it is. For recipes that start from
     scratch only its shape counts: the weights are initialized anew from the seed.
+    data: as `train_float` takes it.
     settings, options: None takes the defaults; `post-training` uses the calibration's alone.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
@@ -86,6 +92,7 @@ def run_recipe(
     it does not take, or for settings that are not for it.
     """
     settings = settings or TrainSettings()
+    data = for_training(data)
     float_model = _start(name, float_model, settings)
     model = prepare_recipe(name, float_model, precision).to(device)
     trained = trained_recipe(name, model.precision)
