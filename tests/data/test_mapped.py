@@ -148,7 +148,7 @@ def test_what_was_unpacked_is_said(tmp_path: Path):
         "x_train is compressed, so unpacked into the cache"
         in load(whole_set(tmp_path / "x.npz", compressed=True)).notes[0]
     )
-    assert load(whole_set(tmp_path / "y.npz")).notes == ()
+    assert not any("compressed" in note for note in load(whole_set(tmp_path / "y.npz")).notes)
 
 
 def member_of(array: np.ndarray) -> bytes:

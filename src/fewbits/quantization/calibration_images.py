@@ -15,7 +15,7 @@ from fewbits.torch_data import Batch, TorchData, batches, is_torch_data, item_co
 LOADER_IMAGES = 256
 """Images that are taken of a torch Dataset or DataLoader, as many as `TrainSettings.calibration_images` has."""
 
-_TAKES = "calibration takes a tensor of images, an iterable of such tensors, a torch Dataset or a DataLoader"
+_TAKES = "calibration takes a tensor of images or an iterable of such tensors, a torch Dataset or a DataLoader"
 
 
 def joined(images: Tensor | Iterable[Any] | TorchData) -> Tensor:
