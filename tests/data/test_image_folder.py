@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fewbits import DataError
-from fewbits.data import image_folder, load
+from fewbits.data import decoding, load
 from fewbits.data.assembly import NO_TEST_PART
 from fewbits.data.dataset import Arrays
 from fewbits.data.image_folder import read_image_folder
@@ -404,7 +404,7 @@ def test_a_name_that_is_no_text_is_printed(folder: Path) -> None:
 
 def test_pictures_beyond_the_limit_lie_in_a_mapped_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = read_image_folder(folder)
-    monkeypatch.setattr(image_folder, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", 0)
     found = read_image_folder(folder)
     assert isinstance(found.train_images, np.memmap)
     assert np.array_equal(found.train_images, expected.train_images)
@@ -414,7 +414,7 @@ def test_no_room_for_the_mapped_file_is_told(folder: Path, monkeypatch: pytest.M
     def full(*_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(image_folder, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(decoding, "IN_MEMORY_BYTES", 0)
     monkeypatch.setattr(os, "posix_fallocate", full)
     refused(folder, r"no room for 240 bytes of decoded pictures in .*: No space left on device; set TMPDIR")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fewbits.arguments import is_integer, is_real, shown
-from fewbits.data.images import STORED, Array, Images
+from fewbits.data.images import Array, Images
 from fewbits.data.normalization import Numbers, normalization
 from fewbits.errors import DataError
 
@@ -223,11 +223,10 @@ def make_dataset(
         notes = (*notes, *given)
     train, validation = _train_and_validation(name, arrays, validation_fraction)
     test = _split(name, "test", arrays.test_images, arrays.test_labels)
-    for part, images in others:
-        if train.images.dtype != STORED.get(images.dtype.str[1:]):
-            raise DataError(
-                f"data {name!r}: training images are {arrays.train_images.dtype} but {part} images {images.dtype}"
-            )
+    for part, split in (("test", test), ("validation", validation)):
+        if train.images.dtype != split.images.dtype:
+            types = [str(one.images.dtype).removeprefix("torch.") for one in (train, split)]
+            raise DataError(f"data {name!r}: training images are {types[0]} but {part} images {types[1]}")
     found = normalization(
         name,
         train.images,

@@ -10,29 +10,26 @@ a class belong to it. Hidden files and folders (.DS_Store) and Windows' thumbnai
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from fewbits.data.assembly import NO_TEST_PART, TEST_FRACTION, TEST_SEED
-from fewbits.data.dataset import Array, Arrays, stratified_split
-from fewbits.data.pictures import SUFFIXES, notes_on, one_size, read_header, read_pixels
+from fewbits.data.dataset import Arrays, stratified_split
+from fewbits.data.decoding import Stored, decoded
+from fewbits.data.pictures import SUFFIXES
 from fewbits.errors import DataError
 
-IN_MEMORY_BYTES = 256 * 1024**2
-"""Pixels of one part from which on they lie in a temporary file that is mapped, and not in memory."""
-
-_PARTS = {
+PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("test", "testing"), "test"),
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
 }
-"""Names of folders that hold a part, in any case."""
+"""Names of folders, and of splits, that hold a part, in any case."""
 
 _PASSED_OVER = ("thumbs.db", "desktop.ini", "__macosx")
 """What systems leave in folders, beside hidden files."""
@@ -151,7 +148,7 @@ def _parts(folder: Path) -> dict[str, Path]:
     """The folders of the parts; empty where classes have their folders there. Raises DataError without `train`."""
     found: dict[str, Path] = {}
     for entry in _entries(folder):
-        part = _PARTS.get(entry.name.lower())
+        part = PARTS.get(entry.name.lower())
         path = Path(entry.path)
         if part is None or not entry.is_dir() or not any(inner.is_dir() for inner in _entries(path)):
             continue
@@ -163,7 +160,7 @@ def _parts(folder: Path) -> dict[str, Path]:
     if found and "train" not in found:
         names = ", ".join(repr(path.name) for path in found.values())
         raise DataError(f"{_name(folder)} has {names} but no folder 'train': add it, with a folder for each class")
-    return {part: found[part] for part in dict.fromkeys(_PARTS.values()) if part in found}
+    return {part: found[part] for part in dict.fromkeys(PARTS.values()) if part in found}
 
 
 def _labelled(folder: Path, part: str, files: dict[str, list[Path]], names: Sequence[str]) -> _Labelled:
@@ -196,46 +193,22 @@ def _divided(folder: Path, listed: _Labelled, names: Sequence[str]) -> tuple[_La
 
 
 def _decoded(folder: Path, lists: dict[str, _Labelled], names: Sequence[str], notes: tuple[str, ...]) -> Arrays:
-    """All pictures as arrays; their sizes are looked at before the first is decoded."""
-    headers = {part: [read_header(path, _name(path)) for path, _ in listed] for part, listed in lists.items()}
-    if not headers["test"]:
+    """All pictures as arrays, with their labels."""
+    if not lists["test"]:
         raise DataError(f"{_name(folder)} has no test pictures: put some in, or remove the test folder")
-    every = [header for part in lists for header in headers[part]]
-    paths = [_name(path) for listed in lists.values() for path, _ in listed]
-    channels, height, width, dtype = one_size(every, paths)
-    images: dict[str, Array] = {}
-    for part, listed in lists.items():
-        images[part] = _room((len(listed), channels, height, width), dtype)
-        for index, ((path, _), header) in enumerate(zip(listed, headers[part], strict=True)):
-            images[part][index] = read_pixels(path, _name(path), header, channels)
+    parts = {part: [Stored(_name(path), partial(Path, path)) for path, _ in listed] for part, listed in lists.items()}
+    images, picture_notes = decoded(parts)
     labels = {part: np.array([number for _, number in listed], np.int64) for part, listed in lists.items()}
     return Arrays(
         images["train"],
         labels["train"],
         images["test"],
         labels["test"],
-        notes=(*notes, *notes_on(every)),
+        notes=(*notes, *picture_notes),
         classes=tuple(_printable(name) for name in names),
         validation_images=images.get("validation"),
         validation_labels=labels.get("validation"),
     )
-
-
-def _room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array to be filled: in memory, or mapped from a temporary file that goes with it. Raises DataError."""
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size < IN_MEMORY_BYTES:
-        return np.empty(shape, dtype)
-    try:
-        with tempfile.TemporaryFile(prefix="fewbits-") as file:
-            if hasattr(os, "posix_fallocate"):  # a full disk is to be told now, not by a signal at the first write
-                os.posix_fallocate(file.fileno(), 0, size)
-            return np.memmap(file, dtype, "w+", shape=shape)
-    except OSError as error:
-        raise DataError(
-            f"no room for {size:,} bytes of decoded pictures in {tempfile.gettempdir()}: {error.strerror}; set TMPDIR "
-            "to a folder with room"
-        ) from None
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewbits.data import cifar, idx, image_folder, npz, svhn
+from fewbits.data import cifar, hugging_face, idx, image_folder, npz, svhn
 from fewbits.data.dataset import Arrays
 from fewbits.data.files import existing
 from fewbits.errors import DataError, FewbitsError
@@ -85,6 +85,16 @@ _OWN: dict[str, Reader] = {
         "a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy",
         lambda path: existing(path, "x_train.npy") is not None,
         npz.read_npz,
+    ),
+    "hugging-face": Reader(
+        "a folder that Hugging Face's save_to_disk wrote",
+        hugging_face.is_saved_folder,
+        hugging_face.read_saved_folder,
+    ),
+    "parquet": Reader(
+        "a folder with Hugging Face's Parquet files (train-*.parquet, test-*.parquet, or these in data/)",
+        hugging_face.is_parquet_folder,
+        hugging_face.read_parquet_folder,
     ),
     "image-folder": Reader(
         "a folder of PNG or JPEG pictures by class (train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png alone)",

@@ -23,6 +23,7 @@ from torch import Tensor
 from fewbits.arguments import shown
 from fewbits.data.assembly import StoredPart, assembled
 from fewbits.data.dataset import Array, Arrays, Dataset
+from fewbits.data.hugging_face import arrays_of_hugging_face, is_hugging_face
 from fewbits.data.torch_sets import arrays_of_torch, has_items
 from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.models.source import ModelSource
@@ -59,6 +60,8 @@ def _data(made: object, name: str) -> Dataset | Arrays:
     """A function's result by its form. Raises DataError for any other."""
     if isinstance(made, (Dataset, Arrays)):
         return made
+    if is_hugging_face(made):
+        return arrays_of_hugging_face(made, name)
     if isinstance(made, Mapping):
         return _of_mapping(cast(Mapping[Any, Any], made), name)
     if isinstance(made, (tuple, list)):
