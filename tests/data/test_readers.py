@@ -398,3 +398,10 @@ def test_stated_names_that_are_not_the_text_labels_are_refused(tmp_path: Path):
     texts = np.array(["dog", "cat"] * 10)
     with pytest.raises(DataError, match=r"holds the classes \['cat', 'dog'\], but those stated are \['a', 'b'\]"):
         stored(tmp_path, np.zeros((20, 4, 4), np.uint8), y_train=texts, y_test=texts, classes=["a", "b"])
+
+
+def test_a_share_to_hold_out_is_refused_beside_an_own_validation_part(tmp_path: Path):
+    images = np.zeros((6, 4, 4), np.uint8)
+    stored(tmp_path, np.ones((20, 4, 4), np.uint8), x_val=images, y_val=np.array([0, 1] * 3))
+    with pytest.raises(DataError, match=r"has a validation part of its own: leave out the share to hold out \(0.2\)"):
+        load(tmp_path / "file.npz", validation_fraction=0.2)

@@ -15,6 +15,9 @@ from fewbits.data.images import Array, Images
 from fewbits.data.normalization import Numbers, normalization
 from fewbits.errors import DataError
 
+HELD_OUT = 0.1
+"""Part of the training images that is held out for validation, where nothing else is stated."""
+
 AS_GIVEN = "images are used as they are given, with the normalization that they came with and no other"
 """The note on images that are normalized already."""
 
@@ -183,7 +186,7 @@ def make_dataset(
     arrays: Arrays,
     *,
     classes: int | None = None,
-    validation_fraction: float = 0.1,
+    validation_fraction: float = HELD_OUT,
     mean: Numbers | None = None,
     std: Numbers | None = None,
     value_range: Sequence[float] | None = None,
@@ -207,6 +210,11 @@ def make_dataset(
     _check_part(name, "test", arrays.test_images, arrays.test_labels)
     others = [("test", arrays.test_images)]
     if arrays.validation_images is not None and arrays.validation_labels is not None:
+        if validation_fraction != HELD_OUT:
+            raise DataError(
+                f"data {name!r} has a validation part of its own: leave out the share to hold out "
+                f"({shown(validation_fraction)}), or the part"
+            )
         _check_part(name, "validation", arrays.validation_images, arrays.validation_labels)
         others.append(("validation", arrays.validation_images))
     for part, images in others:
