@@ -430,3 +430,22 @@ def test_of_three_parts_val_is_the_validation_part(folder: Path) -> None:
     data = load(folder)
     assert (len(data.train), len(data.validation), len(data.test)) == (8, 2, 4)
     assert int(data.validation.images[:].max()) == 0
+
+
+def test_progress_is_told_on_a_terminal_and_taken_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(decoding, "_SECONDS", 0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    read_image_folder(folder)
+    printed = capsys.readouterr().err
+    assert "\r5 of 12 pictures looked at" in printed
+    assert printed.endswith("\r12 of 12 pictures decoded\r\x1b[K")
+
+
+def test_no_progress_is_told_where_nobody_sees_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(decoding, "_SECONDS", 0)
+    read_image_folder(folder)
+    assert capsys.readouterr().err == ""

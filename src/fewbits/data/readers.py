@@ -155,7 +155,10 @@ def _read_by_extension(name: str, reader: Reader, path: Path) -> Arrays | None:
         raise DataError(f"{by} failed on {path}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
     if arrays is None:
         return None
-    parts = [(arrays.train_images, arrays.train_labels), (arrays.test_images, arrays.test_labels)]
+    parts: list[tuple[object, object]] = [
+        (arrays.train_images, arrays.train_labels),
+        (arrays.test_images, arrays.test_labels),
+    ]
     if arrays.validation_images is not None or arrays.validation_labels is not None:
         parts.append((arrays.validation_images, arrays.validation_labels))
     for images, labels in parts:
