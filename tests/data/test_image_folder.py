@@ -161,9 +161,17 @@ def test_other_files_are_left_out_by_name(folder: Path) -> None:
     (folder / "train" / "cat" / "notes.txt").write_text("of 2019")
     (folder / "train" / "labels.csv").write_text("a,b")
     assert (
-        "left out, since no pictures of a class: 'train/cat/notes.txt', 'train/labels.csv'"
+        "left out, as no pictures of a class in a known part: 'train/cat/notes.txt', 'train/labels.csv'"
         in read_image_folder(folder).notes
     )
+
+
+def test_what_lies_beside_the_parts_is_left_out_by_name(folder: Path) -> None:
+    put(folder / "unlabeled" / "more" / "0.png")
+    (folder / "again").symlink_to(folder / "again")
+    arrays = read_image_folder(folder)
+    assert len(arrays.train_labels) == 8
+    assert "left out, as no pictures of a class in a known part: 'again', 'unlabeled'" in arrays.notes
 
 
 def test_a_test_part_without_a_class_is_said(folder: Path) -> None:
@@ -339,6 +347,12 @@ def test_pictures_of_other_formats_are_refused_by_name(folder: Path, suffix: str
 def test_links_that_lead_in_a_circle_are_refused(folder: Path) -> None:
     (folder / "train" / "cat" / "again").symlink_to(folder / "train" / "cat")
     refused(folder, r"cat/again is the same folder as .*cat: remove the link")
+
+
+@pytest.mark.parametrize("place", ["train/x", "train/cat/x.png", "train/cat/x"])
+def test_a_link_to_itself_is_refused(folder: Path, place: str) -> None:
+    (folder / place).symlink_to(folder / place)
+    refused(folder, rf"{place} cannot be looked at: Too many levels of symbolic links; remove it")
 
 
 def test_a_test_folder_that_is_the_training_folder_is_refused(folder: Path) -> None:

@@ -270,6 +270,14 @@ class WithoutLength(TorchDataset[Any]):
         ),
         (Mapped([(IMAGES[0], 1), (IMAGES[1].byte(), 1)]), "item 1 has images of uint8, the first of float32"),
         (Mapped([(torch.zeros(784), 1)]), "reshape flat images"),
+        (
+            Mapped([(torch.zeros(3, 4, 4).to_sparse(), 1)]),
+            "no plain tensor .float32, torch.sparse_coo, on cpu.: make it",
+        ),
+        (
+            Mapped([(torch.zeros(3, 4, 4, device="meta"), 1)]),
+            "no plain tensor .float32, torch.strided, on meta.: make it",
+        ),
         (Mapped([(torch.full((1, 4, 4), torch.nan), n % 2) for n in range(9)]), "holds NaN"),
         (Endless(0), "holds more than 2,147,483,648 bytes of images, and is read into memory: take a part"),
         (IMAGES, "torch: train must be a torch Dataset or DataLoader, not Tensor"),

@@ -150,6 +150,12 @@ def test_a_data_set_of_fewbits_says_itself_what_it_is(tmp_path: Path) -> None:
         made(tmp_path, "return fb.data.from_torch(tensors)", mean=0.1, std=1.0)
 
 
+def test_what_it_draws_is_the_same_at_each_call(tmp_path: Path) -> None:
+    body = "import random\nrandom.random()\nreturn torch.utils.data.random_split(tensors, [12, 8])"
+    first, second = (made(tmp_path, body) for _ in range(2))
+    assert first.test.labels.tolist() == second.test.labels.tolist()
+
+
 def test_the_folder_is_not_left_on_the_path(tmp_path: Path) -> None:
     made(tmp_path, "return tensors")
     assert str(tmp_path) not in sys.path

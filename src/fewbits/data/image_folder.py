@@ -10,7 +10,7 @@ a class belong to it. Hidden files and folders (.DS_Store) and Windows' thumbnai
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ def is_image_folder(path: Path) -> bool:
             entries = [entry for folder in level for entry in _entries(folder)]
             if any(_is_picture(entry.name) for entry in entries):
                 return True
-            folders = {_identity(entry): Path(entry.path) for entry in entries if entry.is_dir()}
+            folders = {_identity(entry): Path(entry.path) for entry in entries if _is_folder(entry)}
             level = [folder for identity, folder in folders.items() if identity not in seen]
             seen |= set(folders)
     except (DataError, OSError):
@@ -67,7 +67,9 @@ def read_image_folder(folder: Path) -> Arrays:
     """
     walk = _Walk(folder)
     parts = _parts(folder)
-    files = {part: walk.classes(place) for part, place in parts.items()} if parts else {"train": walk.classes(folder)}
+    if parts:
+        walk.leave_out(Path(entry.path) for entry in _entries(folder) if Path(entry.path) not in parts.values())
+    files = {part: walk.classes(place) for part, place in (parts or {"train": folder}).items()}
     names = sorted(files["train"])
     if not names:
         raise DataError(
@@ -105,12 +107,16 @@ class _Walk:
     left_out: list[Path] = field(default_factory=list[Path])
     """Files that are no pictures, and beside class folders those and other folders."""
 
+    def leave_out(self, paths: Iterable[Path]) -> None:
+        """Keep what is not read, to be named."""
+        self.left_out += paths
+
     def classes(self, folder: Path) -> dict[str, list[Path]]:
         """The pictures of each class folder."""
         self._enter(folder)
         entries = _entries(folder)
-        self.left_out += [Path(entry.path) for entry in entries if not entry.is_dir()]
-        return {entry.name: sorted(self._pictures(Path(entry.path))) for entry in entries if entry.is_dir()}
+        self.leave_out(Path(entry.path) for entry in entries if not _is_folder(entry))
+        return {entry.name: sorted(self._pictures(Path(entry.path))) for entry in entries if _is_folder(entry)}
 
     def _pictures(self, folder: Path) -> Iterator[Path]:
         """The pictures in a folder and all folders in it."""
@@ -119,7 +125,7 @@ class _Walk:
             place = waiting.pop()
             self._enter(place)
             for entry in _entries(place):
-                if entry.is_dir():
+                if _is_folder(entry):
                     waiting.append(Path(entry.path))
                 elif _is_picture(entry.name):
                     yield Path(entry.path)
@@ -141,7 +147,7 @@ class _Walk:
         if not self.left_out:
             return ()
         names = [_shown(path.relative_to(top).as_posix()) for path in sorted(self.left_out)]
-        return (f"left out, since no pictures of a class: {_listed(names)}",)
+        return (f"left out, as no pictures of a class in a known part: {_listed(names)}",)
 
 
 def _parts(folder: Path) -> dict[str, Path]:
@@ -150,7 +156,7 @@ def _parts(folder: Path) -> dict[str, Path]:
     for entry in _entries(folder):
         part = PARTS.get(entry.name.lower())
         path = Path(entry.path)
-        if part is None or not entry.is_dir() or not any(inner.is_dir() for inner in _entries(path)):
+        if part is None or not _is_folder(entry) or not any(_is_folder(inner) for inner in _entries(path)):
             continue
         if part in found:
             raise DataError(
@@ -219,6 +225,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except OSError as error:
         raise DataError(f"{_name(folder)} cannot be read: {error.strerror}") from None
     return [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in _PASSED_OVER]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one. Raises DataError for a link that leads nowhere but to itself."""
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        raise DataError(f"{_name(Path(entry.path))} cannot be looked at: {error.strerror}; remove it") from None
 
 
 def _identity(place: os.DirEntry[str] | Path) -> tuple[int, int]:

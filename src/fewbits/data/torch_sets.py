@@ -227,8 +227,12 @@ def _channels_first(images: Array, called: str, notes: dict[str, None]) -> Array
 def _plain(image: Any, called: str) -> Array:
     """A tensor or an array as an array."""
     if isinstance(image, Tensor):
-        tensor = image.detach().cpu()
-        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        try:
+            tensor = image.detach().cpu()
+            return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        except (TypeError, RuntimeError, NotImplementedError) as error:  # sparse, quantized, meta
+            kind = f"{str(image.dtype).removeprefix('torch.')}, {image.layout}, on {image.device}"
+            raise DataError(f"{called} has an image that is no plain tensor ({kind}): make it one") from error
     if isinstance(image, np.ndarray):
         return image
     raise DataError(

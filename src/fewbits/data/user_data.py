@@ -28,7 +28,7 @@ from fewbits.data.torch_sets import arrays_of_torch, has_items
 from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.models.source import ModelSource
 from fewbits.models.user_function import find_function, imports_of, one_line
-from fewbits.torch_data import raised_at
+from fewbits.torch_data import raised_at, seeded
 
 _PARTS = ("train", "test", "validation")
 
@@ -41,12 +41,13 @@ _RETURNS = (
 def call_user_function(name: str, source: ModelSource) -> Dataset | Arrays:
     """What the function of that name returns, as a data set or as arrays.
 
-    What it prints goes to standard error. Raises DataError in one line, with the file and line where the user's code
+    It is called with seeded generators of torch, numpy and Python, so that it draws the same in each process. What it
+    prints goes to standard error. Raises DataError in one line, with the file and line where the user's code
     raised, or for what it returns.
     """
     try:
         make = find_function(name, source, "data")
-        with imports_of(name, source), contextlib.redirect_stdout(sys.stderr):
+        with imports_of(name, source), seeded(), contextlib.redirect_stdout(sys.stderr):
             return _data(make(), name)
     except ModelError as error:
         raise DataError(str(error) if str(error).startswith("data ") else f"data {name!r}: {error}") from error
