@@ -62,6 +62,13 @@ def test_a_recipe_takes_a_loader(model: nn.Module, train: object, test: object) 
     assert fb.train.evaluate(tuned, test).accuracy_percent > 90
 
 
+def test_what_was_found_in_a_loader_is_said_in_the_record(model: nn.Module, train: object) -> None:
+    record = fb.train.train_float(model, train, SETTINGS)
+    assert any("images are used as they are given" in notice for notice in record.notices)
+    _, record = fb.train.run_recipe("post-training", model, "fixed6", train, SETTINGS)
+    assert any("images are used as they are given" in notice for notice in record.notices)
+
+
 @pytest.mark.slow
 def test_a_network_that_a_loader_calibrates_is_lowered_bit_for_bit(
     model: nn.Module, train: object, test: object

@@ -167,5 +167,5 @@ def _unknown(name: str) -> str:
     """What to say about a name that is no data set and no path."""
     close = difflib.get_close_matches(name, DATA_NAMES, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    forms = f"or a path of a file or folder (readers: {', '.join(READERS)})"
+    forms = f"a path of a file or folder (readers: {', '.join(READERS)}), or 'file.py:function'"
     return f"unknown data {name!r}: give one of {', '.join(DATA_NAMES)}, {forms}{hint}"

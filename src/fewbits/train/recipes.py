@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ def train_float(
     training, DataError for an empty split, StudyError if the folder cannot be used.
     """
     settings = settings or TrainSettings()
-    data = for_training(data)
+    given, data = data, for_training(data)
     if settings.equalize_channels:
         raise ModelError("equalize_channels is for recipes that start from the float network, not for float training")
     plan = Plan(
@@ -62,7 +63,8 @@ def train_float(
         progress=progress,
         device=device,
     )
-    return train_normalized(model, plan) if settings.batch_normalization else train(model, plan)
+    record = train_normalized(model, plan) if settings.batch_normalization else train(model, plan)
+    return _with_notes(record, given, data)
 
 
 def run_recipe(
@@ -92,7 +94,7 @@ def run_recipe(
     it does not take, or for settings that are not for it.
     """
     settings = settings or TrainSettings()
-    data = for_training(data)
+    given, data = data, for_training(data)
     float_model = _start(name, float_model, settings)
     model = prepare_recipe(name, float_model, precision).to(device)
     trained = trained_recipe(name, model.precision)
@@ -113,7 +115,7 @@ def run_recipe(
         device=device,
     )
     record = RECIPES[trained].trainer()(run)
-    return model.eval(), record
+    return model.eval(), _with_notes(record, given, data)
 
 
 def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision) -> QuantizedModel:
@@ -131,6 +133,11 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
     if (preparation := RECIPES[trained].preparation()) is not None:
         preparation(model)
     return model
+
+
+def _with_notes(record: TrainRecord, given: Dataset | TorchData, data: Dataset) -> TrainRecord:
+    """The record, with what was found in torch data among its notices: nobody else keeps that data set."""
+    return record if data is given else replace(record, notices=(*data.notes, *record.notices))
 
 
 def _refuse_unknown(name: str) -> None:
