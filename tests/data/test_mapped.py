@@ -134,7 +134,7 @@ def test_a_folder_of_plain_arrays_is_a_data_set(tmp_path: Path):
         for key, array in arrays.items():
             np.save(tmp_path / "folder" / f"{key}.npy", array)
     found = load(tmp_path / "folder")
-    assert (data_sha256(found), found.notes) == (data_sha256(whole), ())
+    assert (data_sha256(found), found.notes) == (data_sha256(whole), whole.notes)
 
 
 def test_a_folder_that_lacks_an_array_is_refused(tmp_path: Path):
