@@ -22,6 +22,7 @@ from fewbits.data.files import read_bytes
 from fewbits.data.idx import read_idx
 from fewbits.data.npz import read_npz
 from fewbits.data.svhn import read_mat
+from fewbits.study.digest import data_sha256
 
 
 def assert_holds(data: Dataset, train: Any, test: Any) -> None:
@@ -262,20 +263,31 @@ def good() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x_train": np.zeros((20, 4, 4), np.float32)}, "x_train must be uint8"),
-        ({"x_train": np.zeros((20, 3, 4, 4), np.uint8)}, "x_train must be uint8, N x H x W or N x H x W x 3"),
-        ({"y_test": np.zeros(20)}, "y_test must be N integers, not float64"),
-        ({"y_test": np.zeros((20, 2), int)}, r"y_test must be N integers.*one-hot, store y.argmax\(1\)"),
-        ({"y_test": np.zeros((20, 1))}, r"y_test must be N integers.*store y.astype\('int64'\)"),
-        ({"y_test": np.array(["cat"] * 20)}, "y_test must be N integers.*number the classes from 0"),
-        ({"y_test": np.zeros((20, 1, 1), int)}, "y_test must be N integers"),
+        ({"x_train": np.zeros((20, 4, 4), np.float32)}, "training images are float32 but test images uint8"),
+        ({"x_train": np.zeros((20, 3, 4, 4), np.uint8)}, "training images are 3 x 4 x 4 but test images 1 x 4 x 4"),
+        ({"x_train": np.zeros((20, 3, 3, 3), np.uint8)}, "x_train of 3 x 3 x 3 may be channels x H x W or .* 'layout'"),
+        ({"x_train": np.zeros((20, 16), np.uint8)}, "x_train must be .*; reshape flat images to N x H x W"),
+        ({"x_train": np.zeros((20, 4, 4), complex)}, "x_train must hold numbers, such as uint8, not complex128"),
+        ({"x_train": np.zeros((19, 4, 4), np.uint8)}, "x_train holds 19 images but .*y_train 20 labels"),
+        ({"x_train": np.uint8(3)}, "x_train holds no list of images but .*y_train 20 labels"),
+        ({"x_val": np.zeros((5, 4, 4), np.uint8)}, "has x_val alone: a validation part is x_val and y_val"),
+        ({"layout": np.array("CHW")}, "layout 'CHW' is not known: give one of NCHW, NHWC"),
+        ({"layout": np.array(3)}, "layout must be a text, NCHW or NHWC, not 3"),
+        ({"value_range": np.array([0, 1, 2])}, r"value_range must be two numbers, as \[0, 255\], not \[0, 1, 2\]"),
+        ({"value_range": np.array([2.0, 1.0])}, r"value_range must be two finite numbers, the lower first"),
+        ({"classes": np.array(3)}, "classes must be a list of names, that of class 0 first, not 3"),
+        ({"y_test": np.zeros((20, 2), int)}, r"y_test is N x 2 but not one-hot: row 0 is \[0, 0\]; store one label"),
+        ({"y_test": np.full((20, 1), 0.5)}, r"y_test holds 0.5, which is no class"),
+        ({"y_test": np.array(["cat"] * 20)}, "y_train holds numbers but .*y_test holds text: store all alike"),
+        ({"y_test": np.zeros((20, 1, 1), int)}, "y_test must be N labels"),
         ({"y_test": np.array([{}] * 20)}, "holds Python objects, which are not read"),
     ],
 )
 def test_npz_of_other_content_is_refused(tmp_path: Path, changes: dict[str, Any], message: str):
     np.savez(tmp_path / "file.npz", allow_pickle=True, **(good() | changes))
-    with pytest.raises(DataError, match=message):
-        read_npz(tmp_path / "file.npz")
+    with pytest.raises(DataError, match=message) as raised:
+        load(tmp_path / "file.npz")
+    assert "\n" not in str(raised.value)
 
 
 def test_npz_without_a_key_says_what_it_has(tmp_path: Path):
@@ -327,7 +339,69 @@ def test_npz_labels_may_be_a_column(npz_file: Any):
     assert load(path).test.labels.tolist() == arrays["y_test"].tolist()
 
 
-def test_labels_that_count_from_one_are_refused_with_the_mend(tmp_path: Path):
+def test_labels_that_count_from_one_are_taken_and_said(tmp_path: Path):
     np.savez(tmp_path / "file.npz", **(good() | {"y_train": np.arange(20) % 9 + 1, "y_test": np.arange(20) % 9 + 1}))
-    with pytest.raises(DataError, match="labels reach from 1 to 9, but classes are counted from 0: store y - 1"):
-        load(tmp_path / "file.npz")
+    data = load(tmp_path / "file.npz")
+    assert (data.classes, data.test.labels.tolist()) == (9, (np.arange(20) % 9).tolist())
+    assert "labels 1 to 9 taken as classes 0 to 8" in data.notes
+
+
+def stored(tmp_path: Path, images: np.ndarray, **more: Any) -> Dataset:
+    """The data set of an .npz file with these images, training and test, of two classes."""
+    labels = np.arange(len(images)) % 2
+    np.savez(
+        tmp_path / "file.npz", **({"x_train": images, "y_train": labels, "x_test": images, "y_test": labels} | more)
+    )
+    return load(tmp_path / "file.npz")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "top", "expected"), [(np.uint8, 255, 255), (np.uint16, 65535, 65535), (np.float32, 1, 1), (float, 1, 1)]
+)
+def test_npz_in_pytorchs_layout_is_read_in_each_type(tmp_path: Path, dtype: Any, top: int, expected: float):
+    images = (np.random.default_rng(0).random((20, 3, 6, 7)) * top).astype(dtype)
+    images[0, 0, 0, 0] = top
+    data = stored(tmp_path, images)
+    assert np.array_equal(data.test.images[:], images.astype(data.test.images[:].numpy().dtype))
+    assert (data.image_shape, data.value_range) == ((3, 6, 7), (0, expected))
+    assert "images are stored as N x channels x H x W (NCHW, told by the shape)" in data.notes
+
+
+def test_npz_in_both_layouts_is_one_data_set(tmp_path: Path):
+    images = np.random.default_rng(0).integers(0, 256, (20, 3, 6, 7), dtype=np.uint8)
+    first, last = stored(tmp_path, images), stored(tmp_path, images.transpose(0, 2, 3, 1))
+    assert data_sha256(first) == data_sha256(last)
+
+
+def test_npz_may_state_its_layout_range_and_classes(tmp_path: Path):
+    images = np.random.default_rng(0).random((20, 3, 3, 3)) * 2 - 1
+    data = stored(tmp_path, images, layout="NHWC", value_range=[-1, 1], classes=["cat", "dog"])
+    assert np.allclose(data.test.images[:], images.transpose(0, 3, 1, 2))
+    assert (data.value_range, data.class_names) == ((-1, 1), ("cat", "dog"))
+
+
+def test_npz_text_labels_name_the_classes_in_all_parts_alike(tmp_path: Path):
+    texts = np.array(["dog", "cat"] * 10)
+    data = stored(
+        tmp_path, np.zeros((20, 4, 4), np.uint8), y_train=texts, y_test=texts[1:2], x_test=np.zeros((1, 4, 4), np.uint8)
+    )
+    assert (data.class_names, data.test.labels.tolist()) == (("cat", "dog"), [0])
+
+
+def test_npz_with_a_validation_part_holds_nothing_out(tmp_path: Path):
+    images = np.zeros((6, 4, 4), np.uint8)
+    data = stored(tmp_path, np.ones((20, 4, 4), np.uint8), x_val=images, y_val=np.array([0, 1] * 3))
+    assert (len(data.train), len(data.validation), int(data.validation.images[:].max())) == (20, 6, 0)
+
+
+def test_stated_names_that_are_not_the_text_labels_are_refused(tmp_path: Path):
+    texts = np.array(["dog", "cat"] * 10)
+    with pytest.raises(DataError, match=r"holds the classes \['cat', 'dog'\], but those stated are \['a', 'b'\]"):
+        stored(tmp_path, np.zeros((20, 4, 4), np.uint8), y_train=texts, y_test=texts, classes=["a", "b"])
+
+
+def test_a_share_to_hold_out_is_refused_beside_an_own_validation_part(tmp_path: Path):
+    images = np.zeros((6, 4, 4), np.uint8)
+    stored(tmp_path, np.ones((20, 4, 4), np.uint8), x_val=images, y_val=np.array([0, 1] * 3))
+    with pytest.raises(DataError, match=r"has a validation part of its own: leave out the share to hold out \(0.2\)"):
+        load(tmp_path / "file.npz", validation_fraction=0.2)

@@ -13,7 +13,10 @@ from fewbits.data.dataset import Arrays, Dataset, make_dataset
 from fewbits.data.known_sets import CLASSES, KnownSet, identify
 from fewbits.data.normalization import Numbers
 from fewbits.data.readers import READERS, read_any, read_named
+from fewbits.data.user_data import call_user_function
 from fewbits.errors import DataError
+from fewbits.models.source import ModelSource
+from fewbits.models.user_function import is_function_name
 
 EMBEDDED = Path(__file__).with_name("digits.npz")
 """5,000 real MNIST digits; see digits.md beside it."""
@@ -58,7 +61,8 @@ def load(
     count and hash; or the path of the user's own .npz file
     (keys x_train, y_train, x_test, y_test) or of a folder with the original files of MNIST (IDX), CIFAR-10 (binary or
     pickled batches) or SVHN (train_32x32.mat, test_32x32.mat), or CIFAR-10's parts as cifar10_train_1..5.npz and
-    cifar10_test.npz; or one that an installed extension reads (see `READERS`).
+    cifar10_test.npz; or one that an installed extension reads (see `READERS`); or `package.module:function` or
+    `path/file.py:function`, a function without arguments that returns data (see `user_data.py`).
     validation_fraction: part of the training images that is held out. folder: where a relative path begins.
     classes: how many there are; None counts those of the training labels (a published set has ten).
     mean, std: as torchvision's Normalize takes them, of values mapped to 0 to 1: a number for each channel, or one for
@@ -73,9 +77,27 @@ def load(
         return _dataset(name_or_path, arrays, known, stated)
     path = folder / name_or_path
     if not _is_there(path):
+        if is_function_name(str(name_or_path)):
+            return _of_function(str(name_or_path), folder, stated)
         raise DataError(_unknown(str(path)))
+    if path.suffix == ".py":
+        raise DataError(f"data {str(path)!r} is a file: name its function too, as '{name_or_path}:make_data'")
     arrays = read_any(path)
     return _dataset(path.name or path.resolve().name, arrays, identify(arrays), stated)
+
+
+def _of_function(name: str, folder: Path, stated: Stated) -> Dataset:
+    """What a function of the user's makes. Raises DataError as `call_user_function` does."""
+    made = call_user_function(name, ModelSource(folder))
+    if isinstance(made, Arrays):
+        return make_dataset(name, made, **vars(stated))
+    if stated != Stated():
+        raise DataError(
+            f"data {name!r} is a fewbits Dataset, which says itself what is stated here "
+            f"({', '.join(key for key, value in vars(stated).items() if value != getattr(Stated(), key))}): leave that "
+            "out"
+        )
+    return dataclasses.replace(made, name=name)
 
 
 def _is_there(path: Path) -> bool:
@@ -145,5 +167,5 @@ def _unknown(name: str) -> str:
     """What to say about a name that is no data set and no path."""
     close = difflib.get_close_matches(name, DATA_NAMES, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    forms = f"or a path of a file or folder (readers: {', '.join(READERS)})"
+    forms = f"a path of a file or folder (readers: {', '.join(READERS)}), or 'file.py:function'"
     return f"unknown data {name!r}: give one of {', '.join(DATA_NAMES)}, {forms}{hint}"

@@ -15,6 +15,12 @@ from fewbits.data.images import Array, Images
 from fewbits.data.normalization import Numbers, normalization
 from fewbits.errors import DataError
 
+HELD_OUT = 0.1
+"""Part of the training images that is held out for validation, where nothing else is stated."""
+
+AS_GIVEN = "images are used as they are given, with the normalization that they came with and no other"
+"""The note on images that are normalized already."""
+
 
 @dataclass(frozen=True, eq=False, init=False)
 class Split:
@@ -167,13 +173,20 @@ class Arrays:
     classes: tuple[str, ...] = ()
     """Names of the classes, that of label 0 first; empty where they have none."""
 
+    validation_images: Array | None = None
+    """The validation part, where the data has one of its own; else some training images are held out."""
+
+    validation_labels: Array | None = None
+    is_normalized: bool = False
+    """Whether the images are what a network takes, and nothing is to be done with them but what is stated."""
+
 
 def make_dataset(
     name: str,
     arrays: Arrays,
     *,
     classes: int | None = None,
-    validation_fraction: float = 0.1,
+    validation_fraction: float = HELD_OUT,
     mean: Numbers | None = None,
     std: Numbers | None = None,
     value_range: Sequence[float] | None = None,
@@ -181,8 +194,8 @@ def make_dataset(
     """Check what a reader gave, hold out the validation split and compute the statistics.
 
     classes: labels allowed; None takes the names' number, or the largest training label plus one.
-    validation_fraction: part of each class of the training images that is held out, at least one image; the choice
-    depends on the labels alone, so it is the same each time.
+    validation_fraction: part of each class of the training images that is held out, at least one image, where the data
+    has no validation part of its own; the choice depends on the labels alone, so it is the same each time.
     mean, std: of values mapped to 0 to 1, a number for each channel or one for all; None has them computed.
     value_range: the values that are mapped to 0 and 1; None takes the reader's, or finds it. Of images already in
     memory or in a mapped file nothing is copied.
@@ -195,22 +208,33 @@ def make_dataset(
         raise DataError(f"data {name!r}: classes must be a whole number from 1 on, not {shown(classes)}")
     _check_part(name, "training", arrays.train_images, arrays.train_labels)
     _check_part(name, "test", arrays.test_images, arrays.test_labels)
-    if arrays.train_images.shape[1:] != arrays.test_images.shape[1:]:
-        raise DataError(
-            f"data {name!r}: training images are {_times(arrays.train_images.shape[1:])} but test images "
-            f"{_times(arrays.test_images.shape[1:])}"
-        )
+    others = [("test", arrays.test_images)]
+    if arrays.validation_images is not None and arrays.validation_labels is not None:
+        if validation_fraction != HELD_OUT:
+            raise DataError(
+                f"data {name!r} has a validation part of its own: leave out the share to hold out "
+                f"({shown(validation_fraction)}), or the part"
+            )
+        _check_part(name, "validation", arrays.validation_images, arrays.validation_labels)
+        others.append(("validation", arrays.validation_images))
+    for part, images in others:
+        if arrays.train_images.shape[1:] != images.shape[1:]:
+            raise DataError(
+                f"data {name!r}: training images are {_times(arrays.train_images.shape[1:])} but {part} images "
+                f"{_times(images.shape[1:])}"
+            )
     classes = _class_count(name, arrays, len(arrays.classes) or None if classes is None else classes)
-    kept, held_out = stratified_split(arrays.train_labels, validation_fraction, seed=0)
-    if not len(kept):
-        raise DataError(f"data {name!r}: too few training images ({len(arrays.train_images)}) to hold some out")
-    train = _split(name, "training", arrays.train_images, arrays.train_labels, kept)
-    validation = _split(name, "training", arrays.train_images, arrays.train_labels, held_out)
+    notes = arrays.notes
+    if arrays.is_normalized:
+        value_range = value_range or (0.0, 1.0)
+        mean, std, given = (0.0, 1.0, (AS_GIVEN,)) if mean is None and std is None else (mean, std, ())
+        notes = (*notes, *given)
+    train, validation = _train_and_validation(name, arrays, validation_fraction)
     test = _split(name, "test", arrays.test_images, arrays.test_labels)
-    if train.images.dtype != test.images.dtype:
-        raise DataError(
-            f"data {name!r}: training images are {arrays.train_images.dtype} but test images {arrays.test_images.dtype}"
-        )
+    for part, split in (("test", test), ("validation", validation)):
+        if train.images.dtype != split.images.dtype:
+            types = [str(one.images.dtype).removeprefix("torch.") for one in (train, split)]
+            raise DataError(f"data {name!r}: training images are {types[0]} but {part} images {types[1]}")
     found = normalization(
         name,
         train.images,
@@ -228,10 +252,22 @@ def make_dataset(
         mean=found.mean,
         std=found.std,
         value_range=found.value_range,
-        notes=(*arrays.notes, *found.notes),
+        notes=(*notes, *found.notes),
         is_stated=found.is_stated,
         class_names=arrays.classes,
     )
+
+
+def _train_and_validation(name: str, arrays: Arrays, fraction: float) -> tuple[Split, Split]:
+    """The training part and its own validation part, or one that is held out of it."""
+    images, labels = arrays.train_images, arrays.train_labels
+    if arrays.validation_images is not None and arrays.validation_labels is not None:
+        own = _split(name, "validation", arrays.validation_images, arrays.validation_labels)
+        return _split(name, "training", images, labels), own
+    kept, held_out = stratified_split(labels, fraction, seed=0)
+    if not len(kept):
+        raise DataError(f"data {name!r}: too few training images ({len(images)}) to hold some out")
+    return _split(name, "training", images, labels, kept), _split(name, "training", images, labels, held_out)
 
 
 def stratified_split(labels: Array, fraction: float, seed: int) -> tuple[Array, Array]:
@@ -258,8 +294,8 @@ def _check_part(name: str, part: str, images: Array | Images, labels: Array) -> 
 
 def _class_count(name: str, arrays: Arrays, classes: int | None) -> int:
     """Check the range of the labels; the number of classes."""
-    low = int(min(arrays.train_labels.min(), arrays.test_labels.min()))
-    high = int(max(arrays.train_labels.max(), arrays.test_labels.max()))
+    parts = [one for one in (arrays.train_labels, arrays.test_labels, arrays.validation_labels) if one is not None]
+    low, high = min(int(one.min()) for one in parts), max(int(one.max()) for one in parts)
     limit = int(arrays.train_labels.max()) + 1 if classes is None else classes
     if low < 0 and classes is None:
         raise DataError(

@@ -1,5 +1,8 @@
-"""Images in numpy's .npz: keys x_train, y_train, x_test, y_test; images uint8, N x H x W or N x H x W x channels.
+"""Images in numpy's .npz: keys x_train, y_train, x_test, y_test, and x_val, y_val where there is a validation part.
 
+Images are N x H x W, N x channels x H x W or N x H x W x channels of any numeric type, labels as `labels.py` says.
+More keys may say what the arrays do not: `layout` ("NCHW" or "NHWC"), `value_range` (two numbers), `classes` (names),
+`normalized` (True for images that are inputs already).
 How they are read and mapped: `mapped.py`.
 """
 
@@ -11,23 +14,31 @@ from pathlib import Path
 
 import numpy as np
 
+from fewbits.arguments import shown
+from fewbits.data.assembly import StoredPart, assembled
 from fewbits.data.dataset import Array, Arrays
 from fewbits.data.mapped import read_arrays, unpacked_notes
 from fewbits.errors import DataError
 
+_STATED = ("layout", "value_range", "classes", "normalized")
+_VALIDATION = ("x_val", "y_val")
+
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """One part of a set: images N x channels x H x W, int64 labels, count of images marked as not exact."""
+    """One part of a set as stored, and the count of images marked as not exact."""
 
-    images: Array
-    labels: Array
+    stored: StoredPart
     inexact: int
+    stated: dict[str, Array]
+    """What the file states of its arrays, by key."""
+
     notes: tuple[str, ...]
+    """Of arrays that could not be mapped."""
 
 
 def read_npz(path: Path) -> Arrays:
-    """The train and test parts in one file.
+    """The parts in one file.
 
     Raises DataError if the file is not .npz, is truncated, lacks a key, or an array has another type or shape.
     """
@@ -42,47 +53,73 @@ def read_npz_parts(train: Sequence[Path], test: Path) -> Arrays:
     """
     parts = [_read_part(path, "train") for path in train]
     tested = _read_part(test, "test")
-    if len({part.images.shape[1:] for part in parts}) > 1:
+    if len({part.stored.images.shape[1:] for part in parts}) > 1:
         raise DataError(f"{train[0].parent}: the training files hold images of different sizes")
     inexact = sum(part.inexact for part in parts)
     notes = (f"{inexact} training images and {tested.inexact} test images are lossy stand-ins, marked in the files",)
+    stated = tested.stated
     unpacked = dict.fromkeys(note for part in (*parts, tested) for note in part.notes)
-    return Arrays(
-        parts[0].images if len(parts) == 1 else np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        tested.images,
-        tested.labels,
-        (*(notes if inexact or tested.inexact else ()), *unpacked),
+    return assembled(
+        _joined([part.stored for part in parts]),
+        tested.stored,
+        _read_validation(test) if len(train) == 1 else None,
+        layout=_text(test, stated["layout"]) if "layout" in stated else None,
+        value_range=_range(test, stated["value_range"]) if "value_range" in stated else None,
+        classes=_class_names(test, stated["classes"]) if "classes" in stated else (),
+        notes=(*(notes if inexact or tested.inexact else ()), *unpacked),
+        is_normalized="normalized" in stated and _truth(test, stated["normalized"]),
     )
+
+
+def _joined(parts: Sequence[StoredPart]) -> StoredPart:
+    """One part of several files; that of one file is taken as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    images, labels = (np.concatenate(each) for each in zip(*((one.images, one.labels) for one in parts), strict=True))
+    return StoredPart(images, labels, parts[0].images_called, parts[0].labels_called)
 
 
 def _read_part(path: Path, part: str) -> _Part:
     """Read `train` or `test`."""
-    arrays = read_arrays(path, required=(f"x_{part}", f"y_{part}"), optional=(f"exact_{part}",))
-    images, labels, exact = arrays[f"x_{part}"], arrays[f"y_{part}"], arrays.get(f"exact_{part}")
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
-        raise DataError(
-            f"{path}: x_{part} must be uint8, N x H x W or N x H x W x 3 (or 1), not {images.dtype} of {images.shape}"
-        )
-    labels = _checked_labels(path, part, labels)
-    channels_first = images[:, np.newaxis] if images.ndim == 3 else np.moveaxis(images, 3, 1)
+    keys = (f"x_{part}", f"y_{part}")
+    arrays = read_arrays(path, required=keys, optional=(f"exact_{part}", *_STATED))
+    exact = arrays.get(f"exact_{part}")
     inexact = 0 if exact is None else int(np.count_nonzero(exact == 0))
-    return _Part(channels_first, labels.astype(np.int64), inexact, unpacked_notes(path, arrays))
+    stated = {key: arrays[key] for key in _STATED if key in arrays}
+    stored = StoredPart(arrays[keys[0]], arrays[keys[1]], *(f"{path}: {key}" for key in keys))
+    return _Part(stored, inexact, stated, unpacked_notes(path, arrays))
 
 
-def _checked_labels(path: Path, part: str, labels: Array) -> Array:
-    """N integers; N x 1 is taken as that."""
-    given = f"{path}: y_{part} must be N integers, not {labels.dtype} of {labels.shape}"
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim == 2 and labels.dtype.kind in "iufb":
-        raise DataError(f"{given}: if it is one-hot, store y.argmax(1)")
-    if labels.ndim != 1:
-        raise DataError(given)
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise DataError(f"{given}: some are NaN or infinite; leave these images out, then store y.astype('int64')")
-    if labels.dtype.kind in "fb":
-        raise DataError(f"{given}: store y.astype('int64')")
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{given}: number the classes from 0, as numpy.unique(y, return_inverse=True)[1] does")
-    return labels
+def _read_validation(path: Path) -> StoredPart | None:
+    """The validation part; None if the file has none. Raises DataError for half of one."""
+    arrays = read_arrays(path, required=(), optional=_VALIDATION)
+    if not arrays:
+        return None
+    if len(arrays) == 1:
+        raise DataError(f"{path} has {next(iter(arrays))} alone: a validation part is {' and '.join(_VALIDATION)}")
+    images, labels = (arrays[key] for key in _VALIDATION)
+    return StoredPart(images, labels, *(f"{path}: {key}" for key in _VALIDATION))
+
+
+def _text(path: Path, value: Array) -> str:
+    if value.ndim or value.dtype.kind != "U":
+        raise DataError(f"{path}: layout must be a text, NCHW or NHWC, not {shown(value.tolist())}")
+    return str(value)
+
+
+def _range(path: Path, value: Array) -> tuple[float, float]:
+    if value.shape != (2,) or value.dtype.kind not in "iuf" or not np.isfinite(value).all():
+        raise DataError(f"{path}: value_range must be two numbers, as [0, 255], not {shown(value.tolist())}")
+    return (float(value[0]), float(value[1]))
+
+
+def _truth(path: Path, value: Array) -> bool:
+    if value.ndim or value.dtype.kind != "b":
+        raise DataError(f"{path}: normalized must be True or False, not {shown(value.tolist())}")
+    return bool(value)
+
+
+def _class_names(path: Path, value: Array) -> tuple[str, ...]:
+    if value.ndim != 1 or value.dtype.kind != "U":
+        raise DataError(f"{path}: classes must be a list of names, that of class 0 first, not {shown(value.tolist())}")
+    return tuple(value.tolist())

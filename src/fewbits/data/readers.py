@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewbits.data import cifar, idx, npz, svhn
+from fewbits.data import cifar, hugging_face, idx, image_folder, npz, svhn
 from fewbits.data.dataset import Arrays
 from fewbits.data.files import existing
 from fewbits.errors import DataError, FewbitsError
@@ -86,6 +86,21 @@ _OWN: dict[str, Reader] = {
         lambda path: existing(path, "x_train.npy") is not None,
         npz.read_npz,
     ),
+    "hugging-face": Reader(
+        "a folder that Hugging Face's save_to_disk wrote",
+        hugging_face.is_saved_folder,
+        hugging_face.read_saved_folder,
+    ),
+    "parquet": Reader(
+        "a folder with Hugging Face's Parquet files (train-*.parquet, test-*.parquet, or these in data/)",
+        hugging_face.is_parquet_folder,
+        hugging_face.read_parquet_folder,
+    ),
+    "image-folder": Reader(
+        "a folder of PNG or JPEG pictures by class (train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png alone)",
+        image_folder.is_image_folder,
+        image_folder.read_image_folder,
+    ),
 }
 """By name, in the order in which they are asked."""
 
@@ -140,7 +155,12 @@ def _read_by_extension(name: str, reader: Reader, path: Path) -> Arrays | None:
         raise DataError(f"{by} failed on {path}: {' '.join(f'{type(error).__name__}: {error}'.split())}") from error
     if arrays is None:
         return None
-    parts = ((arrays.train_images, arrays.train_labels), (arrays.test_images, arrays.test_labels))
+    parts: list[tuple[object, object]] = [
+        (arrays.train_images, arrays.train_labels),
+        (arrays.test_images, arrays.test_labels),
+    ]
+    if arrays.validation_images is not None or arrays.validation_labels is not None:
+        parts.append((arrays.validation_images, arrays.validation_labels))
     for images, labels in parts:
         if not (_is_array(images, _IMAGE_TYPES, 4) and _is_array(labels, (np.int64,), 1)):
             raise DataError(

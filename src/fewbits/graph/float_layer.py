@@ -80,7 +80,7 @@ def apply_layer(
 
 def _padded(x: Tensor, widths: list[int], value: float | Tensor) -> Tensor:
     """A padded tensor; a value in a tensor without dimensions, where torch captures the layer, goes in by a mask."""
-    if isinstance(value, float):
+    if not isinstance(value, Tensor):
         return F.pad(x, widths, value=value)
     inside = F.pad(torch.ones_like(x, dtype=torch.bool), widths, value=False)
     return torch.where(inside, F.pad(x, widths), value.to(x.dtype))

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
-from pathlib import Path
-from types import ModuleType
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -16,7 +12,8 @@ from torch import nn
 from fewbits.arguments import is_integer, shown
 from fewbits.errors import ModelError
 from fewbits.models.networks import NETWORKS
-from fewbits.models.source import ModelSource, import_file, neighbours
+from fewbits.models.source import ModelSource
+from fewbits.models.user_function import find_function, imports_of, is_function_name, one_line
 from fewbits.models.widening import widen
 
 MODEL_NAMES: tuple[str, ...] = tuple(NETWORKS)
@@ -92,8 +89,7 @@ def _split_factor(name: str) -> tuple[str, float | None]:
 
 def _user_function(name: str, source: ModelSource) -> Callable[[], object]:
     """Import the function that `package.module:function` or `file.py:function` names."""
-    place, colon, function = name.rpartition(":")
-    if not colon or not place or not function:
+    if not is_function_name(name):
         close = difflib.get_close_matches(name, MODEL_NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         if name.endswith(".py"):
@@ -102,49 +98,16 @@ def _user_function(name: str, source: ModelSource) -> Callable[[], object]:
             f"unknown model {name!r}: give one of {', '.join(MODEL_NAMES)}, 'file.py:function' or "
             f"'package.module:function'{hint}"
         )
-    try:
-        module = import_file(source.folder / place, source) if place.endswith(".py") else _import_module(place, source)
-    except ModelError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ModelError(f"model {name!r}: importing {place!r} raised {_one_line(error)}") from error
-    made: object = getattr(module, function, None)
-    if not callable(made):
-        raise ModelError(f"model {name!r}: {place!r} has no function {function!r}")
-    return made
-
-
-def _import_module(name: str, source: ModelSource) -> ModuleType:
-    """Import a module by its dotted name, from the source's folder too."""
-    with _on_import_path(source.folder.resolve()):
-        try:
-            module = importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-                raise ModelError(f"no module {name!r}: install it, or run where its folder lies") from None
-            raise
-    source.check_package(name)
-    return module
-
-
-@contextmanager
-def _on_import_path(folder: Path) -> Generator[None]:
-    """Let imports look into a folder too, for a while."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
+    return find_function(name, source, "model")
 
 
 def _call(make: Callable[[], object], name: str, source: ModelSource) -> nn.Module:
     """Call a constructor and check what it returns; what it imports is found as when its file was read."""
-    place, _, _ = name.rpartition(":")
     try:
-        with neighbours(source.folder / place, source) if place.endswith(".py") else nullcontext():
+        with imports_of(name, source):
             model = make()
     except (Exception, SystemExit) as error:
-        raise ModelError(f"model {name!r} raised {_one_line(error)}") from error
+        raise ModelError(f"model {name!r} raised {one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"model {name!r} must return a torch.nn.Module, not {type(model).__name__}")
     return model
@@ -157,12 +120,7 @@ def _widened(model: nn.Module, factor: float, name: str) -> nn.Module:
     except ModelError as error:
         raise ModelError(f"model {name!r}: {error}") from None
     except (RuntimeError, TypeError, MemoryError) as error:
-        raise ModelError(f"model {name!r} is too large: {_one_line(error)[:120]}; choose a smaller factor") from error
-
-
-def _one_line(error: BaseException) -> str:
-    """Kind and message of an exception, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelError(f"model {name!r} is too large: {one_line(error)[:120]}; choose a smaller factor") from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fewbits.errors import DataError, FewbitsError, ModelError
 from fewbits.formats import Format
 from fewbits.graph.modes import in_mode
 from fewbits.graph.parameters import check_types
+from fewbits.quantization.calibration_images import joined
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.radix_point import (
@@ -24,11 +25,12 @@ from fewbits.quantization.layers.radix_point import (
 )
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.model import QuantizedModel
+from fewbits.torch_data import TorchData
 
 
 def calibrate(
     model: QuantizedModel,
-    images: Tensor | Iterable[Any],
+    images: Tensor | Iterable[Any] | TorchData,
     method: Method = "squared-error",
     *,
     percentile: float = 99.9,
@@ -42,9 +44,10 @@ def calibrate(
     What is used several times (a layer, or the rounding of tensors that are concatenated) chooses again from all its
     inputs so far. Layers that the images never reach are not calibrated.
 
-    images: normalized float inputs, N first; or an iterable of such batches (of a pair, the first is taken), which
-    are joined: give what fits in memory, some hundred images. method, percentile: see `choose_fraction_bits`.
-    weights: False leaves the weights' radix points as they are.
+    images: normalized float inputs, N first; or an iterable of such batches (of a pair or dictionary, the images are
+    taken), which are joined: give what fits in memory, some hundred images. Of a torch Dataset or DataLoader 256 are
+    taken, spread evenly over its items, or the first where they have no numbers.
+    method, percentile: see `choose_fraction_bits`. weights: False leaves the weights' radix points as they are.
     Returns the model itself; its `calibration` has what was chosen, one entry a layer, in the order in which they were
     reached.
     Raises DataError if the images are none, of another type than the model, not of its shape, or NaN or infinite;
@@ -54,7 +57,7 @@ def calibrate(
     if not isinstance(model, QuantizedModel):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"calibrate takes what fewbits.quantize returns, not {type(model).__name__}")
     check_method(method, percentile)
-    inputs = _joined(images)
+    inputs = joined(images)
     calibrator = _Calibrator(method, percentile, weights)
     on_device = inputs.to(check_images_type(model, inputs, "calibration images").device)
     with _observed(model, calibrator.choose), torch.no_grad():
@@ -185,23 +188,3 @@ def _observed(model: QuantizedModel, choose: Any) -> Generator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _joined(images: Tensor | Iterable[Any]) -> Tensor:
-    """One tensor of all the images, checked."""
-    if not isinstance(images, Tensor):
-        if not isinstance(images, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise DataError(
-                f"calibration takes a tensor of images or an iterable of such tensors, not {type(images).__name__}"
-            )
-        batches = [batch[0] if isinstance(batch, (tuple, list)) else batch for batch in images]
-        if not batches or not all(isinstance(batch, Tensor) for batch in batches):
-            raise DataError("calibration takes a tensor of images or an iterable of such tensors")
-        images = torch.cat(batches)
-    if images.numel() == 0:
-        raise DataError("calibration needs at least one image")
-    if not images.is_floating_point():
-        raise DataError(f"calibration takes normalized float images, not {images.dtype}")
-    if not torch.isfinite(images).all():
-        raise DataError("the calibration images hold NaN or infinity")
-    return images

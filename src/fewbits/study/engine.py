@@ -118,6 +118,7 @@ def run_study(
         planned = [(run.key, run.definition) for run in plan.runs]
         outdated = store.plan(spec.name, spec.definition(), plan.rests_on, planned)
         for text in (
+            *plan.data_notices,
             *damaged_rows(store.damaged_rows),
             *outdated_runs(outdated),
             *_damaged_networks(plan, store, folder),

@@ -56,6 +56,14 @@ class Plan:
     rests_on: dict[str, Any]
     """`data`, `technology` and `versions`, as `StudyRecord` has them."""
 
+    @property
+    def data_notices(self) -> tuple[str, ...]:
+        """A line for each data set of the user's own: what was found in it, and how its values become inputs."""
+        own = {name: about for name, about in self.rests_on["data"].items() if name not in data.DATA_NAMES}
+        return tuple(
+            f"data {name!r}: {'; '.join((*about['notes'], about['normalization']))}" for name, about in own.items()
+        )
+
 
 def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     """Check every name in a study by loading what it stands for, and lay out the tasks.

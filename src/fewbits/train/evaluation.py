@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fewbits.data import Dataset, Split
+from fewbits.data.torch_sets import for_evaluation
 from fewbits.errors import DataError
+from fewbits.torch_data import TorchData
 from fewbits.train.full_precision import full_precision
 from fewbits.train.memory_layout import layout_of
 
@@ -37,13 +39,24 @@ class Evaluation:
 
 
 def evaluate(
-    module: nn.Module, data: Dataset, split: Split, *, batch_size: int = 256, device: str | torch.device = "cpu"
+    module: nn.Module,
+    data: Dataset | TorchData,
+    split: Split | None = None,
+    *,
+    batch_size: int = 256,
+    device: str | torch.device = "cpu",
 ) -> Evaluation:
     """Run a network over a split, in evaluation mode; its mode is put back afterwards.
 
-    module: takes normalized float32 images and returns logits, N x classes; must be on `device`.
-    Raises DataError if the split is empty.
+    module: takes normalized float32 images and returns logits, N x classes; must be on `device`. data: a data set, of
+    which `split` is a part; or a torch Dataset or DataLoader of float images, all of it, read once and used as given.
+    Raises DataError if the split is empty, not given with a data set, or the torch data is none that a network takes.
     """
+    if not isinstance(data, Dataset):
+        data = for_evaluation(data)
+        split = data.test
+    if split is None:
+        raise DataError(f"data {data.name!r}: say which part to evaluate on, such as data.test")
     if len(split) == 0:
         raise DataError(f"data {data.name!r}: cannot evaluate on an empty split")
     layout = layout_of(module)

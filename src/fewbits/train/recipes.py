@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from fewbits.data import Dataset
+from fewbits.data.torch_sets import for_training
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
 from fewbits.quantization import QuantizedModel, equalize_channels, quantize
+from fewbits.torch_data import TorchData
 from fewbits.train.best import trained_recipe
 from fewbits.train.catalog import RECIPES
 from fewbits.train.computation import computation_sha256
@@ -26,7 +29,7 @@ from fewbits.train.temporary_batch_norm import train_normalized
 
 def train_float(
     model: nn.Module,
-    data: Dataset,
+    data: Dataset | TorchData,
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
@@ -40,12 +43,15 @@ def train_float(
     model: takes `data.inputs(...)`, N x channels x height x width, and returns logits, N x classes. Training starts
     from its weights as they are. settings: None takes the defaults; 0 epochs validate the network and change nothing.
     keep_start: whether those weights compete with the epochs, which suits weights that were trained before.
+    data: a data set; or a torch Dataset or DataLoader of float images, which is read once and used as given, and of
+    which a tenth is held out for validation (`fewbits.data.from_torch` takes parts).
     checkpoint_folder: where to write `float-float32-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
     Raises ModelError if training diverges, the folder holds another run's checkpoint or a setting is not for float
     training, DataError for an empty split, StudyError if the folder cannot be used.
     """
     settings = settings or TrainSettings()
+    given, data = data, for_training(data)
     if settings.equalize_channels:
         raise ModelError("equalize_channels is for recipes that start from the float network, not for float training")
     plan = Plan(
@@ -60,14 +66,15 @@ def train_float(
         device=device,
         keep_start=keep_start,
     )
-    return train_normalized(model, plan) if settings.batch_normalization else train(model, plan)
+    record = train_normalized(model, plan) if settings.batch_normalization else train(model, plan)
+    return _with_notes(record, given, data)
 
 
 def run_recipe(
     name: str,
     float_model: nn.Module,
     precision: str | Precision,
-    data: Dataset,
+    data: Dataset | TorchData,
     settings: TrainSettings | None = None,
     seed: int = 0,
     *,
@@ -80,6 +87,7 @@ def run_recipe(
 
     name: one of `RECIPES`. float_model: the trained float network; it stays as it is. For recipes that start from
     scratch only its shape counts: the weights are initialized anew from the seed.
+    data: as `train_float` takes it.
     settings, options: None takes the defaults; `post-training` uses the calibration's alone.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
@@ -89,6 +97,7 @@ def run_recipe(
     it does not take, or for settings that are not for it.
     """
     settings = settings or TrainSettings()
+    given, data = data, for_training(data)
     float_model = _start(name, float_model, settings)
     model = prepare_recipe(name, float_model, precision).to(device)
     trained = trained_recipe(name, model.precision)
@@ -109,7 +118,7 @@ def run_recipe(
         device=device,
     )
     record = RECIPES[trained].trainer()(run)
-    return model.eval(), record
+    return model.eval(), _with_notes(record, given, data)
 
 
 def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision) -> QuantizedModel:
@@ -133,6 +142,11 @@ def refuse_untrained(name: str, settings: TrainSettings) -> None:
     """Raise ModelError for a recipe that draws new weights and would train them for 0 epochs."""
     if RECIPES[name].start == "scratch" and not settings.epochs:
         raise ModelError(f"{name} draws new weights, which 0 epochs leave untrained: give at least 1")
+
+
+def _with_notes(record: TrainRecord, given: Dataset | TorchData, data: Dataset) -> TrainRecord:
+    """The record, with what was found in torch data among its notices: nobody else keeps that data set."""
+    return record if data is given else replace(record, notices=(*data.notes, *record.notices))
 
 
 def _refuse_unknown(name: str) -> None:
