@@ -405,3 +405,15 @@ def test_a_share_to_hold_out_is_refused_beside_an_own_validation_part(tmp_path: 
     stored(tmp_path, np.ones((20, 4, 4), np.uint8), x_val=images, y_val=np.array([0, 1] * 3))
     with pytest.raises(DataError, match=r"has a validation part of its own: leave out the share to hold out \(0.2\)"):
         load(tmp_path / "file.npz", validation_fraction=0.2)
+
+
+def test_npz_that_is_normalized_already_is_used_as_it_is(tmp_path: Path):
+    images = np.random.default_rng(0).standard_normal((20, 3, 5, 5), dtype=np.float32)
+    data = stored(tmp_path, images, normalized=True)
+    assert np.array_equal(data.inputs(data.test), images)
+    assert any("images are used as they are given" in note for note in data.notes)
+
+
+def test_normalized_is_a_truth_value(tmp_path: Path):
+    with pytest.raises(DataError, match="normalized must be True or False, not 'yes'"):
+        stored(tmp_path, np.zeros((20, 5, 5), np.float32), normalized="yes")

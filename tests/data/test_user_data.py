@@ -96,8 +96,10 @@ def test_a_neighbouring_file_can_be_imported(tmp_path: Path) -> None:
 
 def test_what_it_prints_does_not_reach_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path, "print('downloading')\nreturn tensors")
+    (tmp_path / "loud.py").write_text(f"print('imported')\n{HEAD}\ndef make():\n    return tensors\n")
+    load("loud.py:make", folder=tmp_path)
     printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("", "downloading\n")
+    assert (printed.out, printed.err) == ("", "downloading\nimported\n")
 
 
 @pytest.mark.parametrize(

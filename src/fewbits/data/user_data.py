@@ -41,14 +41,15 @@ _RETURNS = (
 def call_user_function(name: str, source: ModelSource) -> Dataset | Arrays:
     """What the function of that name returns, as a data set or as arrays.
 
-    It is called with seeded generators of torch, numpy and Python, so that it draws the same in each process. What it
-    prints goes to standard error. Raises DataError in one line, with the file and line where the user's code
-    raised, or for what it returns.
+    It is imported and called with seeded generators of torch, numpy and Python, so that it draws the same in each
+    process. What it prints goes to standard error. Raises DataError in one line, with the file and line where the
+    user's code raised, or for what it returns.
     """
     try:
-        make = find_function(name, source, "data")
-        with imports_of(name, source), seeded(), contextlib.redirect_stdout(sys.stderr):
-            return _data(make(), name)
+        with seeded(), contextlib.redirect_stdout(sys.stderr):
+            make = find_function(name, source, "data")
+            with imports_of(name, source):
+                return _data(make(), name)
     except ModelError as error:
         raise DataError(str(error) if str(error).startswith("data ") else f"data {name!r}: {error}") from error
     except FewbitsError as error:
