@@ -1,7 +1,7 @@
 """fewbits: how few bits a neural network needs, and what each bit costs in silicon.
 
 Everything is loaded at first use: `fewbits.models`, `data`, `train`, `study`, `report`, `hardware`, `formats`,
-`graph`, `quantization`, `bitexact` and `export` too.
+`graph`, `quantization`, `bitexact`, `executors` and `export` too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from fewbits.lazy import lazily
 if TYPE_CHECKING:
     from fewbits import bitexact as bitexact
     from fewbits import data as data
+    from fewbits import executors as executors
     from fewbits import export as export
     from fewbits import formats as formats
     from fewbits import graph as graph
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    *("bitexact", "data", "export", "formats", "graph", "hardware"),
+    *("bitexact", "data", "executors", "export", "formats", "graph", "hardware"),
     *("models", "quantization", "report", "study", "train"),
 )
 

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from fewbits.study import StudySpec
 from fewbits.study.plan import make_plan
-from fewbits.study.schedule import Schedule, is_float_training
+from fewbits.study.schedule import TaskSchedule, is_float_training
 
 
 def order(spec: StudySpec) -> list[tuple[str, str, int]]:
     """Precision, recipe and seed of all tasks, by falling priority; a float network's training is no recipe's."""
     plan = make_plan(spec)
-    schedule = Schedule(plan, frozenset())
+    schedule = TaskSchedule(plan, frozenset())
     tasks = sorted((*plan.float_trainings, *plan.runs), key=schedule.priority, reverse=True)
     return [
         (task.precision, "training", task.seed)

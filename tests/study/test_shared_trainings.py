@@ -13,7 +13,7 @@ from fewbits.study import StudyInterrupted, run_study
 from fewbits.study.events import RunFinished, StudyStarted, TaskProgress, TaskStarted
 from fewbits.study.plan import make_plan
 from fewbits.study.point import Workshop
-from fewbits.study.schedule import Schedule
+from fewbits.study.schedule import TaskSchedule
 
 BOTH = ["fine-tune", "best"]
 
@@ -58,7 +58,7 @@ def test_best_beside_it_changes_no_key_of_a_recipe(tiny, plan):
 def schedule(tiny):
     """A schedule whose float network is trained: two runs of one network, then another's."""
     spec = tiny(recipes=BOTH, precisions=["fixed8", "binary"], from_scratch={"epochs": 12})
-    schedule = Schedule(make_plan(spec), frozenset())
+    schedule = TaskSchedule(make_plan(spec), frozenset())
     training = schedule.startable()
     schedule.begin(training)
     schedule.end(training)

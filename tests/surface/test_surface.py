@@ -19,7 +19,7 @@ import pytest
 import fewbits as fb
 
 SUBPACKAGES = (
-    *("bitexact", "data", "export", "formats", "graph", "hardware"),
+    *("bitexact", "data", "executors", "export", "formats", "graph", "hardware"),
     *("models", "quantization", "report", "study", "train"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fewbits.executors.base import (
     Executor,
     Job,
@@ -17,8 +19,16 @@ from fewbits.executors.base import (
     WorkersNotice,
 )
 from fewbits.executors.processes import ProcessExecutor
+from fewbits.lazy import lazily
+
+if TYPE_CHECKING:
+    from fewbits.executors.dask import DaskExecutor
+    from fewbits.executors.description import ClusterSection
+    from fewbits.executors.engines import executor_of
 
 __all__ = [
+    "ClusterSection",
+    "DaskExecutor",
     "Executor",
     "Job",
     "JobCancelled",
@@ -32,4 +42,15 @@ __all__ = [
     "ProcessExecutor",
     "Report",
     "WorkersNotice",
+    "executor_of",
 ]
+
+if not TYPE_CHECKING:  # Dask at first use
+    __getattr__, __dir__ = lazily(
+        __name__,
+        {
+            "ClusterSection": "fewbits.executors.description",
+            "DaskExecutor": "fewbits.executors.dask",
+            "executor_of": "fewbits.executors.engines",
+        },
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fewbits.executors.cluster import job_script, notes, worker_count
 from fewbits.executors.description import SYSTEMS, ClusterSection
 from fewbits.study.folder import is_study_folder
-from fewbits.study.schedule import Schedule
+from fewbits.study.schedule import TaskSchedule
 from fewbits.study.store import read_results
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def dry_run(spec: StudySpec, folder: Path) -> DryRun:
     workers = None if spec.cluster is None else _workers(spec.cluster)
     plan = make_plan(spec)
     done = frozenset(result.key for result in read_results(folder)) if is_study_folder(folder) else frozenset[str]()
-    schedule = Schedule(plan, done)
+    schedule = TaskSchedule(plan, done)
     left = len(plan.runs) - schedule.finished
     return DryRun(spec.name, len(plan.runs), schedule.finished, schedule.count - left, schedule.epochs, workers)
 

@@ -42,7 +42,7 @@ from fewbits.study.folder import KEPT, LOG_NAME, is_study_folder, study_folder
 from fewbits.study.lock import folder_lock
 from fewbits.study.outdated import damaged_rows, outdated_runs
 from fewbits.study.result import FailedRun, RunResult
-from fewbits.study.schedule import Schedule, is_float_training, training_of
+from fewbits.study.schedule import TaskSchedule, is_float_training, training_of
 from fewbits.study.store import Store
 from fewbits.study.tracking import TrackedStudy, open_sinks, tracked
 from fewbits.study.tracking.wanted import folders_of
@@ -125,7 +125,7 @@ def run_study(
         ):
             observer(Notice(text))
         observer = held.enter_context(tracked(observer, sinks, store.results(), str(folder)))
-        schedule = Schedule(plan, store.finished_keys())
+        schedule = TaskSchedule(plan, store.finished_keys())
         place = Place(folder.absolute(), secrets.token_hex(8), str(Path.cwd()))
         _mark(place)
         try:
@@ -167,7 +167,9 @@ def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
 class _Engine:
     """Moves tasks to an executor and results into the store."""
 
-    def __init__(self, schedule: Schedule, store: Store, executor: Executor, place: Place, observer: Observer) -> None:
+    def __init__(
+        self, schedule: TaskSchedule, store: Store, executor: Executor, place: Place, observer: Observer
+    ) -> None:
         self._schedule = schedule
         self._store = store
         self._executor = executor

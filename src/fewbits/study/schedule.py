@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fewbits.study.tasks import Run, Task, Training
 
 
-class Schedule:
+class TaskSchedule:
     """Which tasks are left and which of them can start: a run waits for its float network, and while another run
     trains the network that both share, so that it finds the network on disk.
     """
