@@ -141,6 +141,7 @@ def test_calibrating_anew_changes_what_is_compiled_without_compiling_again() -> 
     assert counter.frame_count == 1
 
 
+@pytest.mark.slow
 def test_another_batch_size_is_computed_as_eager_does() -> None:
     model, images, _ = calibrated("lenet", "binary")
     compiled = torch.compile(model.eval(), fullgraph=True, backend="aot_eager", dynamic=True)

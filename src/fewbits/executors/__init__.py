@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fewbits.executors.dask import DaskExecutor
     from fewbits.executors.description import ClusterSection
     from fewbits.executors.engines import executor_of
+    from fewbits.executors.worker_source import WorkerSource
 
 __all__ = [
     "ClusterSection",
@@ -41,6 +42,7 @@ __all__ = [
     "Payload",
     "ProcessExecutor",
     "Report",
+    "WorkerSource",
     "WorkersNotice",
     "executor_of",
 ]
@@ -51,6 +53,7 @@ if not TYPE_CHECKING:  # Dask at first use
         {
             "ClusterSection": "fewbits.executors.description",
             "DaskExecutor": "fewbits.executors.dask",
+            "WorkerSource": "fewbits.executors.worker_source",
             "executor_of": "fewbits.executors.engines",
         },
     )

@@ -70,7 +70,7 @@ def apply_layer(
     if isinstance(layer, nn.Linear):
         return F.linear(x, weight, bias).to(weight.dtype)
     padding = layer.padding
-    if not isinstance(padding_value, float) or padding_value:
+    if not isinstance(padding_value, (int, float)) or padding_value:
         x = _padded(x, [width for along in reversed(padding_of(layer)) for width in along], padding_value)
         padding = 0
     if isinstance(layer, nn.Conv2d):
@@ -80,7 +80,7 @@ def apply_layer(
 
 def _padded(x: Tensor, widths: list[int], value: float | Tensor) -> Tensor:
     """A padded tensor; a value in a tensor without dimensions, where torch captures the layer, goes in by a mask."""
-    if not isinstance(value, Tensor):
+    if isinstance(value, (int, float)):
         return F.pad(x, widths, value=value)
     inside = F.pad(torch.ones_like(x, dtype=torch.bool), widths, value=False)
     return torch.where(inside, F.pad(x, widths), value.to(x.dtype))
