@@ -73,7 +73,8 @@ def test_a_study_trains_and_tests_on_its_device_alone(tiny, tmp_path, monkeypatc
 
         monkeypatch.setattr(module, name, call)
 
-    plain = [Workshop(tmp_path / "cpu").run(run) for run in make_plan(tiny()).runs]
+    planned = make_plan(tiny(float_training={"epochs": 1}, fine_tune={"epochs": 1}, precisions=["fixed8"])).runs
+    plain = [Workshop(tmp_path / "cpu").run(run) for run in planned]
     for name in ("train_float", "run_recipe", "evaluate"):
         noting(point, name)
     noting(loop, "evaluate")
@@ -81,10 +82,7 @@ def test_a_study_trains_and_tests_on_its_device_alone(tiny, tmp_path, monkeypatc
     def moved(training):
         return replace(training, device="cpu:0")
 
-    runs = [
-        replace(run, training=moved(run.training), float_training=moved(run.float_training))
-        for run in make_plan(tiny()).runs
-    ]
+    runs = [replace(run, training=moved(run.training), float_training=moved(run.float_training)) for run in planned]
     results = [Workshop(tmp_path / "numbered").run(run) for run in runs]
     assert seen == {"train_float cpu:0", "run_recipe cpu:0", "evaluate cpu:0"}
     assert figures(results) == figures(plain)

@@ -43,6 +43,7 @@ from fewbits.train import (
     train_float,
 )
 from fewbits.train.checkpoint import UNFIT, ForeignCheckpointError
+from fewbits.train.one_class import one_class_notice
 
 _BASELINE = "float32"
 
@@ -94,7 +95,8 @@ class Workshop:
             baseline_uj=self._baseline_uj(figures, folded, images, technology, run),
         )
         began = float_outcome.notices if run.training.start is not None else ()
-        said = dict.fromkeys((*began, *notices, *outcome.notices))
+        one_class = one_class_notice(dataset, dataset.test, "test images")
+        said = dict.fromkeys((*began, *notices, *outcome.notices, *([one_class] if one_class else [])))
         return RunResult(
             key=run.key,
             model=run.training.model,

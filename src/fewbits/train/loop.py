@@ -22,6 +22,7 @@ from fewbits.train.checkpoint import UNFIT, Checkpoint, damaged, load_checkpoint
 from fewbits.train.evaluation import Evaluation, evaluate
 from fewbits.train.full_precision import full_precision
 from fewbits.train.memory_layout import choose_layout, layout_of
+from fewbits.train.one_class import one_class_notice
 from fewbits.train.progress import Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
 from fewbits.train.settings import TrainSettings
@@ -123,7 +124,8 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.resumed_epochs = 0
-        self.notices: list[str] = []
+        one_class = one_class_notice(plan.data, plan.data.validation, "validation images")
+        self.notices = [] if one_class is None else [one_class]
 
     @property
     def is_over(self) -> bool:
