@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 import fewbits as fb
 from fewbits import ModelError
+from fewbits.models import load_weights
 from fewbits.train import TrainingHooks, TrainSettings, run_recipe
 from fewbits.train.batches import Batches
 from fewbits.train.loop import epoch_seed
@@ -228,3 +229,48 @@ def test_distributed_data_parallel_trains_between_calibrations(quantized, inputs
         optimizer.step()
     assert not all(torch.equal(one, other) for one, other in zip(before, quantized.parameters(), strict=True))
     assert fb.lower(parallel.module.eval(), inputs[:1]).predict(inputs).shape == (128,)
+
+
+def lightning_fit(folder, model: nn.Module, inputs, labels, hooks: TrainingHooks | None = None, **options):
+    """One epoch of Lightning; the trainer, which has written its own checkpoint into the folder."""
+    lightning = pytest.importorskip("lightning", reason="needs the extra `loops`")
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.save_hyperparameters({"learning_rate": 0.01})
+            self.model = model
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.Adam(self.model.parameters(), self.hparams["learning_rate"])
+            if hooks is not None:
+                hooks.attach(optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 1)}
+
+        def training_step(self, batch, _):
+            return F.cross_entropy(self.model(batch[0]), batch[1])
+
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = lightning.Trainer(max_epochs=1, default_root_dir=folder, **quiet, **options)
+    data = torch.utils.data.TensorDataset(inputs, labels)
+    trainer.fit(Module(), torch.utils.data.DataLoader(data, batch_size=32))
+    return trainer
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_trains_in_mixed_precision(tmp_path, small_network, inputs, labels):
+    model = fb.quantize(small_network, "fixed8")
+    lightning_fit(tmp_path, model, inputs, labels, TrainingHooks(model, inputs), precision="bf16-mixed")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert not torch.equal(model.layers["0"].layer.weight, small_network.get_parameter("0.weight"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_checkpoint_that_lightning_writes_is_taken_as_weights(tmp_path, small_network, inputs, labels):
+    lightning_fit(tmp_path, small_network, inputs, labels)
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    fresh = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 4))
+    first, second = load_weights(fresh, path)
+    assert first.startswith("state read from its key 'state_dict'")
+    assert second == "prefix 'model.' of its names stripped"
+    assert torch.equal(fresh(inputs), small_network(inputs))
