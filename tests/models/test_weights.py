@@ -172,6 +172,11 @@ def test_a_quantized_network_of_fewbits_is_named(tmp_path):
         load_weights(network(), stored(tmp_path, quantized.state_dict()))
 
 
+def test_a_network_without_shapes_yet_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"'0\.weight' has no shape yet: run the network once"):
+        load_weights(nn.Sequential(nn.LazyLinear(2)), stored(tmp_path, STATE))
+
+
 # Files of other kinds, and hostile ones
 
 
@@ -232,6 +237,11 @@ def test_an_archive_larger_inside_than_outside_is_refused(tmp_path):
 def test_what_holds_no_state_is_refused(tmp_path, content):
     with pytest.raises(ModelError, match=r"not a state dict|no tensor among its keys"):
         load_weights(network(), stored(tmp_path, content))
+
+
+def test_keys_that_are_no_names_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="some of its keys are no names"):
+        load_weights(network(), stored(tmp_path, {0: torch.ones(1), "conv.bias": torch.ones(4)}))
 
 
 def test_a_name_without_end_is_refused(tmp_path):

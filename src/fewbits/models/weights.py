@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from fewbits.errors import ModelError
 from fewbits.models.weights_file import WeightsFile, read_weights
@@ -32,7 +33,10 @@ def load_weights(model: nn.Module, path: str | Path) -> tuple[str, ...]:
     too many or of other shapes, with the nearest names, and for values that are NaN or infinite.
     """
     file = read_weights(path)
-    own: dict[str, Tensor] = model.state_dict()
+    state: dict[str, object] = model.state_dict()
+    own = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    if lazy := next((name for name, value in own.items() if is_lazy(value)), None):
+        raise ModelError(f"{lazy!r} has no shape yet: run the network once on an image, then load weights")
     values, notes = _own_names(file, own)
     _refuse_misfits(file, own, values)
     chosen: dict[str, Tensor] = {}

@@ -144,21 +144,29 @@ def _state(path: Path, loaded: object) -> WeightsFile:
     for key in _KEYS:
         inner = values.get(key)
         if isinstance(inner, Mapping):
-            others = [str(other) for other, value in values.items() if other != key and isinstance(value, Mapping)]
+            others = [other for other in _texts(values) if other != key and isinstance(values[other], Mapping)]
             more = f", not {_listed(others)}" if others else ""
             return _named(path, cast("Mapping[Any, object]", inner), (f"state read from its key {key!r}{more}",))
     if not any(isinstance(value, Tensor) for value in values.values()):
         raise ModelError(
-            f"weights {str(path)!r}: no tensor among its keys ({_listed([str(key) for key in values]) or 'none'}) and "
+            f"weights {str(path)!r}: no tensor among its keys ({_listed(_texts(values)) or 'none'}) and "
             f"no state under {', '.join(map(repr, _KEYS))}: {_HOW}"
         )
     return _named(path, values, ())
 
 
 def _named(path: Path, values: Mapping[Any, object], notes: tuple[str, ...]) -> WeightsFile:
-    if long := next((str(name) for name in values if len(str(name)) > _LONGEST_NAME), None):
+    names = _texts(values)
+    if len(names) < len(values):
+        raise ModelError(f"weights {str(path)!r}: some of its keys are no names: {_HOW}")
+    if long := next((name for name in names if len(name) > _LONGEST_NAME), None):
         raise ModelError(f"weights {str(path)!r}: the name {long[:60]!r}... has {len(long)} letters: {_HOW}")
-    return WeightsFile(path.name, {str(name): value for name, value in values.items()}, notes)
+    return WeightsFile(path.name, dict(values), notes)
+
+
+def _texts(values: Mapping[Any, object]) -> list[str]:
+    """The keys that are text."""
+    return [key for key in values if isinstance(key, str)]
 
 
 def _listed(names: list[str], most: int = 4) -> str:
