@@ -16,6 +16,8 @@ from fewbits.study import point
 from fewbits.study.checks import refuse_absent_device
 from fewbits.study.plan import make_plan
 from fewbits.study.point import Workshop
+from fewbits.study.store import Store
+from fewbits.study.stored import stored_network
 from fewbits.train import TrainSettings, loop
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch finds")
@@ -86,6 +88,24 @@ def test_a_study_trains_and_tests_on_its_device_alone(tiny, tmp_path, monkeypatc
     results = [Workshop(tmp_path / "numbered").run(run) for run in runs]
     assert seen == {"train_float cpu:0", "run_recipe cpu:0", "evaluate cpu:0"}
     assert figures(results) == figures(plain)
+
+
+def test_a_network_that_a_gpu_trained_is_taken_from_its_study_where_there_is_none(tiny, tmp_path):
+    spec = tiny(device="cuda", precisions=["float32"], float_training={"epochs": 1})
+    plan = make_plan(spec, trains_here=False)
+    run = plan.runs[0]
+    trained = replace(run.training, device="cpu")  # in the GPU's place
+    Workshop(tmp_path).run(replace(run, training=trained, float_training=trained))
+    with Store(tmp_path) as store:
+        store.plan(spec.name, spec.definition(), plan.rests_on, [(run.key, run.definition)])
+    assert stored_network(tmp_path, "float32").network.precision.name == "float32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_worker_without_the_gpu_that_the_plan_saw_tells_it_in_one_line(tiny, tmp_path):
+    run = make_plan(tiny(device="cuda"), trains_here=False).runs[1]
+    with pytest.raises(StudyError, match="'cuda': torch finds no such device here, it has cpu: give one of these"):
+        Workshop(tmp_path).run(run)
 
 
 @on_gpu

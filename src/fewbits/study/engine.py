@@ -108,9 +108,9 @@ def run_study(
             from fewbits.study.worker import Place
         if is_study_folder(folder):  # a folder in use is told at once, and a new one made for no study that is refused
             held.enter_context(folder_lock(folder))
-            plan = make_plan(spec)
+            plan = make_plan(spec, trains_here=executor is None)
         else:
-            plan = make_plan(spec)
+            plan = make_plan(spec, trains_here=executor is None)
             held.enter_context(folder_lock(folder))
         ours.keep((*KEPT, *folders_of(spec.track)))
         store = held.enter_context(Store(folder))

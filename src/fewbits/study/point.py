@@ -18,6 +18,7 @@ from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technolog
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.baselines import baseline_of
+from fewbits.study.checks import refuse_absent_device
 from fewbits.study.declaration import Tested
 from fewbits.study.digest import data_sha256
 from fewbits.study.figures import kept_of_cost, kept_of_test
@@ -69,11 +70,13 @@ class Workshop:
 
     def train_float(self, training: Training) -> TrainingOutcome:
         """See that a float network is trained and kept, from its last checkpoint if there is one."""
+        refuse_absent_device(training.device)
         return self._float(training)[1]
 
     def run(self, run: Run) -> RunResult:
         """Train (unless that is done), lower, test and cost a point of the study."""
         start = time.perf_counter()
+        refuse_absent_device(run.training.device)
         dataset = self._dataset(run.training)
         base, float_outcome = self._float(run.float_training)
         assert float_outcome.test_accuracy_percent is not None
