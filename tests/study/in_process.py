@@ -16,7 +16,7 @@ from fewbits.executors.base import perform
 class InProcessExecutor(Executor):
     """As `fewbits.executors.ProcessExecutor`."""
 
-    def __init__(self, size: int = 1, log: Path | None = None) -> None:
+    def __init__(self, size: int = 1, log: Path | None = None, lost_after_s: float = 0.0) -> None:
         self._queue: deque[Job] = deque()
 
     def start(self) -> None:

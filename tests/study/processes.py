@@ -1,9 +1,11 @@
-"""Processes as /proc shows them."""
+"""Processes as /proc shows them, and the file of a study for one to read."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from fewbits.study import StudySpec
 
 
 def children(parent: int) -> list[int]:
@@ -25,3 +27,16 @@ def is_alive(process: int) -> bool:
         return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
     except OSError:
         return False
+
+
+def written(spec: StudySpec, path: Path) -> Path:
+    """A study's TOML file."""
+    definition = spec.definition()
+    lists = "".join(f"{name} = {value!r}\n" for name, value in definition.items() if isinstance(value, (str, list)))
+    tables = "".join(
+        f"[{name}]\n" + "".join(f"{key} = {entry}\n" for key, entry in value.items())
+        for name, value in definition.items()
+        if isinstance(value, dict)
+    )
+    path.write_text(lists + tables)
+    return path

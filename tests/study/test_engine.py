@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from processes import children, is_alive
+from processes import children, is_alive, written
 
 from fewbits import StudyError
 from fewbits.executors import processes as worker_processes
@@ -155,17 +155,10 @@ IN_TRAINING = "TaskProgress in epoch ([2-9]|1.)"
 @pytest.fixture
 def start(tiny, tmp_path):
     """A function that starts the study in a process of its own and reads its lines until one matches a pattern."""
-    definition = tiny().definition()
-    lists = "".join(f"{name} = {value!r}\n" for name, value in definition.items() if isinstance(value, (str, list)))
-    tables = "".join(
-        f"[{name}]\n" + "".join(f"{key} = {entry}\n" for key, entry in value.items())
-        for name, value in definition.items()
-        if isinstance(value, dict)
-    )
-    (tmp_path / "tiny.toml").write_text(lists + tables)
+    toml = written(tiny(), tmp_path / "tiny.toml")
 
     def begin(until: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "tiny.toml"), str(tmp_path / "out")]
+        command = [sys.executable, "-c", PROGRAM, str(toml), str(tmp_path / "out")]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0)
         assert process.stdout is not None
         for line in process.stdout:

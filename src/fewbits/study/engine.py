@@ -24,6 +24,7 @@ from fewbits.executors import (
     ProcessExecutor,
     WorkersNotice,
 )
+from fewbits.executors.base import LOST_AFTER_SECONDS
 from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
@@ -116,7 +117,8 @@ def run_study(
         schedule = Schedule(plan, store.finished_keys())
         if executor is None:
             size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
-            executor = ProcessExecutor(size, folder / LOG_NAME)
+            lost_after_s = LOST_AFTER_SECONDS if spec.cluster is None else spec.cluster.lost_after_s
+            executor = ProcessExecutor(size, folder / LOG_NAME, lost_after_s)
         place = Place(folder.absolute(), secrets.token_hex(8), str(Path.cwd()))
         _mark(place)
         try:

@@ -1,0 +1,122 @@
+"""Workers and parents killed at random moments: the same figures in the end, nothing lost, no process left.
+
+The seed is printed with a failure; FEWBITS_FAULT_SEED repeats a campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from processes import children, is_alive, written
+
+from fewbits.study import RunResult, StudySpec, read_failures, read_results, read_study, run_study
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from fewbits.study import load_study, run_study
+from fewbits.study.engines import executor_of
+
+spec, folder = load_study(sys.argv[1]), Path(sys.argv[2])
+workers = int(sys.argv[4])
+executor = executor_of(sys.argv[3], spec, folder, workers)
+outcome = run_study(spec, folder, None if executor else workers, executor=executor)
+sys.exit(1 if outcome.failed else 0)
+"""
+
+WORKER_KILLS, PARENT_KILLS = 20, 5
+
+SECONDS = (0.5, 6.0)
+"""Between two kills: shorter and longer than a training of this study."""
+
+
+@dataclass
+class Campaign:
+    """A study that is started again until all kills are spent and it has finished."""
+
+    toml: Path
+    folder: Path
+    engine: str
+    random: random.Random
+    kills: list[str]
+    """`worker` or `parent`, in random order."""
+
+    met: set[int] = field(default_factory=set[int])
+    """All worker processes that were seen."""
+
+    lost: int = 0
+    """Runs that were finished once and are not any more."""
+
+    finished: int = 0
+
+    def start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", PROGRAM, str(self.toml), str(self.folder), self.engine, "2"]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0)
+
+    def look(self, parent: int) -> list[int]:
+        """The workers now; and whether what was finished still is."""
+        workers = children(parent)
+        self.met |= set(workers)
+        if (self.folder / "study.sqlite").exists():
+            with suppress(Exception):  # the file is being made
+                done = read_study(self.folder).finished
+                self.lost += max(0, self.finished - done)
+                self.finished = max(self.finished, done)
+        return workers
+
+    def sitting(self) -> bool:
+        """One start, until it ends or is killed; whether the study has finished."""
+        process = self.start()
+        due = time.monotonic() + self.random.uniform(*SECONDS)
+        while process.poll() is None:
+            workers = self.look(process.pid)
+            if self.kills and time.monotonic() >= due and (workers or self.kills[-1] == "parent"):
+                kill = self.kills.pop()
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(process.pid if kill == "parent" else self.random.choice(workers), signal.SIGKILL)
+                due = time.monotonic() + self.random.uniform(*SECONDS)
+            time.sleep(0.05)
+        return process.returncode == 0
+
+    def orphans(self) -> list[int]:
+        """Workers that are still there, after a moment's grace."""
+        end = time.monotonic() + 30
+        while (left := [one for one in self.met if is_alive(one)]) and time.monotonic() < end:
+            time.sleep(0.1)
+        return left
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_random_kills_of_workers_and_parents_change_no_figure_and_lose_nothing(
+    engine: str, tiny: Callable[..., StudySpec], tmp_path: Path, figures: Callable[[object], list[RunResult]]
+):
+    seed = int(os.environ.get("FEWBITS_FAULT_SEED", random.SystemRandom().randrange(2**32)))
+    print(f"FEWBITS_FAULT_SEED={seed}")
+    chance = random.Random(seed)
+    spec = tiny(seeds=list(range(8)), float_training={"epochs": 30}, fine_tune={"epochs": 30})
+    expected = figures(run_study(spec, tmp_path / "undisturbed", workers=2).results)
+    kills = ["worker"] * WORKER_KILLS + ["parent"] * PARENT_KILLS
+    chance.shuffle(kills)
+    toml = written(spec, tmp_path / "tiny.toml")
+    rounds = 0
+    while kills or rounds == 0:  # a study that finishes before all kills are spent is followed by another
+        rounds += 1
+        campaign = Campaign(toml, tmp_path / f"out{rounds}", engine, chance, kills)
+        while not campaign.sitting():
+            assert campaign.orphans() == []
+        assert campaign.orphans() == []
+        assert campaign.lost == 0
+        assert figures(read_results(campaign.folder)) == expected
+        assert read_failures(campaign.folder) == ()
+    print(f"{WORKER_KILLS} workers and {PARENT_KILLS} parents killed in {rounds} studies")
