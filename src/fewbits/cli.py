@@ -23,6 +23,7 @@ from fewbits.errors import FewbitsError, ModelError, StudyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from fewbits.study import StudySpec
 
 DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
@@ -85,16 +86,30 @@ def run(
             "[cluster], else on this machine.",
         ),
     ] = "local",
+    cluster: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A TOML file whose table [cluster] replaces the study's."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and each worker's job script; run and submit nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run a study, or go on with one that was stopped."""
+    from fewbits.executors.engines import executor_of
     from fewbits.study import load_study, run_study
     from fewbits.study.display import show_progress
-    from fewbits.study.engines import executor_of
+    from fewbits.study.folder import LOG_NAME
+    from fewbits.study.spec import load_cluster
 
     spec = load_study(study)
+    if cluster is not None:
+        spec = spec.model_copy(update={"cluster": load_cluster(cluster)})
     folder = out if out is not None else Path(f"fewbits-{spec.name}")
-    executor = executor_of(engine, spec, folder, workers)
+    if dry_run:
+        _show_dry_run(spec, folder, as_json)
+        return
+    executor = executor_of(engine, spec.cluster, workers, folder / LOG_NAME)
     with show_progress() as observer:
         outcome = run_study(spec, folder, None if executor else workers, observer, executor=executor)
     if as_json:
@@ -406,6 +421,14 @@ def _log_of(error: Exception) -> str:
 def _progress_line(line: str) -> None:
     if "Executing" not in line:  # yosys names each of its hundred passes
         print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _show_dry_run(spec: StudySpec, folder: Path, as_json: bool) -> None:
+    from fewbits.study.dry_run import dry_run
+
+    planned = dry_run(spec, folder)
+    for line in (json.dumps(planned.as_json()),) if as_json else planned.lines():
+        typer.echo(line)
 
 
 def _shape(text: str | None) -> tuple[int, ...] | None:

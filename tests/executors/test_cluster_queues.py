@@ -14,6 +14,7 @@ import queues
 from conftest import batch
 
 from fewbits.errors import ExecutorError
+from fewbits.executors import cluster as cluster_module
 from fewbits.executors.base import ENVIRONMENT
 from fewbits.executors.cluster import WorkerCluster
 from fewbits.executors.software import refusal, software
@@ -110,7 +111,10 @@ def test_an_answer_that_names_no_job_ends_the_start(queue: queues.Queue):
         WorkerCluster(batch(queue.system)).start()
 
 
-def test_a_queue_that_takes_some_jobs_is_asked_again_for_the_others(queue: queues.Queue):
+def test_a_queue_that_takes_some_jobs_is_asked_again_for_the_others(
+    queue: queues.Queue, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cluster_module, "_ASK_AGAIN_SECONDS", 0.2)
     submit = queue.commands / "sbatch"
     accepting = submit.read_text()
     lines = accepting.replace("print(", 'if job > 100: os.unlink(f"{folder}/{job}.job"); sys.exit("full")\nprint(')
@@ -118,9 +122,20 @@ def test_a_queue_that_takes_some_jobs_is_asked_again_for_the_others(queue: queue
     with WorkerCluster(batch(queue.system)) as workers:
         assert workers.troubles() == ("slurm started no worker: full",)
         submit.write_text(accepting.replace('"bash", ', '"sleep", "600", '))
-        workers.renew()
-        assert wait_for(lambda: len(queue.scripts()) == 2)
-        assert workers.troubles() == ()
+        assert wait_for(lambda: workers.renew() or len(queue.scripts()) == 2)
+
+
+def test_workers_that_do_not_come_are_said_to_be_waited_for(queue: queues.Queue):
+    submit = queue.commands / "sbatch"
+    submit.write_text(submit.read_text().replace('"bash", ', '"sleep", "600", '))
+    said: list[str] = []
+    workers = WorkerCluster(batch(queue.system))
+    workers.start()
+    for minute in range(10):
+        said += workers._waiting(60.0 * minute)
+    workers.close()
+    waited = "waiting for workers: 0 of 2 after {} minutes; the others' jobs wait in the queue of slurm"
+    assert said == [waited.format(minutes) for minutes in (1, 2, 4, 8)]
 
 
 def test_jobs_that_still_wait_are_taken_back(queue: queues.Queue):

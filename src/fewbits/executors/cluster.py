@@ -12,7 +12,8 @@ import shlex
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -31,6 +32,10 @@ _LIFETIME, _STAGGER = 55 / 60, 4 / 60
 """Of the walltime: when a worker leaves, and by how much workers differ in it, so that not all leave at once. The
 ratios of dask-jobqueue's manual, "How to handle job queueing system walltime killing workers": 55 and 4 minutes of an
 hour."""
+
+_ASK_AGAIN_SECONDS = 60.0
+"""From a refusal until a worker is asked for again; and until it is first said that workers are waited for, which is
+said again after twice as long each time."""
 
 _JOB_NAME = "fewbits"
 """PBS takes 15 characters."""
@@ -79,6 +84,11 @@ _OPTIONS: Mapping[SystemName, Callable[[ClusterSection], dict[str, Any]]] = {
 """What a batch system's class takes besides what all take."""
 
 
+def worker_count(cluster: ClusterSection) -> int:
+    """How many workers a description stands for on this machine."""
+    return cluster.count(len(os.sched_getaffinity(0)))
+
+
 def job_script(cluster: ClusterSection) -> str:
     """What starts one worker: the job that would be submitted, or the command that would be run.
 
@@ -90,7 +100,7 @@ def job_script(cluster: ClusterSection) -> str:
         command = f"{_remote_python(cluster)} -m distributed.cli.dask_spec {_ADDRESS}"
         hosts = ssh_hosts(cluster)
         return "\n".join(f"ssh {host} {command}" for host in dict.fromkeys(hosts)) + f"\n# {len(hosts)} workers"
-    return f"# {cluster.count(_cores())} worker processes of this machine"
+    return f"# {worker_count(cluster)} worker processes of this machine"
 
 
 def notes(cluster: ClusterSection) -> tuple[str, ...]:
@@ -113,13 +123,16 @@ class WorkerCluster:
 
     def __init__(self, cluster: ClusterSection) -> None:
         self.description = cluster
-        self.wanted = cluster.count(_cores())
+        self.wanted = worker_count(cluster)
         """How many workers there are to be."""
 
         self._dask: SpecCluster | None = None
         self._asked = threading.Condition()
         self._answers: list[str | None] = []
         self._told: set[str] = set()
+        self._asked_at = 0.0
+        self._waits_since: float | None = None
+        self._says_after = _ASK_AGAIN_SECONDS
 
     def __enter__(self) -> Self:
         self.start()
@@ -144,6 +157,7 @@ class WorkerCluster:
             start = _batch if self.description.system in _CLASSES else _STARTERS[self.description.system]
             self._dask = start(self.description, self._answer)
             self._wait_for_answers()
+            self._asked_at = time.monotonic()
         except ImportError as error:
             raise ExecutorError(f"{_NEEDED} ({one_line(str(error))})") from None
         except ExecutorError:
@@ -167,22 +181,41 @@ class WorkerCluster:
     def renew(self) -> None:
         """Ask for workers in place of those that left: at their walltime's end, or since their job was ended.
 
-        A worker that is only killed is started anew by its job. To be called now and then, such as each minute: what a
-        queue refused is asked for again.
+        A worker that is only killed is started anew by its job. To be called now and then, such as each second: what a
+        queue refused is asked for again after a while.
         """
         if self._dask is None or self.description.system == "local":
             return
-        for name, worker in list(self._dask.workers.items()):
-            if getattr(worker, _REFUSED, False):
-                del self._dask.workers[name]
+        now = time.monotonic()
+        if now - self._asked_at >= _ASK_AGAIN_SECONDS:
+            self._asked_at = now
+            for name, worker in list(self._dask.workers.items()):
+                if getattr(worker, _REFUSED, False):
+                    del self._dask.workers[name]
         self._dask.scale(self.wanted)
 
     def troubles(self) -> tuple[str, ...]:
-        """What has gone wrong with asking for workers and was not told before; a line each."""
+        """What has gone wrong with asking for workers and was not told before, and how many are waited for; a line
+        each.
+        """
         with self._asked:
             reasons = dict.fromkeys(one for one in self._answers if one is not None and one not in self._told)
         self._told.update(reasons)
-        return tuple(f"{self.description.system} started no worker: {reason}" for reason in reasons)
+        refused = (f"{self.description.system} started no worker: {reason}" for reason in reasons)
+        return (*refused, *self._waiting(time.monotonic()))
+
+    def _waiting(self, now: float) -> Iterator[str]:
+        """A line where fewer workers are there than were asked for, for long."""
+        there = 0 if self._dask is None else len(self._dask.scheduler_info["workers"])
+        if there >= self.wanted:
+            self._waits_since, self._says_after = None, _ASK_AGAIN_SECONDS
+            return
+        since = self._waits_since = now if self._waits_since is None else self._waits_since
+        if now - since >= self._says_after:
+            self._says_after *= 2
+            system = self.description.system
+            where = "" if SYSTEMS[system].submit is None else f"; the others' jobs wait in the queue of {system}"
+            yield f"waiting for workers: {there} of {self.wanted} after {(now - since) / 60:.0f} minutes{where}"
 
     def close(self) -> None:
         """End all workers, and take back jobs that still wait in the queue."""
@@ -216,7 +249,7 @@ def ssh_hosts(cluster: ClusterSection) -> tuple[str, ...]:
 def _batch(cluster: ClusterSection, answer: Answer) -> SpecCluster:
     """Workers by jobs."""
     return getattr(_jobqueue(), _CLASSES[cluster.system])(
-        n_workers=cluster.count(_cores()),
+        n_workers=worker_count(cluster),
         job_cls=_answering(_job_class(cluster), answer),
         scheduler_options=_scheduler_options(cluster),
         silence_logs=logging.CRITICAL,
@@ -267,7 +300,7 @@ def _on_this_machine(cluster: ClusterSection, _: Answer) -> SpecCluster:
     dashboard: Any = cluster.dashboard  # None for none, which the declared type leaves out
     with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
         return LocalCluster(
-            n_workers=cluster.count(_cores()),
+            n_workers=worker_count(cluster),
             threads_per_worker=1,
             processes=True,
             memory_limit=0 if memory is None else memory,
@@ -389,7 +422,3 @@ def _hours_and_minutes(cluster: ClusterSection) -> str | None:
 
 def _size(text: str | None) -> int | None:
     return None if text is None else parse_bytes(text)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
