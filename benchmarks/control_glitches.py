@@ -21,7 +21,7 @@ from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.characterization.control import ATTEMPTS, reference_network
 from fewbits.hardware.characterization.control_glitches import ControlGlitches, control_glitches
 from fewbits.hardware.characterization.control_run import planned_cycles
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.costing.chip_parts import CONTROL
 from fewbits.hardware.costing.network_cost import Cost
 from fewbits.hardware.costing.network_power import IMAGES, network_power

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbits.hardware.characterization.control import control_cost
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
 from fewbits.hardware.costing.packing import BITS, LANES, STORED, of_a_bit, packing_cost, row_cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil

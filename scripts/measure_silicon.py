@@ -28,8 +28,8 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import FixedPoint, PowerOfTwo
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, component_costs
 from fewbits.hardware.characterization.neuron_options import ATTEMPTS, build_neuron
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, component_costs
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.datapath import neuron as rtl_neuron
 from fewbits.hardware.datapath.multipliers import Multiplier

@@ -322,11 +322,25 @@ def characterize(
         str | None,
         typer.Option(metavar="TEXT", help="What each cost on the table must say, such as that it is predictive."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that synthesize side by side; one after another if not given.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="local|dask[=ADDRESS]", help="As of run.")] = "local",
+    cluster: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file with the table [cluster], for --engine dask.")
+    ] = None,
 ) -> None:
     """Make the technology table of a cell library."""
+    from fewbits.executors import ProcessExecutor
+    from fewbits.executors.engines import executor_of
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterization.technology_table import characterize as make_table
+    from fewbits.study.spec import load_cluster
 
+    described = None if cluster is None else load_cluster(cluster)
+    executor = executor_of(engine, described, workers, None)
+    if executor is None and workers is not None:
+        executor = ProcessExecutor(workers)
     make_table(
         liberty,
         sram,
@@ -338,6 +352,7 @@ def characterize(
         product_bits=product_bits,
         clock_mhz=clock,
         note=note,
+        executor=executor,
     )
     typer.echo(str(out))
 

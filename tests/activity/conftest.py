@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.characterization.neuron_options import build_neuron
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze

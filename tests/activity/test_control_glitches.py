@@ -19,7 +19,7 @@ from fewbits.hardware.activity.toggles import Stimulus, compile_model, words_of_
 from fewbits.hardware.characterization.control import reference_network
 from fewbits.hardware.characterization.control_glitches import GlitchSample, control_glitches, glitch_energy
 from fewbits.hardware.characterization.control_run import run_control
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design

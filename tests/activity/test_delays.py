@@ -15,8 +15,8 @@ from fewbits.hardware.activity.delays import DelayedCounts, count_with_delays, d
 from fewbits.hardware.activity.glitches import SAMPLED_CYCLES, SAMPLED_SEGMENTS, glitch_factors, sampled
 from fewbits.hardware.activity.program import Gates, compile_gates, gates_of
 from fewbits.hardware.activity.toggles import Stimulus, compile_netlist, words_of_bits
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.characterization.neuron_options import build_neuron
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, Netlist
 from fewbits.hardware.mapping.synthesis import synthesize, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze, mean_delays_ns

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from opensta_2019 import internal_energy_pj  # pyright: ignore
 
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.characterization.neuron_options import build_neuron
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.energy.power import estimate, uniform_activity
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog
 from fewbits.hardware.mapping.synthesis import synthesize, top_module

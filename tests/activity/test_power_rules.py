@@ -9,8 +9,8 @@ import pytest
 from opensta_2019 import energies_by_table, is_added_default, share  # pyright: ignore
 from opensta_rules import EDGES, KINDS, TOGGLES, charged_weights, library  # pyright: ignore
 
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.characterization.neuron_options import build_neuron
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.energy.power import estimate, uniform_activity
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist
 from fewbits.hardware.mapping.synthesis import synthesize, top_module

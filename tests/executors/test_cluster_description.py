@@ -31,6 +31,7 @@ VALUES: dict[str, Any] = {
     "logs": "jobs",
     "hosts": ["node1", "node2"],
     "ssh_config": "~/.ssh/farm",
+    "lost_after_s": 600,
 }
 """A value that each key takes."""
 

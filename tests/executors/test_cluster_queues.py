@@ -157,10 +157,3 @@ def test_a_cluster_is_closed_twice_without_harm(queue: queues.Queue):
     workers.start()
     workers.close()
     workers.close()
-
-
-def test_workers_of_this_machine_have_the_same_environment():
-    cluster: Any = batch("local", workers=1)
-    with WorkerCluster(cluster) as workers, distributed.Client(workers.dask) as client:
-        client.wait_for_workers(1, timeout=60)
-        assert environment_of(client).items() >= ENVIRONMENT.items()

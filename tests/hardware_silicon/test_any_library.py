@@ -12,14 +12,10 @@ from sta import SLEW_NS, gates_leakage_uw, longest_path_ns  # pyright: ignore
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, datapath_cost
 from fewbits.hardware.characterization.neuron_options import build_neuron, synthesize_first
 from fewbits.hardware.characterization.read_path import NO_SELECTION
-from fewbits.hardware.characterization.technology_table import (
-    CLOCK_SLEW_NS,
-    TOGGLES_PER_CYCLE,
-    characterize,
-    datapath_cost,
-)
+from fewbits.hardware.characterization.technology_table import characterize
 from fewbits.hardware.costing.network_cost import cost
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import estimate, uniform_activity

@@ -11,7 +11,7 @@ import pytest
 from tiny_library import json_netlist  # pyright: ignore
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.characterization.technology_table import component_costs
+from fewbits.hardware.characterization.netlists import component_costs
 from fewbits.hardware.energy.power import Activity, estimate, uniform_activity
 from fewbits.hardware.mapping.netlist import Netlist, read_netlist, to_verilog
 from fewbits.hardware.mapping.timing import Conditions, analyze

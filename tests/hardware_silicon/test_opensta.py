@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.characterization.neuron_options import build_neuron
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.energy.power import estimate, uniform_activity
 from fewbits.hardware.mapping.netlist import Netlist, to_verilog, verilog_name
 from fewbits.hardware.mapping.synthesis import synthesize, top_module

@@ -11,8 +11,8 @@ from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import load_technology
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS
 from fewbits.hardware.characterization.plausibility import flip_flop_figures, questions
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS
 from fewbits.hardware.mapping.timing import Conditions
 from fewbits.hardware.process.library.check import complete
 from fewbits.hardware.process.library.liberty_reader import read_library

@@ -11,8 +11,9 @@ import pytest
 from tiny_library import mappable_liberty  # pyright: ignore
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, datapath_cost
 from fewbits.hardware.characterization.neuron_options import build_neuron, synthesize_first
-from fewbits.hardware.characterization.technology_table import CLOCK_SLEW_NS, characterize, datapath_cost
+from fewbits.hardware.characterization.technology_table import characterize
 from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.mapping.timing import Conditions

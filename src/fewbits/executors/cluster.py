@@ -1,4 +1,4 @@
-"""From a cluster's description to its workers: by jobs of a batch system, over SSH, or as processes of this machine.
+"""From a cluster's description to its workers: by jobs of a batch system, or over SSH.
 
 Dask starts them (dask-jobqueue for the batch systems, asyncssh for SSH) and is imported late. The scheduler always runs
 in this process, so that nothing is left to do jobs when it ends: a worker that has lost it stops.
@@ -42,6 +42,9 @@ _JOB_NAME = "fewbits"
 
 _ADDRESS = "tcp://<address of this machine>:<port>"
 """Stands in shown scripts for the scheduler, which has no address before it runs."""
+
+_NOTHING = logging.CRITICAL + 1
+"""Level of what Dask logs in this process. What people should know comes as troubles."""
 
 _REFUSED = "fewbits_refused"
 """Marks a worker of Dask's that could not be asked for."""
@@ -119,7 +122,9 @@ def notes(cluster: ClusterSection) -> tuple[str, ...]:
 
 
 class WorkerCluster:
-    """The workers of a described cluster, from `start` to `close`; a context manager."""
+    """The workers of a described cluster, from `start` to `close`; a context manager. Of all systems but `local`, whose
+    workers an executor starts itself.
+    """
 
     def __init__(self, cluster: ClusterSection) -> None:
         self.description = cluster
@@ -154,7 +159,7 @@ class WorkerCluster:
                 "study where it is (a login node), or choose another [cluster] system; --dry-run shows the job script"
             )
         try:
-            start = _batch if self.description.system in _CLASSES else _STARTERS[self.description.system]
+            start = _batch if self.description.system in _CLASSES else _over_ssh
             self._dask = start(self.description, self._answer)
             self._wait_for_answers()
             self._asked_at = time.monotonic()
@@ -184,7 +189,7 @@ class WorkerCluster:
         A worker that is only killed is started anew by its job. To be called now and then, such as each second: what a
         queue refused is asked for again after a while.
         """
-        if self._dask is None or self.description.system == "local":
+        if self._dask is None:
             return
         now = time.monotonic()
         if now - self._asked_at >= _ASK_AGAIN_SECONDS:
@@ -232,9 +237,8 @@ class WorkerCluster:
 
     def _wait_for_answers(self) -> None:
         """Until each worker is asked for, so that a queue that takes no job is told at once."""
-        if self.description.system != "local":
-            with self._asked:
-                self._asked.wait_for(lambda: len(self._answers) >= self.wanted)
+        with self._asked:
+            self._asked.wait_for(lambda: len(self._answers) >= self.wanted)
 
     def _refused(self, reason: str) -> ExecutorError:
         return ExecutorError(f"no worker of {self.description.system} was started: {one_line(reason)}")
@@ -252,7 +256,7 @@ def _batch(cluster: ClusterSection, answer: Answer) -> SpecCluster:
         n_workers=worker_count(cluster),
         job_cls=_answering(_job_class(cluster), answer),
         scheduler_options=_scheduler_options(cluster),
-        silence_logs=logging.CRITICAL,
+        silence_logs=_NOTHING,
         name=f"{_JOB_NAME}-{os.getpid()}",
         **_job_options(cluster),
     )
@@ -272,7 +276,7 @@ def _over_ssh(cluster: ClusterSection, answer: Answer) -> SpecCluster:
     }
     connect = {} if cluster.ssh_config is None else {"config": [str(Path(cluster.ssh_config).expanduser())]}
     kind = _answering(Worker, answer)
-    silence: Any = logging.CRITICAL  # a level, as of the other kinds; declared as a truth value
+    silence: Any = _NOTHING  # a level, as of the other kinds; declared as a truth value
     return SpecCluster(
         {
             number: {
@@ -290,32 +294,6 @@ def _over_ssh(cluster: ClusterSection, answer: Answer) -> SpecCluster:
         name=f"{_JOB_NAME}-{os.getpid()}",
         silence_logs=silence,
     )
-
-
-def _on_this_machine(cluster: ClusterSection, _: Answer) -> SpecCluster:
-    import dask.config
-    from distributed import LocalCluster
-
-    memory = _size(cluster.memory)
-    dashboard: Any = cluster.dashboard  # None for none, which the declared type leaves out
-    with dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}):
-        return LocalCluster(
-            n_workers=worker_count(cluster),
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0 if memory is None else memory,
-            scheduler_port=cluster.port,
-            dashboard_address=dashboard,
-            env=dict(ENVIRONMENT),
-            silence_logs=logging.CRITICAL,
-        )
-
-
-_STARTERS: Mapping[SystemName, Callable[[ClusterSection, Answer], SpecCluster]] = {
-    "ssh": _over_ssh,
-    "local": _on_this_machine,
-}
-"""Of the systems without a queue."""
 
 
 def _jobqueue() -> Any:

