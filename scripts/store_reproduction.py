@@ -1,6 +1,7 @@
 """Put the accuracies of a study's folders into a small file in the tree, from which docs/reproduction.md is made.
 
 Usage: python scripts/store_reproduction.py docs/reproduction/STUDY.toml FOLDER ...
+Folders are those of `fewbits run`, on one machine or, with `--engine dask`, on many: only the parent writes them.
 Several folders are those of several sittings, such as one a seed; of a point that is in two, the last one counts.
 Writes docs/reproduction/STUDY.json: one entry a finished run, with the key of its trained network, epochs and wall
 time. Of the costs only the measured energy is kept, as it needs the trained network: with it goes what the technology

@@ -185,3 +185,20 @@ def test_a_file_that_is_no_table_is_not_overwritten(fewbits: Command, tmp_path: 
     outcome = fewbits("characterize", "--liberty", liberty, "--out", "notes.json", "--precision", "fixed4")
     assert (outcome.status, (tmp_path / "notes.json").read_text()) == (2, "mine")
     assert "notes.json is there and is no complete technology table" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--workers", "0"], ["workers must be at least 1", "0"]),
+        (["--engine", "slurm"], ["engine 'slurm' is unknown", "dask=ADDRESS"]),
+        (["--engine", "dask="], ["engine 'dask=' is unknown"]),
+        (["--engine", "dask", "--cluster", "none.toml"], ["none.toml", "No such file"]),
+        (["--engine", "dask=tcp://a:1", "--workers", "2"], ["--workers", "leave it out"]),
+    ],
+    ids=str,
+)
+def test_workers_that_cannot_be_had_are_refused(fewbits: Command, tmp_path: Path, options: list[str], words: list[str]):
+    outcome = fewbits("characterize", "--liberty", "cells.lib", "--out", "table.json", *options)
+    refused(outcome, *words)
+    assert list(tmp_path.iterdir()) == []

@@ -99,6 +99,20 @@ def test_ctrl_c_ends_the_jobs(queue: queues.Queue, tmp_path: Path):
     assert queue.wait_until_empty(10) == []
 
 
+def test_jobs_end_by_themselves_after_the_parent_was_killed(queue: queues.Queue, tmp_path: Path):
+    text = (tmp_path / "study.toml").read_text().replace("{epochs = 1}", "{epochs = 1000}", 1)
+    (tmp_path / "study.toml").write_text(text)
+    command = started(tmp_path, "--engine", "dask", path=queues.on_path(queue))
+    assert command.stderr is not None
+    for line in command.stderr:
+        if "share" in line:
+            break
+    command.kill()
+    command.communicate(timeout=60)
+    assert queue.cancelled() == 0
+    assert queue.wait_until_empty(90) == []
+
+
 def test_a_failed_study_ends_the_jobs(queue: queues.Queue, tmp_path: Path):
     text = (tmp_path / "study.toml").read_text().replace("{epochs = 1}", "{epochs = 1, learning_rate = 1e30}", 1)
     (tmp_path / "study.toml").write_text(text)
