@@ -11,10 +11,10 @@ from pathlib import Path
 import jobs
 import pytest
 
-from fewbits import ExecutorError, StudyError
+from fewbits import ExecutorError
 from fewbits.executors import Job, JobResult
 from fewbits.executors.dask_address import Address
-from fewbits.study.engines import executor_of
+from fewbits.executors.engines import executor_of
 from fewbits.study.spec import parse_study
 
 distributed = pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
@@ -57,14 +57,15 @@ def test_a_file_that_names_no_scheduler_is_refused(content: str, tmp_path: Path)
 
 @pytest.mark.parametrize("engine", ["", "dusk", "dask=", "local=2", "dask:tcp://host:1", "Dask"])
 def test_an_unknown_engine_is_refused(engine: str):
-    with pytest.raises(StudyError, match="is unknown: give local, dask, or dask=ADDRESS"):
-        executor_of(engine, parse_study(STUDY, "s.toml"), Path("out"), None)
+    with pytest.raises(ExecutorError, match="is unknown: give local, dask, or dask=ADDRESS"):
+        executor_of(engine, None, None, None)
 
 
 @pytest.mark.parametrize(("engine", "more"), [("dask=tcp://h:1", {}), ("dask", {"cluster": {"system": "local"}})])
 def test_workers_beside_a_cluster_that_has_its_own_are_refused(engine: str, more: dict[str, object]):
-    with pytest.raises(StudyError, match="has its own: leave it out"):
-        executor_of(engine, parse_study(STUDY | more, "s.toml"), Path("out"), 2)
+    cluster = parse_study(STUDY | more, "s.toml").cluster
+    with pytest.raises(ExecutorError, match="has its own: leave it out"):
+        executor_of(engine, cluster, 2, None)
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch):

@@ -25,11 +25,11 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from fewbits.study import load_study, run_study
-from fewbits.study.engines import executor_of
+from fewbits.executors.engines import executor_of
 
 spec, folder = load_study(sys.argv[1]), Path(sys.argv[2])
 workers = int(sys.argv[4])
-executor = executor_of(sys.argv[3], spec, folder, workers)
+executor = executor_of(sys.argv[3], spec.cluster, workers, folder / "study.log")
 outcome = run_study(spec, folder, None if executor else workers, executor=executor)
 sys.exit(1 if outcome.failed else 0)
 """
