@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,13 @@ def test_a_stated_python_runs_the_worker(system: str):
 @pytest.mark.parametrize("system", DIRECTIVES)
 def test_without_a_stated_python_it_is_this_one(system: str):
     assert worker_command(job_script(described(system)))[0] == sys.executable
+
+
+@pytest.mark.parametrize("system", DESCRIPTIONS)
+def test_a_shown_script_leaves_nothing_behind(system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert "my-logs" in job_script(described(system, logs="my-logs"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lsf_gets_whole_minutes():

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from fewbits.errors import ExecutorError
@@ -98,7 +99,10 @@ def job_script(cluster: ClusterSection) -> str:
     Nothing is submitted, and the batch system's command need not be there. Raises ExecutorError without the packages.
     """
     if cluster.system in _CLASSES:
-        return _job_class(cluster)(_ADDRESS, name=f"{_JOB_NAME}-0", **_job_options(cluster)).job_script().strip()
+        with TemporaryDirectory() as folder:  # for that of the logs, which dask-jobqueue would make
+            logs = {} if cluster.logs is None else {"log_directory": folder}
+            job = _job_class(cluster)(_ADDRESS, name=f"{_JOB_NAME}-0", **_job_options(cluster) | logs)
+            return job.job_script().strip().replace(folder, cluster.logs or "")
     if cluster.system == "ssh":
         command = f"{_remote_python(cluster)} -m distributed.cli.dask_spec {_ADDRESS}"
         hosts = ssh_hosts(cluster)

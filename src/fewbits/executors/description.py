@@ -201,7 +201,7 @@ class ClusterSection(BaseModel):
     lost_after_s: Annotated[float, Field(gt=0, le=86_400)] = LOST_AFTER_SECONDS
     """Seconds after which a worker without a sign of life counts as lost, and its task is given to another."""
 
-    logs: Line | None = None
+    logs: Word | None = None
     """Folder for the jobs' output; where the system puts it if none."""
 
     hosts: Hosts | None = None
