@@ -109,6 +109,10 @@ def run(
     if dry_run:
         _show_dry_run(spec, folder, as_json)
         return
+    if cluster is not None:
+        _refuse_unused_cluster(engine)
+    elif spec.cluster is not None and engine == "local":
+        _progress_line("the study's [cluster] is not used, since its workers are started by --engine dask")
     executor = executor_of(engine, spec.cluster, workers, folder / LOG_NAME)
     with show_progress() as observer:
         outcome = run_study(spec, folder, None if executor else workers, observer, executor=executor)
@@ -337,6 +341,8 @@ def characterize(
     from fewbits.hardware.characterization.technology_table import characterize as make_table
     from fewbits.study.spec import load_cluster
 
+    if cluster is not None:
+        _refuse_unused_cluster(engine)
     described = None if cluster is None else load_cluster(cluster)
     executor = executor_of(engine, described, workers, None)
     if executor is None and workers is not None:
@@ -436,6 +442,11 @@ def _log_of(error: Exception) -> str:
 def _progress_line(line: str) -> None:
     if "Executing" not in line:  # yosys names each of its hundred passes
         print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _refuse_unused_cluster(engine: str) -> None:
+    if engine != "dask":
+        raise StudyError(f"--cluster describes the workers of --engine dask, not of {engine!r}: give --engine dask too")
 
 
 def _show_dry_run(spec: StudySpec, folder: Path, as_json: bool) -> None:

@@ -194,6 +194,7 @@ def test_a_file_that_is_no_table_is_not_overwritten(fewbits: Command, tmp_path: 
         (["--engine", "slurm"], ["engine 'slurm' is unknown", "dask=ADDRESS"]),
         (["--engine", "dask="], ["engine 'dask=' is unknown"]),
         (["--engine", "dask", "--cluster", "none.toml"], ["none.toml", "No such file"]),
+        (["--cluster", "none.toml"], ["--engine dask too"]),
         (["--engine", "dask=tcp://a:1", "--workers", "2"], ["--workers", "leave it out"]),
     ],
     ids=str,

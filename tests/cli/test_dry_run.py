@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from refusal import Command  # pyright: ignore
+from refusal import Command, refused  # pyright: ignore
 
 pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
 
@@ -74,3 +74,11 @@ def test_a_study_that_cannot_run_is_refused(fewbits: Command, tmp_path: Path):
     done = fewbits("run", "study.toml", "--dry-run")
     assert done.status == 2
     assert "fixed99" in done.err
+
+
+@pytest.mark.parametrize("engine", ["local", "dask=tcp://127.0.0.1:1"])
+def test_a_cluster_that_would_not_be_used_is_refused(fewbits: Command, tmp_path: Path, engine: str):
+    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "farm.toml").write_text('[cluster]\nsystem = "local"\n')
+    refused(fewbits("run", "study.toml", "--cluster", "farm.toml", "--engine", engine), "--engine dask too")
+    assert not (tmp_path / "fewbits-tiny").exists()
