@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "executors"))
 
 import queues
 
-pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
+pytest.importorskip("asyncssh", reason="needs fewbits[cluster]")
 pytestmark = pytest.mark.slow
 
 STUDY = """

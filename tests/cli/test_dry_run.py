@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from refusal import Command, refused  # pyright: ignore
 
-pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
+pytest.importorskip("asyncssh", reason="needs fewbits[cluster]")
 
 STUDY = """
 name = "tiny"

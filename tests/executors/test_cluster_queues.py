@@ -20,7 +20,7 @@ from fewbits.executors.cluster import WorkerCluster
 from fewbits.executors.software import refusal, software
 
 distributed = pytest.importorskip("distributed", reason="needs fewbits[cluster]")
-pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
+pytest.importorskip("asyncssh", reason="needs fewbits[cluster]")
 
 ALL = pytest.mark.parametrize(
     "queue",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from fewbits.executors.base import ENVIRONMENT
 from fewbits.executors.cluster import WorkerCluster, job_script, notes
 from fewbits.executors.description import SYSTEMS, ClusterSection
 
-pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
+pytest.importorskip("asyncssh", reason="needs fewbits[cluster]")
 
 TIMED = {"workers": 8, "memory": "4 GiB", "walltime": "04:00:00"}
 DESCRIPTIONS: dict[str, dict[str, Any]] = {
@@ -150,3 +151,15 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
 
 def test_each_batch_system_has_a_class_and_its_options():
     assert module._CLASSES.keys() == module._OPTIONS.keys() == {name for name, one in SYSTEMS.items() if one.submit}
+
+
+def test_ctrl_c_stays_what_it_was():
+    program = (
+        "import signal\n"
+        "from fewbits.executors.cluster import job_script\n"
+        "from fewbits.executors.description import ClusterSection\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "job_script(ClusterSection(system='slurm', workers=1, memory='1 GiB', walltime='01:00:00'))\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -22,7 +22,7 @@ def test_each_system_has_an_example():
 
 @pytest.mark.parametrize("system", TABLES)
 def test_an_example_is_valid_and_starts_workers(system: str, tmp_path: Path):
-    pytest.importorskip("dask_jobqueue", reason="needs fewbits[cluster]")
+    pytest.importorskip("asyncssh", reason="needs fewbits[cluster]")
     (tmp_path / "farm.toml").write_text(TABLES[system])
     cluster = load_cluster(tmp_path / "farm.toml")
     given = [value for value in (cluster.queue, cluster.account, cluster.project, *cluster.directives) if value]

@@ -10,6 +10,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -301,10 +302,14 @@ def _over_ssh(cluster: ClusterSection, answer: Answer) -> SpecCluster:
 
 
 def _jobqueue() -> Any:
+    """dask-jobqueue. Its import makes Ctrl-C a silent exit with status 0 (`runner.py`): that is taken back."""
+    handler = signal.getsignal(signal.SIGINT)
     try:
         import dask_jobqueue
     except ImportError as error:
         raise ExecutorError(f"{_NEEDED} ({one_line(str(error))})") from None
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, handler)
     return dask_jobqueue
 
 
