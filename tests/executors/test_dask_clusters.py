@@ -150,3 +150,36 @@ def test_jobs_stop_on_workers_of_others_when_the_parent_leaves(scheduler: str, t
     while not (tmp_path / "stopped").exists():
         assert time.monotonic() < end, "the job goes on"
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from fewbits.executors import dask
+    from fewbits.executors.dask_local import LocalWorkers
+
+    monkeypatch.setenv("PYTHONPATH", f"{Path(jobs.__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(dask, "_CONNECT_SECONDS", 2.0)
+    workers = LocalWorkers(1, tmp_path / "log")
+    workers.start()
+    with dask.DaskExecutor(workers.dask.scheduler_address) as executor:
+        executor.submit(Job("a", jobs.until_unwanted, (str(tmp_path / "stopped"),)))
+        executor.messages()
+        workers.close()
+        with pytest.raises(ExecutorError, match=r"the Dask scheduler tcp://\S+ is gone: what is finished is kept"):
+            while True:
+                executor.messages()
+
+
+@pytest.mark.slow
+def test_workers_that_end_as_soon_as_they_are_started_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from fewbits.executors import dask, dask_local
+
+    monkeypatch.setattr(dask_local, "_PROGRAM", "raise SystemExit(3)")
+    with pytest.raises(ExecutorError, match=r"workers end as soon as they are started \(see study.log\)"):
+        run_to_end(dask.DaskExecutor(workers=1, log=tmp_path / "study.log"))
+
+
+def run_to_end(executor) -> None:
+    with executor:
+        executor.submit(Job("a", jobs.square, (1,)))
+        first_result(executor)

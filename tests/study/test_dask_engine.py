@@ -17,7 +17,7 @@ from processes import children, is_alive, written
 
 from fewbits.executors import dask_local
 from fewbits.executors.dask import DaskExecutor
-from fewbits.study import RunResult, StudySpec, run_study
+from fewbits.study import RunResult, StudySpec, load_study, run_study
 from fewbits.study.events import Event, Notice, StudyStarted
 from fewbits.study.worker import Place
 
@@ -157,3 +157,11 @@ def test_no_dask_worker_outlives_its_parent_and_the_study_goes_on(number: int, t
         assert time.monotonic() < end, "workers outlive their parent"
         time.sleep(0.1)
     assert figures(run_study(tiny(), tmp_path / "out", workers=1).results) == figures(undisturbed)
+
+
+@pytest.mark.nightly
+def test_the_default_study_has_the_same_table_on_dask(tmp_path, figures):
+    spec = load_study("default")
+    there = run_study(spec, tmp_path / "dask", executor=DaskExecutor(workers=2, log=tmp_path / "log"))
+    here = run_study(spec, tmp_path / "local", workers=2)
+    assert figures(there.results) == figures(here.results)

@@ -113,8 +113,11 @@ def test_random_kills_of_workers_and_parents_change_no_figure_and_lose_nothing(
     while kills or rounds == 0:  # a study that finishes before all kills are spent is followed by another
         rounds += 1
         campaign = Campaign(toml, tmp_path / f"out{rounds}", engine, chance, kills)
+        sittings = 1
         while not campaign.sitting():
             assert campaign.orphans() == []
+            sittings += 1
+            assert sittings < 2 * (WORKER_KILLS + PARENT_KILLS), read_failures(campaign.folder)
         assert campaign.orphans() == []
         assert campaign.lost == 0
         assert figures(read_results(campaign.folder)) == expected

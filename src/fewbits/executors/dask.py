@@ -31,6 +31,7 @@ from fewbits.executors.base import (
     JobFailure,
     JobLost,
     JobProgress,
+    JobResult,
     JobStarted,
     Message,
     Payload,
@@ -152,7 +153,10 @@ class DaskExecutor(Executor):
         if workers is not None and source is not None:
             raise ExecutorError("workers were given beside a cluster, which has its own: leave one of the two out")
         self._lost_after_s = lost_after_s
-        self._log = log
+        own_log = "standard error" if log is None else log.name
+        self._log_name = own_log if source is None else ""
+        """Where people find what workers print; empty on machines of others."""
+
         self._source: WorkerSource = (
             LocalWorkers(workers, log, lost_after_s)
             if source is None
@@ -286,8 +290,7 @@ class DaskExecutor(Executor):
 
     def _give(self, job: Job, worker: str, losses: int) -> None:
         state, number = self._state, next(self._numbers)
-        log = self._source.log if isinstance(self._source, LocalWorkers) else ""
-        header = Header(number, job.key, job.function, state.topic, log)
+        header = Header(number, job.key, job.function, state.topic, self._log_name)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # networks are what is to be sent
             arguments = [self._carried(each) if isinstance(each, Payload) else each for each in job.arguments]
@@ -321,22 +324,34 @@ class DaskExecutor(Executor):
 
     def _ended(self, number: int, _: object) -> Iterator[Message]:
         """Dask has a job's end."""
-        given = self._state.given.pop(number, None)
+        state = self._state
+        given = state.given.get(number)
         if given is None:
             return
-        job, future = given.job, given.future
-        if future.status == "finished":
-            try:
-                done = future.result()
-            except Exception as error:
-                done = JobFailure(job.key, one_line(f"its result cannot be read: {type(error).__name__}: {error}"))
-            if not given.started:  # the message of that goes another way
-                yield JobStarted(job.key, "a worker")
-            yield done
-        elif future.status == "error":
+        if given.future.status == "finished":
+            Thread(target=self._fetch, args=(state, number, given), daemon=True).start()
+            return
+        del state.given[number]
+        if given.future.status == "error":
             yield from self._failed(given)
-        elif self._state.client.status == "running":  # the scheduler let go of it
-            self._queue(job, given.losses)
+        else:  # the scheduler let go of it
+            self._queue(given.job, given.losses)
+
+    def _fetch(self, state: _State, number: int, given: _Given) -> None:
+        """Get a result from its worker. In a thread, since it waits forever if the worker is lost meanwhile."""
+        try:
+            done = given.future.result()
+        except BaseException as error:
+            done = JobFailure(given.job.key, one_line(f"its result cannot be read: {type(error).__name__}: {error}"))
+        state.inbox.put(lambda: list(self._fetched(number, done)))
+
+    def _fetched(self, number: int, done: JobResult | JobFailure) -> Iterator[Message]:
+        """A result is here, of a job that was not given to another worker meanwhile."""
+        given = self._state.given.pop(number, None)
+        if given is not None:
+            if not given.started:  # the message of that goes another way
+                yield JobStarted(given.job.key, f"worker {given.worker}")
+            yield done
 
     def _failed(self, given: _Given) -> Iterator[Message]:
         """Dask has an error of its own."""
@@ -400,8 +415,6 @@ class DaskExecutor(Executor):
             yield WorkersNotice(line or "")
             return
         state.fit[address] = answer.software
-        if isinstance(self._source, LocalWorkers):
-            self._source.note_arrival()
         note = processors_note(self._here, state.fit.values())
         if note is not None and note != state.processors_said:
             state.processors_said = note

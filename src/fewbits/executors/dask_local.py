@@ -66,11 +66,6 @@ class LocalWorkers:
         self._starts = 0
 
     @property
-    def log(self) -> str:
-        """Where people find what workers print."""
-        return self._log.name
-
-    @property
     def dask(self) -> Any:
         """What a Dask client connects to. Once started."""
         return self._cluster
@@ -97,12 +92,10 @@ class LocalWorkers:
                     f"worker process {worker.number} {worker.how_it_ended()}; another takes its place"
                 )
                 self._workers.append(self._started())
+        if self._cluster is not None and self._cluster.scheduler_info["workers"]:
+            self._starts = 0
         if self._starts > _STARTS_IN_VAIN * self.wanted:
-            raise ExecutorError(f"workers end as soon as they are started (see {self.log})")
-
-    def note_arrival(self) -> None:
-        """A worker has come: workers can be started."""
-        self._starts = 0
+            raise ExecutorError(f"workers end as soon as they are started (see {self._log.name})")
 
     def troubles(self) -> Sequence[str]:
         """What has gone wrong with workers since the last call; a line each."""
