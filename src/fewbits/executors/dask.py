@@ -21,7 +21,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from fewbits.errors import ExecutorError
 from fewbits.executors.base import (
@@ -39,12 +39,11 @@ from fewbits.executors.base import (
     one_line,
 )
 from fewbits.executors.dask_address import Address
-from fewbits.executors.dask_job import Header, Introduction, do_job, introduce
+from fewbits.executors.dask_job import Header, do_job
 from fewbits.executors.dask_local import LocalWorkers
+from fewbits.executors.dask_roster import Roster
 from fewbits.executors.worker_process import LOOK_SECONDS
-
-if TYPE_CHECKING:
-    from fewbits.executors.software import Software
+from fewbits.executors.worker_source import WorkerSource
 
 _CONNECT_SECONDS = 10.0
 """How long a scheduler may take to answer; Dask's `distributed.comm.timeouts.connect`, 30 s, is long for a misprint."""
@@ -54,36 +53,6 @@ _FIRST_SECONDS = 10.0
 
 _LOSSES = 3
 """How often a job may lose its worker and be tried again: Dask's `distributed.scheduler.allowed-failures`."""
-
-
-class WorkerSource(Protocol):
-    """What has workers: `Address`, `LocalWorkers`, and what starts the workers of a described cluster."""
-
-    @property
-    def wanted(self) -> int:
-        """How many workers it starts; 0 if others do."""
-        ...
-
-    @property
-    def dask(self) -> Any:
-        """An address or cluster object that a Dask client connects to. Once started."""
-        ...
-
-    def start(self) -> None:
-        """Start what is needed. Raises ExecutorError."""
-        ...
-
-    def renew(self) -> None:
-        """See to workers that have left; called now and then. Raises ExecutorError if none can come."""
-        ...
-
-    def troubles(self) -> Sequence[str]:
-        """What has gone wrong since the last call; a line each."""
-        ...
-
-    def close(self) -> None:
-        """End what was started."""
-        ...
 
 
 @dataclass
@@ -108,6 +77,7 @@ class _State:
     client: Any
     """Of Dask, whose types tell little."""
 
+    roster: Roster
     topic: str
     """Name under which this executor's jobs send progress."""
 
@@ -119,18 +89,9 @@ class _State:
     """A heap: priority (negative), number, job, losses so far."""
 
     payloads: dict[str, Any] = field(default_factory=dict[str, Any])
-    fit: dict[str, Software] = field(default_factory=dict[str, Any])
-    """The workers that do jobs, by address."""
-
-    looked_at: set[str] = field(default_factory=set[str])
-    answered: set[str] = field(default_factory=set[str])
-    """Addresses of workers that were asked what they run, and of those that answered."""
-
-    refusals: list[str] = field(default_factory=list[str])
     told: list[Message] = field(default_factory=list[Message])
     """Not yet given to the caller."""
 
-    processors_said: str = ""
     renewed_at: float = 0.0
 
 
@@ -190,7 +151,6 @@ class DaskExecutor(Executor):
             }
             with dask.config.set(settings):
                 self._source.start()
-            self._here = software()
             try:
                 client: Any = Client(self._source.dask, timeout=_CONNECT_SECONDS, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as error:
@@ -198,11 +158,12 @@ class DaskExecutor(Executor):
                     f"no Dask scheduler answers at {self._source.dask!r}: start one there (dask scheduler), or give "
                     f"another address ({one_line(str(error))})"
                 ) from None
-            self._running = state = _State(client, f"fewbits-{secrets.token_hex(8)}")
+            roster = Roster(client, software(), self._later)
+            self._running = state = _State(client, roster, f"fewbits-{secrets.token_hex(8)}")
             client.subscribe_topic(state.topic, partial(self._later, self._told_by_job))
             client.subscribe_topic("all", partial(self._later, self._told_of_worker))
             for address in client.nthreads():
-                self._look_at(address)
+                roster.add(address)
             self._await_first()
         except BaseException:
             self.close()
@@ -223,7 +184,7 @@ class DaskExecutor(Executor):
     @property
     def workers(self) -> int:
         """Those that do jobs now, or those that are to come, if these are more."""
-        return max(len(self._state.fit), self._source.wanted)
+        return max(len(self._state.roster.fit), self._source.wanted)
 
     @property
     def about(self) -> str:
@@ -235,7 +196,7 @@ class DaskExecutor(Executor):
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """What a function returns on each worker that does jobs, by its address."""
-        addresses = list(self._state.fit)
+        addresses = list(self._state.roster.fit)
         if not addresses:
             return {}
         answers: dict[str, Any] = self._state.client.run(function, *arguments, workers=addresses, on_error="ignore")
@@ -283,7 +244,7 @@ class DaskExecutor(Executor):
     def _give_out(self) -> None:
         """Give each free worker a job."""
         state = self._state
-        free = state.fit.keys() - {given.worker for given in state.given.values()}
+        free = state.roster.fit.keys() - {given.worker for given in state.given.values()}
         while state.waiting and free:
             _, _, job, losses = heapq.heappop(state.waiting)
             self._give(job, free.pop(), losses)
@@ -376,64 +337,18 @@ class DaskExecutor(Executor):
 
     # Workers:
 
-    def _look_at(self, address: str) -> None:
-        """Ask a worker what it runs. In a thread, since one that hangs gives no answer."""
-        state = self._state
-        if address in state.looked_at:
-            return
-        state.looked_at.add(address)
-
-        def look() -> None:
-            try:
-                (answer,) = state.client.run(introduce, workers=[address], on_error="return").values()
-            except Exception as error:
-                answer = error
-            state.inbox.put(lambda: list(self._introduced(address, answer)))
-
-        Thread(target=look, daemon=True).start()
-
-    def _introduced(self, address: str, answer: Introduction | BaseException) -> Iterator[Message]:
-        """A worker has said what it runs: it does jobs from now on, or is refused."""
-        from fewbits.executors.software import processors_note, refusal
-
-        state = self._state
-        state.answered.add(address)
-        if address not in state.client.nthreads():  # gone before it answered
-            return
-        if not isinstance(answer, Introduction):
-            reason = one_line(f"{type(answer).__name__}: {answer}")
-            line = f"worker {address} is refused: it does not answer as this fewbits does ({reason}); install the same"
-        elif answer.threads != 1:
-            line = (
-                f"worker {address} is refused: it has {answer.threads} threads, and digits need one: start it with "
-                "--nthreads 1 (and --nworkers for more)"
-            )
-        else:
-            line = refusal(address, self._here, answer.software)
-        if line is not None or not isinstance(answer, Introduction):
-            state.refusals.append(line or "")
-            yield WorkersNotice(line or "")
-            return
-        state.fit[address] = answer.software
-        note = processors_note(self._here, state.fit.values())
-        if note is not None and note != state.processors_said:
-            state.processors_said = note
-            yield WorkersNotice(note)
-
     def _told_of_worker(self, event: tuple[float, dict[str, Any]]) -> Iterator[Message]:
         """The scheduler's message of a worker that has come or gone."""
         _, told = event
         if told.get("action") == "add-worker":
-            self._look_at(told["worker"])
+            self._state.roster.add(told["worker"])
         elif told.get("action") == "remove-worker":
             yield from self._gone(told["worker"], expected=bool(told.get("expected")))
 
     def _gone(self, address: str, *, expected: bool) -> Iterator[Message]:
         """A worker has left, in order or not; what it did is given to another."""
         state = self._state
-        state.looked_at.discard(address)
-        state.answered.discard(address)
-        if state.fit.pop(address, None) is not None and not expected:
+        if state.roster.remove(address) and not expected:
             yield WorkersNotice(f"worker {address} was lost")
         for number, given in list(state.given.items()):
             if given.worker == address:
@@ -447,12 +362,13 @@ class DaskExecutor(Executor):
     def _await_first(self) -> None:
         """Until a worker does jobs, and those that are there have answered; or say that there is none yet."""
         state, end = self._state, time.monotonic() + _FIRST_SECONDS
-        while (not state.fit or state.looked_at - state.answered) and time.monotonic() < end:
-            if state.refusals and not state.fit and not state.looked_at - state.answered:
-                raise ExecutorError(state.refusals[0])
+        roster = state.roster
+        while (not roster.fit or roster.awaits_answers) and time.monotonic() < end:
+            if roster.refusals and not roster.fit and not roster.awaits_answers:
+                raise ExecutorError(roster.refusals[0])
             self._renew()
             self._take_in(min(LOOK_SECONDS, _FIRST_SECONDS / 20))
-        if not state.fit:
+        if not roster.fit:
             state.told.append(WorkersNotice("no worker is there yet: tasks wait for the first"))
 
     def _renew(self) -> None:
