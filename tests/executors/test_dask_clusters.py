@@ -166,7 +166,7 @@ def test_a_scheduler_that_is_gone_is_one_line(monkeypatch: pytest.MonkeyPatch, t
         executor.messages()
         workers.close()
         with pytest.raises(ExecutorError, match=r"the Dask scheduler tcp://\S+ is gone: what is finished is kept"):
-            list(iter(executor.messages, None))
+            first_result(executor)
 
 
 @pytest.mark.slow

@@ -30,14 +30,17 @@ from fewbits.executors.engines import executor_of
 spec, folder = load_study(sys.argv[1]), Path(sys.argv[2])
 workers = int(sys.argv[4])
 executor = executor_of(sys.argv[3], spec.cluster, workers, folder / "study.log")
-outcome = run_study(spec, folder, None if executor else workers, executor=executor)
+pulse = Path(sys.argv[5])
+outcome = run_study(
+    spec, folder, None if executor else workers, executor=executor, observer=lambda event: pulse.write_text(repr(event))
+)
 sys.exit(1 if outcome.failed else 0)
 """
 
 WORKER_KILLS, PARENT_KILLS = 20, 5
 
-SECONDS = (0.5, 6.0)
-"""Between two kills: shorter and longer than a training of this study."""
+SECONDS = (0.0, 3.0)
+"""From the first sign of work after a kill to the next one: shorter and longer than a training of this study."""
 
 
 @dataclass
@@ -59,8 +62,19 @@ class Campaign:
 
     finished: int = 0
 
+    @property
+    def pulse(self) -> Path:
+        """A file that the parent writes with each event."""
+        return self.folder.with_suffix(".pulse")
+
+    def is_at_work(self) -> bool:
+        """Whether a task has started, or goes on, since this was last asked after a kill."""
+        with suppress(OSError):
+            return self.pulse.read_text().startswith(("TaskStarted", "TaskProgress"))
+        return False
+
     def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", PROGRAM, str(self.toml), str(self.folder), self.engine, "2"]
+        command = [sys.executable, "-c", PROGRAM, str(self.toml), str(self.folder), self.engine, "2", str(self.pulse)]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0)
 
     def look(self, parent: int) -> list[int]:
@@ -76,16 +90,18 @@ class Campaign:
 
     def sitting(self) -> bool:
         """One start, until it ends or is killed; whether the study has finished."""
-        process = self.start()
-        due = time.monotonic() + self.random.uniform(*SECONDS)
+        self.pulse.unlink(missing_ok=True)
+        process, due = self.start(), None
         while process.poll() is None:
             workers = self.look(process.pid)
-            if self.kills and time.monotonic() >= due and (workers or self.kills[-1] == "parent"):
-                kill = self.kills.pop()
+            if due is None and self.is_at_work():
+                due = time.monotonic() + self.random.uniform(*SECONDS)
+            if self.kills and workers and due is not None and time.monotonic() >= due:
+                kill, due = self.kills.pop(), None
                 with suppress(ProcessLookupError):  # it has just ended
                     os.kill(process.pid if kill == "parent" else self.random.choice(workers), signal.SIGKILL)
-                due = time.monotonic() + self.random.uniform(*SECONDS)
-            time.sleep(0.05)
+                self.pulse.unlink(missing_ok=True)
+            time.sleep(0.02)
         return process.returncode == 0
 
     def orphans(self) -> list[int]:
@@ -104,7 +120,7 @@ def test_random_kills_of_workers_and_parents_change_no_figure_and_lose_nothing(
     seed = int(os.environ.get("FEWBITS_FAULT_SEED", random.SystemRandom().randrange(2**32)))
     print(f"FEWBITS_FAULT_SEED={seed}")
     chance = random.Random(seed)
-    spec = tiny(seeds=list(range(8)), float_training={"epochs": 30}, fine_tune={"epochs": 30})
+    spec = tiny(seeds=list(range(6)), float_training={"epochs": 30}, fine_tune={"epochs": 30})
     expected = figures(run_study(spec, tmp_path / "undisturbed", workers=2).results)
     kills = ["worker"] * WORKER_KILLS + ["parent"] * PARENT_KILLS
     chance.shuffle(kills)

@@ -95,6 +95,7 @@ def run_study(
     folder, ours = Path(out), study_folder(out)
     ours.check(KEPT)
     sinks = open_sinks(spec.track, TrackedStudy(spec.name, folder), spec.folder)
+    trains_here = executor is None
     with ExitStack() as held:
         if executor is None:
             lost_after_s = LOST_AFTER_SECONDS if spec.cluster is None else spec.cluster.lost_after_s
@@ -108,9 +109,9 @@ def run_study(
             from fewbits.study.worker import Place
         if is_study_folder(folder):  # a folder in use is told at once, and a new one made for no study that is refused
             held.enter_context(folder_lock(folder))
-            plan = make_plan(spec, trains_here=executor is None)
+            plan = make_plan(spec, trains_here=trains_here)
         else:
-            plan = make_plan(spec, trains_here=executor is None)
+            plan = make_plan(spec, trains_here=trains_here)
             held.enter_context(folder_lock(folder))
         ours.keep((*KEPT, *folders_of(spec.track)))
         store = held.enter_context(Store(folder))
