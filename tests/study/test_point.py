@@ -223,3 +223,25 @@ def test_a_saving_compares_energies_of_the_same_kind_of_activity(tiny, tmp_path)
     ]
     assert fixed9.energy_saving_percent == pytest.approx(100 * (1 - assumed[0].energy_uj / assumed[1].energy_uj))
     assert len(set(workshop._baselines.values())) == 2
+
+
+def test_what_is_stated_of_data_reaches_the_worker_and_the_record(tiny, tmp_path):
+    stated = {"name": "digits", "mean": 0.1307, "std": [0.3081], "split": 0.5, "classes": 12, "value_range": [0, 256]}
+    plan = make_plan(tiny(data=[stated], models=["mlp"], precisions=["fixed8"], technology="ihp-sg13g2"))
+    workshop = Workshop(tmp_path)
+    dataset = workshop._dataset(plan.runs[0].training)
+    assert (dataset.mean, dataset.std, dataset.classes) == ((0.1307,), (0.3081,), 12)
+    assert (len(dataset.validation), dataset.value_range) == (2000, (0, 256))
+    said = plan.rests_on["data"]["digits"]["normalization"]
+    assert said == "inputs are (value / 256 - mean) / std, by channel: mean 0.1307, std 0.3081, stated"
+
+
+def test_stating_what_is_found_anyway_changes_no_key(tiny, plan):
+    name = plan.runs[0].training.data
+    stated = {"name": name, "mean": 0, "std": 1, "classes": 4, "split": 0.1, "value_range": [0, 255]}
+    assert [run.key for run in make_plan(tiny(data=[stated])).runs] == [run.key for run in plan.runs]
+
+
+def test_a_stated_value_that_does_not_fit_names_study_and_key(tiny):
+    with pytest.raises(StudyError, match="key 'data': data 'digits': mean has 3 numbers, but"):
+        make_plan(tiny(data=[{"name": "digits", "mean": [0.5] * 3, "std": 1}]))

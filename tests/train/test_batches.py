@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewbits import ModelError
-from fewbits.data import Dataset, Split
+from fewbits.data import Dataset, Images, Split
 from fewbits.train import TrainSettings
 from fewbits.train.batches import Batches
 
@@ -20,6 +20,21 @@ def color_data(images: int = 24, height: int = 6, width: int = 7) -> Dataset:
     pixels = torch.randint(0, 256, (images, 3, height, width), generator=generator, dtype=torch.uint8)
     split = Split(pixels, torch.zeros(images, dtype=torch.int64))
     return Dataset("noise", 1, split, split, split, mean=(0.49, 0.48, 0.45), std=(0.25, 0.25, 0.25))
+
+
+STORED = ("u1", "<u2", ">u2", "<f4", ">f4", "<f8", "unaligned <u2", "unaligned <f4")
+
+
+def stored_data(stored: str, order: str) -> Dataset:
+    """Random images stored in a type, channels first or last, with a range, means and deviations of their own."""
+    dtype = np.dtype(stored.split()[-1])
+    shape = (24, 6, 7, 3) if order == "NHWC" else (24, 3, 6, 7)
+    values = np.random.default_rng(2).integers(0, 250, shape).astype(dtype)
+    if stored.startswith("unaligned"):
+        values = np.frombuffer(b"?" + values.tobytes(), dtype, offset=1).reshape(shape)
+    images = Images(np.moveaxis(values, 3, 1) if order == "NHWC" else values, np.arange(24)[::-1].copy())
+    split = Split(images, torch.zeros(24, dtype=torch.int64))
+    return Dataset("x", 1, split, split, split, (0.49, 0.4, 0.45), (0.25, 0.3, 0.2), value_range=(3.0, 251.0))
 
 
 def epoch_of(data: Dataset, seed: int = 0, layout: torch.memory_format = torch.channels_last, **settings: object):
@@ -48,6 +63,21 @@ def test_a_crop_is_a_window_of_the_image_in_a_border_of_zeros():
     for image, found in zip(chosen.tolist(), inputs.numpy(), strict=True):
         matches = (windows[image] == found[:, None, None]).all(axis=(0, 3, 4))
         assert matches.sum() == 1
+
+
+@pytest.mark.parametrize("order", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("stored", STORED)
+def test_batches_of_any_stored_type_are_what_the_data_set_makes_of_them(stored: str, order: str):
+    data = stored_data(stored, order)
+    chosen, inputs = epoch_of(data)
+    assert torch.equal(inputs, data.inputs(data.train.images[chosen]))
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_crops_and_flips_of_any_stored_type_are_those_of_bytes(stored: str):
+    settings = {"random_flip": True, "crop_padding": 2}
+    found, expected = (epoch_of(stored_data(one, "NCHW"), **settings)[1] for one in (stored, "u1"))
+    assert torch.equal(found, expected)
 
 
 def test_crops_reach_every_window():
