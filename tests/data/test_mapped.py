@@ -13,7 +13,8 @@ from numpy.lib import format as npy
 
 from fewbits import DataError
 from fewbits.data import load, mapped
-from fewbits.data.mapped import read_array, read_arrays
+from fewbits.data.mapped import read_arrays
+from fewbits.study.digest import data_sha256
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_small_arrays_are_read(tmp_path: Path):
 
 def test_a_plain_array_is_mapped(tmp_path: Path):
     np.save(tmp_path / "x.npy", pixels())
-    found = read_array(tmp_path / "x.npy")
+    found = read_arrays(tmp_path, ["x"], ["y"])["x"]
     assert isinstance(found, np.memmap)
     assert np.array_equal(found, pixels())
 
@@ -124,6 +125,22 @@ def test_a_data_set_maps_its_file_and_copies_no_image(tmp_path: Path):
             owner = owner.base
         assert isinstance(owner, np.memmap)
     assert np.shares_memory(data.train.images.source, data.validation.images.source)
+
+
+def test_a_folder_of_plain_arrays_is_a_data_set(tmp_path: Path):
+    whole = load(whole_set(tmp_path / "x.npz"))
+    (tmp_path / "folder").mkdir()
+    with np.load(tmp_path / "x.npz") as arrays:
+        for key, array in arrays.items():
+            np.save(tmp_path / "folder" / f"{key}.npy", array)
+    found = load(tmp_path / "folder")
+    assert (data_sha256(found), found.notes) == (data_sha256(whole), ())
+
+
+def test_a_folder_that_lacks_an_array_is_refused(tmp_path: Path):
+    np.save(tmp_path / "x_train.npy", pixels())
+    with pytest.raises(DataError, match=r"no file .*y_train\.npy"):
+        load(tmp_path)
 
 
 def test_what_was_unpacked_is_said(tmp_path: Path):
@@ -173,7 +190,7 @@ def test_hostile_headers_are_refused_in_one_line(tmp_path: Path, case: str, comp
 def test_hostile_plain_arrays_are_refused_in_one_line(tmp_path: Path, case: str):
     (tmp_path / "x.npy").write_bytes(header(HEADERS[case]))
     with pytest.raises(DataError, match=r"^[^\n]*x\.npy[^\n]*$"):
-        read_array(tmp_path / "x.npy")
+        read_arrays(tmp_path, ["x"])
 
 
 def test_a_flipped_bit_of_a_mapped_member_is_found(tmp_path: Path):

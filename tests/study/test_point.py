@@ -226,11 +226,11 @@ def test_a_saving_compares_energies_of_the_same_kind_of_activity(tiny, tmp_path)
 
 
 def test_what_is_stated_of_data_reaches_the_worker_and_the_record(tiny, tmp_path):
-    stated = {"name": "digits", "mean": 0.1307, "std": [0.3081], "split": 0.5, "classes": 12, "value_range": [0, 256]}
+    stated = {"name": "digits", "mean": 0.1307, "std": [0.3081], "split": 0.5, "classes": 10, "value_range": [0, 256]}
     plan = make_plan(tiny(data=[stated], models=["mlp"], precisions=["fixed8"], technology="ihp-sg13g2"))
     workshop = Workshop(tmp_path)
     dataset = workshop._dataset(plan.runs[0].training)
-    assert (dataset.mean, dataset.std, dataset.classes) == ((0.1307,), (0.3081,), 12)
+    assert (dataset.mean, dataset.std, dataset.classes) == ((0.1307,), (0.3081,), 10)
     assert (len(dataset.validation), dataset.value_range) == (2000, (0, 256))
     said = plan.rests_on["data"]["digits"]["normalization"]
     assert said == "inputs are (value / 256 - mean) / std, by channel: mean 0.1307, std 0.3081, stated"

@@ -1,4 +1,4 @@
-"""Arrays of .npz and .npy files; large ones stay in their file, mapped into memory and read as they are needed.
+"""Arrays of .npz files, and of folders of .npy files; large ones stay in their file, mapped into memory.
 
 A member that `numpy.savez` stored as it is, is mapped where it lies. One that `numpy.savez_compressed` packed is
 unpacked once, into fewbits' cache folder (fewbits/data in $XDG_CACHE_HOME, or in ~/.cache), and mapped there. Each time
@@ -74,8 +74,12 @@ class _Header:
 def read_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Array]:
     """The arrays of an .npz file under these keys, those optional only if they are there; read-only where mapped.
 
+    path: of the file, or of a folder with an .npy file for each key.
     Raises DataError if the file is not .npz, is cut short or damaged, lacks a key, or holds Python objects.
     """
+    if path.is_dir():
+        keys = [*required, *(key for key in optional if (path / f"{key}.npy").is_file())]
+        return {key: _of_file(path / f"{key}.npy") for key in keys}
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist()}
@@ -90,7 +94,7 @@ def read_arrays(path: Path, required: Sequence[str], optional: Sequence[str] = (
         raise DataError(f"{path} is not a whole .npz file: {str(error) or type(error).__name__}") from error
 
 
-def read_array(path: Path) -> Array:
+def _of_file(path: Path) -> Array:
     """The array of an .npy file. Raises DataError if it is none, is cut short, or holds Python objects."""
     try:
         with path.open("rb") as file:
@@ -107,7 +111,8 @@ def read_array(path: Path) -> Array:
 
 def unpacked_notes(path: Path, arrays: Mapping[str, Array]) -> tuple[str, ...]:
     """A note of the arrays that were unpacked into the cache folder, as `read_arrays` gave them."""
-    names = [key for key, array in arrays.items() if isinstance(array, np.memmap) and array.filename != path.resolve()]
+    mapped = [(key, Path(f"{array.filename}")) for key, array in arrays.items() if isinstance(array, np.memmap)]
+    names = [key for key, file in mapped if not file.is_relative_to(path.resolve())]
     if not names:
         return ()
     return (

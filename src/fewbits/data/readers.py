@@ -81,6 +81,11 @@ _OWN: dict[str, Reader] = {
     "cifar10": Reader(
         "a folder with CIFAR-10 batches", lambda path: _cifar_suffix(path) is not None, _read_batches, ("cifar10",)
     ),
+    "npy": Reader(
+        "a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy",
+        lambda path: existing(path, "x_train.npy") is not None,
+        npz.read_npz,
+    ),
 }
 """By name, in the order in which they are asked."""
 
