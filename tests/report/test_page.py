@@ -61,6 +61,16 @@ def test_the_report_is_a_page_charts_csv_and_markdown(write_study: WriteStudy):
     assert not list(folder.glob(".*partial"))
 
 
+def test_the_page_says_how_values_become_inputs(write_study: WriteStudy):
+    folder = write_study(make_runs(0))
+    record, groups = read_study(folder), group_runs(read_results(folder), read_failures(folder))
+    said = "inputs are (value / 255 - mean) / std, by channel: mean 0.1307, std 0.3081, stated"
+    stated = replace(record, data={"digits": record.data["digits"] | {"normalization": said}})
+    lines = dict(basis_of(stated, groups).entries)["Data"]
+    assert lines == (f"digits: 1000 test images; sha256 da7a. {said}; re-split",)
+    assert dict(basis_of(record, groups).entries)["Data"] == ("digits: 1000 test images; sha256 da7a. re-split",)
+
+
 def test_the_page_loads_nothing(write_study: WriteStudy):
     page = page_of(write_study(make_runs(0)))
     for tag, attributes in Elements(page).elements:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from fewbits import ModelError
 from fewbits.data import Dataset, Images, Split
 from fewbits.train import TrainSettings
 from fewbits.train.batches import Batches
+from fewbits.train.identity import run_hash
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 
@@ -78,6 +81,15 @@ def test_crops_and_flips_of_any_stored_type_are_those_of_bytes(stored: str):
     settings = {"random_flip": True, "crop_padding": 2}
     found, expected = (epoch_of(stored_data(one, "NCHW"), **settings)[1] for one in (stored, "u1"))
     assert torch.equal(found, expected)
+
+
+def test_a_training_is_another_where_the_normalization_is_stated_otherwise():
+    data = color_data()
+    stated = [replace(data, is_stated=True, std=(std,) * 3) for std in (0.25, 0.5)]
+    ranges = [replace(data, value_range=(0.0, high)) for high in (1.0, 2.0)]
+    model = torch.nn.Linear(1, 1)
+    hashes = [run_hash("float", model, "float32", each, TrainSettings(), 0) for each in (data, *stated, *ranges)]
+    assert len(set(hashes)) == 5
 
 
 def test_crops_reach_every_window():

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,6 +34,19 @@ def test_equal_seeds_give_equal_weights(quadrants: Dataset, small_network: nn.Mo
     torch.rand(7)  # other use of the global generator
     assert train_float(twin, quadrants, settings, seed=5) == first
     assert all(torch.equal(twin.state_dict()[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.float32])
+def test_images_of_equal_values_train_alike_however_they_are_stored(
+    quadrants: Dataset, small_network: nn.Module, dtype: torch.dtype
+):
+    parts = {name: getattr(quadrants, name) for name in ("train", "validation", "test")}
+    wider = replace(quadrants, **{name: Split(one.images[:].to(dtype), one.labels) for name, one in parts.items()})
+    twin = copy.deepcopy(small_network)
+    train_float(small_network, quadrants, TrainSettings(epochs=1))
+    train_float(twin, wider, TrainSettings(epochs=1))
+    assert all(torch.equal(twin.state_dict()[name], value) for name, value in small_network.state_dict().items())
+    assert evaluate(twin, wider, wider.test).loss == evaluate(small_network, quadrants, quadrants.test).loss
 
 
 def test_other_seeds_give_other_weights(quadrants: Dataset, small_network: nn.Module):

@@ -33,9 +33,17 @@ def run_hash(
 ) -> str:
     """A hash of what defines a training run: the start's weights, the data, settings, options and the seed."""
     digest = hashlib.sha256()
-    parts = {"recipe": name, "precision": precision, "data": data.name, "settings": settings.definition(), "seed": seed}
+    parts: dict[str, Any] = {
+        "recipe": name,
+        "precision": precision,
+        "data": data.name,
+        "settings": settings.definition(),
+        "seed": seed,
+    }
     if options:
         parts["options"] = dict(options)
+    if data.is_stated or data.value_range != (0, 255):
+        parts["normalization"] = [data.value_range, data.mean, data.std]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     for key, tensor in model.state_dict().items():
         digest.update(f"{key} {tuple(tensor.shape)}".encode())
