@@ -176,6 +176,13 @@ def test_images_that_are_no_numbers_are_refused(part: str, value: float):
         make_dataset("x", source, value_range=(0, 1))
 
 
+def test_a_value_beyond_float32_is_refused_without_a_warning():
+    source = arrays("f8", top=1)
+    source.train_images[3, 0, 0, 0] = 1e300
+    with pytest.raises(DataError, match="image 3 of the training images holds NaN, infinity or a value beyond float32"):
+        make_dataset("x", source)
+
+
 def test_more_classes_than_the_labels_show_can_be_stated():
     assert make_dataset("x", arrays(), classes=12).classes == 12
 

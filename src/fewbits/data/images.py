@@ -76,7 +76,8 @@ class Images:
             return self[first][tuple(others) if isinstance(first, int) else (slice(None), *others)]
         key: Any = which.numpy() if isinstance(which, Tensor) else which
         taken: Array = self.source[key if self.rows is None else self.rows[key]]
-        copied: Array = np.array(taken, dtype=_NUMPY[self.dtype], order="C")
+        with np.errstate(over="ignore"):  # what float32 does not hold becomes infinite, which is refused on loading
+            copied: Array = np.array(taken, dtype=_NUMPY[self.dtype], order="C")
         return torch.from_numpy(copied)  # pyright: ignore[reportUnknownMemberType]
 
     def __iter__(self) -> Iterator[Tensor]:
