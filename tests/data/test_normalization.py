@@ -118,7 +118,7 @@ def test_what_is_used_is_said():
     computed = make_dataset("x", arrays()).normalization
     assert computed.endswith("computed from the training images, since none is stated")
     stated = make_dataset("x", arrays(low=-1, dtype="f4", top=1), mean=0.5, std=(0.5, 0.25, 0.5)).normalization
-    assert stated == ("inputs are ((value - -1) / 2 - mean) / std, by channel: mean 0.5, std 0.5, 0.25, 0.5, stated")
+    assert stated == ("inputs are ((value + 1) / 2 - mean) / std, by channel: mean 0.5, std 0.5, 0.25, 0.5, stated")
 
 
 BAD = {
