@@ -118,7 +118,7 @@ def test_what_is_used_is_said():
     computed = make_dataset("x", arrays()).normalization
     assert computed.endswith("computed from the training images, since none is stated")
     stated = make_dataset("x", arrays(low=-1, dtype="f4", top=1), mean=0.5, std=(0.5, 0.25, 0.5)).normalization
-    assert stated == ("inputs are ((value - -1) / 2 - mean) / std, by channel: mean 0.5, std 0.5, 0.25, 0.5, stated")
+    assert stated == ("inputs are ((value + 1) / 2 - mean) / std, by channel: mean 0.5, std 0.5, 0.25, 0.5, stated")
 
 
 BAD = {
@@ -203,6 +203,13 @@ def test_parts_of_different_types_are_refused():
     one, other = arrays("u1"), arrays("u2")
     with pytest.raises(DataError, match="training images are uint8 but test images uint16"):
         make_dataset("x", Arrays(one.train_images, one.train_labels, other.test_images, other.test_labels))
+
+
+def test_hashes_of_bytes_are_those_of_earlier_versions():
+    pixels = np.frombuffer(np.random.RandomState(0).bytes(60 * 3 * 6 * 5), np.uint8).reshape(60, 3, 6, 5)
+    color = make_dataset("x", Arrays(pixels[:40], np.arange(40) % 4, pixels[40:], np.arange(20) % 4))
+    assert data_sha256(color) == "2dfbe621f91b661856b2fc62ab1883a41b8ed962e57d60d9dd34545881fc5628"
+    assert data_sha256(load("digits")) == "a0dd7b20171fdf4bf6b6918a32165df6bdc4525299b83f9e99be8a17d87a7599"
 
 
 def test_the_hash_tells_what_is_stated_and_only_that():

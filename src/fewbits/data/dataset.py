@@ -81,7 +81,8 @@ class Dataset:
     def normalization(self) -> str:
         """What becomes of a stored value, in one sentence."""
         low, high = self.value_range
-        value = f"value / {high:g}" if low == 0 else f"(value - {low:g}) / {high - low:g}"
+        moved = "value" if low == 0 else f"(value {'-' if low > 0 else '+'} {abs(low):g})"
+        value = f"{moved} / {high - low:g}"
         if not self.is_stated and not any(self.mean) and set(self.std) == {1.0}:
             return f"inputs are {value}: no mean or std is stated"
         mean, std = _listed(self.mean), _listed(self.std)
