@@ -25,6 +25,9 @@ FOLDER = "networks"
 CHECKPOINTS = "checkpoints"
 """Folder for networks half trained, in the study's output folder."""
 
+BASELINES = "baselines"
+"""Folder for the energies that runs are compared with, in the study's output folder."""
+
 
 @dataclass(frozen=True)
 class TrainingOutcome:
@@ -113,6 +116,11 @@ def checkpoint_folder(folder: Path, stem: str) -> Path:
     return _named(folder / CHECKPOINTS, stem)
 
 
+def baseline_path(folder: Path, stem: str) -> Path:
+    """Where the baseline of a file name without ending lies, or goes, in a study's folder. As `network_path`."""
+    return _named(folder / BASELINES, f"{stem}.safetensors")
+
+
 def _named(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.exists() and folder.is_dir():
@@ -133,8 +141,8 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed; nobody may be writing, both folders must be fewbits's."""
-    for each in (folder / FOLDER, folder / CHECKPOINTS, *_folders_in(folder / CHECKPOINTS)):
+    """Remove the temporary files of writers that were killed; nobody may be writing, the folders must be fewbits's."""
+    for each in (folder / FOLDER, folder / BASELINES, folder / CHECKPOINTS, *_folders_in(folder / CHECKPOINTS)):
         _remove(each, _LEFTOVER)
 
 

@@ -17,6 +17,7 @@ from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
+from fewbits.study.baselines import baseline_of
 from fewbits.study.declaration import Tested
 from fewbits.study.digest import data_sha256
 from fewbits.study.figures import kept_of_cost, kept_of_test
@@ -58,8 +59,6 @@ class Workshop:
     folder: Path
     progress: Callable[[Progress], None] = _ignore
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
-    _baselines: dict[tuple[str, bool], float] = field(default_factory=dict[tuple[str, bool], float])
-    """Energy of an image at float32, uJ, by the key of the float network and whether its own operands gave it."""
 
     def do(self, task: Task) -> TrainingOutcome | RunResult:
         """Do a task of either kind."""
@@ -137,20 +136,21 @@ class Workshop:
     def _baseline_uj(
         self, figures: Cost, base: nn.Module, images: Inputs, technology: Technology, run: Run
     ) -> float | None:
-        """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity.
-        base: batch normalization folded. None if the technology has no float32.
+        """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity. The
+        first worker to know it keeps it on disk for all. base: batch normalization folded. None if the technology has
+        no float32.
         """
         if _BASELINE not in technology.datapaths:
             return None
         from_operands = figures.energy_interval_uj is not None
-        key = (run.float_training.key, from_operands)
+        baseline = baseline_of(run, self.folder, from_operands=from_operands)
         if run.training.precision == _BASELINE:
-            self._baselines[key] = figures.energy_uj
-        if key not in self._baselines:
-            network = _lowered(quantize(base, _BASELINE).eval(), images[:1], run)
-            baseline = _cost(network, images, technology, run, from_operands=from_operands)
-            self._baselines[key] = baseline.energy_uj
-        return self._baselines[key]
+            return baseline.keep(figures.energy_uj)
+        kept = baseline.kept()
+        if kept is not None:
+            return kept
+        network = _lowered(quantize(base, _BASELINE).eval(), images[:1], run)
+        return baseline.keep(_cost(network, images, technology, run, from_operands=from_operands).energy_uj)
 
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
