@@ -36,6 +36,8 @@ class Schedule:
         self.count = len(trainings) + len(left)
         self._trains = _first_of_each_network(plan.runs) | {training.key for training in trainings}
         self.epochs = sum(self.epochs_of(task) for task in (*trainings, *left))
+        ordered = sorted((*trainings, *left), key=self._rank)
+        self._places = {task.key: place for place, task in enumerate(ordered)}
 
     def startable(self) -> Task | None:
         """The first ready task whose network no task under way has."""
@@ -49,6 +51,19 @@ class Schedule:
     def end(self, task: Task) -> None:
         """Note that a task is no longer under way."""
         self.at_work.remove(training_of(task).key)
+
+    def priority(self, task: Task) -> int:
+        """Of tasks that can start, the one with the highest goes first."""
+        return -self._places[task.key]
+
+    def _rank(self, task: Task) -> tuple[int, int]:
+        """Lower ones go first. Float networks, on which all rests; float32's runs, whose energy all others need; then
+        longest first, so that workers end at about the same time (Graham 1969, "Bounds on multiprocessing timing
+        anomalies"). Equal ones go in the study's order.
+        """
+        if is_float_training(task):
+            return 0, -self.epochs_of(task) - max(self.epochs_of(run) for run in self.waiting[task.key])
+        return (1 if training_of(task).recipe == FLOAT_RECIPE else 2), -self.epochs_of(task)
 
     def epochs_of(self, task: Task) -> int:
         """Epochs that a task trains at most; none where a task before it in the study trains the network."""
