@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -26,3 +28,15 @@ def lazily(package: str, holders: Mapping[str, str]) -> tuple[Callable[[str], An
         return sorted({*sys.modules[package].__all__, *holders})
 
     return get, names
+
+
+@contextmanager
+def importing() -> Generator[None]:
+    """For loading large packages: garbage collection, which would look at all their objects many times, waits."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

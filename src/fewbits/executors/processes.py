@@ -48,6 +48,11 @@ class ProcessExecutor(Executor):
         self._queue: list[tuple[int, int, Job]] = []
         self._numbers = count()
 
+    def warm(self, module: str, count: int) -> None:
+        """Start the first workers, which print where this process does until they have a job."""
+        while len(self._workers) < min(count, self._size):
+            self._workers.append(_Worker(self._log, module))
+
     def start(self) -> None:
         """Raises ExecutorError if the log cannot be written."""
         self._log.open()
@@ -130,10 +135,11 @@ class ProcessExecutor(Executor):
 class _Worker:
     """One process, the job that it has, and the connection to it."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, module: str = "") -> None:
+        """module: what the process loads before its first job."""
         ours, theirs = socket.socketpair()
         with theirs:
-            arguments = [str(theirs.fileno()), str(os.getpid()), log.name]
+            arguments = [str(theirs.fileno()), str(os.getpid()), log.full_path, module]
             self.process = WorkerProcess(_PROGRAM, arguments, log, [theirs.fileno()])
         self.connection = Connection(ours.detach())
         self.job: Job | None = None

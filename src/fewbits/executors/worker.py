@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from fewbits.executors.base import Job, JobCancelled, JobFailure, JobProgress, one_line, perform
+from fewbits.lazy import importing
 
 PROGRESS_SECONDS = 0.2
 """Between two messages on a job's progress; a display changes no faster."""
@@ -21,17 +24,26 @@ _PR_SET_PDEATHSIG = 1
 """Of Linux's prctl(2)."""
 
 
-def main(descriptor: str, parent: str, log: str) -> None:
+def main(descriptor: str, parent: str, log: str, module: str) -> None:
     """Do jobs until the other end closes.
 
-    descriptor: of the connection's socket. parent: process id of the other end; the worker dies with it. log: where
-    people find what this process prints. All as the command line gives them.
+    descriptor: of the connection's socket. parent: process id of the other end; the worker dies with it. log: file for
+    what this process prints from its first job on; empty for standard error. module: loaded before the first job; empty
+    for none. All as the command line gives them.
     """
     die_with_parent(int(parent))
+    name = Path(log).name if log else "standard error"
     with Connection(int(descriptor)) as connection, suppress(EOFError, ConnectionError, JobCancelled):
+        if module:
+            with importing():
+                import_module(module)
+        connection.poll(None)  # the file may be there from now on
+        if log:
+            _print_into(Path(log))
         while True:
-            job: Job = connection.recv()
-            done = perform(job, reporter(lambda value, key=job.key: _send(connection, JobProgress(key, value))), log)
+            with importing():  # what the job needs
+                job: Job = connection.recv()
+            done = perform(job, reporter(lambda value, key=job.key: _send(connection, JobProgress(key, value))), name)
             try:
                 connection.send(done)
             except ConnectionError:
@@ -52,6 +64,13 @@ def reporter(send: Callable[[Any], None]) -> Callable[[Any], None]:
             send(value)
 
     return report
+
+
+def _print_into(log: Path) -> None:
+    """Let what this process prints go to the end of a file."""
+    with suppress(OSError), log.open("ab") as file:  # the parent found that it can be written
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
 
 
 def die_with_parent(parent: int) -> None:

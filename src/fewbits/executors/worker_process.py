@@ -35,6 +35,11 @@ class Log:
         return "standard error" if self._path is None else self._path.name
 
     @property
+    def full_path(self) -> str:
+        """Of the file, for a process that opens it itself; empty for standard error."""
+        return "" if self._path is None else str(self._path.absolute())
+
+    @property
     def descriptor(self) -> int:
         """For a process to write to."""
         return 2 if self._file is None else self._file.fileno()

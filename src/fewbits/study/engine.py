@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from fewbits.executors import (
     WorkersNotice,
 )
 from fewbits.executors.base import LOST_AFTER_SECONDS
+from fewbits.lazy import importing
 from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
@@ -90,13 +90,19 @@ def run_study(
         raise StudyError(f"workers must be at least 1, not {workers}")
     if workers is not None and executor is not None:
         raise StudyError("workers were given beside an executor, which has its own: give one of the two")
-    from fewbits.study.networks import remove_leftovers  # here and below: loads torch
-    from fewbits.study.plan import make_plan
-    from fewbits.study.worker import Place
-
     folder, ours = Path(out), study_folder(out)
     ours.check(KEPT)
     with ExitStack() as held:
+        if executor is None:
+            lost_after_s = LOST_AFTER_SECONDS if spec.cluster is None else spec.cluster.lost_after_s
+            executor = ProcessExecutor(workers, folder / LOG_NAME, lost_after_s)
+            held.callback(executor.close)
+            if not is_study_folder(folder):  # else there may be nothing left to do
+                executor.warm("fewbits.study.worker", spec.least_tasks)
+        with importing():
+            from fewbits.study.networks import remove_leftovers  # here and below: loads torch
+            from fewbits.study.plan import make_plan
+            from fewbits.study.worker import Place
         if is_study_folder(folder):  # a folder in use is told at once, and a new one made for no study that is refused
             held.enter_context(folder_lock(folder))
             plan = make_plan(spec)
@@ -115,15 +121,12 @@ def run_study(
         ):
             observer(Notice(text))
         schedule = Schedule(plan, store.finished_keys())
-        if executor is None:
-            size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
-            lost_after_s = LOST_AFTER_SECONDS if spec.cluster is None else spec.cluster.lost_after_s
-            executor = ProcessExecutor(size, folder / LOG_NAME, lost_after_s)
         place = Place(folder.absolute(), secrets.token_hex(8), str(Path.cwd()))
         _mark(place)
         try:
             with executor:
-                counts = (len(plan.runs), schedule.finished, schedule.epochs, executor.workers)
+                size = min(executor.workers, max(1, schedule.count))
+                counts = (len(plan.runs), schedule.finished, schedule.epochs, size)
                 observer(StudyStarted(spec.name, *counts, executor.about))
                 _Engine(schedule, store, executor, place, observer).work()
         except KeyboardInterrupt:
@@ -215,7 +218,8 @@ class _Engine:
         from fewbits.study.worker import do_task
 
         stems, networks = self._networks_for(task) if self._carries else (None, ())
-        self._executor.submit(Job(task.key, do_task, (self._place, task, stems, *networks)))
+        arguments = (self._place, task, stems, *networks)
+        self._executor.submit(Job(task.key, do_task, arguments, self._schedule.priority(task)))
 
     def _networks_for(self, task: Task) -> tuple[tuple[str, ...], tuple[Payload, ...]]:
         """The stored networks that a task starts from, for a worker that does not see them."""

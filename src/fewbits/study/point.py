@@ -59,6 +59,8 @@ class Workshop:
     folder: Path
     progress: Callable[[Progress], None] = _ignore
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
+    _baselines: dict[str, float] = field(default_factory=dict[str, float])
+    """Energies at float32 that this worker knows, uJ, by the key of their `Baseline`."""
 
     def do(self, task: Task) -> TrainingOutcome | RunResult:
         """Do a task of either kind."""
@@ -136,21 +138,25 @@ class Workshop:
     def _baseline_uj(
         self, figures: Cost, base: nn.Module, images: Inputs, technology: Technology, run: Run
     ) -> float | None:
-        """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity. The
-        first worker to know it keeps it on disk for all. base: batch normalization folded. None if the technology has
-        no float32.
+        """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity.
+
+        The first worker to know it keeps it on disk for all that see the folder. base: batch normalization folded. None
+        if the technology has no float32.
         """
         if _BASELINE not in technology.datapaths:
             return None
         from_operands = figures.energy_interval_uj is not None
         baseline = baseline_of(run, self.folder, from_operands=from_operands)
+        known = self._baselines
         if run.training.precision == _BASELINE:
-            return baseline.keep(figures.energy_uj)
-        kept = baseline.kept()
-        if kept is not None:
-            return kept
-        network = _lowered(quantize(base, _BASELINE).eval(), images[:1], run)
-        return baseline.keep(_cost(network, images, technology, run, from_operands=from_operands).energy_uj)
+            known[baseline.key] = baseline.keep(figures.energy_uj)
+        elif baseline.key not in known:
+            kept = baseline.kept()
+            if kept is None:
+                network = _lowered(quantize(base, _BASELINE).eval(), images[:1], run)
+                kept = baseline.keep(_cost(network, images, technology, run, from_operands=from_operands).energy_uj)
+            known[baseline.key] = kept
+        return known[baseline.key]
 
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""

@@ -280,6 +280,11 @@ class StudySpec(_Section):
         """Models at their widths, as `fewbits.models.builder` takes them; a factor of 1 leaves a name as it is."""
         return tuple(model if width == 1 else f"{model}*{width:g}" for model in self.models for width in self.widen)
 
+    @property
+    def least_tasks(self) -> int:
+        """As many tasks at least: each float network, and a run of it at each precision."""
+        return len(self.networks) * len(self.data) * len(self.seeds) * (1 + len(self.precisions))
+
     def definition(self) -> dict[str, Any]:
         """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back."""
         return self.model_dump(mode="json", exclude_none=True, exclude={"cluster"})
