@@ -134,9 +134,10 @@ class Executor(ABC):
     """Workers, from the `with` that starts them to its end, which leaves none. It may be entered again after that."""
 
     def warm(self, module: str, count: int) -> None:  # noqa: B027 (may be left as it is)
-        """Let some workers load a module while there are no jobs yet; here, nothing is done.
+        """Let workers load a module while there are no jobs yet; here, nothing is done.
 
-        May come before `start`; `close` is to come also if `start` does not. module: its name. count: workers at most.
+        May come before `start`; `close` then comes also if `start` does not, and may come twice. module: its name.
+        count: workers at most.
         """
 
     def __enter__(self) -> Self:

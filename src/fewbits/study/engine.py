@@ -96,9 +96,9 @@ def run_study(
         if executor is None:
             lost_after_s = LOST_AFTER_SECONDS if spec.cluster is None else spec.cluster.lost_after_s
             executor = ProcessExecutor(workers, folder / LOG_NAME, lost_after_s)
+        if not is_study_folder(folder):  # else there may be nothing left to do
             held.callback(executor.close)
-            if not is_study_folder(folder):  # else there may be nothing left to do
-                executor.warm("fewbits.study.worker", spec.least_tasks)
+            executor.warm("fewbits.study.worker", spec.least_tasks)
         with importing():
             from fewbits.study.networks import remove_leftovers  # here and below: loads torch
             from fewbits.study.plan import make_plan
