@@ -9,7 +9,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat, whosmat
 
 from fewbits.data.dataset import Array, Arrays
 from fewbits.data.files import MAX_BYTES
@@ -21,6 +20,8 @@ def read_mat(path: Path) -> tuple[Array, Array]:
 
     Raises DataError if the file is not MATLAB version 4 to 7, is truncated, or X and y have another type or shape.
     """
+    from scipy.io import loadmat, whosmat  # here: a tenth of a second that other data need not wait
+
     if not path.is_file():
         raise DataError(f"no file {path}")
     try:
