@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,11 +43,11 @@ def while_planning(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     return seen
 
 
-@pytest.mark.parametrize(("workers", "started"), [(1, 1), (2, 2), (9, 4)])
-def test_no_more_workers_than_tasks_start_before_the_plan(
+@pytest.mark.parametrize(("workers", "started"), [(1, 1), (2, 2), (9, 2)])
+def test_no_more_workers_than_can_start_at_once_start_before_the_plan(
     tiny: Callable[..., StudySpec], tmp_path: Path, while_planning: list[list[int]], workers: int, started: int
 ):
-    spec = tiny(precisions=["fixed8", "float32", "binary"], models=["mlp"])
+    spec = tiny(precisions=["fixed8", "float32"], models=["mlp"], seeds=[0, 1])
     with pytest.raises(StudyError, match="models"):
         run_study(spec, tmp_path / "out", workers=workers)
     assert len(while_planning[0]) == started
@@ -99,3 +101,25 @@ def test_a_worker_whose_module_cannot_be_loaded_is_lost_with_the_job_that_it_get
         told = [message for _ in range(2) for message in executor.messages()]
     assert not isinstance(told[-1], JobResult)
     assert "ended with status 1" in told[-1].error  # pyright: ignore
+
+
+_FIRST_TRAINING = """
+import sys
+import fewbits.study.warm
+from fewbits import data, models
+from fewbits.train import TrainSettings, train_float
+
+def stop(progress):
+    print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+    sys.exit()
+
+before = set(sys.modules)
+train_float(models.build("lenet", 0), data.load("digits"), TrainSettings(epochs=1), progress=stop)
+"""
+
+
+@pytest.mark.parametrize(("loaded", "is_late"), [("fewbits.study.warm", False), ("fewbits.study.worker", True)])
+def test_a_warm_worker_has_torchs_compiler_before_its_first_training(loaded: str, is_late: bool):
+    program = _FIRST_TRAINING.replace("fewbits.study.warm", loaded)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ("mpmath" in done.stdout.split()) == is_late  # a package of the compiler's

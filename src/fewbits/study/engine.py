@@ -67,6 +67,10 @@ class StudyInterrupted(KeyboardInterrupt):
     """Ctrl-C while a study ran. Workers are stopped, the store is whole; the message says how to go on."""
 
 
+_WARM = "fewbits.study.warm"
+"""What workers load before they have a task."""
+
+
 def _ignore(_: Event) -> None:
     """Tell nobody."""
 
@@ -102,7 +106,7 @@ def run_study(
             executor = ProcessExecutor(workers, folder / LOG_NAME, lost_after_s)
         if not is_study_folder(folder):  # else there may be nothing left to do
             held.callback(executor.close)
-            executor.warm("fewbits.study.worker", spec.least_tasks)
+            executor.warm(_WARM, spec.float_networks)
         with importing():
             from fewbits.study.networks import remove_leftovers  # here and below: loads torch
             from fewbits.study.plan import make_plan
@@ -134,6 +138,7 @@ def run_study(
                 size = min(executor.workers, max(1, schedule.count))
                 counts = (len(plan.runs), schedule.finished, schedule.epochs, size)
                 observer(StudyStarted(spec.name, *counts, executor.about))
+                executor.warm(_WARM, schedule.count)
                 _Engine(schedule, store, executor, place, observer).work()
         except KeyboardInterrupt:
             raise StudyInterrupted(

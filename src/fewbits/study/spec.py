@@ -298,9 +298,9 @@ class StudySpec(_Section):
         return tuple(model if width == 1 else f"{model}*{width:g}" for model in self.models for width in self.widen)
 
     @property
-    def least_tasks(self) -> int:
-        """As many tasks at least: each float network, and a run of it at each precision."""
-        return len(self.networks) * len(self.data) * len(self.seeds) * (1 + len(self.precisions))
+    def float_networks(self) -> int:
+        """How many float networks there are, if no two are equal: as many tasks can start at once."""
+        return len(self.networks) * len(self.data) * len(self.seeds)
 
     def definition(self) -> dict[str, Any]:
         """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back.
