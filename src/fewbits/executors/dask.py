@@ -48,7 +48,7 @@ from fewbits.executors.worker_source import WorkerSource
 _CONNECT_SECONDS = 10.0
 """How long a scheduler may take to answer; Dask's `distributed.comm.timeouts.connect`, 30 s, is long for a misprint."""
 
-_FIRST_SECONDS = 10.0
+_FIRST_SECONDS = 30.0
 """How long the first worker is waited for before it is said that there is none yet."""
 
 _LOSSES = 3
@@ -367,7 +367,7 @@ class DaskExecutor(Executor):
             if roster.refusals and not roster.fit and not roster.awaits_answers:
                 raise ExecutorError(roster.refusals[0])
             self._renew()
-            self._take_in(min(LOOK_SECONDS, _FIRST_SECONDS / 20))
+            self._take_in(LOOK_SECONDS)
         if not roster.fit:
             state.told.append(WorkersNotice("no worker is there yet: tasks wait for the first"))
 
