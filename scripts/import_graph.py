@@ -20,6 +20,7 @@ from pathlib import Path
 
 ORDER = (
     ("errors", "arguments", "compiled", "extensions", "lazy", "output_folder", "tensor_file"),
+    ("executors",),
     ("formats",),
     ("graph",),
     ("quantize", "quantization"),

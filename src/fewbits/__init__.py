@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbits.errors import DataError, FewbitsError, FormatError, HardwareError, ModelError, StudyError
+from fewbits.errors import (
+    DataError,
+    ExecutorError,
+    FewbitsError,
+    FormatError,
+    HardwareError,
+    ModelError,
+    StudyError,
+)
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
@@ -76,6 +84,7 @@ __all__ = [
     "Description",
     "Difference",
     "ExactValues",
+    "ExecutorError",
     "ExtensionError",
     "FewbitsError",
     "Format",

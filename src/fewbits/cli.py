@@ -83,18 +83,28 @@ def run(
     ],
     out: Annotated[Path | None, typer.Option(help="Folder of the results; fewbits-NAME if not given.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes of one thread; one a core if not given.")] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|dask[=ADDRESS]",
+            help="Processes of this machine, or a Dask cluster: at an address or scheduler file, else of the study's "
+            "[cluster], else on this machine.",
+        ),
+    ] = "local",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     track: _Track = None,
 ) -> None:
     """Run a study, or go on with one that was stopped."""
     from fewbits.study import load_study, run_study
     from fewbits.study.display import show_progress
+    from fewbits.study.engines import executor_of
     from fewbits.study.tracking import parse_wanted
 
     spec = load_study(study).tracked_by(parse_wanted(track or ()))
     folder = out if out is not None else Path(f"fewbits-{spec.name}")
+    executor = executor_of(engine, spec, folder, workers)
     with show_progress() as observer:
-        outcome = run_study(spec, folder, workers, observer)
+        outcome = run_study(spec, folder, None if executor else workers, observer, executor=executor)
     if as_json:
         from fewbits.study.result import run_json
 

@@ -27,3 +27,7 @@ class StudyError(FewbitsError):
 
 class HardwareError(FewbitsError):
     """A liberty file, technology table, design or tool (g++, yosys) that cannot be used."""
+
+
+class ExecutorError(FewbitsError):
+    """Workers, a cluster or an address that cannot be used."""

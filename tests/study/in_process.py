@@ -1,45 +1,63 @@
-"""Workers in this very process, for tests in which no process is lost: tasks are done one after another."""
+"""Workers in this very process, for tests in which no process is lost: jobs are done one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import pytest
 
-from fewbits.study.point import Workshop
-from fewbits.study.worker import Message, Task, perform
+from fewbits.executors import Executor, Job, JobProgress, JobStarted, Message
+from fewbits.executors.base import perform
 
 
-class InProcessPool:
-    """As `fewbits.study.pool.Pool`."""
+class InProcessExecutor(Executor):
+    """As `fewbits.executors.ProcessExecutor`."""
 
-    def __init__(self, folder: Path, size: int) -> None:
-        self._workshop = Workshop(folder)
-        self._task: Task | None = None
+    def __init__(self, size: int = 1, log: Path | None = None) -> None:
+        self._queue: deque[Job] = deque()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def start(self) -> None:
         pass
 
-    def give(self, task: Task) -> bool:
-        if self._task is not None:
-            return False
-        self._task = task
-        return True
+    def close(self) -> None:
+        self._queue.clear()
 
-    def messages(self) -> Iterator[tuple[Task, Message]]:
-        assert self._task is not None
-        yield self._task, perform(self._workshop, self._task)
+    @property
+    def workers(self) -> int:
+        return 1
 
-    def release(self, task: Task) -> None:
-        self._task = None
+    @property
+    def about(self) -> str:
+        return ""
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        return {}
+
+    def submit(self, job: Job) -> None:
+        self._queue.append(job)
+
+    def messages(self) -> Sequence[Message]:
+        job = self._queue.popleft()
+        told: list[Message] = [JobStarted(job.key, "this process")]
+
+        def report(value: Any) -> None:
+            self.look(value)
+            told.append(JobProgress(job.key, value))
+
+        done = perform(job, report, "study.log")
+        return [*told, done]
+
+    def look(self, value: Any) -> None:
+        """Called with each progress, inside the job."""
+
+    def cancel(self, key: str) -> None:
+        self._queue = deque(job for job in self._queue if job.key != key)
 
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let studies of this test start no process."""
-    monkeypatch.setattr("fewbits.study.engine.Pool", InProcessPool)
+    monkeypatch.setattr("fewbits.study.engine.ProcessExecutor", InProcessExecutor)

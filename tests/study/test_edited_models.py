@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from in_process import InProcessPool, in_process  # noqa: F401  # pyright: ignore
+from in_process import InProcessExecutor, in_process  # noqa: F401  # pyright: ignore
 
 from fewbits import models
 from fewbits.data import load
@@ -172,7 +172,7 @@ def test_an_edit_while_the_study_runs_reaches_no_worker(
     study: StudySpec, tmp_path: Path, figures: Callable[..., object]
 ):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fewbits.study.engine.Pool", InProcessPool)
+        patch.setattr("fewbits.study.engine.ProcessExecutor", InProcessExecutor)
         expected = run_study(study, tmp_path / "undisturbed")
 
     def edit_both(event: object) -> None:

@@ -16,7 +16,8 @@ import pytest
 from processes import children, is_alive
 
 from fewbits import StudyError
-from fewbits.study import StudyInterrupted, StudyOutcome, pool, read_results, read_study, run_study
+from fewbits.executors import processes as worker_processes
+from fewbits.study import StudyInterrupted, StudyOutcome, read_results, read_study, run_study
 from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
@@ -252,9 +253,8 @@ def test_a_damaged_store_is_refused_and_left_alone(tiny, finished):
 
 def test_a_run_that_has_no_room_fails_in_one_line_and_loses_nothing(tiny, finished, undisturbed, monkeypatch):
     """A limit on the size of files stands in for a full disk."""
-    monkeypatch.setattr(
-        pool, "_PROGRAM", f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (99, 99)); {pool._PROGRAM}"
-    )
+    program = f"import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (99, 99)); {worker_processes._PROGRAM}"
+    monkeypatch.setattr(worker_processes, "_PROGRAM", program)
     outcome = run_study(tiny(seeds=[0, 1], precisions=["float32"]), finished, workers=1)
     assert outcome.results == undisturbed.outcome.results[:1]
     assert re.search("cannot write .*: File too large; make room", outcome.failed[0].error)

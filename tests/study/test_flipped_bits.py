@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from in_process import InProcessPool, in_process  # noqa: F401  # pyright: ignore
+from in_process import InProcessExecutor, in_process  # noqa: F401  # pyright: ignore
 from safetensors.torch import load_file, save_file
 
 from fewbits import FewbitsError
@@ -18,6 +18,7 @@ from fewbits.report import write_report
 from fewbits.study import RunResult, StudySpec, read_failures, read_results, read_study, run_study
 from fewbits.study.events import Notice, TaskProgress
 from fewbits.study.networks import load_network
+from fewbits.train import Progress
 
 pytestmark = pytest.mark.usefixtures("in_process")
 
@@ -36,7 +37,7 @@ def whole(spec: StudySpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study."""
     folder = tmp_path_factory.mktemp("whole") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fewbits.study.engine.Pool", InProcessPool)
+        patch.setattr("fewbits.study.engine.ProcessExecutor", InProcessExecutor)
         run_study(spec, folder)
     return folder
 
@@ -46,17 +47,13 @@ def cut(spec: StudySpec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that was cut off after the first epoch of its second training."""
     folder = tmp_path_factory.mktemp("cut") / "out"
 
-    class CutOff(InProcessPool):
-        def give(self, task: object) -> bool:
-            def stop(progress: object) -> None:
-                if getattr(progress, "phase", "") == "fine-tune" and getattr(progress, "epoch", 0) == 2:
-                    raise KeyboardInterrupt
-
-            object.__setattr__(self._workshop, "progress", stop)
-            return super().give(task)  # pyright: ignore
+    class CutOff(InProcessExecutor):
+        def look(self, value: Progress) -> None:
+            if value.phase == "fine-tune" and value.epoch == 2:
+                raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fewbits.study.engine.Pool", CutOff)
+        patch.setattr("fewbits.study.engine.ProcessExecutor", CutOff)
         with pytest.raises(KeyboardInterrupt):
             run_study(spec, folder)
     assert len(list((folder / "checkpoints").glob("*/*.safetensors"))) == 1

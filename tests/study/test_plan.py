@@ -140,7 +140,7 @@ REFUSED = {
     "unknown data": ({"data": ["digts"]}, "'data': unknown data 'digts'.*did you mean 'digits'"),
     "unknown technology": ({"technology": "tsmc"}, "'technology': no technology 'tsmc'"),
     "accelerator": ({"accelerator": {"neurons": 0}}, "'accelerator': neurons must be an integer of at least 1, not 0"),
-    "epochs": ({"fine_tune": {"epochs": 0}}, "'fine_tune': epochs must be"),
+    "epochs": ({"fine_tune": {"epochs": -1}}, "'fine_tune': epochs must be"),
     "float epochs": ({"float_training": {"epochs": -1}}, "'float_training': epochs must be"),
     "calibration": ({"calibration": {"images": 0}}, "'calibration': calibration_images must be"),
 }

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 import fewbits as fb
 from fewbits import DataError, StudyError, data, models
+from fewbits.executors import Job, JobFailure
+from fewbits.executors.base import perform
 from fewbits.hardware import load_technology
 from fewbits.study.networks import (
     CHECKPOINTS,
@@ -22,7 +24,7 @@ from fewbits.study.networks import (
 )
 from fewbits.study.plan import make_plan
 from fewbits.study.point import Workshop
-from fewbits.study.worker import TaskFailed, perform
+from fewbits.study.worker import Place, do_task
 from fewbits.train import evaluate, run_recipe
 
 
@@ -176,15 +178,15 @@ def test_from_scratch_and_post_training_have_their_own_epochs(tiny, tmp_path):
 
 
 def test_a_float_training_task_tells_what_it_reached(plan, tmp_path, results):
-    outcome = perform(Workshop(tmp_path), plan.float_trainings[0])
+    outcome = Workshop(tmp_path).do(plan.float_trainings[0])
     assert isinstance(outcome, TrainingOutcome)
     assert outcome.test_accuracy_percent == results["float32"].float_accuracy_percent
 
 
 def test_a_training_that_diverges_is_one_line(tiny, tmp_path):
     (run,) = make_plan(tiny(precisions=["float32"], float_training={"learning_rate": 1e30})).runs
-    failed = perform(Workshop(tmp_path), run)
-    assert isinstance(failed, TaskFailed)
+    failed = perform(Job(run.key, do_task, (Place(tmp_path, "", str(tmp_path)), run, ())), lambda _: None, "study.log")
+    assert isinstance(failed, JobFailure)
     assert "diverged in epoch 1" in failed.error
 
 
@@ -192,8 +194,9 @@ def test_what_was_not_foreseen_is_one_line_with_its_traceback_in_the_log(plan, t
     def fail(progress):
         raise RuntimeError("odd\nthings")
 
-    failed = perform(Workshop(tmp_path, fail), plan.runs[1])
-    assert failed == TaskFailed("RuntimeError: odd things (traceback in study.log)")
+    run = plan.runs[1]
+    failed = perform(Job(run.key, do_task, (Place(tmp_path, "", str(tmp_path)), run, ())), fail, "study.log")
+    assert failed == JobFailure(run.key, "RuntimeError: odd things (traceback in study.log)")
     assert "Traceback" in capfd.readouterr().err
 
 

@@ -89,7 +89,7 @@ def test_a_mistake_about_data_is_one_line(mistake):
 
 
 def test_data_without_a_name_is_refused():
-    with pytest.raises(StudyError, match=r"key 'data\[0\].name' is missing: a data set needs its name"):
+    with pytest.raises(StudyError, match=r"key 'data\[0\].name' is missing: \[data\[0\]\] needs it"):
         parse_toml(TABLE.replace('name = "digits"', "mean = 0.5"), "f.toml")
 
 

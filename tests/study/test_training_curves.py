@@ -21,7 +21,8 @@ from fewbits.train import EpochRecord
 
 @pytest.fixture(scope="module")
 def runs(tiny):
-    return {run.training.precision: run for run in make_plan(tiny()).runs}
+    spec = tiny(float_training={"epochs": 4}, fine_tune={"epochs": 4})
+    return {run.training.precision: run for run in make_plan(spec).runs}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def test_a_network_from_disk_tells_the_curve_that_trained_it(results, runs, fold
 
 def test_a_training_cut_off_tells_its_whole_curve(results, runs, tmp_path):
     def cut_off(progress):
-        if progress.phase == "fine-tune" and progress.epoch == 9:
+        if progress.phase == "fine-tune" and progress.epoch == 3:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):

@@ -29,11 +29,11 @@ def study(tiny: Callable[..., StudySpec]) -> StudySpec:
 @pytest.fixture(scope="module")
 def reported(tiny: Callable[..., StudySpec], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study with its report."""
-    from in_process import InProcessPool  # pyright: ignore
+    from in_process import InProcessExecutor  # pyright: ignore
 
     folder = tmp_path_factory.mktemp("reported") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fewbits.study.engine.Pool", InProcessPool)
+        patch.setattr("fewbits.study.engine.ProcessExecutor", InProcessExecutor)
         patch.setattr("fewbits.report.chart.Chart.png", lambda _: b"a picture")
         patch.setattr("fewbits.report.chart.Chart.svg", lambda _: b"a picture")
         run_study(tiny(**SHORT), folder)

@@ -161,7 +161,7 @@ def test_a_definition_holds_what_differs_from_the_defaults():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("epochs", 0),
+        ("epochs", -1),
         ("epochs", 1.5),
         ("batch_size", True),
         ("learning_rate", 0),

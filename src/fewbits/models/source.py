@@ -54,6 +54,12 @@ class ModelSource:
             if self._package_sha256.setdefault(path, digest) != digest:
                 raise ModelError(f"model file {path!r} changed while the study ran: give the same command again")
 
+    def forget_packages(self) -> None:
+        """Let packages that were noted be imported anew: a process may have loaded them before their files changed."""
+        for name, module in list(sys.modules.items()):
+            if getattr(module, "__file__", None) in self._package_sha256:
+                del sys.modules[name]
+
 
 def import_file(path: Path, source: ModelSource) -> ModuleType:
     """Run a Python file as a module; files beside it can be imported by it."""

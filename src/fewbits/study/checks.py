@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -17,7 +17,7 @@ from fewbits.hardware.datapath.strategies import strategy_for
 from fewbits.models import ModelSource
 from fewbits.quantization import fold_batch_norm, quantize
 from fewbits.study.tasks import BASELINE
-from fewbits.train import RECIPES, RecipeOptions
+from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.best import trained_recipe
 from fewbits.train.operating_point import kept
 from fewbits.train.temporary_batch_norm import refuse_unfit
@@ -63,6 +63,30 @@ def refuse_undivided(
         kept(quantize(fold_batch_norm(network), precision), options.increments[0])
     except ModelError as error:
         raise ModelError(f"{recipe!r}: model {model!r}: {error}") from None
+
+
+def refuse_unstarted(settings: TrainSettings, networks: Sequence[str], starts: Mapping[str, object]) -> None:
+    """Raise StudyError for settings of float training that go with the user's own weights alone, or not with them."""
+    without = [network for network in networks if network not in starts]
+    if not settings.epochs and without:
+        raise StudyError(
+            f"epochs = 0 leaves the float network of {without[0]!r} untrained: give at least 1, or its trained weights "
+            'by start = "FILE"'
+        )
+    if settings.batch_normalization and starts:
+        raise StudyError(
+            "batch_normalization normalizes sums anew, so that weights given by start compute something else: leave "
+            "one of the two out"
+        )
+
+
+def refuse_absent_device(device: str) -> None:
+    """Raise StudyError for a device that this machine does not have."""
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count() if kind == "cuda" and torch.cuda.is_available() else 0
+    if kind == "cuda" and int(number or 0) >= count:
+        there = ", ".join(("cpu", *(f"cuda:{index}" for index in range(count))))
+        raise StudyError(f"{device!r}: torch finds no such device here, it has {there}: give one of these")
 
 
 def try_model(model: str, source: ModelSource, name: str, dataset: Dataset) -> bool:

@@ -186,7 +186,8 @@ def ended_line(event: Event) -> str | None:
 
 def _start_line(event: StudyStarted) -> str:
     workers = "1 worker" if event.workers == 1 else f"{event.workers} workers"
-    return f"study {event.name}: {event.finished} of {event.runs} runs done before, {workers}"
+    where = f" ({event.where})" if event.where else ""
+    return f"study {event.name}: {event.finished} of {event.runs} runs done before, {workers}{where}"
 
 
 def _epoch(progress: TaskProgress) -> str:

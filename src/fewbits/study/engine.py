@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewbits.errors import StudyError
+from fewbits.executors import (
+    Executor,
+    Job,
+    JobFailure,
+    JobLost,
+    JobProgress,
+    JobResult,
+    JobStarted,
+    Message,
+    Payload,
+    ProcessExecutor,
+    WorkersNotice,
+)
 from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
@@ -23,10 +37,9 @@ from fewbits.study.events import (
     TaskProgress,
     TaskStarted,
 )
-from fewbits.study.folder import KEPT, is_study_folder, study_folder
+from fewbits.study.folder import KEPT, LOG_NAME, is_study_folder, study_folder
 from fewbits.study.lock import folder_lock
 from fewbits.study.outdated import damaged_rows, outdated_runs
-from fewbits.study.pool import Pool
 from fewbits.study.result import FailedRun, RunResult
 from fewbits.study.schedule import Schedule, is_float_training, training_of
 from fewbits.study.store import Store
@@ -36,7 +49,8 @@ from fewbits.study.tracking.wanted import folders_of
 if TYPE_CHECKING:
     from fewbits.study.plan import Plan
     from fewbits.study.spec import StudySpec
-    from fewbits.study.worker import Message, Task
+    from fewbits.study.tasks import Task
+    from fewbits.study.worker import Place, TaskDone
     from fewbits.train import Progress
 
 
@@ -57,21 +71,29 @@ def _ignore(_: Event) -> None:
 
 
 def run_study(
-    spec: StudySpec, out: str | Path, workers: int | None = None, observer: Observer = _ignore
+    spec: StudySpec,
+    out: str | Path,
+    workers: int | None = None,
+    observer: Observer = _ignore,
+    *,
+    executor: Executor | None = None,
 ) -> StudyOutcome:
     """Run a study into a folder, from wherever it stands there.
 
     Finished runs are not repeated, failed ones are tried again, and those that were cut off go on from the last epoch's
     checkpoint. Results depend neither on the number of workers nor on interruptions.
     out: made if it is not there. workers: processes of one thread each; None takes one for each core this process may
-    use. observer: told of each step.
+    use. observer: told of each step. executor: who does the tasks in place of those processes; started and closed here.
     Raises StudyError if the study or the folder cannot be used, in which case nothing in the folder is lost;
     StudyInterrupted (a KeyboardInterrupt) on Ctrl-C.
     """
     if workers is not None and workers < 1:
         raise StudyError(f"workers must be at least 1, not {workers}")
+    if workers is not None and executor is not None:
+        raise StudyError("workers were given beside an executor, which has its own: give one of the two")
     from fewbits.study.networks import remove_leftovers  # here and below: loads torch
     from fewbits.study.plan import make_plan
+    from fewbits.study.worker import Place
 
     folder, ours = Path(out), study_folder(out)
     ours.check(KEPT)
@@ -79,9 +101,9 @@ def run_study(
     with ExitStack() as held:
         if is_study_folder(folder):  # a folder in use is told at once, and a new one made for no study that is refused
             held.enter_context(folder_lock(folder))
-            plan = make_plan(spec)
+            plan = make_plan(spec, trains_here=executor is None)
         else:
-            plan = make_plan(spec)
+            plan = make_plan(spec, trains_here=executor is None)
             held.enter_context(folder_lock(folder))
         ours.keep((*KEPT, *folders_of(spec.track)))
         store = held.enter_context(Store(folder))
@@ -96,17 +118,31 @@ def run_study(
             observer(Notice(text))
         observer = held.enter_context(tracked(observer, sinks, store.results(), str(folder)))
         schedule = Schedule(plan, store.finished_keys())
-        size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
-        observer(StudyStarted(spec.name, len(plan.runs), schedule.finished, schedule.epochs, size))
+        if executor is None:
+            size = min(workers or len(os.sched_getaffinity(0)), max(1, schedule.count))
+            executor = ProcessExecutor(size, folder / LOG_NAME)
+        place = Place(folder.absolute(), secrets.token_hex(8), str(Path.cwd()))
+        _mark(place)
         try:
-            with Pool(folder, size) as pool:
-                _Engine(schedule, store, pool, observer).work()
+            with executor:
+                counts = (len(plan.runs), schedule.finished, schedule.epochs, executor.workers)
+                observer(StudyStarted(spec.name, *counts, executor.about))
+                _Engine(schedule, store, executor, place, observer).work()
         except KeyboardInterrupt:
             raise StudyInterrupted(
                 f"interrupted: {len(store.finished_keys())} finished runs are kept in {str(folder)!r}; "
                 "the same command goes on from there"
             ) from None
         return StudyOutcome(store.results(), store.failures())
+
+
+def _mark(place: Place) -> None:
+    try:
+        place.mark()
+    except OSError as error:
+        raise StudyError(
+            f"cannot write into folder {str(place.folder)!r}: {error.strerror}; give a folder that can be written"
+        ) from None
 
 
 def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
@@ -123,56 +159,128 @@ def _damaged_networks(plan: Plan, store: Store, folder: Path) -> Iterator[str]:
 
 
 class _Engine:
-    """Moves tasks to workers and results into the store."""
+    """Moves tasks to an executor and results into the store."""
 
-    def __init__(self, schedule: Schedule, store: Store, pool: Pool, observer: Observer) -> None:
+    def __init__(self, schedule: Schedule, store: Store, executor: Executor, place: Place, observer: Observer) -> None:
         self._schedule = schedule
         self._store = store
-        self._pool = pool
+        self._executor = executor
+        self._place = place
         self._observer = observer
-        self._busy = 0
+        self._tasks: dict[str, Task] = {}
+        """Those under way, by their key."""
+
         self._tried_again: set[str] = set()
         """Keys of the float networks whose worker was lost once."""
 
+        self._carries = False
+        """Whether networks go with tasks, for workers that do not see the folder."""
+
     def work(self) -> None:
         """Until no task is left."""
-        self._give_out()
-        while self._busy:
-            for task, message in self._pool.messages():
-                self._handle(task, message)
-                self._give_out()
+        self._look_for_folder()
+        self._submit()
+        while self._tasks:
+            for message in self._executor.messages():
+                self._handle(message)
+                self._submit()
 
-    def _give_out(self) -> None:
-        """Give ready tasks to free workers."""
-        schedule = self._schedule
-        while (task := schedule.startable()) is not None and self._pool.give(task):
-            schedule.begin(task)
-            self._busy += 1
-            if not is_float_training(task):
-                self._store.set_running(task.key)
-            self._observer(TaskStarted(_label(task), schedule.epochs_of(task)))
+    def _look_for_folder(self) -> None:
+        """Find out whether workers on other machines see the study's folder, and say what follows."""
+        from fewbits.study.worker import is_here
 
-    def _handle(self, task: Task, message: Message | str) -> None:
-        from fewbits.study.networks import TrainingOutcome
-        from fewbits.train import Progress
+        answers = self._executor.ask(is_here, self._place)
+        unseen = [worker for worker, sees in answers.items() if not sees]
+        if unseen:
+            self._carry(f"{len(unseen)} of {len(answers)} workers do not see folder {str(self._place.folder)!r}")
+        elif answers:
+            self._observer(
+                Notice("all workers share the study's folder: a lost worker's training goes on from its last epoch")
+            )
 
-        if isinstance(message, Progress):
-            self._observer(_progress(task, message))
-            return
-        self._pool.release(task)
-        self._schedule.end(task)
-        self._busy -= 1
+    def _carry(self, why: str) -> None:
+        self._carries = True
+        self._observer(
+            Notice(
+                f"{why}: trained networks are sent to and from such workers, whose tasks begin anew if they are lost"
+            )
+        )
+
+    def _submit(self) -> None:
+        """Hand over what can start."""
+        while (task := self._schedule.startable()) is not None:
+            self._schedule.begin(task)
+            self._tasks[task.key] = task
+            self._give(task)
+
+    def _give(self, task: Task) -> None:
+        from fewbits.study.worker import do_task
+
+        stems, networks = self._networks_for(task) if self._carries else (None, ())
+        self._executor.submit(Job(task.key, do_task, (self._place, task, stems, *networks)))
+
+    def _networks_for(self, task: Task) -> tuple[tuple[str, ...], tuple[Payload, ...]]:
+        """The stored networks that a task starts from, for a worker that does not see them."""
+        from fewbits.study.networks import network_path
+        from fewbits.study.worker import trainings_of
+
+        paths = {one.stem: network_path(self._place.folder, one.stem) for one in trainings_of(task)}
+        contents = {stem: Payload(path.read_bytes()) for stem, path in paths.items() if path.exists()}
+        return tuple(contents), tuple(contents.values())
+
+    def _handle(self, message: Message) -> None:
+        from fewbits.study.worker import FolderUnseen
+
         match message:
-            case RunResult():
-                self._store.set_finished(message)
-                self._observer(RunFinished(_label(task), message))
-            case TrainingOutcome():
-                self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
-                self._observer(FloatNetworkTrained(_label(task), message.validation_accuracy_percent))
-            case str():
-                self._lose(task, message)
-            case _:
-                self._fail(task, message.error)
+            case WorkersNotice():
+                self._observer(Notice(message.text))
+            case JobStarted():
+                self._note_start(self._tasks[message.key])
+            case JobProgress():
+                self._observer(_progress(self._tasks[message.key], message.value))
+            case JobResult(value=FolderUnseen()):
+                if not self._carries:
+                    self._carry(f"a worker does not see folder {str(self._place.folder)!r}")
+                self._give(self._tasks[message.key])
+            case JobResult():
+                self._keep(self._ended(message.key), message.value)
+            case JobLost():
+                self._lose(self._ended(message.key), message.error)
+            case JobFailure():
+                self._fail(self._ended(message.key), message.error)
+
+    def _note_start(self, task: Task) -> None:
+        if not is_float_training(task):
+            self._store.set_running(task.key)
+        self._observer(TaskStarted(_label(task), self._schedule.epochs_of(task)))
+
+    def _ended(self, key: str) -> Task:
+        task = self._tasks.pop(key)
+        self._schedule.end(task)
+        return task
+
+    def _keep(self, task: Task, done: TaskDone) -> None:
+        try:
+            self._keep_networks(task, done)
+        except StudyError as error:
+            self._fail(task, str(error))
+            return
+        if isinstance(done.result, RunResult):
+            self._store.set_finished(done.result)
+            self._observer(RunFinished(_label(task), done.result))
+        else:
+            self._schedule.ready.extend(self._schedule.waiting.pop(task.key))
+            self._observer(FloatNetworkTrained(_label(task), done.result.validation_accuracy_percent))
+
+    def _keep_networks(self, task: Task, done: TaskDone) -> None:
+        """Write the networks that came with a result. Raises StudyError."""
+        from fewbits.study.networks import keep_network, network_path
+        from fewbits.study.worker import trainings_of
+
+        for training in trainings_of(task):
+            if training.stem in done.networks:
+                path = network_path(self._place.folder, training.stem)
+                keep_network(path, done.networks[training.stem], training.key)
 
     def _lose(self, task: Task, error: str) -> None:
         """Note a task whose worker is gone; a float network, on which many runs rest, has a second try."""

@@ -47,6 +47,8 @@ class StudyStarted:
     """Still to be trained at most, over all tasks."""
 
     workers: int
+    where: str = ""
+    """Which workers these are, where they are not this machine's own."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -64,6 +65,30 @@ def load_network(path: Path, key: str) -> tuple[dict[str, Tensor], TrainingOutco
     except (OSError, *UNFIT):
         return None
     return (tensors, outcome) if outcome.key == key else None
+
+
+def keep_network(path: Path, content: bytes, key: str) -> None:
+    """Write the file of a network that was trained elsewhere, whole or not at all.
+
+    Raises StudyError if it is not what was written there, of this key, or cannot be written here.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if load_network(temporary, key) is None:
+            raise StudyError(f"network {path.name!r} came damaged from its worker: give the same command again")
+        temporary.replace(path)
+    except OSError as error:
+        raise StudyError(
+            f"cannot write {str(path)!r}: {error.strerror or error}; make room or give another folder"
+        ) from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def is_damaged(path: Path, key: str) -> bool:

@@ -15,10 +15,19 @@ from fewbits.errors import FewbitsError, StudyError
 from fewbits.hardware import Technology, accelerator_from, load_technology
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
-from fewbits.study.checks import checked_precision, refuse_normalizing, refuse_recipe, refuse_undivided, try_model
+from fewbits.study.checks import (
+    checked_precision,
+    refuse_absent_device,
+    refuse_normalizing,
+    refuse_recipe,
+    refuse_undivided,
+    refuse_unstarted,
+    try_model,
+)
 from fewbits.study.digest import data_sha256, json_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
+from fewbits.study.start import starts_of
 from fewbits.study.tasks import (
     CostBasis,
     Run,
@@ -31,6 +40,7 @@ from fewbits.study.tasks import (
 )
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.best import trained_recipe
+from fewbits.train.recipes import refuse_untrained
 
 T = TypeVar("T")
 
@@ -47,12 +57,15 @@ class Plan:
     """`data`, `technology` and `versions`, as `StudyRecord` has them."""
 
 
-def make_plan(spec: StudySpec) -> Plan:
+def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     """Check every name in a study by loading what it stands for, and lay out the tasks.
 
+    trains_here: whether this machine must have the study's device.
     Each model is tried on one image of each data set and lowered, so that what cannot work shows before any training.
     Raises StudyError in one line: where the study came from, the key, what was given, what is allowed.
     """
+    if trains_here:
+        _checked(spec, "device", lambda: refuse_absent_device(spec.device))
     table = _located_table(spec)
     technology = _checked(spec, "technology", lambda: load_technology(table))
     accelerator = _checked(spec, "accelerator", lambda: accelerator_from(spec.accelerator.given()))
@@ -67,6 +80,9 @@ def make_plan(spec: StudySpec) -> Plan:
     names = {name for by_recipe in trained.values() for name in by_recipe.values()}
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
+    sources = {model: ModelSource(spec.folder) for model in spec.networks}
+    starts = _checked(spec, "start", lambda: starts_of(spec, sources))
+    _checked(spec, "float_training", lambda: refuse_unstarted(settings[FLOAT_RECIPE], spec.networks, starts))
     stated = {one.name: Stated(**one.stated()) for one in spec.data}
     datasets = {
         name: _checked(spec, "data", partial(data.load, name, folder=spec.folder, **vars(what)))
@@ -77,14 +93,17 @@ def make_plan(spec: StudySpec) -> Plan:
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:
-        source = ModelSource(spec.folder)
+        source = sources[model]
         if settings[FLOAT_RECIPE].batch_normalization:
             _checked(spec, "float_training.batch_normalization", partial(refuse_normalizing, model, source))
         for recipe in filter(has_operating_points, spec.recipes):
             _checked(spec, "recipes", partial(refuse_undivided, recipe, model, source, precisions[0], options))
         for name, what in stated.items():
             has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
-            fixed = (model, source, name, digests[name], settings[FLOAT_RECIPE])
+            fixed = (
+                *(model, source, name, digests[name], settings[FLOAT_RECIPE]),
+                *(starts.get(model), spec.device),
+            )
             bases = [_checked(spec, "models", partial(float_training, *fixed, seed)) for seed in spec.seeds]
             bases = [replace(base, stated=what) for base in bases]
             float_trainings += bases
@@ -130,7 +149,10 @@ def _settings(spec: StudySpec, recipe: str) -> TrainSettings:
     if key is None:
         return settings
     given = sections[key].given() | ({} if recipe == FLOAT_RECIPE else calibration)
-    return _checked(spec, key, lambda: TrainSettings(**given))
+    settings = _checked(spec, key, lambda: TrainSettings(**given))
+    if recipe != FLOAT_RECIPE:
+        _checked(spec, f"{key}.epochs", lambda: refuse_untrained(recipe, settings))
+    return settings
 
 
 def _rests_on(

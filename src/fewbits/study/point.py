@@ -12,11 +12,12 @@ from torch import nn
 
 from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork, lower
-from fewbits.data import Dataset, Inputs
+from fewbits.data import Dataset, Inputs, Split
 from fewbits.errors import DataError
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
+from fewbits.study.checks import refuse_absent_device
 from fewbits.study.declaration import Tested
 from fewbits.study.digest import data_sha256
 from fewbits.study.figures import kept_of_cost, kept_of_test
@@ -30,9 +31,10 @@ from fewbits.study.networks import (
 )
 from fewbits.study.plan import versions
 from fewbits.study.result import FLOAT_RECIPE, RunResult
-from fewbits.study.tasks import Run, Training
+from fewbits.study.tasks import Run, Task, Training
 from fewbits.train import (
     RECIPES,
+    Evaluation,
     Progress,
     TrainRecord,
     evaluate,
@@ -42,6 +44,7 @@ from fewbits.train import (
     train_float,
 )
 from fewbits.train.checkpoint import UNFIT, ForeignCheckpointError
+from fewbits.train.one_class import one_class_notice
 
 _BASELINE = "float32"
 
@@ -60,22 +63,29 @@ class Workshop:
     _baselines: dict[tuple[str, bool], float] = field(default_factory=dict[tuple[str, bool], float])
     """Energy of an image at float32, uJ, by the key of the float network and whether its own operands gave it."""
 
+    def do(self, task: Task) -> TrainingOutcome | RunResult:
+        """Do a task of either kind."""
+        return self.run(task) if isinstance(task, Run) else self.train_float(task)
+
     def train_float(self, training: Training) -> TrainingOutcome:
         """See that a float network is trained and kept, from its last checkpoint if there is one."""
+        refuse_absent_device(training.device)
         return self._float(training)[1]
 
     def run(self, run: Run) -> RunResult:
         """Train (unless that is done), lower, test and cost a point of the study."""
         start = time.perf_counter()
+        refuse_absent_device(run.training.device)
         dataset = self._dataset(run.training)
         base, float_outcome = self._float(run.float_training)
         assert float_outcome.test_accuracy_percent is not None
-        folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset)
+        device = run.training.device
+        folded, notices = _folded(base, float_outcome.test_accuracy_percent, dataset, device)
         module, outcome = self._module(run, base, folded, float_outcome)
         images = Inputs(dataset, dataset.test)
-        fake = evaluate(module, dataset, dataset.test)
+        fake = _tested(module, dataset, dataset.test, device)
         network = _lowered(module, images[:1], run)
-        predictions = torch.cat([network.predict(chunk) for chunk in images.chunks()])
+        predictions = torch.cat([network.predict(chunk.to(device)).cpu() for chunk in images.chunks()])
         technology = load_technology(run.technology)
         figures = _cost(network, images, technology, run)
         tested = Tested(
@@ -87,6 +97,9 @@ class Workshop:
             cost=figures,
             baseline_uj=self._baseline_uj(figures, folded, images, technology, run),
         )
+        began = float_outcome.notices if run.training.start is not None else ()
+        one_class = one_class_notice(dataset, dataset.test, "test images")
+        said = dict.fromkeys((*began, *notices, *outcome.notices, *([one_class] if one_class else [])))
         return RunResult(
             key=run.key,
             model=run.training.model,
@@ -98,7 +111,7 @@ class Workshop:
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             wall_time_s=time.perf_counter() - start,
             notices=(
-                *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in (*notices, *outcome.notices)),
+                *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in said),
                 *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
@@ -149,7 +162,10 @@ class Workshop:
         if training.data not in self._datasets:
             dataset = data.load(training.data, folder=training.source.folder, **vars(training.stated))
             if data_sha256(dataset) != training.data_sha256:
-                raise DataError(f"data {training.data!r} changed while the study ran: give the same command again")
+                raise DataError(
+                    f"data {training.data!r} is not what the study was planned with: it changed while the study ran, "
+                    "or another machine has another file of this name: give the same command again"
+                )
             self._datasets[training.data] = dataset
         return self._datasets[training.data]
 
@@ -158,14 +174,20 @@ class Workshop:
 
         def train() -> tuple[nn.Module, TrainRecord]:
             fresh = models.build(training.model, training.seed, source=training.source)
+            start, dataset = training.start, self._dataset(training)
+            notes = () if start is None else start.load_into(fresh)
             record = train_float(
                 fresh,
-                self._dataset(training),
+                dataset,
                 training.settings,
                 training.seed,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
+                device=training.device,
+                keep_start=start is not None,
             )
+            if start is not None:
+                record = replace(record, notices=(start.notice(notes, record, dataset), *record.notices))
             return fresh, record
 
         return network, self._into(network, training, train)
@@ -186,6 +208,7 @@ class Workshop:
                 options=training.options,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
+                device=training.device,
             )
             if not batch_norms(module):
                 return module, record
@@ -200,7 +223,7 @@ class Workshop:
         dataset = self._dataset(run.training)
         images = dataset.inputs(dataset.train.images[: run.training.settings.calibration_images])
         (point,) = operating_points(whole, images, (run.part,))
-        accuracy = evaluate(point.model, dataset, dataset.validation).accuracy_percent
+        accuracy = _tested(point.model, dataset, dataset.validation, run.training.device).accuracy_percent
         return point.model, replace(outcome, validation_accuracy_percent=accuracy)
 
     def _into(
@@ -221,7 +244,7 @@ class Workshop:
         test_accuracy = None
         if training.recipe == FLOAT_RECIPE:
             dataset = self._dataset(training)
-            test_accuracy = evaluate(network, dataset, dataset.test).accuracy_percent
+            test_accuracy = _tested(network, dataset, dataset.test, training.device).accuracy_percent
         outcome = TrainingOutcome(
             key=training.key,
             epochs=record.epochs_run,
@@ -279,7 +302,17 @@ def _cost(
     return cost(network, technology=technology, accelerator=run.accelerator, activity=activity)
 
 
-def _folded(base: nn.Module, accuracy_percent: float, dataset: Dataset) -> tuple[nn.Module, tuple[str, ...]]:
+def _tested(network: nn.Module, dataset: Dataset, split: Split, device: str) -> Evaluation:
+    """Evaluate a network of the CPU on a device; it comes back."""
+    try:
+        return evaluate(network.to(device), dataset, split, device=device)
+    finally:
+        network.cpu()
+
+
+def _folded(
+    base: nn.Module, accuracy_percent: float, dataset: Dataset, device: str
+) -> tuple[nn.Module, tuple[str, ...]]:
     """The float network with batch normalization folded, and a notice of its accuracy on the test images before and
     after; the network itself and none if it has no normalization.
     """
@@ -287,7 +320,7 @@ def _folded(base: nn.Module, accuracy_percent: float, dataset: Dataset) -> tuple
     if count == 0:
         return base, ()
     folded = fold_batch_norm(base)
-    after = evaluate(folded, dataset, dataset.test).accuracy_percent
+    after = _tested(folded, dataset, dataset.test, device).accuracy_percent
     return folded, (
         f"{count - len(batch_norms(folded))} of {count} batch normalizations folded into weights and biases, float "
         f"test accuracy {accuracy_percent:.2f} % before, {after:.2f} % after",
@@ -306,7 +339,7 @@ def _fold_trained(
         training.settings.calibration_method,
         percentile=training.settings.calibration_percentile,
     )
-    accuracy = evaluate(folded.eval(), dataset, dataset.validation).accuracy_percent
+    accuracy = evaluate(folded.eval(), dataset, dataset.validation, device=training.device).accuracy_percent
     notice = (
         f"batch normalization folded after training ({training.recipe} at {training.precision}), validation accuracy "
         f"{record.best_validation_accuracy_percent:.2f} % before, {accuracy:.2f} % after"

@@ -10,8 +10,7 @@ from fewbits.study.result import FLOAT_RECIPE
 
 if TYPE_CHECKING:
     from fewbits.study.plan import Plan
-    from fewbits.study.tasks import Run, Training
-    from fewbits.study.worker import Task
+    from fewbits.study.tasks import Run, Task, Training
 
 
 class Schedule:

@@ -27,6 +27,7 @@ from pydantic_core import ErrorDetails
 
 from fewbits.arguments import is_real
 from fewbits.errors import StudyError
+from fewbits.executors.description import INCOMPLETE, ClusterSection
 from fewbits.train.catalog import RECIPES
 
 _PRESETS = files("fewbits.study") / "presets"
@@ -65,6 +66,14 @@ def _known_sinks(table: object) -> object:
         if not isinstance(where, bool) and not (isinstance(where, str) and where.strip() and where.isprintable()):
             raise ValueError(f"{name!r} takes true, or the path or address of where to write, not {where!r}")
     return table
+
+
+def _files(value: object) -> object:
+    """The path of a file of weights, or a table of such paths by model."""
+    files = dict(cast("Mapping[str, object]", value)) if isinstance(value, Mapping) else {"": value}
+    if not files or not all(isinstance(file, str) and file and file.isprintable() for file in files.values()):
+        raise ValueError("it takes the path of a file of weights, or a table of such paths by model")
+    return value
 
 
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
@@ -233,6 +242,14 @@ class StudySpec(_Section):
     """A shipped technology table's name, or the path of a table made by `fewbits characterize`; `ihp-sg13g2@65nm` is
     the table scaled to another node."""
 
+    start: Annotated[str | dict[str, str], BeforeValidator(_files)] | None = None
+    """The user's own weights that float training begins with, as `fewbits.models.load_weights` takes them: a file for
+    the study's one network, or a table of files by network; looked for from `folder`. With `epochs = 0` in
+    `[float_training]` they are studied untouched."""
+
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]{1,3})?)$")] = "cpu"
+    """Where networks are trained, calibrated and tested."""
+
     float_training: FloatTrainingSection = FloatTrainingSection()
     fine_tune: FineTuneSection = FineTuneSection()
     """For the recipes that train on from the float network; see `fewbits.train.RECIPES`."""
@@ -243,6 +260,8 @@ class StudySpec(_Section):
     methods: MethodsSection = MethodsSection()
     calibration: CalibrationSection = CalibrationSection()
     accelerator: AcceleratorSection = AcceleratorSection()
+    cluster: ClusterSection | None = None
+    """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""
 
     track: Annotated[dict[str, bool | Text], BeforeValidator(_known_sinks)] = {}
     """Sinks that are told of curves and figures, by name: true, or a path or address. In no run's key."""
@@ -281,9 +300,9 @@ class StudySpec(_Section):
     def definition(self) -> dict[str, Any]:
         """What was given and the defaults of this class, as JSON takes it; `parse_study` takes it back.
 
-        Without `track`, which changes no result, and may hold an address with a password.
+        Without `cluster` and `track`, which change no result; an address may hold a password.
         """
-        return self.model_dump(mode="json", exclude_none=True, exclude={"track"})
+        return self.model_dump(mode="json", exclude_none=True, exclude={"cluster", "track"})
 
 
 def load_study(name_or_path: str | Path) -> StudySpec:
@@ -311,17 +330,51 @@ def load_study(name_or_path: str | Path) -> StudySpec:
     return spec
 
 
+def load_cluster(path: str | Path) -> ClusterSection:
+    """The `[cluster]` table of a TOML file that holds nothing else, for more than one study; as a study has it.
+
+    Raises StudyError in one line: file, key, what was given, what is allowed.
+    """
+    source = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StudyError(
+            f"cannot read the cluster {source!r}: {reason}; give a TOML file with a table [cluster]"
+        ) from None
+    values = _toml(text, source)
+    others = [key for key in values if key != "cluster"]
+    if others or "cluster" not in values:
+        what = f"key {others[0]!r} is none of it" if others else "it is missing"
+        raise StudyError(f"{source}: the file of a cluster holds one table, [cluster]; {what}")
+    try:
+        return _ClusterFile.model_validate(_with_tuples(values)).cluster
+    except ValidationError as error:
+        raise StudyError(f"{source}: {_explain(error.errors(include_url=False))}") from None
+
+
+class _ClusterFile(_Section):
+    """A file that holds a cluster alone; its keys lie where they lie in a study."""
+
+    cluster: ClusterSection
+
+
 def parse_toml(text: str, source: str) -> StudySpec:
     """The study that a TOML text describes. Raises StudyError; source: named in messages."""
+    return parse_study(_toml(text, source), source)
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    """The values of a TOML text. Raises StudyError."""
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{source}: malformed TOML: {error}; see https://toml.io") from None
     except ValueError:  # of Python's limit on the digits of an integer, or of a date that does not exist
         raise StudyError(f"{source}: a number or date is out of range: integers have at most 19 digits") from None
     except RecursionError:
         raise StudyError(f"{source}: malformed TOML: nested too deep") from None
-    return parse_study(values, source)
 
 
 def parse_study(values: Mapping[str, Any], source: str) -> StudySpec:
@@ -366,8 +419,12 @@ def _explain_one(error: ErrorDetails) -> str:
         nearest = difflib.get_close_matches(str(key), allowed, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         return f"unknown key {where!r}: allowed here are {', '.join(allowed)}{hint}"
+    if error["type"] == INCOMPLETE:
+        return f"table [{where}]: {error['msg']}"
     if error["type"] == "missing":
-        needs = "a study needs name, models, data and precisions" if not parents else "a data set needs its name"
+        needs = "a study needs name, models, data and precisions"
+        if parents:
+            needs = f"[{_dotted(tuple(parents))}] needs it"
         return f"key {where!r} is missing: {needs}"
     return f"key {where!r}: {_given(error['input'])} was given; {_allowed(error)}"
 
@@ -386,6 +443,8 @@ def _allowed(error: ErrorDetails) -> str:
             return f"allowed are {context['expected']}"
         case "value_error":
             return str(context["error"])
+        case "string_pattern_mismatch" if error["loc"] == ("device",):
+            return "it takes 'cpu', 'cuda' or one GPU of several, such as 'cuda:1'"
         case "string_pattern_mismatch":
             return "it takes letters, digits, spaces, '.', '_' and '-', and starts with a letter or digit"
         case _:

@@ -62,7 +62,7 @@ def stored_network(
         "seed": seed,
     }
     try:
-        runs = make_plan(parse_study(record.definition, f"the study in {folder}")).runs
+        runs = make_plan(parse_study(record.definition, f"the study in {folder}"), trains_here=False).runs
     except StudyError as error:
         raise StudyError(
             f"{error} (relative paths of a stored study begin in the current folder: give the command where the "

@@ -17,6 +17,7 @@ from fewbits.hardware import AnyAccelerator
 from fewbits.models import ModelSource
 from fewbits.study.digest import json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
+from fewbits.study.start import StartingWeights
 from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.best import BEST
 from fewbits.train.computation import computation_sha256, state_sha256
@@ -64,6 +65,12 @@ class Training:
 
     stated: Stated = field(default_factory=Stated)
     """What the study states of the data; what that changes is in `data_sha256`."""
+
+    start: StartingWeights | None = None
+    """The user's own weights that the float network begins with."""
+
+    device: str = "cpu"
+    """Where it is trained, calibrated and tested."""
 
     @property
     def stem(self) -> str:
@@ -121,9 +128,15 @@ class Run:
             "float_training": self.float_training.key,
             "data_sha256": self.training.data_sha256,
             **({"computes": self.training.computes} if self.training.computes else {}),
+            **({"start": self.training.start.sha256} if self.training.start else {}),
+            **_device(self.training.device),
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
             "accelerator": self.accelerator.definition(),
         }
+
+
+Task = Training | Run
+"""What one worker does in one go."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +151,21 @@ class CostBasis:
 
 
 def float_training(
-    model: str, source: ModelSource, name: str, digest: str, settings: TrainSettings, seed: int
+    model: str,
+    source: ModelSource,
+    name: str,
+    digest: str,
+    settings: TrainSettings,
+    start: StartingWeights | None,
+    device: str,
+    seed: int,
 ) -> Training:
-    """The training of a model's float network. name, digest: of its data."""
+    """The training of a model's float network. name, digest: of its data; start: what it begins with, None for weights
+    drawn from the seed.
+    """
     network = models.build(model, seed, source=source)
+    if start is not None:
+        start.load_into(network)
     computes = "" if models.is_built_in(model) else computation_sha256(network)
     definition = {
         "format": TRAINING_FORMAT,
@@ -149,6 +173,8 @@ def float_training(
         "data": {"name": name, "sha256": digest},
         "settings": settings.definition(),
         "seed": seed,
+        **({"keeps_start": True} if start is not None else {}),
+        **_device(device),
     }
     return Training(
         key=json_sha256(definition),
@@ -161,7 +187,15 @@ def float_training(
         settings=settings,
         source=source,
         computes=computes,
+        start=start,
+        device=device,
     )
+
+
+def _device(device: str) -> dict[str, str]:
+    """What a device other than the CPU adds to a definition: its kind, since sums of floats differ there."""
+    kind = device.partition(":")[0]
+    return {} if kind == "cpu" else {"device": kind}
 
 
 def _own_network(network: nn.Module, computes: str) -> dict[str, Any]:

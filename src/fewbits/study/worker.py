@@ -1,106 +1,115 @@
-"""A worker process: takes one task after another from the process that runs the study. Started by `pool`."""
+"""A task of a study as a job: what an executor calls in a worker's process, and gives back to the engine."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
-import sys
-import time
-import traceback
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 
-from fewbits.errors import FewbitsError
-from fewbits.study.networks import TrainingOutcome
+from fewbits.executors import Report
+from fewbits.study.folder import SITTING_NAME
+from fewbits.study.networks import TrainingOutcome, network_path
 from fewbits.study.point import Workshop
-from fewbits.study.pool import LOG_NAME
 from fewbits.study.result import RunResult
-from fewbits.study.tasks import Run, Training
-from fewbits.train import Progress
-
-Task = Training | Run
-
-_PROGRESS_SECONDS = 0.2
-"""Between two messages on a training's progress; a display changes no faster."""
-
-_PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl(2)."""
+from fewbits.study.tasks import Run, Task, Training
 
 
 @dataclass(frozen=True)
-class TaskFailed:
-    """Why a task has no result, in one line."""
+class Place:
+    """Where the tasks of one sitting of a study are done."""
 
-    error: str
+    folder: Path
+    """The study's output folder, as the parent's absolute path."""
+
+    sitting: str
+    """Tells it from all others, also of this study: what a worker has loaded holds for one sitting."""
+
+    working_folder: str
+    """Of the parent: where relative paths of the study begin."""
+
+    def mark(self) -> None:
+        """Write what `is_here` finds. Raises OSError."""
+        (self.folder / SITTING_NAME).write_text(self.sitting, encoding="ascii")
 
 
-Message = Progress | TrainingOutcome | RunResult | TaskFailed
-"""What a worker sends: any number of Progress, then one of the others."""
+@dataclass(frozen=True)
+class TaskDone:
+    """A task's result, and what else goes to the parent."""
+
+    result: TrainingOutcome | RunResult
+    networks: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
+    """Files of trained networks, by stem; none where the worker wrote them into the study's folder itself."""
 
 
-def main(descriptor: str, parent: str, folder: str) -> None:
-    """Do tasks until the other end closes.
+@dataclass(frozen=True)
+class FolderUnseen:
+    """A worker does not see the study's folder, and was not sent what it needs instead."""
 
-    descriptor: of the connection's socket. parent: process id of the other end; the worker dies with it. folder: the
-    study's output. All as the command line gives them.
+
+def is_here(place: Place) -> bool:
+    """Whether this process sees the folder of this very sitting, and not another one of its name."""
+    with suppress(OSError, ValueError):
+        return (place.folder / SITTING_NAME).read_text(encoding="ascii") == place.sitting
+    return False
+
+
+def do_task(
+    report: Report, place: Place, task: Task, stems: Sequence[str] | None, *networks: bytes
+) -> TaskDone | FolderUnseen:
+    """Do a task of a study in this process. Raises what training or testing raises.
+
+    stems, networks: of the trained networks that the task starts from, as files, for a worker that does not see the
+    study's folder; None where all do. Such a worker keeps nothing.
     """
-    _die_with(int(parent))
-    torch.set_num_threads(1)
-    with Connection(int(descriptor)) as connection:
-        reporter = _Reporter(connection)
-        workshop = Workshop(Path(folder), reporter)
-        with suppress(EOFError, ConnectionError):
-            while True:
-                task = connection.recv()
-                reporter.begin()
-                connection.send(perform(workshop, task))
+    torch.set_num_threads(1)  # the sums of floats depend on it
+    workshop = replace(_workshop(place, task), progress=report)
+    if is_here(place):
+        return TaskDone(workshop.do(task))
+    if stems is None:
+        return FolderUnseen()
+    given = dict(zip(stems, networks, strict=True))
+    with tempfile.TemporaryDirectory(prefix="fewbits-") as folder:
+        for stem, content in given.items():
+            path = network_path(Path(folder), stem)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        result = replace(workshop, folder=Path(folder)).do(task)
+        paths = {one.stem: network_path(Path(folder), one.stem) for one in trainings_of(task)}
+        found = {stem: path.read_bytes() for stem, path in paths.items() if path.exists()}
+        return TaskDone(result, {stem: content for stem, content in found.items() if given.get(stem) != content})
 
 
-def perform(workshop: Workshop, task: Task) -> TrainingOutcome | RunResult | TaskFailed:
-    """Do one task; whatever it raises becomes one line, with the traceback of what was not foreseen in the log."""
-    try:
-        return workshop.run(task) if isinstance(task, Run) else workshop.train_float(task)
-    except FewbitsError as error:
-        return TaskFailed(_one_line(str(error)))
-    except ConnectionError:
-        raise  # of the other end, which is gone
-    except (Exception, SystemExit) as error:
-        with suppress(OSError):
-            traceback.print_exc()
-            sys.stderr.flush()
-        return TaskFailed(f"{_one_line(f'{type(error).__name__}: {error}')} (traceback in {LOG_NAME})")
+def trainings_of(task: Task) -> Iterator[Training]:
+    """Of the networks that a task makes or starts from."""
+    if isinstance(task, Run):
+        yield task.float_training
+        if task.training.key != task.float_training.key:
+            yield task.training
+    else:
+        yield task
 
 
-class _Reporter:
-    """Passes a training's progress on, now and then."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._next = 0.0
-
-    def begin(self) -> None:
-        """Pass the next message on at once: a task's first tells that it trains, and from which epoch."""
-        self._next = 0.0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _PROGRESS_SECONDS
-            self._connection.send(progress)
+_last_sitting = ""
 
 
-def _die_with(parent: int) -> None:
-    """Be killed when the parent ends, even by kill -9; elsewhere than on Linux, the next message finds it gone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the call
-        os._exit(1)
+def _workshop(place: Place, task: Task) -> Workshop:
+    """With the data and energies that tasks of the same sitting before this one loaded."""
+    global _last_sitting
+    if _last_sitting not in ("", place.sitting):  # a worker that outlives a study
+        for training in trainings_of(task):
+            training.source.forget_packages()
+    _last_sitting = place.sitting
+    return _workshop_of(place)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+@lru_cache(maxsize=1)
+def _workshop_of(place: Place) -> Workshop:
+    with suppress(OSError):  # another machine may not have it: absolute paths are found all the same
+        os.chdir(place.working_folder)
+    return Workshop(place.folder)

@@ -10,6 +10,7 @@ from fewbits.train.options import RecipeOptions
 
 if TYPE_CHECKING:
     from fewbits.train.evaluation import Evaluation, evaluate
+    from fewbits.train.hooks import TrainingHooks
     from fewbits.train.loop import Loss, cross_entropy
     from fewbits.train.operating_point import OperatingPoint, operating_points
     from fewbits.train.progress import Progress, ProgressCallback
@@ -24,6 +25,7 @@ _HOLDERS = {
         "evaluation": ("Evaluation", "evaluate"),
         "operating_point": ("OperatingPoint", "operating_points"),
         "progress": ("Progress", "ProgressCallback"),
+        "hooks": ("TrainingHooks",),
         "loop": ("Loss", "cross_entropy"),
         "recipe_run": ("RecipeRun",),
         "recipes": ("prepare_recipe", "run_recipe", "train_float"),
@@ -47,6 +49,7 @@ __all__ = [
     "RecipeRun",
     "TrainRecord",
     "TrainSettings",
+    "TrainingHooks",
     "cross_entropy",
     "evaluate",
     "operating_points",

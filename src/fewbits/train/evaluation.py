@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fewbits.data import Dataset, Split
 from fewbits.errors import DataError
+from fewbits.train.full_precision import full_precision
 from fewbits.train.memory_layout import layout_of
 
 
@@ -51,7 +52,7 @@ def evaluate(
     predictions: list[Tensor] = []
     loss = 0.0
     try:
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(device):
             for start in range(0, len(split), batch_size):
                 inputs = network_inputs(data, split.images[start : start + batch_size], device, layout)
                 labels = split.labels[start : start + batch_size].to(device)

@@ -20,7 +20,9 @@ from fewbits.errors import DataError, FormatError, ModelError
 from fewbits.train.batches import Batches
 from fewbits.train.checkpoint import UNFIT, Checkpoint, damaged, load_checkpoint, one_line, save_checkpoint
 from fewbits.train.evaluation import Evaluation, evaluate
+from fewbits.train.full_precision import full_precision
 from fewbits.train.memory_layout import choose_layout, layout_of
+from fewbits.train.one_class import one_class_notice
 from fewbits.train.progress import EPOCHS_TOLD, Progress, ProgressCallback
 from fewbits.train.record import EpochRecord, TrainRecord
 from fewbits.train.settings import TrainSettings
@@ -72,8 +74,9 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
     """Train a network in place and leave it with the weights of its best epoch, or of its start where that competes.
 
     Equal seeds give equal weights, bit for bit, on the same machine, torch version and thread count, whether or not
-    training was interrupted. Randomness (the order of images, augmentation, dropout) comes from generators that are
-    seeded anew for each epoch; torch's global generator is put back after each.
+    training was interrupted; on a GPU only as far as torch's operations there add in one order. Randomness (the order
+    of images, augmentation, dropout) comes from generators that are seeded anew for each epoch; torch's global
+    generator is put back after each.
     Raises DataError for an empty split, ModelError if the loss is no longer finite, StudyError if a checkpoint cannot
     be written or read; whatever `progress` raises.
     """
@@ -82,10 +85,11 @@ def train(module: nn.Module, plan: Plan) -> TrainRecord:
             raise DataError(f"data {plan.data.name!r} has an empty {name} split: training needs one")
     training = _Training(module, plan)
     training.resume()
-    if plan.keep_start and not training.history:
+    if (plan.keep_start or not plan.settings.epochs) and not training.history:
         training.remember_start()
-    while not training.is_over:
-        training.run_epoch()
+    with full_precision(plan.device):
+        while not training.is_over:
+            training.run_epoch()
     training.keep_best()
     return training.record()
 
@@ -120,7 +124,8 @@ class _Training:
         self.best: dict[str, Tensor] = {}
         self.best_epoch = 0
         self.resumed_epochs = 0
-        self.notices: list[str] = []
+        one_class = one_class_notice(plan.data, plan.data.validation, "validation images")
+        self.notices = [] if one_class is None else [one_class]
 
     @property
     def is_over(self) -> bool:
@@ -139,7 +144,7 @@ class _Training:
     def remember_start(self) -> None:
         """Validate the network as it is given: the best so far."""
         self.plan.before_epoch()
-        result = self._validate(1)
+        result = self._validate(0)
         self.start = _Validated(result.accuracy_percent, result.loss)
         self._remember(0)
 
@@ -148,8 +153,8 @@ class _Training:
         epoch, start = len(self.history) + 1, time.perf_counter()
         self.plan.before_epoch()
         rate = self.plan.settings.learning_rate_at((epoch - 1) * self.batches, self.batches)
-        devices = [torch.cuda.current_device()] if self.plan.device.startswith("cuda") else []
-        with torch.random.fork_rng(devices=devices):
+        device = torch.device(self.plan.device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(epoch_seed(self.plan.seed, epoch, 0))  # for dropout
             loss = self._train_epoch(epoch)
         validation = self._validate(epoch)
@@ -200,12 +205,17 @@ class _Training:
             return self.plan.loss(inputs, self.module(inputs).float(), labels)
 
     def _validate(self, epoch: int) -> Evaluation:
-        """Loss and accuracy on the held-out split."""
+        """Loss and accuracy on the held-out split. epoch: 0 before the first."""
         try:
             result = evaluate(self.module, self.plan.data, self.plan.data.validation, device=self.plan.device)
         except FormatError:
             result = None
         if result is None or not math.isfinite(result.loss):
+            if not epoch:
+                raise ModelError(
+                    f"training ({self.plan.phase}) cannot start: the loss of the network that it was given is not "
+                    "finite on the validation images; check its weights, and how the data's inputs are normalized"
+                )
             rate = self.plan.settings.learning_rate_at(epoch * self.batches - 1, self.batches)
             raise self._diverged(epoch, rate)
         return result
@@ -290,7 +300,8 @@ class _Training:
         self.best = {name: tensor.to(self.plan.device) for name, tensor in resumed.best.items()}
         for parameter, state in zip(self.parameters, resumed.optimizer, strict=True):
             for key, tensor in state.items():
-                like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+                is_like = tensor.shape == parameter.shape  # else a count, which fused optimizers keep on the device
+                like = torch.empty_like(parameter) if is_like else torch.empty_like(tensor, device=parameter.device)
                 self.optimizer.state[parameter][key] = like.copy_(tensor)
         self.start, self.history, self.best_epoch = resumed.start, resumed.history, resumed.best_epoch
         self.resumed_epochs = len(self.history)

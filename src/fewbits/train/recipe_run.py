@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -99,7 +99,11 @@ class RecipeRun:
             after_step=after_step,
             keep_start=self.keeps_start,
         )
-        return train(self.model, plan)
+        record = train(self.model, plan)
+        if settings.epochs:
+            return record
+        notice = f"{self.name} with 0 epochs: radix points are chosen and nothing is trained, as by post-training"
+        return replace(record, notices=(*record.notices, notice))
 
     def validation_accuracy_percent(self) -> float:
         """Accuracy of the network, as it stands, on the validation split."""

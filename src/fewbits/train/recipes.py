@@ -33,11 +33,13 @@ def train_float(
     checkpoint_folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
     device: str = "cpu",
+    keep_start: bool = False,
 ) -> TrainRecord:
     """Train a float network in place; it ends with the weights of its best epoch on `data.validation`.
 
     model: takes `data.inputs(...)`, N x channels x height x width, and returns logits, N x classes. Training starts
-    from its weights as they are. settings: None takes the defaults.
+    from its weights as they are. settings: None takes the defaults; 0 epochs validate the network and change nothing.
+    keep_start: whether those weights compete with the epochs, which suits weights that were trained before.
     checkpoint_folder: where to write `float-float32-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
     Raises ModelError if training diverges, the folder holds another run's checkpoint or a setting is not for float
@@ -51,11 +53,12 @@ def train_float(
         data=data,
         settings=settings,
         seed=seed,
-        run=run_hash("float", model, "float32", data, settings, seed),
+        run=run_hash("float", model, "float32", data, settings, seed, {"keeps_start": True} if keep_start else None),
         computes=computation_sha256(model) if checkpoint_folder is not None else "",
         checkpoint=checkpoint_path(checkpoint_folder, "float", "float32", seed),
         progress=progress,
         device=device,
+        keep_start=keep_start,
     )
     return train_normalized(model, plan) if settings.batch_normalization else train(model, plan)
 
@@ -126,6 +129,12 @@ def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision
     return model
 
 
+def refuse_untrained(name: str, settings: TrainSettings) -> None:
+    """Raise ModelError for a recipe that draws new weights and would train them for 0 epochs."""
+    if RECIPES[name].start == "scratch" and not settings.epochs:
+        raise ModelError(f"{name} draws new weights, which 0 epochs leave untrained: give at least 1")
+
+
 def _refuse_unknown(name: str) -> None:
     if name not in RECIPES:
         raise ModelError(f"unknown recipe {name!r}: give one of {', '.join(RECIPES)}")
@@ -136,6 +145,7 @@ def _start(name: str, float_model: nn.Module, settings: TrainSettings) -> nn.Mod
     _refuse_unknown(name)
     if settings.batch_normalization:
         raise ModelError("batch_normalization is for float training: give it to train_float, and not to a recipe")
+    refuse_untrained(name, settings)
     if not settings.equalize_channels:
         return float_model
     if RECIPES[name].start == "scratch":

@@ -16,7 +16,8 @@ class TrainSettings:
     """How to train. Raises ModelError for a value outside its range."""
 
     epochs: int = 10
-    """Passes over the training split; at least 1."""
+    """Passes over the training split; 0 trains nothing: a float network is taken as it is given, and a recipe that
+    starts from it chooses radix points alone, as `post-training`."""
 
     batch_size: int = 64
     """Images a step; batches of one epoch differ by one image at most."""
@@ -77,7 +78,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("epochs", "batch_size", "step_epochs", "calibration_images"):
+        _require("epochs", self.epochs, "an integer of at least 0, below 2**31", _is_count(self.epochs, 0))
+        for name in ("batch_size", "step_epochs", "calibration_images"):
             _require(name, getattr(self, name), "an integer of at least 1, below 2**31", _is_count(getattr(self, name)))
         padding, patience = self.crop_padding, self.patience
         _require("crop_padding", padding, "0 or a positive integer, below 2**31", _is_count(padding, 0))
@@ -89,6 +91,8 @@ class TrainSettings:
         _require("step_factor", factor, "above 0, up to 1", is_real(factor, 0, 1, open_low=True))
         _require("optimizer", self.optimizer, "'sgd' or 'adam'", self.optimizer in ("sgd", "adam"))
         _require("schedule", self.schedule, "'cosine' or 'step'", self.schedule in ("cosine", "step"))
+        if self.batch_normalization and not self.epochs:
+            raise ModelError("batch_normalization takes at least 1 epoch: untrained, it has no statistics to fold")
         check_method(self.calibration_method, self.calibration_percentile)
 
     def definition(self) -> dict[str, Any]:
