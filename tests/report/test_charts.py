@@ -6,12 +6,14 @@ import json
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from round_runs import FIGURES, PARTS, make_run, make_runs
+from round_runs import FIGURES, PARTS, make_run, make_runs, with_curves
 
 from fewbits.report.accuracy_chart import FAMILIES, OTHERS, accuracy_energy_chart
 from fewbits.report.bar_charts import chip_chart
@@ -153,6 +155,17 @@ def test_every_chart_becomes_a_png_of_twice_its_size():
         image = chart.png()
         assert image.startswith(b"\x89PNG")
         assert struct.unpack(">I", image[16:20])[0] > 2 * chart.spec["config"]["padding"] + 1280
+
+
+def test_every_chart_becomes_svg_whose_names_are_text():
+    name = "</svg><script>alert(1)</script>&\"' µ"
+    runs = [replace(run, model=name) for run in with_curves(make_runs(0))]
+    for chart in study_charts(group_runs(runs)):
+        image = ElementTree.fromstring(chart.svg())
+        assert image.tag == "{http://www.w3.org/2000/svg}svg"
+        tags = {element.tag.rpartition("}")[2] for element in image.iter()}
+        assert "text" in tags
+        assert "script" not in tags
 
 
 def test_the_page_gets_no_title_and_no_fixed_width():
