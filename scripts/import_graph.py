@@ -19,7 +19,18 @@ from functools import cached_property
 from pathlib import Path
 
 ORDER = (
-    ("errors", "arguments", "compiled", "devices", "extensions", "lazy", "output_folder", "tensor_file", "torch_data"),
+    (
+        "errors",
+        "arguments",
+        "compiled",
+        "devices",
+        "extensions",
+        "lazy",
+        "output_folder",
+        "tensor_file",
+        "toml_table",
+        "torch_data",
+    ),
     ("executors",),
     ("formats",),
     ("graph",),

@@ -12,8 +12,6 @@ from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -22,11 +20,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fewbits.executors.base import LOST_AFTER_SECONDS
+from fewbits.toml_table import INCOMPLETE, Table
 
 SystemName = Literal["slurm", "lsf", "sge", "pbs", "htcondor", "ssh", "local"]
-
-INCOMPLETE = "incomplete"
-"""Type of the error of a table that lacks a key which its system needs."""
 
 _BYTES = {
     **{f"{prefix}B": 1000**power for power, prefix in enumerate(("", "k", "M", "G", "T"))},
@@ -142,13 +138,11 @@ Hosts = Annotated[tuple[Word, ...], Field(min_length=1, max_length=10_000)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class ClusterSection(BaseModel):
+class ClusterSection(Table):
     """The workers of a cluster and how they are started; one table, keyed by `system`.
 
     The scheduler runs in the process that runs the study, which workers must reach over the network.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     system: SystemName
     """What starts the workers: a batch system by jobs, of one worker each; ssh, a program on each host; local,

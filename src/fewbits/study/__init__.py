@@ -21,18 +21,16 @@ if TYPE_CHECKING:
     )
     from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
-    from fewbits.study.spec import (
-        PRESETS,
+    from fewbits.study.sections import (
         AcceleratorSection,
         CalibrationSection,
         DataSection,
         FineTuneSection,
         FloatTrainingSection,
         MethodsSection,
-        StudySpec,
         TrainingSection,
-        load_study,
     )
+    from fewbits.study.spec import PRESETS, StudySpec, load_study
     from fewbits.study.store import read_failures, read_results, read_study
     from fewbits.study.stored import StoredNetwork, stored_network
     from fewbits.study.tracking import SINKS, Sink, SinkWriter, TrackedStudy
@@ -101,18 +99,16 @@ _NAMES = {
         "RunResult",
         "StudyRecord",
     ),
-    "spec": (
-        "PRESETS",
+    "sections": (
         "AcceleratorSection",
         "CalibrationSection",
         "DataSection",
         "FineTuneSection",
         "FloatTrainingSection",
         "MethodsSection",
-        "StudySpec",
         "TrainingSection",
-        "load_study",
     ),
+    "spec": ("PRESETS", "StudySpec", "load_study"),
     "store": (
         "read_failures",
         "read_results",
