@@ -229,7 +229,7 @@ def missing(entries: Sequence[Entry]) -> str:
     for study in STUDIES:
         spec = load_study(STORED / f"{study}.toml")
         for model in spec.networks:
-            for data in spec.data:
+            for data in (given.name for given in spec.data):
                 lacking: dict[tuple[str, tuple[int, ...]], list[str]] = {}
                 for precision in spec.precisions:
                     for recipe in ("float",) if precision == "float32" else spec.recipes:

@@ -56,7 +56,7 @@ class Server:
             stderr=asyncio.subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.processes.append(running)
-        await process.redirect(stdout=running.stdout, stderr=running.stderr)
+        await asyncio.gather(_pass_on(running.stdout, process.stdout), _pass_on(running.stderr, process.stderr))
         process.exit(await running.wait())
 
     def alive(self) -> list[int]:
@@ -76,8 +76,13 @@ class Server:
             if one.returncode is None:
                 os.killpg(one.pid, signal.SIGKILL)
             await one.wait()
-            one._transport.close()  # what was redirected is not closed by itself
         await asyncio.sleep(0.1)  # until the pipes are closed
+
+
+async def _pass_on(source: asyncio.StreamReader, target: asyncssh.SSHWriter) -> None:
+    """All that a process prints, before its end is told: what comes after that breaks the whole connection."""
+    while line := await source.readline():
+        target.write(line.decode(errors="replace"))
 
 
 @pytest.fixture

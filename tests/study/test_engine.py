@@ -22,6 +22,7 @@ from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
     FloatNetworkTrained,
+    Notice,
     RunFailed,
     RunFinished,
     StudyStarted,
@@ -61,8 +62,10 @@ def test_results_come_in_the_order_of_the_study(undisturbed):
 def test_events_tell_each_step(undisturbed):
     events = undisturbed.events
     kinds = [type(event) for event in events]
-    assert isinstance(events[0], StudyStarted)
-    assert (events[0].runs, events[0].finished, events[0].epochs, events[0].workers) == (3, 0, 36, 1)
+    assert isinstance(events[0], Notice)  # of the user's own data
+    started = events[1]
+    assert isinstance(started, StudyStarted)
+    assert (started.runs, started.finished, started.epochs, started.workers) == (3, 0, 36, 1)
     counts = {kind: kinds.count(kind) for kind in (TaskStarted, FloatNetworkTrained, RunFinished, RunFailed)}
     assert counts == {TaskStarted: 4, FloatNetworkTrained: 1, RunFinished: 3, RunFailed: 0}
     assert TaskProgress in kinds
@@ -76,7 +79,7 @@ def test_the_number_of_workers_changes_no_figure(tiny, tmp_path, undisturbed, fi
 def test_a_finished_study_is_not_repeated(tiny, finished, undisturbed):
     events = []
     assert run_study(tiny(), finished, observer=events.append) == undisturbed.outcome
-    assert [type(event) for event in events] == [StudyStarted]
+    assert [type(event) for event in events] == [Notice, StudyStarted]
 
 
 def test_a_study_that_grew_runs_what_is_new(tiny, tmp_path, undisturbed, figures):

@@ -118,7 +118,7 @@ def test_a_damaged_network_is_named_at_the_start_and_made_anew(spec: StudySpec, 
     flip(path, 8 * (len(good) - 3))
     events: list[object] = []
     run_study(spec, folder, observer=events.append)
-    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    (_of_data, notice) = [event.text for event in events if isinstance(event, Notice)]
     assert notice == f"stored network {path.name!r} is damaged: it is made anew by the first run that needs it"
     assert load_file(path).keys() == load_file(whole / "networks" / path.name).keys()
     for name, tensor in load_file(path).items():
@@ -209,7 +209,8 @@ def test_a_damaged_row_is_named_and_computed_anew(spec: StudySpec, whole: Path, 
         write_report(folder)
     events: list[object] = []
     results = run_study(spec, folder, observer=events.append).results
-    assert [event.text for event in events if isinstance(event, Notice)] == ["1 row of the store damaged: made anew"]
+    (_of_data, notice) = [event.text for event in events if isinstance(event, Notice)]
+    assert notice == "1 row of the store damaged: made anew"
     assert figures(results) == figures(read_results(whole))
     assert not [event for event in events if isinstance(event, TaskProgress)]
 

@@ -117,8 +117,8 @@ def test_file_names_are_readable_and_unique(plan):
 
 
 def test_the_plan_tells_what_it_rests_on(plan, tiny):
-    (name,) = tiny().data
-    assert plan.rests_on["data"][name]["images"] == {"train": 900, "validation": 100, "test": 200}
+    (given,) = tiny().data
+    assert plan.rests_on["data"][given.name]["images"] == {"train": 900, "validation": 100, "test": 200}
     assert plan.rests_on["technology"]["provenance"] == {"made by": "a test"}
     assert {"fewbits", "torch", "python"} <= set(plan.rests_on["versions"])
 

@@ -77,5 +77,5 @@ def test_a_sink_that_fails_is_a_notice_and_the_study_ends_well(tiny, tmp_path: P
     spec = tiny(track={"tensorboard": str(tmp_path / "logs")}, precisions=["float32"])
     outcome = run_study(spec, tmp_path / "out", workers=1, observer=events.append)
     assert (len(outcome.results), outcome.failed) == (1, ())
-    (notice,) = [event.text for event in events if isinstance(event, Notice)]
+    (_of_data, notice) = [event.text for event in events if isinstance(event, Notice)]
     assert "sink 'tensorboard' has stopped: NotADirectoryError" in notice or "FileExistsError" in notice

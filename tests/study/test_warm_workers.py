@@ -29,14 +29,20 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
     return Job("one", importlib.import_module("printing_job").work)
 
 
+def workers_of_this_process(before: list[int]) -> list[int]:
+    """Children that have come since; other tests leave helpers of multiprocessing's behind."""
+    return sorted(set(children(os.getpid())) - set(before))
+
+
 @pytest.fixture
 def while_planning(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The worker processes that there are when a study's data is loaded."""
     seen: list[list[int]] = []
+    before = children(os.getpid())
     real = plan.data.load
 
     def load(*given: object, **named: object) -> object:
-        seen.append(children(os.getpid()))
+        seen.append(workers_of_this_process(before))
         return real(*given, **named)  # pyright: ignore
 
     monkeypatch.setattr(plan.data, "load", load)
@@ -74,9 +80,10 @@ def test_a_folder_with_a_study_in_it_starts_workers_for_what_is_left_alone(
 
 def test_what_a_warm_worker_prints_in_a_job_goes_to_the_log(job: Job, tmp_path: Path):
     log = tmp_path / "later" / "study.log"
+    before = children(os.getpid())
     executor = ProcessExecutor(1, log)
     executor.warm("fewbits.errors", 2)
-    assert len(children(os.getpid())) == 1
+    assert len(workers_of_this_process(before)) == 1
     log.parent.mkdir()
     with executor:
         executor.submit(job)
@@ -88,9 +95,10 @@ def test_what_a_warm_worker_prints_in_a_job_goes_to_the_log(job: Job, tmp_path: 
 
 
 def test_a_worker_whose_module_cannot_be_loaded_is_lost_with_the_job_that_it_gets(job: Job, tmp_path: Path, capfd):
+    before = children(os.getpid())
     executor = ProcessExecutor(1, tmp_path / "log")
     executor.warm("fewbits.no_such_module", 1)
-    (worker,) = children(os.getpid())
+    (worker,) = workers_of_this_process(before)
     deadline = time.monotonic() + 60
     while is_alive(worker):
         assert time.monotonic() < deadline
