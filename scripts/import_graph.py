@@ -41,7 +41,7 @@ ORDER = (
     ("search",),
     ("study",),
     ("report",),
-    ("cli", "__main__"),
+    ("exit_status", "cli", "__main__"),
 )
 """The packages from the lowest, those of one line side by side (../shared/design.md); first what all others share."""
 

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
-import os
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import typer.exceptions
 from typer.core import TyperCommand
 
 import fewbits
 from fewbits import __version__
-from fewbits.errors import FewbitsError, ModelError, StudyError
+from fewbits.errors import ModelError, StudyError
+from fewbits.exit_status import BAD_REQUEST, RUN_FAILED, complain, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fewbits.study import StudySpec
-
-DONE, RUN_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses; 130 is the shell's own for a command that Ctrl-C ended (128 + SIGINT)."""
-
-_LONGEST_WORD = 400
-"""Characters of a word of an error that is printed whole; the longest paths of most systems have more."""
-
-PIPE_CLOSED = 141
-"""Exit status when the reader of standard output went away, as a shell reports it (128 + SIGPIPE)."""
 
 app = typer.Typer(
     name="fewbits",
@@ -139,7 +125,7 @@ def run(
         first = outcome.failed[0]
         which = f"{first.model}, {first.data}, {first.precision}, seed {first.seed}"
         runs = len(outcome.results) + len(outcome.failed)
-        _complain(f"{len(outcome.failed)} of {runs} runs failed, the others are kept; {which}: {first.error}")
+        complain(f"{len(outcome.failed)} of {runs} runs failed, the others are kept; {which}: {first.error}")
         raise typer.Exit(RUN_FAILED)
 
 
@@ -161,9 +147,9 @@ def report(
     for path in write_report(*folders, out=out, complain=unread.append):
         typer.echo(str(path))
     for line in unread:
-        _complain(f"not in the report: {line}")
+        complain(f"not in the report: {line}")
     for line in _sent(folders, wanted):
-        _complain(line)
+        complain(line)
         unread.append(line)
     if unread:
         raise typer.Exit(BAD_REQUEST)
@@ -200,7 +186,7 @@ def formats(
             if family.more:
                 typer.echo(f"and {family.more}")
         for sentence in broken_families():
-            _complain(sentence)
+            complain(sentence)
         return
     about = parse_format(name).describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
@@ -402,34 +388,12 @@ def characterize(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; whatever goes wrong is one line on standard error.
+    """Run one command and return its exit status.
 
-    arguments: without the program's name; None takes the process's. FEWBITS_DEBUG=1 in the environment lets an
-    unexpected exception through with its traceback.
+    arguments: without the program's name; None takes the process's.
     """
-    try:
-        _invoke(list(sys.argv[1:] if arguments is None else arguments))
-        sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
-        return DONE
-    except typer.Exit as stop:
-        return stop.exit_code
-    except KeyboardInterrupt as stop:
-        _complain(str(stop) or "interrupted: finished work is kept, give the same command again")
-        return INTERRUPTED
-    except typer.exceptions.TyperException as error:
-        return _complain(_usage(error))
-    except FewbitsError as error:
-        return _complain(str(error))
-    except BrokenPipeError:
-        _drop_output()
-        return PIPE_CLOSED
-    except OSError as error:
-        _drop_output()
-        return _complain(_system_problem(error))
-    except Exception as error:  # the last line of defence: a person gets a sentence, not a traceback
-        if os.environ.get("FEWBITS_DEBUG"):
-            raise
-        return _complain(f"unexpected {type(error).__name__}: {error}; details in {_log_of(error)}")
+    known = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    return told(lambda: _invoke(list(sys.argv[1:] if arguments is None else arguments)), known)
 
 
 def _invoke(arguments: list[str]) -> None:
@@ -437,44 +401,6 @@ def _invoke(arguments: list[str]) -> None:
     command = typer.main.get_command(app)
     with command.make_context("fewbits", arguments) as context:
         command.invoke(context)
-
-
-def _drop_output() -> None:
-    """Send what is still to be written nowhere: Python would complain about it at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-
-def _complain(message: str) -> int:
-    """One line on standard error; words that nobody would read to the end are cut short."""
-    words = (word if len(word) <= _LONGEST_WORD else f"{word[:80]}...{word[-20:]}" for word in message.split())
-    print("fewbits:", " ".join(words), file=sys.stderr)  # noqa: T201
-    return BAD_REQUEST
-
-
-def _usage(error: typer.exceptions.TyperException) -> str:
-    """The usage error, with where to read on."""
-    message = error.format_message().rstrip(".?")
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "fewbits"
-    known = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
-    listed = f"; the commands are {', '.join(known)}" if "command" in message.lower() else ""
-    return f"{message}{listed}; see {path} --help"
-
-
-def _system_problem(error: OSError) -> str:
-    where = f" {error.filename!r}" if error.filename else ""
-    if error.errno == errno.ENOSPC:
-        return f"the disk is full{where}: free some space and give the same command again; finished work is kept"
-    return f"{error.strerror or error}{where}: choose another place or unlock this one, then give the command again"
-
-
-def _log_of(error: Exception) -> str:
-    with tempfile.NamedTemporaryFile("w", prefix="fewbits-", suffix=".log", delete=False) as log:
-        log.writelines(traceback.format_exception(error))
-    return log.name
 
 
 def _progress_line(line: str) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fewbits.cli import INTERRUPTED, main
+from fewbits.cli import main
 from fewbits.errors import HardwareError
+from fewbits.exit_status import INTERRUPTED
 from fewbits.hardware.dataflow.diannao.export import accelerator as export_accelerator
 from fewbits.hardware.dataflow.diannao.export import export_verilog
 from fewbits.hardware.dataflow.diannao.export import verilog_export as export
