@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import fewbits as fb
 from fewbits import HardwareError, models
-from fewbits.bitexact import Rounding
+from fewbits.bitexact import Addition, Rounding
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.compiler import compile_network
 from fewbits.hardware.datapath.neuron_design import design
@@ -48,6 +48,11 @@ def check(precision: str, channels: int, inner: int, ends_with_sum: bool, accele
     network = lowered(Residual(channels, inner, ends_with_sum), precision, images)
     if precision != "float32":
         assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
+    highest = (
+        fb.parse_precision(precision).weights.describe().highest
+    )  # a sum's factors are weights; others are refused
+    additions = [operation for operation in network.operations if isinstance(operation, Addition)]
+    assume(all(1 << shift <= highest for addition in additions for shift in addition.shifts))
     assert_equal(network, images, accelerator)
 
 

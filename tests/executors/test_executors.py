@@ -133,8 +133,8 @@ def test_a_job_whose_worker_is_always_killed_is_lost_in_one_line(kind: str, tmp_
 def test_dask_gives_a_lost_workers_job_to_another(number: int, tmp_path: Path):
     with make("dask", 1, tmp_path / "study.log", lost_after_s=2) as executor:
         told = run(executor, Job("a", jobs.once_by, (str(tmp_path / "sent"), int(number))))
-    assert end(told) == JobResult("a", "done after all")
-    assert sum(isinstance(message, JobStarted) for message in told) == 2
+    assert end(told) == JobResult("a", "done after all")  # which says that it was begun before
+    assert any(isinstance(message, JobStarted) for message in told)  # the first start may be lost with its worker
 
 
 def test_a_process_that_is_stopped_for_too_long_is_lost(tmp_path: Path):

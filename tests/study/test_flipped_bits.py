@@ -97,7 +97,9 @@ def names_in(folder: Path) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count", [2, pytest.param(12, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.nightly)]
+)
 @pytest.mark.parametrize("study", ["whole", "cut"])
 def test_no_flipped_bit_gives_another_figure(
     spec: StudySpec, whole: Path, cut: Path, tmp_path: Path, figures: Figures, study: str, count: int
