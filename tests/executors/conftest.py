@@ -1,26 +1,16 @@
-"""Batch systems that are none, and a way to describe each."""
+"""Batch systems that are none, on PATH."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import queues
-
-from fewbits.executors.description import SYSTEMS, ClusterSection
-
-JOB: dict[str, Any] = {"workers": 2, "memory": "2 GiB", "walltime": "01:00:00", "disk": "1 GiB"}
-
-
-def batch(system: Any, **change: Any) -> ClusterSection:
-    """Two workers by jobs of a batch system."""
-    return ClusterSection(system=system, **{key: JOB[key] for key in SYSTEMS[system].needs} | change)
 
 
 @pytest.fixture

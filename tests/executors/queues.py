@@ -10,6 +10,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from fewbits.executors.description import SYSTEMS, ClusterSection
 
 COMMANDS = {
     "slurm": ("sbatch", "scancel", "Submitted batch job {job}"),
@@ -119,3 +122,11 @@ def kill_all(queue: Queue) -> None:
     for group in queue.process_groups():
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
+
+
+JOB: dict[str, Any] = {"workers": 2, "memory": "2 GiB", "walltime": "01:00:00", "disk": "1 GiB"}
+
+
+def batch(system: Any, **change: Any) -> ClusterSection:
+    """Two workers by jobs of a batch system."""
+    return ClusterSection(system=system, **{key: JOB[key] for key in SYSTEMS[system].needs} | change)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import queues
-from conftest import batch
+from queues import batch
 
 from fewbits.errors import ExecutorError
 from fewbits.executors import cluster as cluster_module
