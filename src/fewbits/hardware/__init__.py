@@ -9,9 +9,10 @@ from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream, named, scaled
+from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, OperandStream, named, scaled
 from fewbits.hardware.dataflow.diannao.opcodes import Opcode, Opcodes
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
+from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, LoopMemory, StatedEnergy
 from fewbits.hardware.dataflow.plan import Accesses, AnyAccelerator, LayerSchedule, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_from, accelerator_named, dataflow_of, dataflows
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
 __all__ = [
     "WORKLOAD",
     "Accelerator",
+    "AccessCosts",
     "Accesses",
     "AnyAccelerator",
+    "Axis",
     "Breakdown",
     "Clock",
     "ComponentCost",
@@ -55,6 +58,8 @@ __all__ = [
     "LayerPower",
     "LayerSchedule",
     "LayerShape",
+    "LoopAccelerator",
+    "LoopMemory",
     "MacroCost",
     "Memory",
     "NetworkPower",
@@ -69,6 +74,7 @@ __all__ = [
     "Pipelining",
     "ReadPath",
     "Schedule",
+    "StatedEnergy",
     "Technology",
     "Widths",
     "Workload",

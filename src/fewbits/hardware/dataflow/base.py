@@ -6,9 +6,9 @@ properties of `AnyAccelerator`. The datapaths are those of a technology table (`
 `CHARACTERIZED_SYNAPSES` synapses); the dataflow says how many of them, or what part of them, is on the chip.
 
 Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`, `area_basis`. With defaults:
-`presets`, `check`, `logic`, `control`, `sum_order`, notes. Capabilities, None where a dataflow has none:
-`operand_stream`, `rtl`, `compiler`, `simulator`; `needed` gives one of them, or raises the sentence that says that it
-lacks.
+`presets`, `check`, `datapath_key`, `describe`, `logic`, `control`, `mapped`, `sum_order`, notes. Capabilities, None
+where a dataflow has none: `operand_stream`, `rtl`, `compiler`, `simulator`; `needed` gives one of them, or raises the
+sentence that says that it lacks.
 
 A dataflow from outside is an instance named in the entry points `fewbits.dataflows`; see docs/extending.md.
 """
@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.dataflow.loops.description import LoopAccelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
+from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import ComponentCost, ControlCost, DatapathCost, Technology
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
@@ -58,6 +60,25 @@ class Memory:
     ports: int = 2
     """Accesses in one cycle: by default a row is written while another is read, or transfers could not overlap with
     computation."""
+
+    instances: int = 1
+    """How many there are; a schedule counts the accesses of all of them together."""
+
+
+@dataclass(frozen=True)
+class AccessCosts:
+    """What a mapping is chosen by: energies of the chip that it is chosen for."""
+
+    product_pj: float
+    """Of a product with its addition."""
+
+    reads_pj: Mapping[str, float]
+    """Of a row, by the memory's name."""
+
+    writes_pj: Mapping[str, float]
+    off_chip_pj_per_bit: float
+    widths: Mapping[str, Widths]
+    """Of values as they are stored, by the layer's name."""
 
 
 class OperandStream(Protocol):
@@ -129,6 +150,17 @@ class Dataflow(ABC, Generic[A]):
     def check(self, accelerator: A, table: Technology) -> None:
         """Raise HardwareError if a table's datapaths do not make this accelerator."""
 
+    def datapath_key(self, asked: DatapathKey, accelerator: A) -> DatapathKey:
+        """The characterized datapath that the accelerator is made of.
+
+        asked: precision, multiplier and product width.
+        """
+        return asked
+
+    def describe(self, accelerator: A) -> LoopAccelerator | None:
+        """The accelerator as loops and memories, for drawings; None where the dataflow does not say."""
+        return None
+
     def logic(self, datapath: DatapathCost, accelerator: A) -> dict[str, ComponentCost]:
         """All datapaths together: cells, um2, uW and pJ of a busy cycle, by the characterized datapath's components."""
         return {name: scaled(one, self.datapaths(accelerator)) for name, one in datapath.components.items()}
@@ -149,6 +181,10 @@ class Dataflow(ABC, Generic[A]):
 
         Raises HardwareError, naming the layer, for what the dataflow does not compute.
         """
+
+    def mapped(self, workload: Workload, accelerator: A, design: NeuronDesign, costs: AccessCosts) -> Schedule:
+        """The schedule where the dataflow has a choice: the best by these costs. By default there is none."""
+        return self.schedule(workload, accelerator, design)
 
     def size_notes(self, name: str, datapath: DatapathCost, accelerator: A) -> Iterable[str]:
         """What of the chip's figures is an estimate, or of another size than asked for. name: of the datapath."""

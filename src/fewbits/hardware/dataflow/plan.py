@@ -99,6 +99,15 @@ class LayerSchedule:
     transfer_stall_cycles: int = 0
     """Cycles in which nothing is computed because the memory is slower than the schedule."""
 
+    transfers_overlap: bool = True
+    """Whether values come and go while others are computed; else the layer waits for each transfer."""
+
+    mapping: tuple[str, ...] = ()
+    """The loops that were chosen, a line for each memory from the outermost; empty where there is no choice."""
+
+    limit: str = ""
+    """What keeps the layer from fewer cycles, in words, as far as the dataflow says."""
+
     @property
     def cycles(self) -> int:
         """All cycles of the layer."""

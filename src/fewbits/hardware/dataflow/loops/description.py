@@ -1,0 +1,160 @@
+"""An accelerator described by its loops: the array in space, the memories around it, the border of the chip.
+
+A layer is seven loops: B (images), K (output channels), C (input channels), OY and OX (output rows and columns), FY and
+FX (rows and columns of the kernel). Grouped layers run them once for each group. A description says which loops run in
+space and how far, which memory holds which operand, and may fix the loops that run in time above each memory. What it
+leaves open, the mapper chooses (`mapper`).
+
+The words are those of ZigZag (Mei et al., IEEE TC 2021) and Timeloop (Parashar et al., ISPASS 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Loop = Literal["B", "K", "C", "OY", "OX", "FY", "FX"]
+
+Operand = Literal["inputs", "weights", "outputs"]
+
+Forwarding = Literal["multicast", "systolic", "unicast"]
+"""How an operand reaches the elements along an axis: all at once; from neighbour to neighbour, one a cycle, so that the
+array fills and drains; or each element by itself."""
+
+Reduction = Literal["stay", "adder-tree", "systolic"]
+"""What happens to products along an axis whose loops sum (C, FY, FX): each element keeps a sum of its own, a tree adds
+them in a cycle, or partial sums move from neighbour to neighbour, one a cycle."""
+
+Objective = Literal["energy", "cycles", "energy-cycles"]
+"""What the mapper minimizes; the last is their product."""
+
+RELEVANT: Mapping[Operand, frozenset[Loop]] = {
+    "inputs": frozenset({"B", "C", "OY", "OX", "FY", "FX"}),
+    "weights": frozenset({"K", "C", "FY", "FX"}),
+    "outputs": frozenset({"B", "K", "OY", "OX"}),
+}
+"""The loops that choose an operand's values; along the others they are used again."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the array: loops that run in space along it."""
+
+    name: str
+    size: int
+    """Elements along it."""
+
+    loops: tuple[Loop, ...]
+    """That may be unrolled along it."""
+
+    unroll: Mapping[Loop, int] = field(default_factory=dict[Loop, int])
+    """How far, where that is fixed; the mapper chooses the others, their product at most `size`."""
+
+    flat: bool = False
+    """Whether the loops run along it as one index, as im2col has them: steps are ceil(product / size)."""
+
+    inputs: Forwarding = "multicast"
+    weights: Forwarding = "multicast"
+    outputs: Reduction = "stay"
+
+
+@dataclass(frozen=True)
+class LoopMemory:
+    """One memory. Exactly one of `kib` and `values` tells its size, one of `row_bits` and `row_values` its width."""
+
+    name: str
+    holds: tuple[Operand, ...]
+    """Several share its size, its rows and its ports."""
+
+    kib: float | None = None
+    """Size of one instance: a fixed one, in which narrower formats have more values."""
+
+    values: int | None = None
+    """Size in values of the operand's format: a memory that is as wide as the format asks for."""
+
+    row_bits: int | None = None
+    """Read or written in one access."""
+
+    row_values: int | None = None
+    instances: str = "array"
+    """How many there are: one for the whole `array`, one for each `element`, or one for each place of the axis that is
+    named."""
+
+    ports: int = 2
+    """Accesses of one instance in one cycle."""
+
+    banks: int = 1
+    """Parts that are accessed side by side: a row each in a cycle."""
+
+    double_buffered: bool = True
+    """Whether it is filled while it is read: half of it holds a tile. Else the array waits for each transfer."""
+
+    loops: tuple[Loop, ...] = ()
+    """That run in time directly above it, innermost first, as far as they are left; the mapper places the rest."""
+
+    read_pj_per_bit: float | None = None
+    write_pj_per_bit: float | None = None
+    """As the accelerator's source states them; used where its own energies are asked for. None: the technology's."""
+
+
+@dataclass(frozen=True)
+class StatedEnergy:
+    """Energies that an accelerator's source states, to hold the model against its figures; pJ."""
+
+    bits: int
+    """Of the values that they are for."""
+
+    product_pj: float
+    idle_cycle_pj: float = 0.0
+    """Of every cycle, whatever it does."""
+
+    hop_pj: float = 0.0
+    """Of a value handed over inside the array."""
+
+    off_chip_pj: float = 0.0
+    """Of a value to or from the memory beyond the border."""
+
+
+@dataclass(frozen=True)
+class LoopAccelerator:
+    """An accelerator of the dataflow `loops`."""
+
+    space: tuple[Axis, ...]
+    memories: tuple[LoopMemory, ...]
+    """Innermost first, for each operand; beyond the last is the memory off the chip."""
+
+    clock_mhz: float = 250.0
+    bandwidth: float | None = None
+    """GB/s (10^9 bytes) between the chip and its memory; None for as much as the mapping needs."""
+
+    pass_cycles: int = 0
+    """Cycles that each pass of the array over its tile takes beside its products, such as a pipeline's depth."""
+
+    one_pass_is_free: bool = False
+    """Whether a layer of a single pass has none of these."""
+
+    objective: Objective = "energy"
+    stated: StatedEnergy | None = None
+    source: str = ""
+    """Where the description is from."""
+
+    unverified: str = ""
+    """What of it no public figure confirms; printed beside its figures."""
+
+    @property
+    def dataflow(self) -> str:
+        """The name of its dataflow."""
+        return "loops"
+
+    @property
+    def elements(self) -> int:
+        """Multipliers."""
+        count = 1
+        for axis in self.space:
+            count *= axis.size
+        return count
+
+    def definition(self) -> dict[str, Any]:
+        """What tells it from others, as JSON and TOML have it."""
+        raise NotImplementedError
