@@ -23,6 +23,7 @@ def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdow
         *clock.notes,
         *_other_clock(used, clock),
         *_own_accelerators(workload, tiles),
+        *dict.fromkeys(line for tile in used for line in tile.estimates),
         *_narrower(workload, tiles),
         *(note for tile in used for note in _packing(tile, tiles, workload)),
         *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
@@ -78,9 +79,6 @@ def _own_accelerators(workload: Workload, tiles: Tiles) -> Iterator[str]:
             f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}; what "
             "converts values between them is in no figure"
         )
-    for tile in dict.fromkeys(tiles.own.values()):
-        if tile.is_interpolated and tile is not tiles.main:
-            yield f"the datapath of {tile.name} is interpolated between characterized precisions"
 
 
 def _narrower(workload: Workload, tiles: Tiles) -> Iterator[str]:

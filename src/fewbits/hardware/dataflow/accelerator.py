@@ -7,7 +7,7 @@ from typing import Any
 
 from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import HardwareError
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
+from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES
 
 LARGEST = 1 << 24
 """Of each size: what the circuit's addresses reach (`rtl.program.ADDRESS_BITS`)."""
@@ -32,7 +32,7 @@ class Accelerator:
     neurons: int = 16
     """Output neurons computed side by side."""
 
-    synapses: int = CHARACTERIZED_SYNAPSES
+    synapses: int = DEFAULT_SYNAPSES
     """Products that each neuron adds in one cycle."""
 
     buffer_rows: int = 64

@@ -2,8 +2,8 @@
 
 A dataflow decides which loops of a layer run in space, which in time, and what each memory keeps. An *accelerator* is a
 dataflow with its sizes, memories and clock: a frozen dataclass that the dataflow defines (`Dataflow.sizes`), with the
-properties of `AnyAccelerator`. The datapaths are those of a technology table (`DatapathCost`: one neuron of
-`CHARACTERIZED_SYNAPSES` synapses); the dataflow says how many of them, or what part of them, is on the chip.
+properties of `AnyAccelerator`. The datapaths are those of a technology table (`DatapathCost`: one neuron or processing
+element); the dataflow says which (`datapath_key`), and how many of them, or what part of them, is on the chip.
 
 Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`, `area_basis`. With defaults:
 `presets`, `check`, `datapath_key`, `describe`, `logic`, `control`, `mapped`, `sum_order`, notes. Capabilities, None

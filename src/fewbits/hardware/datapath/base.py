@@ -80,7 +80,7 @@ class Datapath(ABC):
     @property
     def key(self) -> DatapathKey:
         """What names it."""
-        return DatapathKey(self.precision, self.architecture, self.kept_product_bits)
+        return DatapathKey(self.precision, self.architecture, self.kept_product_bits, synapses=self.synapses)
 
     @property
     def name(self) -> str:
@@ -91,6 +91,11 @@ class Datapath(ABC):
     @abstractmethod
     def multiplier(self) -> str:
         """The multiplier's architecture and the product's width, in words."""
+
+    @property
+    def element_multiplier(self) -> str:
+        """The same of a processing element (`processing_element`), whose products are one row each."""
+        return self.multiplier
 
     @classmethod
     def component_of(cls, instance: str) -> str:

@@ -55,6 +55,14 @@ class Integer(IntegerSums):
             return super().multiplier
         return f"{self.multiplier_kind}, full product" + (" in carry-save form" if self.carry_save_products else "")
 
+    @property
+    def element_multiplier(self) -> str:
+        """Wide products are added in a cycle of their own, whole ones too."""
+        if self.kept_product_bits is not None:
+            return self.multiplier
+        apart = ", its two rows added in a cycle of their own" if self.carry_save_products else ""
+        return f"{self.multiplier_kind}, full product{apart}"
+
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The compressed partial products, added where that fits the cycle."""
         from amaranth.hdl import Const  # late, as all circuits: a cost builds none

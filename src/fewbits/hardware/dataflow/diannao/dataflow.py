@@ -6,10 +6,10 @@ Source of the organization: Chen et al., "DianNao", ASPLOS 2014, section 5. How 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import DIANNAO, Accelerator
 from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream
 from fewbits.hardware.dataflow.diannao.control_sizes import control_at
@@ -17,7 +17,8 @@ from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.notes import layer_notes, size_notes
 from fewbits.hardware.dataflow.diannao.scheduling import schedule
 from fewbits.hardware.dataflow.plan import Schedule, Widths
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ControlCost, DatapathCost, Technology
+from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.technology import ControlCost, DatapathCost
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -57,13 +58,9 @@ class DianNao(Dataflow[Accelerator]):
         """One from each neuron."""
         return accelerator.neurons
 
-    def check(self, accelerator: Accelerator, table: Technology) -> None:
-        """Raise HardwareError for neurons of another number of synapses than the table's."""
-        if accelerator.synapses != CHARACTERIZED_SYNAPSES:
-            raise HardwareError(
-                f"technology {table.name!r} holds neurons of {CHARACTERIZED_SYNAPSES} synapses, not "
-                f"{accelerator.synapses}"
-            )
+    def datapath_key(self, asked: DatapathKey, accelerator: Accelerator) -> DatapathKey:
+        """A neuron of its synapses."""
+        return replace(asked, synapses=accelerator.synapses)
 
     def control(self, datapath: DatapathCost, design: NeuronDesign, accelerator: Accelerator) -> ControlCost | None:
         """The table's, at this number of neurons."""
