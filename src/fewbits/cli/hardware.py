@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
-from fewbits.errors import StudyError
+from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
 
 
@@ -57,6 +57,8 @@ def cost(
     clock: Annotated[
         float | None, typer.Option(metavar="MHZ", help="The clock aimed at; that of the technology's table if none.")
     ] = None,
+    ports: Annotated[int, typer.Option(help="Of each buffer: 2, or 1 that reads or writes, and stalls.")] = 2,
+    banks: Annotated[int, typer.Option(help="That each buffer's rows are interleaved over.")] = 1,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
@@ -74,7 +76,7 @@ def cost(
     if node is not None:
         table = scale(table, node)
     mhz = table.target_clock_mhz if clock is None else clock
-    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth)
+    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth, buffer_ports=ports, buffer_banks=banks)
     workload = workload_of(model, image_shape(image))
     costs = [
         cost_of(
@@ -150,6 +152,15 @@ def characterize(
     ] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    synapses: Annotated[
+        list[int] | None, typer.Option(help="Of a neuron, 1 to 16384; repeat for several sizes; 16 if none.")
+    ] = None,
+    element: Annotated[
+        str, typer.Option(help="neuron, or processing-element: that of systolic arrays, for integers.")
+    ] = "neuron",
+    control: Annotated[
+        bool, typer.Option(help="Also what surrounds neurons; left out, it is estimated from that of other synapses.")
+    ] = True,
     clock: Annotated[
         float | None,
         typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
@@ -171,8 +182,12 @@ def characterize(
     from fewbits.executors.engines import executor_of
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterization.technology_table import characterize as make_table
+    from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, datapath_element
     from fewbits.study.spec import load_cluster
 
+    sizes = synapses or [DEFAULT_SYNAPSES]
+    if element != "neuron" and synapses:
+        raise HardwareError("a processing element has no synapses: leave --synapses out")
     if cluster is not None:
         refuse_unused_cluster(engine)
     described = None if cluster is None else load_cluster(cluster)
@@ -188,6 +203,9 @@ def characterize(
         node_nm=node,
         multiplier=multiplier,
         product_bits=product_bits,
+        synapses=sizes,
+        element=datapath_element(element),
+        with_control=control,
         clock_mhz=clock,
         note=note,
         executor=executor,

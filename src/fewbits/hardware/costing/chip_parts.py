@@ -39,7 +39,13 @@ def composed(memories: Sequence[Memory], table: Technology, period_ns: float) ->
     """
     return {
         one.name: sram.compose(
-            one.rows, one.row_bits, table.macros, one.ports, period_ns=period_ns, read_path=table.read_path
+            one.rows,
+            one.row_bits,
+            table.macros,
+            one.ports,
+            period_ns=period_ns,
+            read_path=table.read_path,
+            interleaved=one.banks,
         )
         for one in memories
     }

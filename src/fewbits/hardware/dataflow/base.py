@@ -61,6 +61,9 @@ class Memory:
     """Accesses in one cycle: by default a row is written while another is read, or transfers could not overlap with
     computation."""
 
+    banks: int = 1
+    """Memories that its rows are interleaved over: each has macros of its own."""
+
     instances: int = 1
     """How many there are; a schedule counts the accesses of all of them together."""
 

@@ -68,7 +68,8 @@ class LayerSchedule:
     """Cycles that start products (or, in pooling, read a row)."""
 
     stall_cycles: int
-    """Cycles that wait: for the accumulators of a block that is not full, or for the divider of averages."""
+    """Cycles that wait: for the accumulators of a block that is not full, for the divider of averages, or for the one
+    port of a buffer."""
 
     setup_cycles: int
     """Cycles in which the layer's descriptor is fetched."""

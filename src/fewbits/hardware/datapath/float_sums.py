@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fewbits.errors import HardwareError
 from fewbits.formats.floating import FLOAT32
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.integer_sums import UNIT_RESET
@@ -119,6 +120,11 @@ class FloatSums(Datapath):
         """Multipliers, a tree of adders, one more as accumulator, output."""
         from amaranth.hdl import Mux
 
+        if self.synapses & (self.synapses - 1):
+            raise HardwareError(
+                f"neurons of {self.synapses} synapses have no tree of floats: give a power of two of synapses, or "
+                "integers"
+            )
         sums: list[Value] = []
         for i in range(self.synapses):
             sums.append(neuron.instance(m, "multiplier", f"multiplier{i}", **neuron.operands(i))["product"])

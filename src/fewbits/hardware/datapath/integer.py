@@ -11,6 +11,8 @@ from fewbits.hardware.process.datapath_key import ARCHITECTURES
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
 
+    from fewbits.hardware.rtl.bit_heap import BitHeap
+
 
 class Integer(IntegerSums):
     """Weights fixedN, inputs fixedM."""
@@ -62,6 +64,15 @@ class Integer(IntegerSums):
             return self.multiplier
         apart = ", its two rows added in a cycle of their own" if self.carry_save_products else ""
         return f"{self.multiplier_kind}, full product{apart}"
+
+    def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
+        """Less what rows in carry-save form are too large by; nothing for 2**n of them, which wrap around."""
+        from fewbits.hardware.datapath.multipliers import excess
+
+        super().add_products(heap, high, low)
+        if self.carry_save_products:
+            weights, inputs = self.precision.weights.bits, self.precision.inputs.bits
+            heap.constant -= self.synapses * excess(self.architecture, weights, inputs)
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The compressed partial products, added where that fits the cycle."""

@@ -65,8 +65,8 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961). A row's
     sign weighs -2**top = 2**top + 2**(top + 1) - 2**(top + 2): its inverse, a one above it, and what the next row's
     sign takes up. For the last row nothing does, so that the sum is too large by 2**excess, excess = len(multiplicand)
-    + 2 * digits, no less than the product's width: out of range, or cancelled in a tree of 2**n products that is n bits
-    wider than they are. The one that completes a negated row lies in the free places below the next row.
+    + 2 * digits, no less than the product's width: out of range, or taken off again in a tree of several (`excess`).
+    The one that completes a negated row lies in the free places below the next row.
     """
     digits = (len(multiplier) + 1) // 2
     extended = Cat(Const(0, 1), multiplier, multiplier[-1].replicate(2))
@@ -87,6 +87,11 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     heap.add_bit(negative, 2 * digits - 2)
     heap.constant += 2 ** (len(once) - 1)
     return heap.compress(m, registers)
+
+
+def excess(made: Architecture, multiplier_bits: int, multiplicand_bits: int) -> int:
+    """What the sum of two rows is too large by, where they are wider than the product."""
+    return 2 ** (multiplicand_bits + 2 * ((multiplier_bits + 1) // 2)) if made == "booth" else 0
 
 
 _ROWS: Mapping[Architecture, Callable[[Module, Value, Value, int, int], tuple[Value, Value]]] = {

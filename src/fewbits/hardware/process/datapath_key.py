@@ -97,6 +97,13 @@ def equal_widths(bits: int) -> DatapathKey:
     return DatapathKey(Precision(fixed, fixed))
 
 
+def datapath_element(name: str) -> Element:
+    """What is repeated on a chip, by its name. Raises HardwareError for another."""
+    if name != "neuron" and name != "processing-element":
+        raise HardwareError(f"an element is 'neuron' or 'processing-element', not {name!r}")
+    return name
+
+
 def architecture(multiplier: str) -> Architecture:
     """An architecture of multipliers by its name. Raises HardwareError for another."""
     if multiplier != "booth" and multiplier != "array":

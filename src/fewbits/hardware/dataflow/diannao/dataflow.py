@@ -15,6 +15,7 @@ from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream
 from fewbits.hardware.dataflow.diannao.control_sizes import control_at
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.notes import layer_notes, size_notes
+from fewbits.hardware.dataflow.diannao.ports import with_ports
 from fewbits.hardware.dataflow.diannao.scheduling import schedule
 from fewbits.hardware.dataflow.plan import Schedule, Widths
 from fewbits.hardware.process.datapath_key import DatapathKey
@@ -40,10 +41,11 @@ class DianNao(Dataflow[Accelerator]):
     def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
         """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""
         rows, neurons, synapses = accelerator.buffer_rows, accelerator.neurons, accelerator.synapses
+        of_one = {"ports": accelerator.buffer_ports, "banks": accelerator.buffer_banks}
         return (
-            Memory("bin", "inputs", rows, synapses * widths.inputs),
-            Memory("sb", "weights", rows, neurons * synapses * widths.weights),
-            Memory("bout", "outputs", rows, neurons * widths.inputs),
+            Memory("bin", "inputs", rows, synapses * widths.inputs, **of_one),
+            Memory("sb", "weights", rows, neurons * synapses * widths.weights, **of_one),
+            Memory("bout", "outputs", rows, neurons * widths.inputs, **of_one),
         )
 
     def datapaths(self, accelerator: Accelerator) -> int:
@@ -68,16 +70,17 @@ class DianNao(Dataflow[Accelerator]):
 
     def area_basis(self, accelerator: Accelerator) -> str:
         """Neurons and buffers."""
+        ports = "a port that reads and one that writes" if accelerator.buffer_ports == 2 else "one port"
+        banks = f" in {accelerator.buffer_banks} banks" if accelerator.buffer_banks > 1 else ""
         return (
             f"{accelerator.neurons} neurons of {accelerator.synapses} synapses, one of them synthesized and counted "
             f"{accelerator.neurons} times, and the buffers Bin (inputs), SB (weights) and Bout (outputs), "
-            f"{accelerator.buffer_rows} rows each, of SRAM macros with a port that reads and one that writes. Cell "
-            "area: no wires, no pads."
+            f"{accelerator.buffer_rows} rows each{banks}, of SRAM macros with {ports}. Cell area: no wires, no pads."
         )
 
     def schedule(self, workload: Workload, accelerator: Accelerator, design: NeuronDesign) -> Schedule:
-        """As `scheduling` has it, at the latencies of the generated accelerator."""
-        return schedule(workload, accelerator, pipeline(design, accelerator))
+        """As `scheduling` has it, at the latencies of the generated accelerator; buffers of one port wait (`ports`)."""
+        return with_ports(schedule(workload, accelerator, pipeline(design, accelerator)), accelerator)
 
     def size_notes(self, name: str, datapath: DatapathCost, accelerator: Accelerator) -> Iterator[str]:
         """What of the control is of another size than asked for."""
@@ -87,7 +90,7 @@ class DianNao(Dataflow[Accelerator]):
         """What has no figure, and what the circuit lacks."""
         return layer_notes(workload, designs, main)
 
-    def sum_order(self, accelerator: Accelerator) -> SumOrder:
+    def sum_order(self, accelerator: Accelerator) -> SumOrder | None:
         """A tree of a neuron's synapses, chunk after chunk."""
         from fewbits.hardware.dataflow.diannao.operands import sum_order  # loads torch: late
 
