@@ -47,12 +47,17 @@ def control_for(table: Technology, key: DatapathKey, base: ControlCost | None) -
 
 
 def control_errors(table: Technology) -> tuple[ControlError, ...]:
-    """The errors on each control of other than DEFAULT_SYNAPSES, left out of the table for that."""
+    """The errors on each control of other than DEFAULT_SYNAPSES, left out of the table for that.
+
+    Between sizes, where it is not the smallest or the largest; grown as others, where its inputs are not the narrowest
+    or the widest: nothing is grown beyond them.
+    """
     return tuple(_errors(table))
 
 
 def _errors(table: Technology) -> Iterator[ControlError]:
     known = _known(table)
+    widths = [key.precision.inputs.bits for key, _ in known.values()]
     for name, (key, own) in known.items():
         others = {other: one for other, one in known.items() if other != name}
         for number, exact in own.items():
@@ -61,7 +66,7 @@ def _errors(table: Technology) -> Iterator[ControlError]:
             if min(own) < number < max(own) and len(rest) > 1:
                 low, high, _ = neighbours(list(rest), number)
                 yield _error(wanted.name, f"between {low} and {high}", _at(rest, number), exact)
-            if number != DEFAULT_SYNAPSES and others and DEFAULT_SYNAPSES in own:
+            if number != DEFAULT_SYNAPSES and min(widths) < key.precision.inputs.bits < max(widths):
                 found, way = _grown(own[DEFAULT_SYNAPSES], wanted, others)
                 yield _error(wanted.name, way, found, exact)
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from fewbits.hardware.datapath.control_growth import control_for
 from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
 from fewbits.hardware.datapath.lines import neighbours
-from fewbits.hardware.datapath.sizes import between_sizes, reference_for, scaled_like, sizes_of
+from fewbits.hardware.datapath.neuron_design import design
+from fewbits.hardware.datapath.sizes import SizeError, between_sizes, error_of, reference_for, scaled_like, sizes_of
 from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, DatapathKey
 from fewbits.hardware.process.technology import ComponentCost, DatapathCost, Technology
 
@@ -92,12 +93,15 @@ def element_of(neuron: DatapathCost, key: DatapathKey) -> DatapathCost:
     """A processing element from the parts of a neuron.
 
     One of its multipliers; one of the additions of its tree, in `rest`; of its flip-flops those of one synapse, and
-    those that keep a weight and hand an input on. There is no control around it.
+    those that keep a weight, hand an input on and hold the sum of a tree: a float adder's own are among the former.
+    There is no control around it.
     """
     synapses = neuron.synapses
     nothing = ComponentCost(0, 0.0, 0.0, 0.0)
     flip_flops = neuron.components["registers"]
+    made = design(key.precision, multiplier=key.multiplier, product_bits=key.product_bits)
     bits = key.precision.weights.bits + key.precision.inputs.bits
+    bits += 0 if made.accumulation == "float32" else made.tree_bits
     own = bits / flip_flops.cells if flip_flops.cells else 0.0
     parts = {name: nothing for name in neuron.components} | {
         "multipliers": _part(neuron.components["multipliers"], 1 / synapses),
@@ -107,6 +111,17 @@ def element_of(neuron: DatapathCost, key: DatapathKey) -> DatapathCost:
     return replace(
         neuron, precision=key.name, components=parts, cell_counts={}, path_end="", control=None, synapses=key.synapses
     )
+
+
+def element_errors(table: Technology) -> tuple[SizeError, ...]:
+    """How far each characterized processing element is from that estimated from the neuron of its precision."""
+    keys = [DatapathKey(precision, element="processing-element") for precision in table.precisions()]
+    found: list[SizeError] = []
+    for key in keys:
+        exact, neuron = table.find(key), table.find(key.precision)
+        if exact is not None and neuron is not None:
+            found.append(error_of(element_of(neuron, key), exact, "from its neuron"))
+    return tuple(found)
 
 
 def _part(cost: ComponentCost, share: float) -> ComponentCost:

@@ -78,8 +78,8 @@ def scaled_like(cost: DatapathCost, key: DatapathKey, reference: Sizes) -> Datap
 def reference_for(table: Technology, key: DatapathKey) -> tuple[DatapathKey, Technology] | None:
     """The precision whose sizes tell how a key's neuron grows, and the table that holds them.
 
-    Of those that a table, or else the shipped one, holds at several sizes: of the same strategy if any, then of the
-    nearest accumulator.
+    Of those that a table, or else the shipped one, holds at several sizes: of the same strategy if any, then of sums of
+    the same kind, then of the nearest accumulator.
     """
     wanted = design(key.precision)
     for source in (table, shipped()):
@@ -121,14 +121,15 @@ def _size_errors(table: Technology, key: DatapathKey) -> Iterator[SizeError]:
         if min(known) < number < max(known) and len(rest) > 1:
             low, high, _ = neighbours(list(rest), number)
             found = between_sizes(rest, replace(key, synapses=number))
-            yield _error(found, exact, f"between {low} and {high}")
+            yield error_of(found, exact, f"between {low} and {high}")
         if number != DEFAULT_SYNAPSES and reference is not None and DEFAULT_SYNAPSES in known:
             like, source = reference
             found = scaled_like(known[DEFAULT_SYNAPSES], replace(key, synapses=number), sizes_of(source, like))
-            yield _error(found, exact, f"from {DEFAULT_SYNAPSES} as {like.name}")
+            yield error_of(found, exact, f"from {DEFAULT_SYNAPSES} as {like.name}")
 
 
-def _error(found: DatapathCost, exact: DatapathCost, way: str) -> SizeError:
+def error_of(found: DatapathCost, exact: DatapathCost, way: str) -> SizeError:
+    """Of the sums over all components."""
     percents = [
         100 * (sum(getattr(one, figure) for one in found.components.values())
                / sum(getattr(one, figure) for one in exact.components.values()) - 1)
@@ -137,10 +138,11 @@ def _error(found: DatapathCost, exact: DatapathCost, way: str) -> SizeError:
     return SizeError(exact.precision, way, *percents)
 
 
-def _distance(wanted: Datapath, other: Datapath, key: DatapathKey) -> tuple[bool, float, str]:
+def _distance(wanted: Datapath, other: Datapath, key: DatapathKey) -> tuple[bool, bool, float, str]:
     """How far another precision's neuron is from the wanted one, the nearest first."""
     widths = wanted.accumulator_bits, other.accumulator_bits
-    return type(wanted) is not type(other), max(widths) / min(widths), key.name
+    kinds = type(wanted) is not type(other), wanted.accumulation != other.accumulation
+    return *kinds, max(widths) / min(widths), key.name
 
 
 def _sized(cost: DatapathCost, key: DatapathKey, components: dict[str, ComponentCost]) -> DatapathCost:
