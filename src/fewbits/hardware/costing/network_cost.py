@@ -234,7 +234,9 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     clock = tiles.clock(used)
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    plans = [with_bandwidth(_share(tile.schedule(workload), tile_of_layer, tile), widths, clock.mhz) for tile in used]
+    plans = [
+        with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
+    ]
     breakdown = joined(
         [
             break_down(plan, parts, widths, clock.mhz, activity, datapaths)

@@ -14,10 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.costing.breakdown import DRAM_PJ_PER_BIT
 from fewbits.hardware.costing.chip_parts import Part, chip_parts, composed
 from fewbits.hardware.costing.clock import Clock, clock_of, logic_mhz
 from fewbits.hardware.costing.packing import Narrow, with_packing
-from fewbits.hardware.dataflow.base import Dataflow, Memory
+from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.datapath.estimates import find
@@ -57,9 +58,24 @@ class Tile:
         """Whose numbers it multiplies."""
         return self.design.precision
 
-    def schedule(self, workload: Workload) -> Schedule:
-        """A network's layers on it."""
-        return self.dataflow.schedule(workload, self.accelerator, self.design)
+    def schedule(self, workload: Workload, widths: Mapping[str, Widths]) -> Schedule:
+        """A network's layers on it, mapped by its own energies where its dataflow has a choice.
+
+        widths: of values as they are stored, by the layer's name.
+        """
+        return self.dataflow.mapped(workload, self.accelerator, self.design, self._costs(widths))
+
+    def _costs(self, widths: Mapping[str, Widths]) -> AccessCosts:
+        """Energies of its products and accesses, and the middle of those that transfers may take."""
+        parts, memories = self.parts, self.buffers
+        logic = self.dataflow.logic(self.datapath, self.accelerator).values()
+        return AccessCosts(
+            product_pj=sum(one.energy_pj for one in logic) / self.dataflow.products_per_cycle(self.accelerator),
+            reads_pj={name: parts[name].read_pj for name in memories},
+            writes_pj={name: parts[name].write_pj for name in memories},
+            off_chip_pj_per_bit=sum(DRAM_PJ_PER_BIT) / len(DRAM_PJ_PER_BIT),
+            widths=widths,
+        )
 
     @property
     def widths(self) -> Widths:
@@ -86,7 +102,8 @@ class Tile:
     def parts(self) -> dict[str, Part]:
         """Every part of it, all datapaths together."""
         logic = self.dataflow.logic(self.datapath, self.accelerator)
-        return chip_parts(logic, self.datapath.control, self.buffers)
+        instances = {memory.name: memory.instances for memory in self.memories}
+        return chip_parts(logic, self.datapath.control, self.buffers, instances)
 
 
 def tile_of(

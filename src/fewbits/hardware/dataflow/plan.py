@@ -144,7 +144,8 @@ class Schedule:
 def with_bandwidth(plan: Schedule, widths: Mapping[str, Widths], clock_mhz: float) -> Schedule:
     """The schedule with the cycles that wait for the accelerator's memory; itself if that has any bandwidth.
 
-    widths: by the layer's name. A layer takes as long as its cycles or as its transfers, whichever is longer.
+    widths: by the layer's name. A layer takes as long as its cycles or as its transfers, whichever is longer; one whose
+    transfers do not overlap takes both.
     """
     if plan.accelerator.bandwidth is None:
         return plan
@@ -153,7 +154,8 @@ def with_bandwidth(plan: Schedule, widths: Mapping[str, Widths], clock_mhz: floa
 
 
 def _stalled(layer: LayerSchedule, widths: Widths, bits_per_cycle: float) -> LayerSchedule:
-    """A layer that takes as long as its transfers at least."""
-    stalls = max(0, math.ceil(layer.traffic_bits(widths) / bits_per_cycle) - layer.cycles)
+    """A layer with the cycles that wait for its transfers."""
+    transfers = math.ceil(layer.traffic_bits(widths) / bits_per_cycle)
+    stalls = max(0, transfers - layer.cycles) if layer.transfers_overlap else transfers
     utilization = layer.utilization * layer.cycles / (layer.cycles + stalls)
     return replace(layer, transfer_stall_cycles=stalls, utilization=utilization)

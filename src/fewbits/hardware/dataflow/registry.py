@@ -11,9 +11,10 @@ from fewbits.extensions import found, loaded, usable
 from fewbits.hardware.dataflow.accelerator import DIANNAO
 from fewbits.hardware.dataflow.base import Dataflow
 from fewbits.hardware.dataflow.diannao.dataflow import DianNao
+from fewbits.hardware.dataflow.loops.dataflow import Loops
 from fewbits.hardware.dataflow.plan import AnyAccelerator
 
-_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao()}
+_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao(), Loops.name: Loops()}
 
 
 def dataflows() -> dict[str, Dataflow[Any]]:

@@ -48,7 +48,7 @@ class Axis:
     loops: tuple[Loop, ...]
     """That may be unrolled along it."""
 
-    unroll: Mapping[Loop, int] = field(default_factory=dict[Loop, int])
+    unroll: Mapping[Loop, int] = field(default_factory=dict[Loop, int], hash=False)
     """How far, where that is fixed; the mapper chooses the others, their product at most `size`."""
 
     flat: bool = False
