@@ -113,7 +113,7 @@ def _is_whole(problem: Problem) -> bool:
 def _refuse(name: str, problem: Problem, choices: Sequence[Unrolled]) -> None:
     """Raise HardwareError for the memory that is too small in the most mappings."""
     orders = [(one, whole_orders(_left(problem, one), problem.blocks)[0]) for one in choices]
-    fits = evaluated(problem, _candidates(problem, orders)).accesses.fits
+    fits = evaluated(problem, candidates_of(problem, orders)).accesses.fits
     memory = problem.memories[int(fits.sum(axis=1).argmin())]
     needed = (
         f"what runs above it ({', '.join(memory.loops)}) leaves a tile" if memory.loops else "the array takes a tile"
@@ -141,7 +141,7 @@ class _Search:
     def look_at(self, mappings: Sequence[tuple[Unrolled, Order]]) -> None:
         """Keep the best of these and of those before."""
         self.looked_at += len(mappings)
-        evaluation = evaluated(self.problem, _candidates(self.problem, mappings))
+        evaluation = evaluated(self.problem, candidates_of(self.problem, mappings))
         first, second = self._keys(evaluation)
         best = np.lexsort((second, first))[:STARTS]
         new = [((float(first[row]), float(second[row])), mappings[row]) for row in best if np.isfinite(first[row])]
@@ -167,11 +167,11 @@ class _Search:
     def best(self) -> tuple[Evaluation, Mapping]:
         """The best mapping, with what it moves and takes."""
         chosen = self.kept[0][1]
-        evaluation = evaluated(self.problem, _candidates(self.problem, [chosen]))
+        evaluation = evaluated(self.problem, candidates_of(self.problem, [chosen]))
         return evaluation, _mapping(self.problem, chosen, evaluation)
 
 
-def _candidates(problem: Problem, mappings: Sequence[tuple[Unrolled, Order]]) -> Candidates:
+def candidates_of(problem: Problem, mappings: Sequence[tuple[Unrolled, Order]]) -> Candidates:
     """Mappings as arrays."""
     loops, factors, starts = as_arrays([order for _, order in mappings])
     pinned = np.full((len(mappings), len(problem.memories)), -1, np.int64)

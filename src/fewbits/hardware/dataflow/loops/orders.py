@@ -75,7 +75,7 @@ def all_orders(left: tuple[int, ...]) -> tuple[Order, ...]:
         for number, bound in enumerate(left)
         for prime in sorted(set(_primes(bound)))
     }
-    return tuple((steps,) for steps in dict.fromkeys(map(_joined, _arrangements(items, ()))))
+    return tuple((steps,) for steps in dict.fromkeys(map(joined, _arrangements(items, ()))))
 
 
 def _arrangements(items: dict[tuple[int, int], int], before: Steps) -> Iterator[Steps]:
@@ -99,13 +99,13 @@ def neighbours(order: Order) -> tuple[Order, ...]:
                 for end in range(0 if start % 2 == 0 else start + 1, len(order), 2):
                     target = without[end]
                     for gap in range(len(target) + 1):
-                        moved = _joined((*target[:gap], (number, part), *target[gap:]))
+                        moved = joined((*target[:gap], (number, part), *target[gap:]))
                         found[(*without[:end], moved, *without[end + 1 :])] = None
     found.pop(order, None)
     return tuple(found)
 
 
-def _joined(steps: Steps) -> Steps:
+def joined(steps: Steps) -> Steps:
     """With neighbouring steps of one loop as one."""
     found: list[tuple[int, int]] = []
     for number, factor in steps:
@@ -143,7 +143,7 @@ def as_arrays(orders: Sequence[Order]) -> tuple[Ints, Ints, Ints]:
     Short orders are filled with steps that run once.
     """
     flat = [tuple(chain.from_iterable(order)) for order in orders]
-    longest = max(map(len, flat), default=0)
+    longest = max(1, *map(len, flat))
     pairs = np.array([(*steps, *(((0, 1),) * (longest - len(steps)))) for steps in flat], np.int64)
     pairs = pairs.reshape(len(orders), longest, 2)
     starts = np.array(
