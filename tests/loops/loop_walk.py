@@ -76,7 +76,9 @@ class Nest:
     def value(self, operand: str, place: Place, now: tuple[int, ...]) -> tuple[int, ...] | None:
         """Which value of an operand, None beyond a ragged edge."""
         at = {name: self.index(number, place, now) for number, name in enumerate(LOOPS)}
-        if any(at[name] >= size for name, size in zip(LOOPS, self.layer.sizes, strict=True) if name in RELEVANT[operand]):
+        if any(
+            at[name] >= size for name, size in zip(LOOPS, self.layer.sizes, strict=True) if name in RELEVANT[operand]
+        ):
             return None
         if operand == "weights":
             return at["K"], at["C"], at["FY"], at["FX"]
@@ -117,7 +119,11 @@ class Nest:
 
     def _changes(self, operand: str, end: int) -> Iterator[tuple[tuple[int, ...], bool]]:
         """The iterations in which another tile is chosen, and whether it is the next one of the innermost loop."""
-        chosen = [n for n, (loop, factor) in enumerate(self.time) if n >= end and LOOPS[loop] in RELEVANT[operand] and factor > 1]
+        chosen = [
+            n
+            for n, (loop, factor) in enumerate(self.time)
+            if n >= end and LOOPS[loop] in RELEVANT[operand] and factor > 1
+        ]
         before = None
         for iteration in self.iterations:
             now = iteration[::-1]
@@ -129,8 +135,17 @@ class Nest:
 
     def _fetches(self, operand: str, child: LoopMemory | None, parent: LoopMemory | None, found: Walk) -> None:
         end = 0 if child is None else self.ends[child.name, operand]
-        slides = [n for n, (loop, factor) in enumerate(self.time) if n >= end and LOOPS[loop] in RELEVANT[operand] and factor > 1]
-        keeps = operand == "inputs" and child is not None and slides and LOOPS[self.time[slides[0]][0]] in ("OY", "OX", "FY", "FX")
+        slides = [
+            n
+            for n, (loop, factor) in enumerate(self.time)
+            if n >= end and LOOPS[loop] in RELEVANT[operand] and factor > 1
+        ]
+        keeps = (
+            operand == "inputs"
+            and child is not None
+            and slides
+            and LOOPS[self.time[slides[0]][0]] in ("OY", "OX", "FY", "FX")
+        )
         groups, width = self.layer.groups, getattr(self.bits, operand)
         for memory, takes in ((child, True), (parent, False)):
             if takes and memory is None:
@@ -156,12 +171,18 @@ class Nest:
         for number, axis in enumerate(self.accelerator.space):
             alone = axis.outputs == "stay" if operand == "outputs" else getattr(axis, operand) == "unicast"
             if number in self.shared(parent) and number not in below and alone:
-                found *= prod(f for name, f in zip(LOOPS, self.space[number], strict=True) if name not in RELEVANT[operand])
+                found *= prod(
+                    f for name, f in zip(LOOPS, self.space[number], strict=True) if name not in RELEVANT[operand]
+                )
         return found
 
     def _sums(self, operand: str, child: LoopMemory | None, parent: LoopMemory | None, found: Walk) -> None:
         end = 0 if child is None else self.ends[child.name, operand]
-        chosen = [n for n, (loop, factor) in enumerate(self.time) if n >= end and LOOPS[loop] in RELEVANT[operand] and factor > 1]
+        chosen = [
+            n
+            for n, (loop, factor) in enumerate(self.time)
+            if n >= end and LOOPS[loop] in RELEVANT[operand] and factor > 1
+        ]
         visits: Counter[tuple[int, ...]] = Counter()
         for now, _ in self._changes(operand, end):
             visits[tuple(now[n] for n in chosen)] += 1

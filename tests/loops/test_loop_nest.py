@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from loop_walk import Nest
 
 from fewbits.hardware import Axis, LoopAccelerator, LoopMemory
 from fewbits.hardware.dataflow.loops.accesses import Accesses
 from fewbits.hardware.dataflow.loops.layer_loops import LOOPS, LayerLoops
 from fewbits.hardware.dataflow.loops.mapper import candidates_of
-from fewbits.hardware.dataflow.loops.orders import joined
+from fewbits.hardware.dataflow.loops.orders import joined, orders_of
 from fewbits.hardware.dataflow.loops.problem import OperandBits, Problem
 from fewbits.hardware.dataflow.loops.tiles_in_time import distinct
 from fewbits.hardware.dataflow.loops.unrolling import unrollings
-
-from loop_walk import Nest
 
 BITS = OperandBits(8, 4, 8, 20)
 
@@ -50,14 +49,22 @@ def memories(draw: st.DrawFn) -> tuple[LoopMemory, ...]:
         if draw(st.booleans()):  # in elements or along an axis, small
             found.append(
                 LoopMemory(
-                    f"near_{operand}", (operand,), values=draw(st.integers(2, 20)), row_values=draw(st.integers(1, 3)),
+                    f"near_{operand}",
+                    (operand,),
+                    values=draw(st.integers(2, 20)),
+                    row_values=draw(st.integers(1, 3)),
                     instances=draw(INSTANCES),
-                )  # fmt: skip
+                )
             )
     if draw(st.booleans()):
         far = [("inputs", "weights", "outputs")] if draw(st.booleans()) else [("inputs", "outputs"), ("weights",)]
         found += [
-            LoopMemory(f"far_{n}", held, kib=draw(st.sampled_from([0.05, 0.2, 1.0])), row_bits=draw(st.sampled_from([8, 24, 64])))
+            LoopMemory(
+                f"far_{n}",
+                held,
+                kib=draw(st.sampled_from([0.05, 0.2, 1.0])),
+                row_bits=draw(st.sampled_from([8, 24, 64])),
+            )
             for n, held in enumerate(far)
         ]
     return tuple(found)
@@ -79,7 +86,7 @@ def test_accesses_are_those_of_a_walk_through_the_loops(
     assume(np.prod(left) <= 600)
     primes = [(n, p) for n, count in enumerate(left) for p in _primes(count)]
     time = joined(tuple(data.draw(st.permutations(primes))))
-    accesses = Accesses(problem, candidates_of(problem, [(unrolled, (time,))]))
+    accesses = Accesses(problem, candidates_of(problem, [(unrolled, orders_of([(time,)]))]))
     walk = walked(problem, accesses, unrolled, time)
     found = {
         "steps": int(accesses.candidates.above[0, 0]) * layer.groups,

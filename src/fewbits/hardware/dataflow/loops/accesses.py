@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import gcd, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,6 @@ from fewbits.hardware.dataflow.loops.tiles_in_time import (
     Candidates,
     Ints,
     at,
-    distinct,
     values,
 )
 
@@ -222,12 +222,12 @@ class Accesses:
             // at(self._relevant[operand], border.positions)
             * self._apart(border, lambda axis: getattr(axis, operand) == "unicast")
         )
-        extents = self._extents(self.problem.inside(None), border.positions)
         if operand == "weights":
             return (
                 np.prod(layer.sizes) // (layer.size("B") * layer.size("OY") * layer.size("OX")) * again * layer.groups
             )
-        apart = np.prod(layer.sizes) // layer.size("K")
+        extents = self._extents(self.problem.inside(None), border.positions)
+        apart = prod(layer.sizes) // layer.size("K")
         if not layer.flat:
             rows, columns = (
                 _seen(
@@ -281,32 +281,27 @@ def _seen(layer: LayerLoops, direction: int, extents: Ints, output_run: Ints, ta
     """Rows (direction 0) or columns (1) of inputs that all tiles see, of each combination of outputs and taps.
 
     output_run, tap_run: tiles in a row, along one of the two loops, of which all but the first take only what is new.
+    Both terms of `distinct` are products of a factor of the outputs and one of the taps, so that their sums are too.
     """
-    output_loop, tap_loop = _ALONG[direction]
+    outputs, taps = _ALONG[direction]
     stride, dilation = layer.stride[direction], layer.dilation[direction]
-    outputs, taps = extents[INDEX[output_loop]], extents[INDEX[tap_loop]]
+    common = gcd(stride, dilation)
+    again = _beyond(layer.size(outputs), extents[INDEX[outputs]], output_run, dilation // common)
+    again = again * _beyond(layer.size(taps), extents[INDEX[taps]], tap_run, stride // common)
+    return layer.size(outputs) * layer.size(taps) - again
 
-    def along(size: int, tile: Ints, run: Ints, count: Callable[[Ints], Ints]) -> Ints:
-        """The sum of what tiles of a loop see, `count` of their extent; the last tile may be a ragged one."""
-        tiles = -(-size // tile)
-        rest = size - (tiles - 1) * tile
-        starts = tiles // run
-        one = count(tile)
-        apart = (tiles - 1) * one + count(rest)
-        sliding = starts * one + (tiles - starts - 1) * (count(2 * tile) - one) + count(tile + rest) - one
-        return np.where(run > 1, sliding, apart)
 
-    def of_taps(tile: Ints, run: Ints) -> Ints:
-        """Of all tiles of outputs, at a tile of taps."""
-        return along(layer.size(output_loop), outputs, run, lambda some: distinct(some, tile, stride, dilation))
-
-    of_all_taps = along(layer.size(tap_loop), taps, np.ones_like(taps), lambda some: of_taps(some, output_run))
-    if (tap_run == 1).all():
-        return of_all_taps
-    slid = along(
-        layer.size(output_loop),
-        outputs,
-        np.ones_like(outputs),
-        lambda some: along(layer.size(tap_loop), taps, tap_run, lambda tap: distinct(some, tap, stride, dilation)),
-    )
-    return np.where(tap_run > 1, slid, of_all_taps)
+def _beyond(size: int, tile: Ints, run: Ints, shift: int) -> Ints:
+    """The sum, over the tiles of a loop, the last of them a ragged one, of what they have beyond `shift`; of tiles that
+    follow one in a run, of what both together have more than the first.
+    """
+    tiles = -(-size // tile)
+    rest = size - (tiles - 1) * tile
+    one = np.maximum(tile - shift, 0)
+    found = (tiles - 1) * one + np.maximum(rest - shift, 0)
+    if (run == 1).all():
+        return found
+    starts = tiles // run
+    slides = (tiles - starts - 1) * (np.maximum(2 * tile - shift, 0) - one)
+    slid = starts * one + slides + np.maximum(tile + rest - shift, 0) - one
+    return np.where(run > 1, slid, found)

@@ -17,10 +17,9 @@ from fewbits.hardware.dataflow.loops.problem import (
 )
 from fewbits.hardware.dataflow.loops.scheduling import (
     every_bit_alike,
-    mapping_of,
+    mapped,
     output_lanes,
     unweighted,
-    weighted,
 )
 from fewbits.hardware.dataflow.plan import Schedule, Widths
 from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ComponentCost, DatapathCost
@@ -104,13 +103,7 @@ class Loops(Dataflow[LoopAccelerator]):
         """
         last = len(workload.layers) - 1
         layers = (
-            weighted(
-                layer,
-                mapping_of(
-                    layer, accelerator, _layer_bits(design, is_last=number == last), costs, is_last=number == last
-                ),
-                is_last=number == last,
-            )
+            mapped(layer, accelerator, _layer_bits(design, is_last=number == last), costs, is_last=number == last)
             if layer.has_weights
             else unweighted(layer, accelerator, _designed(design), is_last=number == last)
             for number, layer in enumerate(workload.layers)

@@ -11,19 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.base import AccessCosts
 from fewbits.hardware.dataflow.loops.description import Objective
-from fewbits.hardware.dataflow.loops.evaluation import Evaluation, Floats, evaluated
+from fewbits.hardware.dataflow.loops.evaluation import Evaluation, evaluated
 from fewbits.hardware.dataflow.loops.layer_loops import LOOPS
 from fewbits.hardware.dataflow.loops.mapping import Mapping
-from fewbits.hardware.dataflow.loops.orders import Order, all_orders, as_arrays, count_of_all, neighbours, whole_orders
+from fewbits.hardware.dataflow.loops.orders import Order, Orders, all_orders, count_of_all, neighbours, whole_orders
 from fewbits.hardware.dataflow.loops.problem import Problem, tile_bits
-from fewbits.hardware.dataflow.loops.tiles_in_time import Candidates, values
+from fewbits.hardware.dataflow.loops.tiles_in_time import Candidates, Ints, values
 from fewbits.hardware.dataflow.loops.unrolling import Unrolled, unrollings
 from fewbits.hardware.dataflow.plan import Widths
 
@@ -58,7 +57,10 @@ class Found:
 
     mapping: Mapping
     evaluation: Evaluation
-    """Of this mapping alone."""
+    """Of this mapping and others."""
+
+    row: int
+    """Of this mapping in it."""
 
     looked_at: int
     """Mappings."""
@@ -77,19 +79,20 @@ def best_mapping(name: str, problem: Problem, border: Border) -> Found:
     if cut:
         choices = sorted(choices, key=lambda one: int(np.prod(_left(problem, one))))[:UNROLLINGS]
     search = _Search(problem, border)
-    search.look_at([(one, order) for one in choices for order in whole_orders(_left(problem, one), problem.blocks)])
+    search.look_at([(one, whole_orders(_left(problem, one), problem.blocks)) for one in choices])
     if not search.kept:
         _refuse(name, problem, choices)
     best = not cut
-    if not (_is_whole(problem) and not problem.blocks):
+    pinned = any(memories for _, memories in problem.blocks)
+    if pinned or not _is_whole(problem):
         count = sum(count_of_all(_left(problem, one)) for one in choices)
         if count <= EXHAUSTIVE and not problem.blocks:
-            search.look_at([(one, order) for one in choices for order in all_orders(_left(problem, one))])
+            search.look_at([(one, all_orders(_left(problem, one))) for one in choices])
         else:
             best = False
             search.go_on()
-    found, mapping = search.best()
-    return Found(mapping, found, search.looked_at, best)
+    chosen = search.kept[0]
+    return Found(_mapping(problem, chosen), chosen.evaluation, chosen.row, search.looked_at, best)
 
 
 def _left(problem: Problem, unrolled: Unrolled) -> tuple[int, ...]:
@@ -112,7 +115,7 @@ def _is_whole(problem: Problem) -> bool:
 
 def _refuse(name: str, problem: Problem, choices: Sequence[Unrolled]) -> None:
     """Raise HardwareError for the memory that is too small in the most mappings."""
-    orders = [(one, whole_orders(_left(problem, one), problem.blocks)[0]) for one in choices]
+    orders = [(one, whole_orders(_left(problem, one), problem.blocks)) for one in choices]
     fits = evaluated(problem, candidates_of(problem, orders)).accesses.fits
     memory = problem.memories[int(fits.sum(axis=1).argmin())]
     needed = (
@@ -130,68 +133,88 @@ def _size(problem: Problem, name: str) -> str:
     return f"{memory.values} values" if memory.values is not None else f"{memory.kib:g} KiB"
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """One of the best mappings so far."""
+
+    keys: tuple[float, float]
+    unrolled: Unrolled
+    order: Order
+    evaluation: Evaluation
+    row: int
+
+
 class _Search:
     """Looks at mappings and keeps the best of them."""
 
     def __init__(self, problem: Problem, border: Border) -> None:
         self.problem, self.border = problem, border
         self.looked_at = 0
-        self.kept: list[tuple[tuple[float, float], tuple[Unrolled, Order]]] = []
+        self.kept: list[_Kept] = []
 
-    def look_at(self, mappings: Sequence[tuple[Unrolled, Order]]) -> None:
+    def look_at(self, mappings: Sequence[tuple[Unrolled, Orders]]) -> None:
         """Keep the best of these and of those before."""
-        self.looked_at += len(mappings)
         evaluation = evaluated(self.problem, candidates_of(self.problem, mappings))
-        first, second = self._keys(evaluation)
-        best = np.lexsort((second, first))[:STARTS]
-        new = [((float(first[row]), float(second[row])), mappings[row]) for row in best if np.isfinite(first[row])]
-        self.kept = sorted([*self.kept, *new], key=itemgetter(0))[:STARTS]
-
-    def _keys(self, evaluation: Evaluation) -> tuple[Floats, Floats]:
         border = self.border
         bits = evaluation.off_chip_bits(border.widths, border.biases, is_last=border.is_last)
-        return evaluation.keys(border.objective, border.costs, bits, border.bits_per_cycle)
+        first, second = evaluation.keys(border.objective, border.costs, bits, border.bits_per_cycle)
+        self.looked_at += len(first)
+        ends = np.cumsum([len(orders.orders) for _, orders in mappings])
+        for row in np.lexsort((second, first))[:STARTS].tolist():
+            if np.isfinite(first[row]):
+                group = int(np.searchsorted(ends, row, side="right"))
+                unrolled, orders = mappings[group]
+                order = orders.orders[row - int(ends[group]) + len(orders.orders)]
+                keys = (float(first[row]), float(second[row]))
+                self.kept.append(_Kept(keys, unrolled, order, evaluation, row))
+        self.kept = sorted(self.kept, key=lambda one: one.keys)[:STARTS]
 
     def go_on(self) -> None:
         """Look at the neighbours of the best, as long as one of them is better."""
         done: set[tuple[Unrolled, Order]] = set()
-        while fresh := [one for _, one in self.kept if one not in done]:
-            done.update(fresh)
-            best = self.kept[0][0]
-            near = {(space, order): None for space, start in fresh for order in neighbours(start)}
+        while True:
+            fresh = [one for one in self.kept if (one.unrolled, one.order) not in done]
+            done.update((one.unrolled, one.order) for one in fresh)
+            best = self.kept[0].keys
+            near = [(one.unrolled, orders) for one in fresh if (orders := neighbours(one.order)) is not None]
             if near:
-                self.look_at(list(near))
-            if self.kept[0][0] >= best:
+                self.look_at(near)
+            if self.kept[0].keys >= best:
                 break
 
-    def best(self) -> tuple[Evaluation, Mapping]:
-        """The best mapping, with what it moves and takes."""
-        chosen = self.kept[0][1]
-        evaluation = evaluated(self.problem, candidates_of(self.problem, [chosen]))
-        return evaluation, _mapping(self.problem, chosen, evaluation)
 
-
-def candidates_of(problem: Problem, mappings: Sequence[tuple[Unrolled, Order]]) -> Candidates:
-    """Mappings as arrays."""
-    loops, factors, starts = as_arrays([order for _, order in mappings])
-    pinned = np.full((len(mappings), len(problem.memories)), -1, np.int64)
+def candidates_of(problem: Problem, mappings: Sequence[tuple[Unrolled, Orders]]) -> Candidates:
+    """Mappings as arrays: of each way to unroll, some orders."""
+    longest = max(orders.loops.shape[1] for _, orders in mappings)
+    loops, factors = (
+        np.concatenate([_widened(getattr(orders, name), longest, fill) for _, orders in mappings])
+        for name, fill in (("loops", 0), ("factors", 1))
+    )
+    pinned = np.full((len(loops), len(problem.memories)), -1, np.int64)
+    starts = np.concatenate([orders.starts for _, orders in mappings])
     for block, (_, memories) in enumerate(problem.blocks):
         for memory in memories:
             pinned[:, memory] = starts[:, block]
-    space = np.array([unrolled for unrolled, _ in mappings], np.int64)
-    return Candidates(loops, factors, space.reshape(len(mappings), len(problem.space), len(LOOPS)), pinned)
+    each = np.array([unrolled for unrolled, _ in mappings], np.int64)
+    space = each.reshape(len(mappings), len(problem.space), len(LOOPS))
+    return Candidates(loops, factors, np.repeat(space, [len(orders.orders) for _, orders in mappings], axis=0), pinned)
 
 
-def _mapping(problem: Problem, chosen: tuple[Unrolled, Order], evaluation: Evaluation) -> Mapping:
+def _widened(table: Ints, length: int, fill: int) -> Ints:
+    missing = length - table.shape[1]
+    return table if missing == 0 else np.pad(table, ((0, 0), (0, missing)), constant_values=fill)
+
+
+def _mapping(problem: Problem, chosen: _Kept) -> Mapping:
     """In the words of a description."""
-    unrolled, order = chosen
     return Mapping(
         space=tuple(
-            tuple((LOOPS[number], factor) for number, factor in enumerate(axis) if factor > 1) for axis in unrolled
+            tuple((LOOPS[number], factor) for number, factor in enumerate(axis) if factor > 1)
+            for axis in chosen.unrolled
         ),
-        time=tuple((LOOPS[number], factor) for stretch in order for number, factor in stretch),
+        time=tuple((LOOPS[number], factor) for stretch in chosen.order for number, factor in stretch),
         kept=tuple(
-            (problem.memories[memory].name, operand, int(positions[0]))
-            for (memory, operand), positions in evaluation.accesses.positions.items()
+            (problem.memories[memory].name, operand, int(positions[chosen.row]))
+            for (memory, operand), positions in chosen.evaluation.accesses.positions.items()
         ),
     )

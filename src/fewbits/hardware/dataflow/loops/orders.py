@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, permutations
 from math import factorial, prod
@@ -32,8 +33,31 @@ _TOGETHER: tuple[tuple[int, ...], ...] = (
 """Loops that choose values of the same operands, innermost first: neighbours where a search starts."""
 
 
+@dataclass(frozen=True, eq=False)
+class Orders:
+    """Several orders, and the same as arrays; short ones filled with steps that run once."""
+
+    orders: tuple[Order, ...]
+    loops: Ints
+    """From the innermost on; shape (N, L)."""
+
+    factors: Ints
+    starts: Ints
+    """Steps below each fixed block; shape (N, blocks)."""
+
+
+def orders_of(orders: Iterable[Order]) -> Orders:
+    """With their arrays; each order once."""
+    found = tuple(dict.fromkeys(orders))
+    flat = [tuple(chain.from_iterable(order)) for order in found]
+    longest = max(1, *map(len, flat))
+    pairs = np.array([(*steps, *(((0, 1),) * (longest - len(steps)))) for steps in flat], np.int64)
+    starts = [[sum(map(len, order[:place])) for place in range(1, len(order), 2)] for order in found]
+    return Orders(found, pairs[:, :, 0], pairs[:, :, 1], np.array(starts, np.int64).reshape(len(found), -1))
+
+
 @lru_cache(maxsize=4096)
-def whole_orders(left: tuple[int, ...], blocks: Blocks) -> tuple[Order, ...]:
+def whole_orders(left: tuple[int, ...], blocks: Blocks) -> Orders:
     """Orders in which no loop is split, loops of one kind side by side. left: how often each loop runs in time."""
     taken: set[int] = set()
     fixed: list[Steps] = []
@@ -46,7 +70,7 @@ def whole_orders(left: tuple[int, ...], blocks: Blocks) -> tuple[Order, ...]:
         for kind in _TOGETHER
         if (steps := tuple((number, left[number]) for number in kind if number not in taken and left[number] > 1))
     ]
-    found: dict[Order, None] = {}
+    found: list[Order] = []
     for order in permutations((*kinds, *range(len(fixed)))):
         places = [one for one in order if isinstance(one, int)]
         if places != sorted(places):
@@ -57,8 +81,8 @@ def whole_orders(left: tuple[int, ...], blocks: Blocks) -> tuple[Order, ...]:
                 stretches += [list(fixed[one]), []]
             else:
                 stretches[-1] += one
-        found[tuple(map(tuple, stretches))] = None
-    return tuple(found)
+        found.append(tuple(map(tuple, stretches)))
+    return orders_of(found)
 
 
 def count_of_all(left: Sequence[int]) -> int:
@@ -68,14 +92,14 @@ def count_of_all(left: Sequence[int]) -> int:
 
 
 @lru_cache(maxsize=256)
-def all_orders(left: tuple[int, ...]) -> tuple[Order, ...]:
+def all_orders(left: tuple[int, ...]) -> Orders:
     """Every order of the prime factors of all loops, neighbours of one loop joined; without fixed blocks."""
     items = {
         (number, prime): _primes(bound).count(prime)
         for number, bound in enumerate(left)
         for prime in sorted(set(_primes(bound)))
     }
-    return tuple((steps,) for steps in dict.fromkeys(map(joined, _arrangements(items, ()))))
+    return orders_of((joined(steps),) for steps in _arrangements(items, ()))
 
 
 def _arrangements(items: dict[tuple[int, int], int], before: Steps) -> Iterator[Steps]:
@@ -88,8 +112,11 @@ def _arrangements(items: dict[tuple[int, int], int], before: Steps) -> Iterator[
 
 
 @lru_cache(maxsize=4096)
-def neighbours(order: Order) -> tuple[Order, ...]:
-    """Orders in which one step, or a part of it, has moved: to any free place, out of a block only to one above it."""
+def neighbours(order: Order) -> Orders | None:
+    """Orders in which one step, or a part of it, has moved: to any free place, out of a block only to one above it.
+
+    None where there are none.
+    """
     found: dict[Order, None] = {}
     for start, stretch in enumerate(order):
         for place, (number, factor) in enumerate(stretch):
@@ -102,7 +129,7 @@ def neighbours(order: Order) -> tuple[Order, ...]:
                         moved = joined((*target[:gap], (number, part), *target[gap:]))
                         found[(*without[:end], moved, *without[end + 1 :])] = None
     found.pop(order, None)
-    return tuple(found)
+    return orders_of(found) if found else None
 
 
 def joined(steps: Steps) -> Steps:
@@ -135,18 +162,3 @@ def _divisors(value: int) -> tuple[int, ...]:
     for prime in _primes(value):
         found += [divisor * prime for divisor in found]
     return tuple(sorted(set(found)))[1:]
-
-
-def as_arrays(orders: Sequence[Order]) -> tuple[Ints, Ints, Ints]:
-    """Loops and factors of orders, (N, L), and steps below each fixed block, (N, blocks).
-
-    Short orders are filled with steps that run once.
-    """
-    flat = [tuple(chain.from_iterable(order)) for order in orders]
-    longest = max(1, *map(len, flat))
-    pairs = np.array([(*steps, *(((0, 1),) * (longest - len(steps)))) for steps in flat], np.int64)
-    pairs = pairs.reshape(len(orders), longest, 2)
-    starts = np.array(
-        [[sum(map(len, order[:place])) for place in range(1, len(order), 2)] for order in orders], np.int64
-    )
-    return pairs[:, :, 0], pairs[:, :, 1], starts.reshape(len(orders), -1)

@@ -106,7 +106,14 @@ class Problem:
         """The array's axes."""
         return self.accelerator.space
 
+    @cached_property
+    def _shared(self) -> dict[int | None, tuple[bool, ...]]:
+        places = {None: "array"} | {number: memory.instances for number, memory in enumerate(self.memories)}
+        return {
+            number: tuple(where != "element" and axis.name != where for axis in self.space)
+            for number, where in places.items()
+        }
+
     def inside(self, memory: int | None) -> tuple[bool, ...]:
         """For each axis, whether its places share one instance of a memory; of None, the chip's border, all do."""
-        where = "array" if memory is None else self.memories[memory].instances
-        return tuple(where != "element" and axis.name != where for axis in self.space)
+        return self._shared[memory]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from dataclasses import replace
 from math import prod
 
 from fewbits.hardware.dataflow.base import AccessCosts
@@ -18,30 +19,41 @@ from fewbits.hardware.workload.workload import LayerShape
 MAPPINGS_KEPT = 20_000
 """Of layers, the last ones used; a network of 100 layers at 13 precisions on 15 accelerators."""
 
-_KEPT: OrderedDict[Hashable, Found] = OrderedDict()
+_KEPT: OrderedDict[Hashable, LayerSchedule] = OrderedDict()
 
 
-def mapping_of(
+def mapped(
     layer: LayerShape, accelerator: LoopAccelerator, bits: OperandBits, costs: AccessCosts, *, is_last: bool
-) -> Found:
-    """The best mapping of a layer with weights, kept for the next who asks.
+) -> LayerSchedule:
+    """The schedule of a layer with weights by its best mapping, kept for the next who asks.
 
     Raises HardwareError, naming a memory and the layer, where no mapping fits.
     """
     widths = costs.widths.get(layer.name, Widths(bits.weights, bits.inputs, bits.accumulator))
     loops = loops_of(layer, accelerator.space)
     key = (
-        *(accelerator, loops, bits, widths, layer.biases, is_last, costs.product_pj, costs.off_chip_pj_per_bit),
+        *(
+            accelerator,
+            loops,
+            bits,
+            widths,
+            layer.biases,
+            layer.channel_shifts,
+            is_last,
+            costs.product_pj,
+            costs.off_chip_pj_per_bit,
+        ),
         *(tuple(costs.reads_pj.items()), tuple(costs.writes_pj.items())),
     )
     if key not in _KEPT:
         per_cycle = None if accelerator.bandwidth is None else accelerator.bandwidth * 8000 / accelerator.clock_mhz
         border = Border(accelerator.objective, costs, widths, layer.biases, is_last, per_cycle)
-        _KEPT[key] = best_mapping(layer.name, Problem(loops, accelerator, bits), border)
+        found = best_mapping(layer.name, Problem(loops, accelerator, bits), border)
+        _KEPT[key] = weighted(layer, found, is_last=is_last)
         if len(_KEPT) > MAPPINGS_KEPT:
             _KEPT.popitem(last=False)
     _KEPT.move_to_end(key)
-    return _KEPT[key]
+    return replace(_KEPT[key], name=layer.name, kind=layer.kind)
 
 
 def every_bit_alike(accelerator: LoopAccelerator, bits: OperandBits) -> AccessCosts:
@@ -52,45 +64,45 @@ def every_bit_alike(accelerator: LoopAccelerator, bits: OperandBits) -> AccessCo
 
 def weighted(layer: LayerShape, found: Found, *, is_last: bool) -> LayerSchedule:
     """The schedule of a convolution or a linear layer."""
-    evaluation = found.evaluation
+    evaluation, row = found.evaluation, found.row
     problem, accesses = evaluation.problem, evaluation.accesses
-    cycles, steps = int(evaluation.cycles[0]), int(evaluation.steps[0])
+    cycles, steps = int(evaluation.cycles[row]), int(evaluation.steps[row])
     return LayerSchedule(
         name=layer.name,
         kind=layer.kind,
         products=layer.products,
         busy_cycles=steps,
-        stall_cycles=int(evaluation.stall_cycles[0]),
+        stall_cycles=int(evaluation.stall_cycles[row]),
         setup_cycles=0,
-        fill_cycles=int(evaluation.fill_cycles[0]),
+        fill_cycles=int(evaluation.fill_cycles[row]),
         utilization=layer.products / (cycles * problem.accelerator.elements),
         accesses={
-            memory.name: Accesses(int(accesses.reads[number, 0]), int(accesses.writes[number, 0]))
+            memory.name: Accesses(int(accesses.reads[number, row]), int(accesses.writes[number, row]))
             for number, memory in enumerate(problem.memories)
         },
-        weights_loaded=int(accesses.loaded["weights"][0]),
+        weights_loaded=int(accesses.loaded["weights"][row]),
         biases_loaded=layer.biases,
         channel_shifts_loaded=layer.channel_shifts,
-        inputs_loaded=int(accesses.loaded["inputs"][0]),
+        inputs_loaded=int(accesses.loaded["inputs"][row]),
         outputs_stored=layer.output_values,
         stores_accumulators=is_last,
-        partial_sums=int(accesses.partial_sums[0]),
+        partial_sums=int(accesses.partial_sums[row]),
         transfers_overlap=evaluation.transfers_overlap,
         mapping=found.mapping.lines(problem.accelerator, problem.layer),
-        limit=_limit(evaluation),
+        limit=_limit(evaluation, row),
     )
 
 
-def _limit(evaluation: Evaluation) -> str:
+def _limit(evaluation: Evaluation, row: int) -> str:
     """What takes the most cycles beyond those that the products need."""
-    problem, steps = evaluation.problem, int(evaluation.steps[0])
-    stalls, fills = int(evaluation.stall_cycles[0]), int(evaluation.fill_cycles[0])
+    problem, steps = evaluation.problem, int(evaluation.steps[row])
+    stalls, fills = int(evaluation.stall_cycles[row]), int(evaluation.fill_cycles[row])
     idle = steps - -(-problem.layer.products // problem.accelerator.elements)
     most = max(stalls, fills, idle)
     if most == 0:
         return "the array's multipliers"
     if most == stalls:
-        slowest = int(evaluation.memory_cycles[:, 0].argmax())
+        slowest = int(evaluation.memory_cycles[:, row].argmax())
         return f"the ports of {problem.memories[slowest].name}"
     if most == fills:
         return "filling and draining the array"
