@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fewbits.hardware.dataflow.base import AccessCosts
 from fewbits.hardware.dataflow.loops.accesses import Accesses
 from fewbits.hardware.dataflow.loops.description import Objective, Operand
-from fewbits.hardware.dataflow.loops.forwarding import preload_cycles, skew_cycles
+from fewbits.hardware.dataflow.loops.forwarding import is_moving, preload_cycles, skew_cycles
 from fewbits.hardware.dataflow.loops.problem import OPERANDS, Problem, rows_a_cycle
 from fewbits.hardware.dataflow.loops.tiles_in_time import Candidates, Ints
 from fewbits.hardware.dataflow.plan import Widths
@@ -47,7 +47,10 @@ class Evaluation:
 
     @property
     def _in_the_array(self) -> Ints:
-        return np.stack([self.accesses.tiles[None, operand] for operand in _STATIONARY])
+        space = self.problem.accelerator.space
+        found = np.stack([self.accesses.tiles[None, operand] for operand in _STATIONARY])
+        moving = np.array([is_moving(space, operand) for operand in _STATIONARY])
+        return np.where(moving[:, None] & ~moving.all(), np.iinfo(np.int64).max, found)
 
     @cached_property
     def passes(self) -> Ints:

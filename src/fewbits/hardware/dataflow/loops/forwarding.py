@@ -6,7 +6,7 @@ SCALE-Sim", ISPASS 2020, section III; the golden reports of SCALE-Sim v3 are the
 
 from __future__ import annotations
 
-from fewbits.hardware.dataflow.loops.description import Axis, Operand
+from fewbits.hardware.dataflow.loops.description import RELEVANT, Axis, Operand
 
 
 def skew_cycles(space: tuple[Axis, ...]) -> int:
@@ -15,6 +15,11 @@ def skew_cycles(space: tuple[Axis, ...]) -> int:
     What is handed on along an axis reaches its last element size - 1 cycles after the first.
     """
     return sum(axis.size - 1 for axis in space if "systolic" in (axis.inputs, axis.weights, axis.outputs))
+
+
+def is_moving(space: tuple[Axis, ...], operand: Operand) -> bool:
+    """Whether an operand is handed on along an axis whose places all use it (sums: add to it), so that none keeps it."""
+    return any(getattr(axis, operand) == "systolic" and not RELEVANT[operand] & set(axis.loops) for axis in space)
 
 
 def preload_cycles(space: tuple[Axis, ...], stationary: Operand) -> int:
