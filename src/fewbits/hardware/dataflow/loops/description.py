@@ -90,12 +90,26 @@ class LoopMemory:
     double_buffered: bool = True
     """Whether it is filled while it is read: half of it holds a tile. Else the array waits for each transfer."""
 
+    streamed: bool = False
+    """Whether it is filled value by value while it is read, each in the place of one that is done with, as a queue or a
+    sliding window is: a tile takes all of it, and the array does not wait. `double_buffered` does not matter then."""
+
     loops: tuple[Loop, ...] = ()
     """That run in time directly above it, innermost first, as far as they are left; the mapper places the rest."""
 
     read_pj_per_bit: float | None = None
     write_pj_per_bit: float | None = None
     """As the accelerator's source states them; used where its own energies are asked for. None: the technology's."""
+
+    @property
+    def is_filled_while_read(self) -> bool:
+        """Whether transfers from above overlap with the array's work."""
+        return self.double_buffered or self.streamed
+
+    @property
+    def has_halves(self) -> bool:
+        """Whether a tile takes half of it, while the other half is filled."""
+        return self.double_buffered and not self.streamed
 
 
 @dataclass(frozen=True)

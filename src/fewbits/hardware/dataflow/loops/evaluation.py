@@ -82,13 +82,13 @@ class Evaluation:
 
     @cached_property
     def stall_cycles(self) -> Ints:
-        """Cycles that wait for a memory's ports, and those in which one that is not double-buffered is filled."""
+        """Cycles that wait for a memory's ports, or for the filling of one that is not filled while it is read."""
         computing = self.steps + self.fill_cycles
         found = np.zeros_like(computing)
         if self.problem.memories:
             found = np.maximum(self.memory_cycles.max(axis=0) - computing, 0)
         for number, memory in enumerate(self.problem.memories):
-            if not memory.double_buffered:
+            if not memory.is_filled_while_read:
                 found = found + self._ports(number, filling=True)
         return found
 
@@ -96,7 +96,7 @@ class Evaluation:
         memory, accesses = self.problem.memories[number], self.accesses
         rows = accesses.filled[number]
         if not filling:
-            rows = accesses.reads[number] + accesses.writes[number] - (0 if memory.double_buffered else rows)
+            rows = accesses.reads[number] + accesses.writes[number] - (0 if memory.is_filled_while_read else rows)
         return -(-rows // (accesses.instances(number) * rows_a_cycle(memory)))
 
     @cached_property
@@ -118,9 +118,9 @@ class Evaluation:
 
     @property
     def transfers_overlap(self) -> bool:
-        """Whether every memory at the chip's border is double-buffered."""
+        """Whether every memory at the chip's border is filled while it is read."""
         levels = self.problem.levels
-        return all(self.problem.memories[found[-1]].double_buffered for found in levels.values() if found)
+        return all(self.problem.memories[found[-1]].is_filled_while_read for found in levels.values() if found)
 
     def keys(
         self, objective: Objective, costs: AccessCosts, off_chip_bits: Ints, bits_per_cycle: float | None

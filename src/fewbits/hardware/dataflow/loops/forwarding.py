@@ -18,7 +18,7 @@ def skew_cycles(space: tuple[Axis, ...]) -> int:
 
 
 def is_moving(space: tuple[Axis, ...], operand: Operand) -> bool:
-    """Whether an operand is handed on along an axis whose places all use it (sums: add to it), so that none keeps it."""
+    """Whether an operand is handed on along an axis whose places all use it (sums: add to it): none keeps it."""
     return any(getattr(axis, operand) == "systolic" and not RELEVANT[operand] & set(axis.loops) for axis in space)
 
 

@@ -123,7 +123,7 @@ def _refuse(name: str, problem: Problem, choices: Sequence[Unrolled]) -> None:
     )
     raise HardwareError(
         f"memory {memory.name!r} is too small for layer {name!r}: {needed} of {', '.join(memory.holds)} that does not "
-        f"fit into {'half of ' if memory.double_buffered else ''}its {_size(problem, memory.name)}: give it more kib "
+        f"fit into {'half of ' if memory.has_halves else ''}its {_size(problem, memory.name)}: give it more kib "
         "(or values), or unroll less in space"
     )
 

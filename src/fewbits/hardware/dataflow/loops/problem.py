@@ -49,8 +49,8 @@ def capacity_bits(memory: LoopMemory, bits: OperandBits) -> int:
 
 
 def tile_bits(memory: LoopMemory, bits: OperandBits) -> int:
-    """That a tile may take: half of a memory that is filled while it is read."""
-    return capacity_bits(memory, bits) // (2 if memory.double_buffered else 1)
+    """That a tile may take: half of a memory whose other half is filled meanwhile."""
+    return capacity_bits(memory, bits) // (2 if memory.has_halves else 1)
 
 
 def row_bits(memory: LoopMemory, bits: OperandBits) -> int:
