@@ -46,7 +46,7 @@ def _along(axis: Axis, accelerator: LoopAccelerator, left: list[int]) -> Iterato
         return
     for loop, factor in fixed.items():
         one[INDEX[loop]] = min(factor, left[INDEX[loop]])
-    room = axis.size // prod(fixed.values())
+    room = axis.size // prod(one)  # of a loop that is shorter than its fixed factor, what is left is for others
     free = list(dict.fromkeys(INDEX[step(loop, accelerator.space)] for loop in axis.loops if loop not in fixed))
     useful = [_useful(left[number], room) for number in free]
     for factors in product(*useful):
