@@ -42,6 +42,8 @@ from fewbits.hardware.dataflow.loops.tiles_in_time import (
 _ALONG: tuple[tuple[Loop, Loop], ...] = (("OY", "FY"), ("OX", "FX"))
 """Loops over outputs and taps, along rows and columns."""
 
+_ONE = np.ones(1, np.int64)
+
 _NUMBERS = np.arange(len(LOOPS))[:, None]
 
 
@@ -74,6 +76,7 @@ class Accesses:
         self._relevant = {operand: candidates.relevant_above(operand) for operand in OPERANDS}
         self._bounds = np.array(problem.layer.bounds, np.int64)
         self._unrolled: dict[tuple[bool, ...], Ints] = {}
+        self._instances: dict[tuple[bool, ...], Ints] = {}
         count, memories = len(candidates), len(problem.memories)
         self.fits: NDArray[np.bool_] = np.ones((memories, count), bool)
         """Of each memory, whether its innermost tile, or the fixed one, fits; shape (M, N)."""
@@ -101,8 +104,12 @@ class Accesses:
                     self._fetch(border)
 
     def instances(self, memory: int) -> Ints:
-        """Of a memory, those that a mapping uses; (N,)."""
-        return self._along(tuple(not shared for shared in self.problem.inside(memory))).prod(axis=0)
+        """Of a memory, those that a mapping uses; (N,), or (1,) where there is one."""
+        inside = self.problem.inside(memory)
+        if inside not in self._instances:
+            apart = self._along(tuple(not shared for shared in inside)).prod(axis=0)
+            self._instances[inside] = _ONE if all(inside) else apart
+        return self._instances[inside]
 
     # Where tiles end.
 
@@ -212,6 +219,8 @@ class Accesses:
             upper and not lower and which(axis)
             for axis, upper, lower in zip(problem.space, problem.inside(border.parent), below, strict=True)
         )
+        if not any(taken):
+            return _ONE
         return np.where(RELEVANCE[border.operand][:, None], 1, self._along(taken)).prod(axis=0)
 
     def _loaded(self, border: _Border, loop: Ints, run: Ints) -> Ints:
@@ -223,9 +232,7 @@ class Accesses:
             * self._apart(border, lambda axis: getattr(axis, operand) == "unicast")
         )
         if operand == "weights":
-            return (
-                np.prod(layer.sizes) // (layer.size("B") * layer.size("OY") * layer.size("OX")) * again * layer.groups
-            )
+            return layer.size("K") * layer.size("C") * layer.size("FY") * layer.size("FX") * again * layer.groups
         extents = self._extents(self.problem.inside(None), border.positions)
         apart = prod(layer.sizes) // layer.size("K")
         if not layer.flat:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -56,8 +57,8 @@ class Found:
     """The best mapping of a layer."""
 
     mapping: Mapping
-    evaluation: Evaluation
-    """Of this mapping and others."""
+    batch: Evaluation
+    """Of this mapping and others that were looked at with it."""
 
     row: int
     """Of this mapping in it."""
@@ -67,6 +68,11 @@ class Found:
 
     is_best: bool
     """Whether no other could be better; else the search did not look at all of them."""
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """Of this mapping alone."""
+        return evaluated(self.batch.problem, self.batch.candidates.only(self.row))
 
 
 def best_mapping(name: str, problem: Problem, border: Border) -> Found:

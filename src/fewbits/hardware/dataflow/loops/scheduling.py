@@ -64,7 +64,7 @@ def every_bit_alike(accelerator: LoopAccelerator, bits: OperandBits) -> AccessCo
 
 def weighted(layer: LayerShape, found: Found, *, is_last: bool) -> LayerSchedule:
     """The schedule of a convolution or a linear layer."""
-    evaluation, row = found.evaluation, found.row
+    evaluation, row = found.batch, found.row
     problem, accesses = evaluation.problem, evaluation.accesses
     cycles, steps = int(evaluation.cycles[row]), int(evaluation.steps[row])
     return LayerSchedule(

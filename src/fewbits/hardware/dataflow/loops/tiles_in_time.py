@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,10 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.loops)
 
+    def only(self, row: int) -> Candidates:
+        """One of them."""
+        return Candidates(*(table[row : row + 1] for table in (self.loops, self.factors, self.space, self.pinned)))
+
     @cached_property
     def below(self) -> Ints:
         """How often each loop runs below a position; shape (7, N, L + 1)."""
@@ -136,4 +140,10 @@ def _suffix_products(factors: Ints) -> Ints:
 
 def at(table: Ints, positions: Ints) -> Ints:
     """A table's values at a position of each row; table (..., N, L + 1), positions (N,)."""
-    return table[..., np.arange(len(positions)), positions]
+    return table[..., _numbers(len(positions)), positions]
+
+
+@lru_cache(maxsize=256)
+def _numbers(count: int) -> Ints:
+    """From 0 on."""
+    return np.arange(count)
