@@ -81,7 +81,7 @@ def test_accesses_are_those_of_a_walk_through_the_loops(
     layer: LayerLoops, space: tuple[Axis, ...], held: tuple[LoopMemory, ...], data: st.DataObject
 ):
     problem = Problem(layer, LoopAccelerator(space, held), BITS)
-    unrolled = data.draw(st.sampled_from(unrollings(problem.accelerator, layer)))
+    unrolled = data.draw(st.sampled_from(unrollings(problem.accelerator.space, layer)))
     left = [-(-size // int(np.prod(each))) for size, each in zip(layer.sizes, zip(*unrolled, strict=True), strict=True)]
     assume(np.prod(left) <= 600)
     primes = [(n, p) for n, count in enumerate(left) for p in _primes(count)]

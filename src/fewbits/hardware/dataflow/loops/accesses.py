@@ -74,9 +74,7 @@ class Accesses:
         self.problem, self.candidates = problem, candidates
         self._changing = {operand: candidates.changing(operand) for operand in OPERANDS}
         self._relevant = {operand: candidates.relevant_above(operand) for operand in OPERANDS}
-        self._bounds = np.array(problem.layer.bounds, np.int64)
-        self._unrolled: dict[tuple[bool, ...], Ints] = {}
-        self._instances: dict[tuple[bool, ...], Ints] = {}
+        self._bounds = candidates.bounds
         count, memories = len(candidates), len(problem.memories)
         self.fits: NDArray[np.bool_] = np.ones((memories, count), bool)
         """Of each memory, whether its innermost tile, or the fixed one, fits; shape (M, N)."""
@@ -106,10 +104,7 @@ class Accesses:
     def instances(self, memory: int) -> Ints:
         """Of a memory, those that a mapping uses; (N,), or (1,) where there is one."""
         inside = self.problem.inside(memory)
-        if inside not in self._instances:
-            apart = self._along(tuple(not shared for shared in inside)).prod(axis=0)
-            self._instances[inside] = _ONE if all(inside) else apart
-        return self._instances[inside]
+        return _ONE if all(inside) else self.candidates.places([not shared for shared in inside])
 
     # Where tiles end.
 
@@ -118,12 +113,9 @@ class Accesses:
         last = candidates.factors.shape[1]
         found: dict[tuple[int, Operand], Ints] = {}
         for number, memory in enumerate(problem.memories):
-            extents = np.minimum(
-                self._along(problem.inside(number))[:, :, None] * candidates.below, self._bounds[:, None, None]
-            )
             bits = np.zeros((1, 1), np.int64)
             for operand in memory.holds:
-                bits = bits + values(operand, tuple(extents), problem.layer) * self._held_bits(operand)
+                bits = bits + candidates.tile(operand, problem.inside(number)) * self._held_bits(operand)
             fitting = bits <= tile_bits(memory, problem.bits)
             greedy = np.where(fitting.all(axis=1), last, fitting.argmin(axis=1) - 1)
             pinned = candidates.pinned[:, number]
@@ -141,24 +133,14 @@ class Accesses:
         bits = self.problem.bits
         if operand != "outputs":
             return np.full((1, 1), bits.of(operand))
-        complete = (
-            self.candidates.above[self._rows_of, self._changing["outputs"][:, 0]] == self._relevant["outputs"][:, 0]
-        )
+        complete = at(self.candidates.above, self._changing["outputs"][:, 0]) == self._relevant["outputs"][:, 0]
         return np.where(complete, bits.outputs, bits.accumulator)[:, None]
-
-    @property
-    def _rows_of(self) -> Ints:
-        return np.arange(len(self.candidates))
-
-    def _along(self, inside: tuple[bool, ...]) -> Ints:
-        """As `Candidates.unrolled`, kept."""
-        if inside not in self._unrolled:
-            self._unrolled[inside] = self.candidates.unrolled(inside)
-        return self._unrolled[inside]
 
     def _extents(self, inside: tuple[bool, ...], positions: Ints) -> Ints:
         """How far each loop runs within a tile of one instance; (7, N)."""
-        return np.minimum(self._along(inside) * at(self.candidates.below, positions), self._bounds[:, None])
+        return np.minimum(
+            self.candidates.unrolled(inside) * at(self.candidates.below, positions), self._bounds[:, None]
+        )
 
     # What crosses a border.
 
@@ -194,11 +176,11 @@ class Accesses:
         did not hold.
         """
         layer, inside = self.problem.layer, self.problem.inside(memory)
-        extents = self._extents(inside, border.positions)
-        whole = values(border.operand, tuple(extents), layer)
+        whole = at(self.candidates.tile(border.operand, inside), border.positions)
         starts = border.tiles // run
         rows = starts * self._rows(memory, border.operand, whole)
         if (run > 1).any():
+            extents = self._extents(inside, border.positions)
             both = np.minimum(np.where(loop == _NUMBERS, 2 * extents, extents), self._bounds[:, None])
             news = values(border.operand, tuple(both), layer) - whole
             rows = rows + (border.tiles - starts) * self._rows(memory, border.operand, news)
@@ -221,7 +203,7 @@ class Accesses:
         )
         if not any(taken):
             return _ONE
-        return np.where(RELEVANCE[border.operand][:, None], 1, self._along(taken)).prod(axis=0)
+        return np.where(RELEVANCE[border.operand][:, None], 1, self.candidates.unrolled(taken)).prod(axis=0)
 
     def _loaded(self, border: _Border, loop: Ints, run: Ints) -> Ints:
         """Values that cross the chip's border, exact at ragged edges (of flat indices as tiles have them)."""
@@ -276,7 +258,7 @@ class Accesses:
     def _sum_rows(self, border: _Border, memory: int) -> tuple[Ints, Ints]:
         """Rows of a tile in one of the two memories, of all instances: of complete results, and of sums."""
         inside = self.problem.inside(memory)
-        count = values("outputs", tuple(self._extents(inside, border.positions)), self.problem.layer)
+        count = at(self.candidates.tile("outputs", inside), border.positions)
         times = self.instances(memory) * self.problem.layer.groups
         return (
             self._rows(memory, "outputs", count, complete=True) * times,

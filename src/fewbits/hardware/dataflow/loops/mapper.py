@@ -11,17 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from math import prod
 
 import numpy as np
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.base import AccessCosts
-from fewbits.hardware.dataflow.loops.description import Objective
+from fewbits.hardware.dataflow.loops.description import Axis, Objective
 from fewbits.hardware.dataflow.loops.evaluation import Evaluation, evaluated
-from fewbits.hardware.dataflow.loops.layer_loops import LOOPS
+from fewbits.hardware.dataflow.loops.layer_loops import LOOPS, LayerLoops
 from fewbits.hardware.dataflow.loops.mapping import Mapping
-from fewbits.hardware.dataflow.loops.orders import Order, Orders, all_orders, count_of_all, neighbours, whole_orders
+from fewbits.hardware.dataflow.loops.orders import (
+    Blocks,
+    Order,
+    Orders,
+    all_orders,
+    count_of_all,
+    neighbours,
+    outermost,
+    whole_orders,
+)
 from fewbits.hardware.dataflow.loops.problem import Problem, tile_bits
 from fewbits.hardware.dataflow.loops.tiles_in_time import Candidates, Ints, values
 from fewbits.hardware.dataflow.loops.unrolling import Unrolled, unrollings
@@ -31,7 +41,10 @@ EXHAUSTIVE = 2000
 """Orders of all prime factors, of all choices in space, up to which each is looked at."""
 
 STARTS = 4
-"""Mappings that a search goes on from, where it cannot look at all."""
+"""Mappings that a search goes on from at a time, where it cannot look at all."""
+
+WIDE, MANY = 64, 100_000_000
+"""The same where there are more orders of all prime factors than the second."""
 
 UNROLLINGS = 512
 """Choices in space that are looked at; of more, those with the fewest steps."""
@@ -80,20 +93,18 @@ def best_mapping(name: str, problem: Problem, border: Border) -> Found:
 
     Raises HardwareError, naming a memory and the layer, where no mapping fits.
     """
-    choices = unrollings(problem.accelerator, problem.layer)
-    cut = len(choices) > UNROLLINGS
-    if cut:
-        choices = sorted(choices, key=lambda one: int(np.prod(_left(problem, one))))[:UNROLLINGS]
-    search = _Search(problem, border)
-    search.look_at([(one, whole_orders(_left(problem, one), problem.blocks)) for one in choices])
+    start = _start(problem.accelerator.space, problem.layer, problem.blocks, len(problem.memories))
+    search = _Search(problem, border, WIDE if start.count > MANY else STARTS)
+    search.look_at(start.mappings, start.candidates)
+    if not search.kept and problem.blocks:  # all that is fixed, left to the outermost loops
+        search.look_at([(one, outermost(orders)) for one, orders in start.mappings])
     if not search.kept:
-        _refuse(name, problem, choices)
-    best = not cut
+        _refuse(name, problem, start)
+    best = start.is_complete
     pinned = any(memories for _, memories in problem.blocks)
     if pinned or not _is_whole(problem):
-        count = sum(count_of_all(_left(problem, one)) for one in choices)
-        if count <= EXHAUSTIVE and not problem.blocks:
-            search.look_at([(one, all_orders(_left(problem, one))) for one in choices])
+        if start.count <= EXHAUSTIVE and not problem.blocks:
+            search.look_at([(one, all_orders(left_in_time(problem.layer, one))) for one, _ in start.mappings])
         else:
             best = False
             search.go_on()
@@ -101,12 +112,36 @@ def best_mapping(name: str, problem: Problem, border: Border) -> Found:
     return Found(_mapping(problem, chosen), chosen.evaluation, chosen.row, search.looked_at, best)
 
 
-def _left(problem: Problem, unrolled: Unrolled) -> tuple[int, ...]:
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """What a search of a layer starts from, whatever the formats and the sizes of the memories."""
+
+    mappings: list[tuple[Unrolled, Orders]]
+    candidates: Candidates
+    count: int
+    """Of the orders of all prime factors."""
+
+    is_complete: bool
+    """Whether all choices in space are among them."""
+
+
+@lru_cache(maxsize=64)
+def _start(space: tuple[Axis, ...], layer: LayerLoops, blocks: Blocks, memories: int) -> _Start:
+    choices = unrollings(space, layer)
+    is_complete = len(choices) <= UNROLLINGS
+    if not is_complete:
+        choices = sorted(choices, key=lambda one: prod(left_in_time(layer, one)))[:UNROLLINGS]
+    left = [left_in_time(layer, one) for one in choices]
+    mappings = [(one, whole_orders(each, blocks)) for one, each in zip(choices, left, strict=True)]
+    candidates = _arrays(space, layer, blocks, memories, mappings)
+    return _Start(mappings, candidates, sum(map(count_of_all, left)), is_complete)
+
+
+def left_in_time(layer: LayerLoops, unrolled: Unrolled) -> tuple[int, ...]:
     """How often each loop runs in time."""
     return tuple(
-        -(-bound // int(np.prod(each)))
-        for bound, each in zip(problem.layer.bounds, zip(*unrolled, strict=True), strict=True)
-    )
+        -(-bound // prod(each)) for bound, each in zip(layer.bounds, zip(*unrolled, strict=True), strict=True)
+    )  # fmt: skip
 
 
 def _is_whole(problem: Problem) -> bool:
@@ -119,10 +154,9 @@ def _is_whole(problem: Problem) -> bool:
     )
 
 
-def _refuse(name: str, problem: Problem, choices: Sequence[Unrolled]) -> None:
+def _refuse(name: str, problem: Problem, start: _Start) -> None:
     """Raise HardwareError for the memory that is too small in the most mappings."""
-    orders = [(one, whole_orders(_left(problem, one), problem.blocks)) for one in choices]
-    fits = evaluated(problem, candidates_of(problem, orders)).accesses.fits
+    fits = evaluated(problem, start.candidates).accesses.fits
     memory = problem.memories[int(fits.sum(axis=1).argmin())]
     needed = (
         f"what runs above it ({', '.join(memory.loops)}) leaves a tile" if memory.loops else "the array takes a tile"
@@ -153,27 +187,27 @@ class _Kept:
 class _Search:
     """Looks at mappings and keeps the best of them."""
 
-    def __init__(self, problem: Problem, border: Border) -> None:
-        self.problem, self.border = problem, border
+    def __init__(self, problem: Problem, border: Border, width: int) -> None:
+        self.problem, self.border, self.width = problem, border, width
         self.looked_at = 0
         self.kept: list[_Kept] = []
 
-    def look_at(self, mappings: Sequence[tuple[Unrolled, Orders]]) -> None:
-        """Keep the best of these and of those before."""
-        evaluation = evaluated(self.problem, candidates_of(self.problem, mappings))
+    def look_at(self, mappings: Sequence[tuple[Unrolled, Orders]], candidates: Candidates | None = None) -> None:
+        """Keep the best of these and of those before. candidates: the same as arrays, where they are known."""
+        evaluation = evaluated(self.problem, candidates or candidates_of(self.problem, mappings))
         border = self.border
         bits = evaluation.off_chip_bits(border.widths, border.biases, is_last=border.is_last)
         first, second = evaluation.keys(border.objective, border.costs, bits, border.bits_per_cycle)
         self.looked_at += len(first)
         ends = np.cumsum([len(orders.orders) for _, orders in mappings])
-        for row in np.lexsort((second, first))[:STARTS].tolist():
+        for row in np.lexsort((second, first))[: self.width].tolist():
             if np.isfinite(first[row]):
                 group = int(np.searchsorted(ends, row, side="right"))
                 unrolled, orders = mappings[group]
                 order = orders.orders[row - int(ends[group]) + len(orders.orders)]
                 keys = (float(first[row]), float(second[row]))
                 self.kept.append(_Kept(keys, unrolled, order, evaluation, row))
-        self.kept = sorted(self.kept, key=lambda one: one.keys)[:STARTS]
+        self.kept = sorted(self.kept, key=lambda one: one.keys)[: self.width]
 
     def go_on(self) -> None:
         """Look at the neighbours of the best, as long as one of them is better."""
@@ -191,19 +225,29 @@ class _Search:
 
 def candidates_of(problem: Problem, mappings: Sequence[tuple[Unrolled, Orders]]) -> Candidates:
     """Mappings as arrays: of each way to unroll, some orders."""
+    return _arrays(problem.accelerator.space, problem.layer, problem.blocks, len(problem.memories), mappings)
+
+
+def _arrays(
+    space: tuple[Axis, ...],
+    layer: LayerLoops,
+    blocks: Blocks,
+    memories: int,
+    mappings: Sequence[tuple[Unrolled, Orders]],
+) -> Candidates:
     longest = max(orders.loops.shape[1] for _, orders in mappings)
     loops, factors = (
         np.concatenate([_widened(getattr(orders, name), longest, fill) for _, orders in mappings])
         for name, fill in (("loops", 0), ("factors", 1))
     )
-    pinned = np.full((len(loops), len(problem.memories)), -1, np.int64)
+    pinned = np.full((len(loops), memories), -1, np.int64)
     starts = np.concatenate([orders.starts for _, orders in mappings])
-    for block, (_, memories) in enumerate(problem.blocks):
-        for memory in memories:
+    for block, (_, numbers) in enumerate(blocks):
+        for memory in numbers:
             pinned[:, memory] = starts[:, block]
-    each = np.array([unrolled for unrolled, _ in mappings], np.int64)
-    space = each.reshape(len(mappings), len(problem.space), len(LOOPS))
-    return Candidates(loops, factors, np.repeat(space, [len(orders.orders) for _, orders in mappings], axis=0), pinned)
+    each = np.array([unrolled for unrolled, _ in mappings], np.int64).reshape(len(mappings), len(space), len(LOOPS))
+    unrolled = np.repeat(each, [len(orders.orders) for _, orders in mappings], axis=0)
+    return Candidates(loops, factors, unrolled, pinned, layer)
 
 
 def _widened(table: Ints, length: int, fill: int) -> Ints:

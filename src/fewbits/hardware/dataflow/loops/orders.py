@@ -85,6 +85,15 @@ def whole_orders(left: tuple[int, ...], blocks: Blocks) -> Orders:
     return orders_of(found)
 
 
+def outermost(orders: Orders) -> Orders:
+    """The same orders with nothing in the fixed blocks: their loops run above all others, in their order."""
+    return orders_of(
+        (*(() if place % 2 else steps for place, steps in enumerate(order[:-1])), joined((*order[-1], *fixed)))
+        for order in orders.orders
+        for fixed in (tuple(chain.from_iterable(order[1::2])),)
+    )
+
+
 def count_of_all(left: Sequence[int]) -> int:
     """How many orders of the prime factors of all loops there are."""
     primes = [_primes(bound) for bound in left]

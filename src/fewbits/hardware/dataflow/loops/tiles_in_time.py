@@ -6,8 +6,8 @@ to L (all do).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -86,12 +86,28 @@ class Candidates:
     pinned: Ints
     """For each memory, how many steps lie below it where that is fixed, else -1; shape (N, M)."""
 
+    layer: LayerLoops
+
+    _known: dict[object, Ints] = field(default_factory=dict[object, Ints], repr=False)
+
     def __len__(self) -> int:
         return len(self.loops)
 
     def only(self, row: int) -> Candidates:
         """One of them."""
-        return Candidates(*(table[row : row + 1] for table in (self.loops, self.factors, self.space, self.pinned)))
+        one = slice(row, row + 1)
+        return Candidates(self.loops[one], self.factors[one], self.space[one], self.pinned[one], self.layer)
+
+    def _once(self, key: object, make: Callable[[], Ints]) -> Ints:
+        """What does not depend on sizes and widths of memories: of many machines and formats alike."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+    @cached_property
+    def bounds(self) -> Ints:
+        """Of each loop; shape (7,)."""
+        return np.array(self.layer.bounds, np.int64)
 
     @cached_property
     def below(self) -> Ints:
@@ -109,13 +125,19 @@ class Candidates:
 
     def relevant_above(self, operand: Operand) -> Ints:
         """The same of the steps that choose other values of an operand."""
-        return _suffix_products(np.where(RELEVANCE[operand][self.loops], self.factors, 1))
+        return self._once(
+            ("relevant above", operand),
+            lambda: _suffix_products(np.where(RELEVANCE[operand][self.loops], self.factors, 1)),
+        )
 
     def changing(self, operand: Operand) -> Ints:
         """The first step from a position on that chooses other values of an operand, L where none does; (N, L + 1).
 
         Below it, what a tile holds stays.
         """
+        return self._once(("changing", operand), lambda: self._changing(operand))
+
+    def _changing(self, operand: Operand) -> Ints:
         count, length = self.factors.shape
         found = np.full((count, length + 1), length, np.int64)
         changes = RELEVANCE[operand][self.loops] & (self.factors > 1)
@@ -124,6 +146,24 @@ class Candidates:
 
     def unrolled(self, inside: Sequence[bool]) -> Ints:
         """How far each loop runs in space along some of the axes; shape (7, N)."""
+        return self._once(("unrolled", *inside), lambda: self._unrolled(inside))
+
+    def tile(self, operand: Operand, inside: Sequence[bool]) -> Ints:
+        """Values of an operand in one instance of a memory, by where its tile ends; (N, L + 1).
+
+        inside: for each axis, whether its places share an instance.
+        """
+        return self._once(("tile", operand, *inside), lambda: self._tile(operand, inside))
+
+    def _tile(self, operand: Operand, inside: Sequence[bool]) -> Ints:
+        extents = np.minimum(self.unrolled(inside)[:, :, None] * self.below, self.bounds[:, None, None])
+        return values(operand, tuple(extents), self.layer)
+
+    def places(self, inside: Sequence[bool]) -> Ints:
+        """How many places some of the axes have that are used; (N,)."""
+        return self._once(("places", *inside), lambda: self.unrolled(inside).prod(axis=0))
+
+    def _unrolled(self, inside: Sequence[bool]) -> Ints:
         found = np.ones((len(LOOPS), len(self)), np.int64)
         for axis, taken in enumerate(inside):
             if taken:

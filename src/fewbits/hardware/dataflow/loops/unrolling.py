@@ -6,24 +6,24 @@ from collections.abc import Iterator
 from itertools import product
 from math import prod
 
-from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator
+from fewbits.hardware.dataflow.loops.description import Axis
 from fewbits.hardware.dataflow.loops.layer_loops import INDEX, LOOPS, LayerLoops, step
 
 Unrolled = tuple[tuple[int, ...], ...]
 """For each axis, how far each of LOOPS runs along it."""
 
 
-def unrollings(accelerator: LoopAccelerator, layer: LayerLoops) -> list[Unrolled]:
+def unrollings(space: tuple[Axis, ...], layer: LayerLoops) -> list[Unrolled]:
     """Every choice in which no factor could be raised, so that a loop takes fewer steps, without lowering another.
 
     A factor is the least with its number of steps: 10 of 20 outputs on 16 places, not 16 and 4, where it is free.
     """
     found: list[Unrolled] = [()]
-    for axis in accelerator.space:
+    for axis in space:
         found = [
             (*before, choice)
             for before in found
-            for choice in _along(axis, accelerator, _left(layer, before))
+            for choice in _along(axis, space, _left(layer, before))
         ]  # fmt: skip
     return list(dict.fromkeys(found))
 
@@ -35,7 +35,7 @@ def _left(layer: LayerLoops, unrolled: Unrolled) -> list[int]:
     ]  # fmt: skip
 
 
-def _along(axis: Axis, accelerator: LoopAccelerator, left: list[int]) -> Iterator[tuple[int, ...]]:
+def _along(axis: Axis, space: tuple[Axis, ...], left: list[int]) -> Iterator[tuple[int, ...]]:
     """The choices along one axis. left: how far each loop is left to run."""
     one = [1] * len(LOOPS)
     fixed = dict(axis.unroll)
@@ -47,7 +47,7 @@ def _along(axis: Axis, accelerator: LoopAccelerator, left: list[int]) -> Iterato
     for loop, factor in fixed.items():
         one[INDEX[loop]] = min(factor, left[INDEX[loop]])
     room = axis.size // prod(one)  # of a loop that is shorter than its fixed factor, what is left is for others
-    free = list(dict.fromkeys(INDEX[step(loop, accelerator.space)] for loop in axis.loops if loop not in fixed))
+    free = list(dict.fromkeys(INDEX[step(loop, space)] for loop in axis.loops if loop not in fixed))
     useful = [_useful(left[number], room) for number in free]
     for factors in product(*useful):
         if prod(factors) <= room and not any(
