@@ -269,7 +269,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         bandwidth_gb_s=main.accelerator.bandwidth,
         own_datapaths=own_datapaths(workload, tiles),
         narrower_layers=narrower_layers(workload, tiles),
-        notes=notes_of(workload, tiles, clock, breakdown),
+        notes=notes_of(workload, tiles, clock, breakdown, plans),
     )
 
 

@@ -106,6 +106,9 @@ class LayerSchedule:
     mapping: tuple[str, ...] = ()
     """The loops that were chosen, a line for each memory from the outermost; empty where there is no choice."""
 
+    looked_at: int = 0
+    """Mappings that the chosen one is the best of, where these are not all; 0 where none could be better."""
+
     limit: str = ""
     """What keeps the layer from fewer cycles, in words, as far as the dataflow says."""
 

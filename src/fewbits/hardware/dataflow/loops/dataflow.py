@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, named, scaled
+from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, named
 from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, LoopMemory
 from fewbits.hardware.dataflow.loops.layer_loops import SUMMED
 from fewbits.hardware.dataflow.loops.problem import (
@@ -22,7 +23,8 @@ from fewbits.hardware.dataflow.loops.scheduling import (
     unweighted,
 )
 from fewbits.hardware.dataflow.plan import Schedule, Widths
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ComponentCost, DatapathCost
+from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.technology import DatapathCost
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -38,16 +40,17 @@ class Loops(Dataflow[LoopAccelerator]):
     # What is on the chip.
 
     def memories(self, accelerator: LoopAccelerator, widths: Widths) -> tuple[Memory, ...]:
-        """All but single registers of elements, which the datapath's figures hold; each bank is an instance."""
+        """All but single registers of elements, which the datapath's figures hold."""
         bits = _bits(widths)
         return tuple(
             Memory(
                 memory.name,
                 memory.holds[0],
-                rows=max(1, -(-capacity_bits(memory, bits) // (memory.banks * row_bits(memory, bits)))),
+                rows=max(memory.banks, -(-capacity_bits(memory, bits) // row_bits(memory, bits))),
                 row_bits=row_bits(memory, bits),
                 ports=memory.ports,
-                instances=memory.banks * _instances(memory, accelerator),
+                banks=memory.banks,
+                instances=_instances(memory, accelerator),
             )
             for memory in accelerator.memories
             if not is_register(memory)
@@ -65,17 +68,10 @@ class Loops(Dataflow[LoopAccelerator]):
         """As many as there are places along the axes that do not add them."""
         return output_lanes(accelerator)
 
-    def logic(self, datapath: DatapathCost, accelerator: LoopAccelerator) -> dict[str, ComponentCost]:
-        """An ESTIMATE from the table's neuron: each product's share of its multipliers and registers, an adder for each
-        product, the rest (the accumulator's adder, rounding) once for each sum that leaves.
-        """
-        elements, lanes = accelerator.elements, output_lanes(accelerator)
-        adders = elements - elements // synapses(accelerator) if synapses(accelerator) > 1 else elements
-        times = {"adder_tree": adders / (CHARACTERIZED_SYNAPSES - 1), "rest": lanes}
-        return {
-            name: scaled(one, times.get(name, elements / CHARACTERIZED_SYNAPSES))
-            for name, one in datapath.components.items()
-        }
+    def datapath_key(self, asked: DatapathKey, accelerator: LoopAccelerator) -> DatapathKey:
+        """A neuron of as many synapses as a tree adds, else a processing element."""
+        tree = synapses(accelerator)
+        return replace(asked, synapses=tree) if tree > 1 else replace(asked, element="processing-element")
 
     def area_basis(self, accelerator: LoopAccelerator) -> str:
         """Array and memories."""
@@ -84,8 +80,8 @@ class Loops(Dataflow[LoopAccelerator]):
         made_of = f"neurons of {tree} synapses" if tree > 1 else "processing elements"
         memories = ", ".join(memory.name for memory in accelerator.memories if not is_register(memory))
         return (
-            f"An array of {axes} multipliers in {self.datapaths(accelerator)} {made_of}, estimated from a synthesized "
-            f"neuron, and the memories {memories or '(none)'} of macros. Cell area: no control, no wires, no pads."
+            f"An array of {axes} multipliers: {self.datapaths(accelerator)} {made_of}, one counted as often, and "
+            f"the memories {memories or '(none)'} of SRAM macros. Cell area: no control, no wires, no pads."
         )
 
     # What a network does on it.
@@ -114,10 +110,8 @@ class Loops(Dataflow[LoopAccelerator]):
         """What is estimated, or not counted."""
         if accelerator.unverified:
             yield f"unverified: {accelerator.unverified}"
-        yield (
-            f"the array's logic is an estimate from the synthesized neuron of {name}: each multiplier's share of its "
-            "multipliers, adders and registers, its rounding once for each sum that leaves the array"
-        )
+        if synapses(accelerator) == 1:
+            yield "what rounds the sums that leave the processing elements is not characterized: not counted"
         yield "control, address generation and the wires of the array are not characterized: not counted"
         if registers := [memory.name for memory in accelerator.memories if is_register(memory)]:
             yield (

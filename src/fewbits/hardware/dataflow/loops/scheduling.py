@@ -89,6 +89,7 @@ def weighted(layer: LayerShape, found: Found, *, is_last: bool) -> LayerSchedule
         partial_sums=int(accesses.partial_sums[row]),
         transfers_overlap=evaluation.transfers_overlap,
         mapping=found.mapping.lines(problem.accelerator, problem.layer),
+        looked_at=0 if found.is_best else found.looked_at,
         limit=_limit(evaluation, row),
     )
 
