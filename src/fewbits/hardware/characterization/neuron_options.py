@@ -92,6 +92,8 @@ def check_datapath(precision: str, multiplier: str, product_bits: int | None, sy
     made = datapath.design(precision, synapses, multiplier=multiplier, product_bits=product_bits)
     if element == "processing-element":
         element_design(made)
+    else:
+        made.check_circuit()
 
 
 def _element(design: NeuronDesign) -> Neuron:

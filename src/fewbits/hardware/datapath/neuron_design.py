@@ -37,8 +37,8 @@ def design(
         raise HardwareError(f"a neuron takes from 1 to {LARGEST_NEURON} synapses, not {shown(synapses)}")
     if maximum_synapses < synapses:
         raise HardwareError(
-            f"a neuron of {synapses} synapses whose accumulator takes {maximum_synapses} products cannot be: "
-            f"maximum_synapses must be at least {synapses}"
+            f"a neuron of {synapses} synapses needs an accumulator of as many products, it takes {maximum_synapses}: "
+            f"give at most {maximum_synapses} synapses, or a larger maximum_synapses"
         )
     partial_products, strategy = architecture(multiplier), strategy_for(chosen)
     if stages != DEFAULT and strategy.pipelinings == (DEFAULT,):

@@ -91,12 +91,8 @@ def check_sum_order(order: SumOrder | None, design: NeuronDesign, accelerator: A
     """
     if order is None or not design.sums_depend_on_order:
         return
+    design.check_circuit()
     own = sum_order(accelerator)
-    if own is None:
-        raise HardwareError(
-            f"neurons of {accelerator.synapses} synapses have no tree of floats: give a power of two of synapses, or "
-            "integers"
-        )
     if order != own:
         raise HardwareError(
             f"the bit-exact network adds floats {order}, and neurons of {accelerator.synapses} synapses would round "
