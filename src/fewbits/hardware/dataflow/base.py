@@ -17,16 +17,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
+from fewbits.arguments import shown
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.loops.description import LoopAccelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import ComponentCost, ControlCost, DatapathCost, Technology
 from fewbits.hardware.workload.workload import LayerShape, Workload
+from fewbits.toml_table import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +130,51 @@ class Dataflow(ABC, Generic[A]):
     def presets(self) -> Mapping[str, A]:
         """Accelerators with a name of their own, such as `systolic-16x16`."""
         return {}
+
+    # How an accelerator is made from a table of TOML or JSON.
+
+    grid: tuple[str, ...] = ()
+    """The sizes that a name such as `diannao-32x16` gives, in its order."""
+
+    @property
+    def takes_sizes(self) -> bool:
+        """Whether an accelerator's name may give sizes."""
+        return bool(self.grid)
+
+    options: Mapping[str, str] = {}
+    """The sizes that the command line's `neurons`, `synapses` and `rows` give, as far as there are such."""
+
+    def read(self, table: Mapping[str, Any], source: str = "") -> A:
+        """The accelerator of a table without its key `dataflow`; `name` is taken where its class has one.
+
+        source: named in messages, empty for none. Raises HardwareError in one line that names the key.
+        """
+        named = f"{source}: " if source else ""
+        allowed = [field.name for field in fields(cast("Any", self.sizes))]
+        values = dict(table)
+        if "name" not in allowed:
+            values.pop("name", None)
+        if unknown := [key for key in values if key not in allowed]:
+            raise HardwareError(
+                f"{named}unknown key {shown(unknown[0])}: an accelerator of the dataflow {self.name!r} has "
+                f"{', '.join(allowed)}{nearest(unknown[0], allowed)}"
+            )
+        try:
+            return self.sizes(**values)
+        except TypeError as error:  # a key without a default is missing, or a value is of another type
+            raise HardwareError(f"{named}{error}") from None
+        except HardwareError as error:
+            raise HardwareError(f"{named}{error}") from None
+
+    def resized(self, table: Mapping[str, Any], sizes: Sequence[int], name: str) -> dict[str, Any]:
+        """A table, without its key `dataflow`, with the sizes of a name such as `diannao-32x16`.
+
+        Raises HardwareError, with the accelerator's name, if it has not as many.
+        """
+        if len(sizes) != len(self.grid):
+            has = f"takes {len(self.grid)}, {' x '.join(self.grid)}" if self.grid else "has no sizes in its name"
+            raise HardwareError(f"accelerator {name!r}: the dataflow {self.name!r} {has}; {len(sizes)} were given")
+        return {**table, **dict(zip(self.grid, sizes, strict=True))}
 
     # What is on the chip.
 

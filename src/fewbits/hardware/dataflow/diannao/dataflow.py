@@ -32,11 +32,8 @@ class DianNao(Dataflow[Accelerator]):
 
     name = DIANNAO
     sizes = Accelerator
-
-    @property
-    def presets(self) -> Mapping[str, Accelerator]:
-        """The tile that technology tables hold the control of."""
-        return {"diannao-16x16": Accelerator()}
+    grid = ("neurons", "synapses")
+    options: Mapping[str, str] = {"neurons": "neurons", "synapses": "synapses", "rows": "buffer_rows"}
 
     def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
         """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""

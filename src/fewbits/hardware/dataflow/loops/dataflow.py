@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, named
-from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, LoopMemory
+from fewbits.hardware.dataflow.loops.description import LOOPS, Axis, LoopAccelerator, LoopMemory
 from fewbits.hardware.dataflow.loops.layer_loops import SUMMED
 from fewbits.hardware.dataflow.loops.problem import (
     OperandBits,
@@ -16,6 +16,7 @@ from fewbits.hardware.dataflow.loops.problem import (
     is_register,
     row_bits,
 )
+from fewbits.hardware.dataflow.loops.reading import read_loops, resized
 from fewbits.hardware.dataflow.loops.scheduling import (
     every_bit_alike,
     mapped,
@@ -34,8 +35,17 @@ if TYPE_CHECKING:
 class Loops(Dataflow[LoopAccelerator]):
     """Loops in space and memories around them; the mapper chooses what the description leaves open."""
 
-    name = "loops"
+    name = LOOPS
     sizes = LoopAccelerator
+    takes_sizes = True
+
+    def read(self, table: Mapping[str, Any], source: str = "") -> LoopAccelerator:
+        """As `reading` has it: keys and ranges first, then what they are together."""
+        return read_loops(table, source or "accelerator")
+
+    def resized(self, table: Mapping[str, Any], sizes: Sequence[int], name: str) -> dict[str, Any]:
+        """A file's table with other sizes of its axes, in their order."""
+        return resized(table, sizes, name)
 
     # What is on the chip.
 
