@@ -9,6 +9,7 @@ from loop_walk import Nest
 
 from fewbits.hardware import Axis, LoopAccelerator, LoopMemory
 from fewbits.hardware.dataflow.loops.accesses import Accesses
+from fewbits.hardware.dataflow.loops.description import RELEVANT
 from fewbits.hardware.dataflow.loops.layer_loops import LOOPS, LayerLoops
 from fewbits.hardware.dataflow.loops.mapper import candidates_of
 from fewbits.hardware.dataflow.loops.orders import joined, orders_of
@@ -34,7 +35,16 @@ def arrays(draw: st.DrawFn) -> tuple[Axis, ...]:
     forwarding = st.sampled_from(["multicast", "systolic", "unicast"])
     reduction = st.sampled_from(["stay", "adder-tree", "systolic"])
     return tuple(
-        Axis(name, draw(st.integers(1, 4)), tuple(own), {}, False, draw(forwarding), draw(forwarding), draw(reduction))
+        Axis(
+            name,
+            draw(st.integers(1, 4)),
+            tuple(own),
+            {},
+            False,
+            draw(forwarding),
+            draw(forwarding),
+            "stay" if set(own) <= RELEVANT["outputs"] else draw(reduction),
+        )
         for name, own in (("across", loops[:first]), ("down", loops[first : first + second]))
     )
 
@@ -51,22 +61,21 @@ def memories(draw: st.DrawFn) -> tuple[LoopMemory, ...]:
                 LoopMemory(
                     f"near_{operand}",
                     (operand,),
-                    values=draw(st.integers(2, 20)),
+                    values=draw(st.integers(3, 20)),
                     row_values=draw(st.integers(1, 3)),
                     instances=draw(INSTANCES),
                 )
             )
-    if draw(st.booleans()):
-        far = [("inputs", "weights", "outputs")] if draw(st.booleans()) else [("inputs", "outputs"), ("weights",)]
-        found += [
-            LoopMemory(
-                f"far_{n}",
-                held,
-                kib=draw(st.sampled_from([0.05, 0.2, 1.0])),
-                row_bits=draw(st.sampled_from([8, 24, 64])),
-            )
-            for n, held in enumerate(far)
-        ]
+    far = [("inputs", "weights", "outputs")] if draw(st.booleans()) else [("inputs", "outputs"), ("weights",)]
+    found += [
+        LoopMemory(
+            f"far_{n}",
+            held,
+            kib=draw(st.sampled_from([0.05, 0.2, 1.0])),
+            row_bits=draw(st.sampled_from([8, 24, 64])),
+        )
+        for n, held in enumerate(far)
+    ]
     return tuple(found)
 
 
