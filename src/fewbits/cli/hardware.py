@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fewbits.cli.accelerators import chosen, chosen_tile
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
@@ -51,14 +52,19 @@ def cost(
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
-    neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
-    synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
-    rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
-    clock: Annotated[
-        float | None, typer.Option(metavar="MHZ", help="The clock aimed at; that of the technology's table if none.")
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="As fewbits accelerators lists them; repeat to compare several."),
     ] = None,
-    ports: Annotated[int, typer.Option(help="Of each buffer: 2, or 1 that reads or writes, and stalls.")] = 2,
-    banks: Annotated[int, typer.Option(help="That each buffer's rows are interleaved over.")] = 1,
+    neurons: Annotated[int | None, typer.Option(help="Output neurons side by side; 16 if none.")] = None,
+    synapses: Annotated[int | None, typer.Option(help="Products that each neuron adds in a cycle; 16 if none.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows of each buffer; 64 if none.")] = None,
+    clock: Annotated[
+        float | None,
+        typer.Option(metavar="MHZ", help="The clock aimed at; the accelerator's, or the technology table's, if none."),
+    ] = None,
+    ports: Annotated[int | None, typer.Option(help="Of each buffer: 2, or 1 that reads or writes, and stalls.")] = None,
+    banks: Annotated[int | None, typer.Option(help="That each buffer's rows are interleaved over.")] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
@@ -66,8 +72,8 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
-    from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
+    from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.costs import cost_json, cost_lines
@@ -75,25 +81,30 @@ def cost(
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
-    mhz = table.target_clock_mhz if clock is None else clock
-    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth, buffer_ports=ports, buffer_banks=banks)
+    sizes = {"neurons": neurons, "synapses": synapses, "rows": rows, "ports": ports, "banks": banks}
+    machines = chosen(accelerator or [], sizes, clock, bandwidth) or [
+        ("", chosen_tile(table.target_clock_mhz, sizes, clock, bandwidth))
+    ]
     workload = workload_of(model, image_shape(image))
     costs = [
         cost_of(
             workload,
             precision,
             technology=table,
-            accelerator=accelerator,
+            accelerator=machine,
             multiplier=multiplier,
             product_bits=product_bits,
         )
         for precision in precisions
+        for _, machine in machines
     ]
+    names = [name for _ in precisions for name, _ in machines]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        typer.echo(json.dumps([cost_json(one) | scaled for one in costs]))
+        named = [{"accelerator": name} if name else {} for name in names]
+        typer.echo(json.dumps([cost_json(one) | scaled | each for one, each in zip(costs, named, strict=True)]))
         return
-    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip)):
+    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names)):
         typer.echo(line)
 
 

@@ -161,7 +161,7 @@ def cost(
     *,
     input_shape: tuple[int, ...] | None = None,
     technology: Technology | Path | str | None = None,
-    accelerator: AnyAccelerator | str | None = None,
+    accelerator: AnyAccelerator | Path | str | None = None,
     activity: NetworkPower | None = None,
     multiplier: str = "booth",
     product_bits: int | None = None,
@@ -173,7 +173,7 @@ def cost(
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
-    accelerator: an `Accelerator`, one of another dataflow, or the name of a dataflow's preset. By default DianNao's,
+    accelerator: an `Accelerator`, one of another dataflow, a preset's name or a TOML file. By default DianNao's,
     16 x 16 with 64 rows at 250 MHz and any bandwidth; a number of synapses other than 16 is not characterized.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
@@ -193,7 +193,7 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator
+    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)

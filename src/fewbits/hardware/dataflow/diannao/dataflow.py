@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import DIANNAO, Accelerator
 from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream
 from fewbits.hardware.dataflow.diannao.control_sizes import control_at
+from fewbits.hardware.dataflow.diannao.described import described
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.notes import layer_notes, size_notes
 from fewbits.hardware.dataflow.diannao.ports import with_ports
 from fewbits.hardware.dataflow.diannao.scheduling import schedule
+from fewbits.hardware.dataflow.loops.description import LoopAccelerator
 from fewbits.hardware.dataflow.plan import Schedule, Widths
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import ControlCost, DatapathCost
@@ -33,7 +36,9 @@ class DianNao(Dataflow[Accelerator]):
     name = DIANNAO
     sizes = Accelerator
     grid = ("neurons", "synapses")
-    options: Mapping[str, str] = {"neurons": "neurons", "synapses": "synapses", "rows": "buffer_rows"}
+    options: Mapping[str, str] = {
+        "neurons": "neurons", "synapses": "synapses", "rows": "buffer_rows", "ports": "buffer_ports", "banks": "buffer_banks",
+    }  # fmt: skip
 
     def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
         """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""
@@ -74,6 +79,13 @@ class DianNao(Dataflow[Accelerator]):
             f"{accelerator.neurons} times, and the buffers Bin (inputs), SB (weights) and Bout (outputs), "
             f"{accelerator.buffer_rows} rows each{banks}, of SRAM macros with {ports}. Cell area: no wires, no pads."
         )
+
+    def describe(self, accelerator: Accelerator) -> LoopAccelerator | None:
+        """As loops and memories (`described`); None for sizes beyond what a description takes."""
+        try:
+            return described(accelerator)
+        except HardwareError:
+            return None
 
     def schedule(self, workload: Workload, accelerator: Accelerator, design: NeuronDesign) -> Schedule:
         """As `scheduling` has it, at the latencies of the generated accelerator; buffers of one port wait (`ports`)."""

@@ -43,6 +43,10 @@ class Loops(Dataflow[LoopAccelerator]):
         """As `reading` has it: keys and ranges first, then what they are together."""
         return read_loops(table, source or "accelerator")
 
+    def describe(self, accelerator: LoopAccelerator) -> LoopAccelerator:
+        """Itself."""
+        return accelerator
+
     def resized(self, table: Mapping[str, Any], sizes: Sequence[int], name: str) -> dict[str, Any]:
         """A file's table with other sizes of its axes, in their order."""
         return resized(table, sizes, name)
