@@ -1,4 +1,4 @@
-"""`diannao-16x16` costs what it did before other accelerators could be described (commit 13fba45), to the last digit."""
+"""`diannao-16x16` costs what it did before other machines could be described (commit 13fba45), to the last digit."""
 
 from __future__ import annotations
 

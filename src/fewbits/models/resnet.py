@@ -38,7 +38,7 @@ class ResNet(nn.Module):
     """
 
     def __init__(self, blocks: int = 3, classes: int = 10, *, bias: bool = False) -> None:
-        """blocks: in each stage; the network has 6 * blocks + 2 layers, projections not counted. bias: see the block."""
+        """blocks: in each stage; the network has 6 * blocks + 2 layers, projections not counted. bias: a block's."""
         super().__init__()
         self.conv = nn.Conv2d(3, 16, 3, padding=1, bias=bias)
         self.norm = nn.BatchNorm2d(16)

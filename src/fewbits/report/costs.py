@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.costing.breakdown import DRAM
 from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
+from fewbits.report.layers import OPERATIONS, cycle_table, memory_table
 from fewbits.study.figures import FIGURES
+from fewbits.study.layer_record import layer_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fewbits.hardware import Cost
     from fewbits.study.declaration import Figure
@@ -41,10 +43,22 @@ def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False) -> tuple[str, .
         ),
         *(f"{one.precision} clock: {one.clock}" for one in costs),
         *(_shares(one, off_chip) for one in costs),
+        *(_throughput(one) for one in costs),
         *(_bandwidth(one) for one in costs),
         *(f"Power and energy: {activity}." for activity in dict.fromkeys(one.activity for one in costs)),
         *(line for one in costs for line in _about(one)),
     )
+
+
+def layer_lines(cost: Cost) -> Iterator[str]:
+    """What `fewbits cost --layers` adds: each layer's cycles and limit, its memories, the loops that were chosen."""
+    layers = layer_records(cost)
+    yield f"{cost.precision} by layer, of one image. {OPERATIONS}"
+    yield from (line.translate(_PLAIN) for line in cycle_table(layers, cost.clock_mhz).lines())
+    yield f"{cost.precision} by layer and memory; off-chip: {DRAM}, in no energy here"
+    yield from (line.translate(_PLAIN) for line in memory_table(layers).lines())
+    for layer in layers:
+        yield from (f"{cost.precision} {layer.name} loops: {line}" for line in layer.mapping)
 
 
 def _heading(figure: Figure) -> str:
@@ -66,6 +80,14 @@ def _shares(one: Cost, off_chip: bool) -> str:
     if off_chip:
         line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
     return line
+
+
+def _throughput(one: Cost) -> str:
+    """Operations a second, a watt and a square millimetre, in a line."""
+    return (
+        f"{one.precision} throughput: {one.gops:.4g} of {one.peak_gops:.4g} GOPS, {one.gops_per_w:.4g} GOPS/W, "
+        f"{one.gops_per_mm2:.4g} GOPS/mm2; a product is two operations"
+    )
 
 
 def _bandwidth(one: Cost) -> str:
