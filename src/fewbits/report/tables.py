@@ -78,6 +78,8 @@ _POINT = (
 )
 """What names a run; of a study and a run. The first columns of every table."""
 
+_ACCELERATOR = _Of("accelerator", "Of its cost, where the study has several.", lambda at: at[1].accelerator or None)
+
 _STANDS_FOR = _Of("stands_for", "The recipe that best stands for, else empty.", lambda at: at[1].stands_for or None)
 
 _ABOUT_RUN = (
@@ -122,6 +124,7 @@ def _runs(studies: Sequence[ReadStudy]) -> Table:
     columns = (
         *_POINT,
         _STANDS_FOR,
+        _ACCELERATOR,
         *(one for figure in FIGURES if figure.is_of_run and not figure.by for one in _of_figure(figure)),
         *_ABOUT_RUN,
         *(
@@ -135,10 +138,13 @@ def _runs(studies: Sequence[ReadStudy]) -> Table:
 def _own_runs(studies: Sequence[ReadStudy]) -> Iterator[tuple[ReadStudy, RunResult, RunResult | None]]:
     """Each run that counts for its study, with the float32 run that it is compared with."""
     for study in studies:
-        baselines = {
-            (run.model, run.data, run.seed): run for run in reversed(study.results) if run.precision == BASELINE
-        }
-        yield from ((study, run, baselines.get((run.model, run.data, run.seed))) for run in study.own)
+        baselines = {_baseline_of(run): run for run in reversed(study.results) if run.precision == BASELINE}
+        yield from ((study, run, baselines.get(_baseline_of(run))) for run in study.own)
+
+
+def _baseline_of(run: RunResult) -> tuple[str, str, int, str]:
+    """What a run and the float32 run that it is compared with share."""
+    return run.model, run.data, run.seed, run.accelerator
 
 
 def _of_figure(figure: Figure) -> tuple[_Of, ...]:
@@ -160,6 +166,7 @@ def _parts(studies: Sequence[ReadStudy]) -> Table:
     """Figures by layer and component, one row a value."""
     columns = (
         *_POINT,
+        _ACCELERATOR,
         _Of("figure", "Which figure: that of runs, split.", lambda at: at[2]),
         _Of("layer", "The layer, where it is split by layers.", lambda at: at[3].get("layer")),
         _Of("component", "The part of the chip, where it is split by parts.", lambda at: at[3].get("component")),
@@ -212,13 +219,14 @@ _LAYER = (
 def _layers(studies: Sequence[ReadStudy]) -> Table:
     """One row a layer of each run that kept them."""
     rows = ((study, run, layer) for study, run, _ in _own_runs(studies) for layer in run.layer_records)
-    return _table("layers", (*_POINT, *_LAYER), rows)
+    return _table("layers", (*_POINT, _ACCELERATOR, *_LAYER), rows)
 
 
 def _memories(studies: Sequence[ReadStudy]) -> Table:
     """One row for each memory in each layer, that off the chip among them, of which no rows are known."""
     columns = (
         *_POINT,
+        _ACCELERATOR,
         _LAYER[0],
         _Of("memory", f"Its name; {OFF_CHIP} is that beyond the chip's border.", lambda at: at[3]),
         _Of("reads", "Rows read.", lambda at: None if at[4] is None else at[4].reads),

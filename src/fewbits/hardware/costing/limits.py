@@ -19,9 +19,11 @@ NO_PRODUCTS = "reading values"
 
 
 def limit_of(layer: LayerSchedule, products_per_cycle: int) -> str:
-    """The dataflow's own words where it has some; else transfers where they stall, else what takes most cycles."""
-    if layer.limit:
-        return layer.limit
+    """What takes most of the layer's cycles; transfers where they stall.
+
+    The dataflow's own words (`LayerSchedule.limit`) stand for stalls on the chip, of which it knows more, and for
+    layers without products.
+    """
     if layer.transfer_stall_cycles:
         return BANDWIDTH
     multiplying = layer.products / products_per_cycle
@@ -29,4 +31,5 @@ def limit_of(layer: LayerSchedule, products_per_cycle: int) -> str:
     if not layer.products:
         busy = {NO_PRODUCTS: layer.busy_cycles}
     cycles = {**busy, STALLS: layer.stall_cycles, FILLING: layer.fill_cycles, SET_UP: layer.setup_cycles}
-    return max(cycles, key=lambda name: cycles[name])
+    most = max(cycles, key=lambda name: cycles[name])
+    return layer.limit if layer.limit and most in (STALLS, NO_PRODUCTS) else most
