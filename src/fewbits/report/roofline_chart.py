@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 PLOT_WIDTH = 560
 """Plot width that labels are placed for."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito, "Color Universal Design", 2008; taken again from the first one where there are more."""
+NAMED_TOGETHER = 3
+"""Costs in a chart of which the first one's layers are named; among more, names would cover the points."""
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#882255")
+"""Okabe and Ito, "Color Universal Design", 2008, but for the last: P. Tol's wine; from the first again where there are
+more."""
 
 _Range = tuple[float, float]
 
@@ -75,7 +79,8 @@ def costs_roofline_chart(title: str, roofs: Sequence[Roofline], stem: str) -> Ch
         raise HardwareError(f"no layer of {title!r} multiplies and transfers anything: it has no roofline")
     by = ("roof", "at") if len(roofs) > 1 else ("limit", "limited by")
     if len(roofs) > 1:  # or the points cover one another
-        roofs = [replace(roof, narrowest=None, names_points=roof is roofs[0]) for roof in roofs]
+        named = roofs[0] if len(roofs) <= NAMED_TOGETHER else None
+        roofs = [replace(roof, narrowest=None, names_points=roof is named) for roof in roofs]
     return Chart(
         stem=stem,
         heading=f"Roofline: {title}" + (f" at {roofs[0].label}" if len(roofs) == 1 else ""),
@@ -178,7 +183,7 @@ def _ranges(roofs: Sequence[Roofline]) -> tuple[_Range, _Range]:
     points = [point for roof in roofs for point in (*roof.points, *(roof.narrowest.points if roof.narrowest else ()))]
     along = [point.operations_per_byte for point in points] + [roof.peak_gops / roof.bandwidth_gb_s for roof in roofs]
     up = [point.gops for point in points] + [roof.peak_gops for roof in roofs]
-    return (_rounded(min(along) / 1.8), max(along) * 3), (_rounded(min(up) / 1.8), max(up) * 1.8)
+    return (_rounded(min(along) / 1.8), max(along) * 6), (_rounded(min(up) / 1.8), max(up) * 1.8)
 
 
 def _rounded(value: float) -> float:
