@@ -162,7 +162,7 @@ def _points(
             "name": point_label(row, rows),
             "label": label,
             "network": network_of(row),
-            "accelerator": row.accelerator,
+            **({"accelerator": row.accelerator} if row.accelerator else {}),
             "weights": _family(row).name,
             name: row.mean(name),
             "accuracy": row.mean(ACCURACY),
