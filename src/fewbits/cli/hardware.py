@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,11 @@ from fewbits.cli.accelerators import chosen, chosen_tile
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fewbits.hardware import Cost
 
 
 def formats(
@@ -69,6 +74,12 @@ def cost(
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also cycles, accesses, energy and limit of each layer and memory.")
+    ] = False,
+    roofline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw each layer under its ceilings: .svg or .png.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
@@ -76,8 +87,11 @@ def cost(
     from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
-    from fewbits.report.costs import cost_json, cost_lines
+    from fewbits.report.chart_files import check_image
+    from fewbits.report.costs import cost_json, cost_lines, layer_lines
 
+    if roofline is not None:
+        check_image(roofline)
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
@@ -99,13 +113,27 @@ def cost(
         for _, machine in machines
     ]
     names = [name for _ in precisions for name, _ in machines]
+    if roofline is not None:
+        _draw_roofline(model, costs, roofline)
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
         named = [{"accelerator": name} if name else {} for name in names]
         typer.echo(json.dumps([cost_json(one) | scaled | each for one, each in zip(costs, named, strict=True)]))
         return
-    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names)):
+    by_layer = (line for one in costs for line in layer_lines(one)) if layers else ()
+    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names), *by_layer):
         typer.echo(line)
+
+
+def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
+    """Write the chart of several costs of a model; the line that says so stands on standard error, beside JSON too."""
+    from fewbits.report.chart_files import write_image
+    from fewbits.report.roofline import cost_roofline
+    from fewbits.report.roofline_chart import costs_roofline_chart
+
+    chart = costs_roofline_chart(model, [cost_roofline(one.precision, one) for one in costs], path.stem)
+    write_image(chart, path)
+    progress_line(f"{path}: {chart.caption}")
 
 
 def rtl(

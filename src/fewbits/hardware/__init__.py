@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbits.hardware.costing.breakdown import Breakdown, LayerCost
+from fewbits.hardware.costing.breakdown import Breakdown, LayerCost, MemoryCost
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
+from fewbits.hardware.costing.sweep import CostPoint, costs
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, OperandStream, named, scaled
 from fewbits.hardware.dataflow.diannao.opcodes import Opcode, Opcodes
@@ -50,6 +51,7 @@ __all__ = [
     "ComponentCost",
     "ControlCost",
     "Cost",
+    "CostPoint",
     "Dataflow",
     "DatapathCost",
     "DatapathKey",
@@ -62,6 +64,7 @@ __all__ = [
     "LoopMemory",
     "MacroCost",
     "Memory",
+    "MemoryCost",
     "NetworkPower",
     "Neuron",
     "NeuronDesign",
@@ -81,6 +84,7 @@ __all__ = [
     "accelerator_from",
     "accelerator_named",
     "cost",
+    "costs",
     "dataflow_of",
     "dataflows",
     "load_technology",

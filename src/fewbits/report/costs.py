@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from fewbits.hardware.costing.breakdown import DRAM
 from fewbits.hardware.dataflow.accelerator import ASSUMED_BANDWIDTH, ASSUMED_MEMORY
+from fewbits.report.layers import OPERATIONS, cycle_table, memory_table
 from fewbits.study.figures import FIGURES
+from fewbits.study.layer_record import layer_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fewbits.hardware import Cost
     from fewbits.study.declaration import Figure
@@ -49,6 +51,7 @@ def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False, accelerators: S
         *(f"{name} clock: {one.clock}" for name, one in told),
         *(f"{name} {_shares(one, off_chip)}" for name, one in told),
         *(f"{name} {_bandwidth(one)}" for name, one in told),
+        *(f"{name} {_throughput(one)}" for name, one in told),
         *(f"Power and energy: {activity}." for activity in dict.fromkeys(one.activity for one in costs)),
         *(f"{name}: {line}" for name, one in told for line in _about(one)),
     )
@@ -56,6 +59,17 @@ def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False, accelerators: S
 
 def _named(costs: Sequence[Cost], accelerators: Sequence[str]) -> list[tuple[Cost, str]]:
     return list(zip(costs, accelerators or [""] * len(costs), strict=True))
+
+
+def layer_lines(cost: Cost) -> Iterator[str]:
+    """What `fewbits cost --layers` adds: each layer's cycles and limit, its memories, the loops that were chosen."""
+    layers = layer_records(cost)
+    yield f"{cost.precision} by layer, of one image. {OPERATIONS}"
+    yield from (line.translate(_PLAIN) for line in cycle_table(layers, cost.clock_mhz).lines())
+    yield f"{cost.precision} by layer and memory; off-chip: {DRAM}, in no energy here"
+    yield from (line.translate(_PLAIN) for line in memory_table(layers).lines())
+    for layer in layers:
+        yield from (f"{cost.precision} {layer.name} loops: {line}" for line in layer.mapping)
 
 
 def _heading(figure: Figure) -> str:
@@ -77,6 +91,14 @@ def _shares(one: Cost, off_chip: bool) -> str:
     if off_chip:
         line += "; with {} {:.4g} to {:.4g} uJ".format(DRAM, *one.energy_with_off_chip_uj)
     return line
+
+
+def _throughput(one: Cost) -> str:
+    """Operations a second, a watt and a square millimetre, in a line."""
+    return (
+        f"throughput: {one.gops:.4g} of {one.peak_gops:.4g} GOPS, {one.gops_per_w:.4g} GOPS/W, "
+        f"{one.gops_per_mm2:.4g} GOPS/mm2; a product is two operations"
+    )
 
 
 def _bandwidth(one: Cost) -> str:

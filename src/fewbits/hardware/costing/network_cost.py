@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
 from fewbits.formats.scale import CHANNEL_SHIFT_BITS
-from fewbits.hardware.costing.breakdown import Breakdown, break_down, dram_uj, joined
+from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, break_down, dram_uj, joined
 from fewbits.hardware.costing.chip_parts import all_leaking
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.factors import factor_bits, with_factors
@@ -109,6 +109,34 @@ class Cost:
 
     bandwidth_gb_s: float | None = None
     """Of the memory; None for as much as the layers need."""
+
+    products_per_cycle: int = 0
+    """Most that the accelerator starts in one cycle."""
+
+    @property
+    def operations(self) -> int:
+        """Of one image: two a product."""
+        return sum(layer.operations for layer in self.breakdown.layers)
+
+    @property
+    def gops(self) -> float:
+        """Operations a second, in 10^9, while images are computed."""
+        return self.operations / self.time_us / 1000
+
+    @property
+    def peak_gops(self) -> float:
+        """The same if every multiplier did a product that is needed in every cycle."""
+        return OPERATIONS_PER_PRODUCT * self.products_per_cycle * self.clock_mhz / 1000
+
+    @property
+    def gops_per_w(self) -> float:
+        """Operations a second and watt, in 10^9; the memory beyond the chip is not in it."""
+        return self.operations / self.energy_uj / 1000
+
+    @property
+    def gops_per_mm2(self) -> float:
+        """Operations a second and square millimetre of the chip, in 10^9."""
+        return self.gops / self.area_mm2
 
     @property
     def needed_bandwidth_gb_s(self) -> dict[str, float]:
@@ -234,14 +262,15 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     clock = tiles.clock(used)
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
+    products_per_cycle = main.dataflow.products_per_cycle(main.accelerator)
     plans = [
         with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
     ]
     breakdown = joined(
         [
-            break_down(plan, parts, widths, clock.mhz, activity, datapaths)
-            for plan, parts in zip(
-                plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
+            break_down(plan, parts, widths, clock.mhz, activity, datapaths, products_per_cycle, tile.memories)
+            for tile, plan, parts in zip(
+                used, plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
             )
         ],
         [layer.name for layer in workload.layers],
@@ -254,7 +283,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
         activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
-        utilization=workload.products / (cycles * main.dataflow.products_per_cycle(main.accelerator)),
+        utilization=workload.products / (cycles * products_per_cycle),
         clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
@@ -267,6 +296,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
         bandwidth_gb_s=main.accelerator.bandwidth,
+        products_per_cycle=products_per_cycle,
         own_datapaths=own_datapaths(workload, tiles),
         narrower_layers=narrower_layers(workload, tiles),
         notes=notes_of(workload, tiles, clock, breakdown, plans),

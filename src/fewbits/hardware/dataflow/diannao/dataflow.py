@@ -37,8 +37,9 @@ class DianNao(Dataflow[Accelerator]):
     sizes = Accelerator
     grid = ("neurons", "synapses")
     options: Mapping[str, str] = {
-        "neurons": "neurons", "synapses": "synapses", "rows": "buffer_rows", "ports": "buffer_ports", "banks": "buffer_banks",
-    }  # fmt: skip
+        **{"neurons": "neurons", "synapses": "synapses"},
+        **{"rows": "buffer_rows", "ports": "buffer_ports", "banks": "buffer_banks"},
+    }
 
     def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
         """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""
