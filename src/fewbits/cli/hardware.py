@@ -49,7 +49,7 @@ def cost(
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
     synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
@@ -98,7 +98,7 @@ def cost(
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
@@ -148,7 +148,7 @@ def characterize(
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     clock: Annotated[
         float | None,
