@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
 from fewbits.errors import StudyError
 from fewbits.exit_status import complain
@@ -61,6 +62,11 @@ def cost(
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
     ] = None,
+    fpga: Families = None,
+    device: Devices = None,
+    best: Best = False,
+    fill: Fill = 1.0,
+    fpga_multiplier: FpgaMultiplier = "operator",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
@@ -69,7 +75,10 @@ def cost(
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.costs import cost_json, cost_lines
+    from fewbits.report.fpga import fpga_json, fpga_lines
 
+    on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, clock)
+    on_fpga.check()
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
@@ -87,12 +96,17 @@ def cost(
         )
         for precision in precisions
     ]
+    fpgas = [on_fpga.costs(workload, precision, accelerator) for precision in precisions]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        typer.echo(json.dumps([cost_json(one) | scaled for one in costs]))
+        fields = [{"fpga": [fpga_json(one) for one in each]} if each else {} for each in fpgas]
+        typer.echo(json.dumps([cost_json(one) | scaled | more for one, more in zip(costs, fields, strict=True)]))
         return
     for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip)):
         typer.echo(line)
+    if on_fpgas := [fpga_cost for each in fpgas for fpga_cost in each]:
+        for line in ("", *fpga_lines(on_fpgas)):
+            typer.echo(line)
 
 
 def rtl(

@@ -23,6 +23,11 @@ _LARGEST_FILE = 1 << 16
 """Bytes: a file that is larger was not written here."""
 
 
+def folder() -> Path:
+    """Where they are."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fewbits" / "fpga"
+
+
 def kept(key: tuple[str, ...], made: Callable[[], Numbers], progress: Progress | None = None) -> Numbers:
     """Numbers by name, from an earlier time or made now.
 
@@ -30,7 +35,7 @@ def kept(key: tuple[str, ...], made: Callable[[], Numbers], progress: Progress |
     `progress`, and nothing is kept.
     """
     name = hashlib.sha256("\0".join(key).encode()).hexdigest()
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fewbits" / "fpga" / f"{name[:32]}.json"
+    path = folder() / f"{name[:32]}.json"
     found = _read(path)
     if found is None:
         found = made()

@@ -21,6 +21,7 @@ from fewbits.hardware.fpga.families import Device, Family, device_named, family_
 from fewbits.hardware.fpga.parts import PartResources, resources_of_parts, total
 from fewbits.hardware.fpga.resources import Resources
 from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.process.datapath_key import ARCHITECTURES
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import Workload
 
@@ -117,6 +118,8 @@ def fpga_cost(
     computes, a network with layers of other precisions, or if a tool fails; FormatError for an unknown precision.
     """
     chosen, on = _family_and_device(family, device)
+    if clock_mhz is not None and not is_real(clock_mhz, 0, open_low=True):
+        raise HardwareError(f"clock_mhz must be a positive number, not {shown(clock_mhz)}")
     workload = workload_of(network, input_shape)
     machine = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator or Accelerator()
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
@@ -138,7 +141,7 @@ def fpga_cost(
         clock_basis=basis,
         ebops=dataflow.products_per_cycle(machine) * made.precision.weights.bits * made.precision.inputs.bits,
         device=on,
-        notes=workload.uncounted,
+        notes=(*_multiplier_notes(made, total(parts)), *workload.uncounted),
     )
 
 
@@ -184,6 +187,13 @@ def neuron_of(
     return made
 
 
+def _multiplier_notes(made: NeuronDesign, taken: Resources) -> tuple[str, ...]:
+    """Where plain products were asked for, and no DSP block took one."""
+    if taken.dsps or ARCHITECTURES["operator"] not in made.multiplier:
+        return ()
+    return ("no product went into a DSP block, they are too narrow: Booth multipliers may take fewer LUTs",)
+
+
 def _family_and_device(family: Family | str | None, device: str | None) -> tuple[Family, Device | None]:
     """Both, checked against each other."""
     named = family_named(family) if isinstance(family, str) else family
@@ -197,8 +207,6 @@ def _family_and_device(family: Family | str | None, device: str | None) -> tuple
 
 def _clock(asked: float | None, reached: Clock | None, family: Family, with_clock: bool) -> tuple[float, str]:
     """The clock, and what it is."""
-    if asked is not None and not is_real(asked, 0, open_low=True):
-        raise HardwareError(f"clock_mhz must be a positive number, not {shown(asked)}")
     if reached is not None:
         basis = f"{reached.tool} reaches {reached.mhz:.4g} MHz, neuron and control each placed by itself"
         if asked is not None and asked <= reached.mhz:

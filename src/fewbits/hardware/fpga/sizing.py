@@ -2,7 +2,7 @@
 
 That is the optimization of Zhang et al., "Optimizing FPGA-based Accelerator Design for Deep Convolutional Neural
 Networks" (FPGA 2015), who choose the unrolling Tm x Tn of output and input channels under a limit of DSP blocks. Here
-cycles, resources and budget are given by whoever asks; `fastest_sizes` gives the schedule of an accelerator, the
+cycles, resources and budget are given by whoever asks; `fastest` gives the schedule of an accelerator, the
 resources of its circuit and a device's budget.
 """
 
@@ -17,12 +17,13 @@ from fewbits.arguments import is_real, shown
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.base import CircuitPart
+from fewbits.hardware.dataflow.plan import AnyAccelerator
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.fpga.counting import counted
 from fewbits.hardware.fpga.families import Family, device_named
-from fewbits.hardware.fpga.network_fpga import neuron_of
-from fewbits.hardware.fpga.parts import PartResources, total
+from fewbits.hardware.fpga.network_fpga import FpgaCost, fpga_cost, neuron_of
+from fewbits.hardware.fpga.parts import PartResources, resources_of_parts, total
 from fewbits.hardware.fpga.resources import Resources
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.workload.networks import workload_of
@@ -86,31 +87,34 @@ def best_sizes(
     return Sizing(neurons, synapses, fewest, taken, len(fitting), len(tried))
 
 
-def fastest_sizes(
+def fastest(
     network: Workload | BitExactNetwork | nn.Module | str,
     precision: Precision | str | None = None,
     *,
     device: str,
     fill: float = 1.0,
     input_shape: tuple[int, ...] | None = None,
-    accelerator: Accelerator | None = None,
+    accelerator: AnyAccelerator | None = None,
     multiplier: str = "operator",
     product_bits: int | None = None,
+    clock_mhz: float | None = None,
+    with_clock: bool = True,
     progress: Progress | None = None,
-) -> Sizing:
-    """Neurons and synapses of the DianNao tile that compute most images a second on a device, at any clock.
+) -> FpgaCost:
+    """The cost on the DianNao tile whose neurons and synapses compute most images a second on a device, at one clock.
 
-    network, precision, input_shape, multiplier, product_bits: as for `fpga_cost`. fill: the part of the device's budget
-    that may be taken, from 0 to 1. accelerator: of which the other sizes are; 64 rows by default.
-    Resources are counted at 4 and 16 neurons and synapses, and linear in each of the two; block RAMs follow from rows
-    and widths. Raises HardwareError if no size fits, as `fpga_cost` otherwise.
+    fill: the part of the device's budget that may be taken, above 0 and up to 1. accelerator: of which the other sizes
+    are, 64 rows by default. The others are as for `fpga_cost`.
+    Resources are counted at 4 and 16 neurons and synapses, and taken to be linear in each of the two; block RAMs follow
+    from rows and widths. The best is then counted itself: where it exceeds the budget after all, the next is tried.
+    Raises HardwareError if no size fits, as `fpga_cost` otherwise.
     """
     if not is_real(fill, 0, 1, open_low=True):
         raise HardwareError(f"fill must be a part of the device's budget above 0 and up to 1, not {shown(fill)}")
     family, chosen = device_named(device)
     workload, base = workload_of(network, input_shape), accelerator or Accelerator()
-    if not isinstance(base, Accelerator):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise HardwareError(f"sizes are chosen of an Accelerator, not of {type(base).__name__}")
+    if not isinstance(base, Accelerator):
+        raise HardwareError(f"best sizes are found of an Accelerator, a tile of neurons, not of {type(base).__name__}")
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
 
     def machine(neurons: int, synapses: int) -> Accelerator:
@@ -128,9 +132,25 @@ def fastest_sizes(
         made = machine(neurons, synapses)
         return dataflow_of(made).needed("circuit_parts")(neuron(synapses), made)
 
-    model = _Model(family, parts, progress)
-    candidates = ((neurons, synapses) for neurons in NEURONS for synapses in SYNAPSES)
-    return best_sizes(candidates, cycles, model.resources, chosen.budget * fill)
+    model, budget = _Model(family, parts, progress), chosen.budget * fill
+    candidates = [(neurons, synapses) for neurons in NEURONS for synapses in SYNAPSES]
+    while True:
+        found = best_sizes(candidates, cycles, model.resources, budget)
+        counted_parts = resources_of_parts(
+            neuron(found.synapses), machine(found.neurons, found.synapses), family, progress
+        )
+        if total(counted_parts).fits(budget):
+            break
+        candidates.remove((found.neurons, found.synapses))
+    note = (
+        f"{found.neurons} neurons x {found.synapses} synapses: the most images a second of {found.fitting} sizes that "
+        f"fit {100 * fill:g} % of {chosen.name}, of {found.tried} tried; resources of the others are estimated"
+    )
+    cost = fpga_cost(
+        workload, precision, family, device=device, accelerator=machine(found.neurons, found.synapses),
+        multiplier=multiplier, product_bits=width, clock_mhz=clock_mhz, with_clock=with_clock, progress=progress,
+    )  # fmt: skip
+    return replace(cost, notes=(note, *cost.notes))
 
 
 class _Model:
