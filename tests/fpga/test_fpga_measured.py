@@ -1,7 +1,7 @@
 """Real runs of yosys and nextpnr: measured anchors, the placer's packing, parts against the whole, estimated sizes.
 
-The anchors were measured with yosys 0.70 on the Verilog of `fewbits rtl fixed8` as it was before "operator". They are not
-equal to the digit: yosys orders what it maps by names, which RTLIL and Verilog have of their own.
+The anchors were measured with yosys 0.70 on the Verilog of `fewbits rtl fixed8`. They are not equal to the digit: yosys
+orders what it maps by names, which RTLIL and Verilog have of their own.
 """
 
 from __future__ import annotations
