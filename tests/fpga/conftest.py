@@ -44,7 +44,7 @@ def mapper(monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapper], list[str]]:
             return f"control of {accelerator}"  # yosys takes it out of the whole circuit
 
         monkeypatch.setattr(counting, "run_yosys", run)
-        monkeypatch.setattr(parts, "control_rtlil", control)
+        monkeypatch.setattr(parts, "_control", control)
         monkeypatch.setattr(parts, "to_rtlil", lambda design: f"neuron of {design}")
         return asked
 

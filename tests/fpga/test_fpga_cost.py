@@ -89,7 +89,7 @@ def test_the_clock_is_the_one_asked_for_as_far_as_it_is_reached(
 def test_xilinx_has_no_placer_and_says_so(mapper: Callable[..., list[str]]):
     mapper(lambda top: {"LUT6": 10})
     cost = fpga_cost("lenet", "fixed8", "xc7")
-    assert cost.clock_basis.startswith("assumed: no placer from PyPI knows Xilinx 7 series")
+    assert cost.clock_basis.startswith("assumed: no placer for Xilinx 7 series is on PyPI")
 
 
 def test_a_device_that_is_too_small_is_told_with_what_is_short(ecp5_cells: list[str]):

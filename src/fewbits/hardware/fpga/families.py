@@ -50,8 +50,11 @@ class Family:
     names: str
     """What its vendor calls LUTs, DSP blocks, block RAMs and carry cells."""
 
+    no_clock: str
+    """Why no clock can be told, in words, where no placer has told one."""
+
     placer: str | None = None
-    """The placer and router that tells its clock; None where there is none from PyPI."""
+    """The placer and router that tells its clock; None where fewbits runs none."""
 
     def memory(self, rows: int, bits: int) -> Resources:
         """Block RAMs of a memory that writes one row while it reads another: each may be halved in width and doubled in
@@ -113,6 +116,7 @@ FAMILIES: Mapping[str, Family] = {
             Device("xc7vx485t", Resources(303_600, 607_200, 2_800, 1_030), _DS180),
         ),
         names="LUTs of six inputs, DSP48E1, RAMB36E1 (a RAMB18E1 is half of one), CARRY4",
+        no_clock="no placer for Xilinx 7 series is on PyPI, so that no clock can be told",
     ),
     "ecp5": Family(
         name="ecp5",
@@ -137,6 +141,7 @@ FAMILIES: Mapping[str, Family] = {
             Device("lfe5u-85f", Resources(83_640, 83_640, 156, 208), _ECP5),
         ),
         names="LUTs of four inputs, MULT18X18D, DP16KD (sysMEM EBR), CCU2C",
+        no_clock="nextpnr-ecp5 is not installed; pip install 'fewbits[fpga]' for the clock that is reached",
         placer="nextpnr-ecp5",
     ),
     "ice40": Family(
@@ -162,6 +167,7 @@ FAMILIES: Mapping[str, Family] = {
             Device("ice40hx8k", Resources(7_680, 7_680, 0, 32), _ICE40),
         ),
         names="LUTs of four inputs, SB_MAC16 (UltraPlus alone has it), SB_RAM40_4K, SB_CARRY",
+        no_clock="fewbits runs no placer for Lattice iCE40, so that no clock is told",
     ),
 }
 """By the name that `--fpga` takes."""

@@ -214,8 +214,6 @@ def _clock(asked: float | None, reached: Clock | None, family: Family, with_cloc
         return reached.mhz, basis
     mhz = ASSUMED_CLOCK_MHZ if asked is None else asked
     words = "assumed" if asked is None else "asked for"
-    if family.placer is None:
-        return mhz, f"{words}: no placer from PyPI knows {family.words}, so that no clock can be told"
-    if not with_clock:
+    if family.placer is not None and not with_clock:
         return mhz, f"{words}: {family.placer} was not asked"
-    return mhz, f"{words}: {family.placer} is not installed; pip install 'fewbits[fpga]' for the clock that is reached"
+    return mhz, f"{words}: {family.no_clock}"

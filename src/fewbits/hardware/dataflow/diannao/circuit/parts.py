@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.base import CircuitPart, Memory
@@ -23,7 +23,7 @@ def circuit_parts(
     widths = Widths(precision.weights.bits, precision.inputs.bits, design.accumulator_bits)
     return (
         CircuitPart("neuron", accelerator.neurons, "neuron", partial(to_rtlil, design)),
-        CircuitPart("control", 1, "control", partial(control_rtlil, design, accelerator)),
+        CircuitPart("control", 1, "control", partial(_control, design, accelerator)),
         *(
             CircuitPart(
                 one.name, one.instances, "buffer", partial(_memory, one.rows, one.row_bits), (one.rows, one.row_bits)
@@ -31,6 +31,12 @@ def circuit_parts(
             for one in memories(accelerator, widths)
         ),
     )
+
+
+@lru_cache(maxsize=8)
+def _control(design: NeuronDesign, accelerator: Accelerator) -> str:
+    """Once for all families that it is counted for: yosys takes it out of the whole circuit."""
+    return control_rtlil(design, accelerator)
 
 
 def _memory(rows: int, width: int) -> str:
