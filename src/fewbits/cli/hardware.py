@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fewbits.cli.accelerators import chosen, chosen_tile
+from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
@@ -55,7 +56,7 @@ def cost(
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     accelerator: Annotated[
         list[str] | None,
@@ -80,6 +81,11 @@ def cost(
     roofline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw each layer under its ceilings: .svg or .png.")
     ] = None,
+    fpga: Families = None,
+    device: Devices = None,
+    best: Best = False,
+    fill: Fill = 1.0,
+    fpga_multiplier: FpgaMultiplier = "operator",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
@@ -89,9 +95,12 @@ def cost(
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.chart_files import check_image
     from fewbits.report.costs import cost_json, cost_lines, layer_lines
+    from fewbits.report.fpga import fpga_json, fpga_lines
 
     if roofline is not None:
         check_image(roofline)
+    on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, clock)
+    on_fpga.check()
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
@@ -115,14 +124,19 @@ def cost(
     names = [name for _ in precisions for name, _ in machines]
     if roofline is not None:
         _draw_roofline(model, costs, roofline)
+    fpgas = [on_fpga.costs(workload, precision, machine) for precision in precisions for _, machine in machines]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
         named = [{"accelerator": name} if name else {} for name in names]
-        typer.echo(json.dumps([cost_json(one) | scaled | each for one, each in zip(costs, named, strict=True)]))
+        fields = [{"fpga": [fpga_json(one) for one in each]} if each else {} for each in fpgas]
+        typer.echo(json.dumps([cost_json(c) | scaled | n | f for c, n, f in zip(costs, named, fields, strict=True)]))
         return
     by_layer = (line for one in costs for line in layer_lines(one)) if layers else ()
     for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names), *by_layer):
         typer.echo(line)
+    if on_fpgas := [fpga_cost for each in fpgas for fpga_cost in each]:
+        for line in ("", *fpga_lines(on_fpgas)):
+            typer.echo(line)
 
 
 def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
@@ -139,7 +153,7 @@ def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
@@ -189,7 +203,7 @@ def characterize(
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     synapses: Annotated[
         list[int] | None, typer.Option(help="Of a neuron, 1 to 16384; repeat for several sizes; 16 if none.")

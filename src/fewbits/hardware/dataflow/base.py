@@ -7,8 +7,8 @@ element); the dataflow says which (`datapath_key`), and how many of them, or wha
 
 Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`, `area_basis`. With defaults:
 `presets`, `check`, `datapath_key`, `describe`, `logic`, `control`, `mapped`, `sum_order`, notes. Capabilities, None
-where a dataflow has none: `operand_stream`, `rtl`, `compiler`, `simulator`; `needed` gives one of them, or raises the
-sentence that says that it lacks.
+where a dataflow has none: `operand_stream`, `rtl`, `compiler`, `simulator`, `circuit_parts`; `needed` gives one of
+them, or raises the sentence that says that it lacks.
 
 A dataflow from outside is an instance named in the entry points `fewbits.dataflows`; see docs/extending.md.
 """
@@ -43,7 +43,7 @@ A = TypeVar("A", bound=AnyAccelerator)
 
 Holds = Literal["inputs", "weights", "outputs"]
 
-Capability = Literal["operand_stream", "rtl", "compiler", "simulator"]
+Capability = Literal["operand_stream", "rtl", "compiler", "simulator", "circuit_parts"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,22 @@ class Memory:
 
     instances: int = 1
     """How many there are; a schedule counts the accesses of all of them together."""
+
+
+@dataclass(frozen=True)
+class CircuitPart:
+    """A part of an accelerator's circuit that is synthesized by itself."""
+
+    name: str
+    instances: int
+    top: str
+    """Its top module."""
+
+    rtlil: Callable[[], str]
+    """The circuit as RTLIL, made when it is asked for."""
+
+    memory: tuple[int, int] | None = None
+    """Rows and bits of a row, if it is a memory that writes one row while it reads another, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,7 @@ _WITHOUT: Mapping[Capability, str] = {
     "rtl": "no circuit that could be written: choose an accelerator of another dataflow",
     "compiler": "no compiler of networks: choose an accelerator of another dataflow",
     "simulator": "no simulator: choose an accelerator of another dataflow",
+    "circuit_parts": "no circuit to count the resources of on an FPGA: choose an accelerator of another dataflow",
 }
 
 
@@ -283,6 +300,13 @@ class Dataflow(ABC, Generic[A]):
     @property
     def simulator(self) -> Callable[..., Any] | None:
         """Makes a simulator of the circuit; called with design and accelerator."""
+        return None
+
+    @property
+    def circuit_parts(self) -> Callable[..., tuple[CircuitPart, ...]] | None:
+        """What its circuit is made of, for counts of resources; called with design and accelerator. The parts that are
+        multiplied come first.
+        """
         return None
 
     def needed(self, capability: Capability) -> Any:

@@ -1,4 +1,4 @@
-"""Integers times integers: Booth or array multipliers."""
+"""Integers times integers: Booth, array or plain multipliers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.formats import FixedPoint, Precision
 from fewbits.hardware.datapath.integer_sums import IntegerSums
-from fewbits.hardware.process.datapath_key import ARCHITECTURES
+from fewbits.hardware.process.datapath_key import ARCHITECTURES, ONE_ROW
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
@@ -24,7 +24,7 @@ class Integer(IntegerSums):
 
     @property
     def _adds_two_rows(self) -> bool:
-        return self.full_product_bits >= self.pipelining.adds_products_below
+        return self.architecture not in ONE_ROW and self.full_product_bits >= self.pipelining.adds_products_below
 
     @property
     def carry_save_products(self) -> bool:

@@ -1,11 +1,11 @@
-"""The multiplier of one synapse for integers, whatever makes its rows; Booth and array multiplication."""
+"""The multiplier of one synapse for integers, whatever makes its rows; Booth, array and plain multiplication."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Const, Module, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.process.datapath_key import Architecture
@@ -94,9 +94,23 @@ def excess(made: Architecture, multiplier_bits: int, multiplicand_bits: int) -> 
     return 2 ** (multiplicand_bits + 2 * ((multiplier_bits + 1) // 2)) if made == "booth" else 0
 
 
+def operator(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
+    """The product of two signed numbers modulo 2**width as one row, and a row of zeros: synthesis makes it.
+
+    registers: so many lie behind it, which retiming and DSP blocks take up.
+    """
+    product = Signal(signed(width), name="product")
+    m.d.comb += product.eq(multiplier.as_signed() * multiplicand.as_signed())
+    row: Value = product
+    for _ in range(registers):
+        row = registered(m, row, "product")
+    return row.as_unsigned(), Const(0, width)
+
+
 _ROWS: Mapping[Architecture, Callable[[Module, Value, Value, int, int], tuple[Value, Value]]] = {
     "booth": booth,
     "array": array,
+    "operator": operator,
 }
 
 

@@ -27,7 +27,8 @@ def design(
 ) -> NeuronDesign:
     """The neuron of a precision.
 
-    multiplier: how partial products are made, where there are any: "booth", or "array", one for each bit of the weight.
+    multiplier: how products are made, where anything is multiplied: "booth", "array" (a partial product for each bit of
+    the weight), or "operator", a plain product for a mapper's DSP blocks.
     product_bits: truncate integer products to their top bits; None keeps all (docs/architecture.md, "Arithmetic").
     stages: name of one of `pipelining.PIPELININGS`; of integer neurons.
     Raises FormatError for an unknown precision, HardwareError where there is no datapath or for a senseless size.

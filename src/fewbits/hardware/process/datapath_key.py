@@ -10,11 +10,19 @@ from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision
 
-Architecture = Literal["booth", "array"]
-"""How partial products are made: by radix-4 Booth recoding, or one for each bit of the weight."""
+Architecture = Literal["booth", "array", "operator"]
+"""How products are made: of partial products by radix-4 Booth recoding, or one for each bit of the weight; or by a
+plain `a * b`, which is left to synthesis: mappers for FPGAs put it into DSP blocks."""
 
-ARCHITECTURES: Mapping[Architecture, str] = {"booth": "radix-4 Booth", "array": "array"}
+ARCHITECTURES: Mapping[Architecture, str] = {
+    "booth": "radix-4 Booth",
+    "array": "array",
+    "operator": "multiplication left to synthesis",
+}
 """In words."""
+
+ONE_ROW: frozenset[Architecture] = frozenset({"operator"})
+"""Those that give a product as one row: they have no carry-save form."""
 
 Accumulation = Literal["integer", "float32"]
 """What sums are held in: integers, wide enough for every sum; float32, where each addition rounds."""
@@ -106,6 +114,8 @@ def datapath_element(name: str) -> Element:
 
 def architecture(multiplier: str) -> Architecture:
     """An architecture of multipliers by its name. Raises HardwareError for another."""
-    if multiplier != "booth" and multiplier != "array":
-        raise HardwareError(f"multiplier must be 'booth' or 'array', not {multiplier!r}")
-    return multiplier
+    for known in ARCHITECTURES:
+        if multiplier == known:
+            return known
+    *names, last = map(repr, ARCHITECTURES)
+    raise HardwareError(f"multiplier must be {', '.join(names)} or {last}, not {shown(multiplier)}")

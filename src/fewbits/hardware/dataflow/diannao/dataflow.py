@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import DIANNAO, Accelerator
-from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream
+from fewbits.hardware.dataflow.base import CircuitPart, Dataflow, Memory, OperandStream
 from fewbits.hardware.dataflow.diannao.control_sizes import control_at
 from fewbits.hardware.dataflow.diannao.described import described
 from fewbits.hardware.dataflow.diannao.latency import pipeline
@@ -140,3 +141,10 @@ class DianNao(Dataflow[Accelerator]):
         from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator
 
         return AcceleratorSimulator
+
+    @property
+    def circuit_parts(self) -> Callable[..., tuple[CircuitPart, ...]]:
+        """Neurons, control, and each buffer."""
+        from fewbits.hardware.dataflow.diannao.circuit.parts import circuit_parts  # loads Amaranth: late
+
+        return partial(circuit_parts, self.memories)
