@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fewbits.cli.corners import ALL, corner_files, operating_tables
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
 from fewbits.errors import StudyError
 from fewbits.exit_status import complain
+
+if TYPE_CHECKING:
+    from fewbits.hardware import Cost, Technology
 
 
 def formats(
@@ -55,7 +59,17 @@ def cost(
     synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
     rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
     clock: Annotated[
-        float | None, typer.Option(metavar="MHZ", help="The clock aimed at; that of the technology's table if none.")
+        list[float] | None,
+        typer.Option(metavar="MHZ", help="The clock aimed at; the technology's if none. Repeat to compare."),
+    ] = None,
+    corner: Annotated[
+        str | None, typer.Option(metavar="NAME|all", help="A corner of the technology, such as slow, typ or fast.")
+    ] = None,
+    voltage: Annotated[
+        float | None, typer.Option(metavar="V", help="An operating point between corners of the technology.")
+    ] = None,
+    utilization: Annotated[
+        float | None, typer.Option(metavar="PART", help="Of the die that cells and macros cover, such as 0.7.")
     ] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     bandwidth: Annotated[
@@ -64,34 +78,71 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
+    from functools import partial
+
     from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
+    from fewbits.hardware.costing.corner_costs import die_of, sign_off
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.costs import cost_json, cost_lines
+    from fewbits.report.operating_points import (
+        clock_lines,
+        corner_lines,
+        die_json,
+        die_line,
+        operating_notes,
+        point_json,
+        signed_json,
+    )
 
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
-    mhz = table.target_clock_mhz if clock is None else clock
-    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth)
+    points = operating_tables(table, corner, voltage) or {"": table}
     workload = workload_of(model, image_shape(image))
-    costs = [
-        cost_of(
+    clocks = clock or [table.target_clock_mhz]
+
+    def cost_at(precision: str, at: Technology, mhz: float) -> Cost:
+        return cost_of(
             workload,
             precision,
-            technology=table,
-            accelerator=accelerator,
+            technology=at,
+            accelerator=Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth),
             multiplier=multiplier,
             product_bits=product_bits,
         )
+
+    costs = {
+        (precision, name, mhz): cost_at(precision, at, mhz)
         for precision in precisions
-    ]
+        for mhz in clocks
+        for name, at in points.items()
+    }
+    asked = [(precision, mhz) for precision in precisions for mhz in clocks]
+    signed = {one: sign_off(points, one[1], partial(cost_at, one[0])) for one in asked if corner == ALL}
+    dies = {} if utilization is None else {key: die_of(one, workload, utilization) for key, one in costs.items()}
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        typer.echo(json.dumps([cost_json(one) | scaled for one in costs]))
+        found: list[dict[str, Any]] = []
+        for key, one in costs.items():
+            precision, name, mhz = key
+            more = point_json(name, points[name], one) if name else {}
+            more |= signed_json(signed[precision, mhz]) if corner == ALL else {}
+            found.append(cost_json(one) | scaled | more | (die_json(dies[key]) if key in dies else {}))
+        typer.echo(json.dumps(found))
         return
-    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip)):
+    lines = [*scaled.values(), *(operating_notes(points) if corner == ALL else ())]
+    has_own_table = corner == ALL or (len(clocks) == 1 and points[next(iter(points))] is not table)
+    for precision, mhz in asked if has_own_table else ():
+        at = {name: costs[precision, name, mhz] for name in points}
+        lines += corner_lines(precision, points, at, signed.get((precision, mhz)))
+    if corner != ALL:
+        lines += cost_lines(list(costs.values()), off_chip=off_chip)
+    if len(clocks) > 1 and corner != ALL:
+        lines += clock_lines(list(costs.values()))
+    lines += [die_line(costs[key], die, key[1]) for key, die in dies.items()]
+    for line in lines:
         typer.echo(line)
 
 
@@ -154,6 +205,14 @@ def characterize(
         float | None,
         typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
     ] = None,
+    corner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="The same cells at another corner, such as slow=slow.lib.gz; repeat."),
+    ] = None,
+    corner_sram: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="The SRAM macros at a corner; without, they stay typical."),
+    ] = None,
     note: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="What each cost on the table must say, such as that it is predictive."),
@@ -176,6 +235,7 @@ def characterize(
     if cluster is not None:
         refuse_unused_cluster(engine)
     described = None if cluster is None else load_cluster(cluster)
+    corners = corner_files(corner or (), corner_sram or ())
     executor = executor_of(engine, described, workers, None)
     if executor is None and workers is not None:
         executor = ProcessExecutor(workers)
@@ -193,3 +253,17 @@ def characterize(
         executor=executor,
     )
     typer.echo(str(out))
+    if corners:
+        from fewbits.hardware.characterization.corners import characterize_corners
+        from fewbits.hardware.process.corners_file import corners_path
+
+        characterize_corners(
+            out,
+            liberty,
+            corners,
+            precision or STUDY_PRECISIONS,
+            progress=progress_line,
+            multiplier=multiplier,
+            product_bits=product_bits,
+        )
+        typer.echo(str(corners_path(out)))

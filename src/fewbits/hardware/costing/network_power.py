@@ -28,6 +28,7 @@ from fewbits.hardware.energy.compiled_netlist import (
     read_compiled_netlist,
 )
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
+from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.workload.networks import workload_of
 
@@ -178,12 +179,14 @@ def power_from_operands(
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
     There is none of a network whose layers need several datapaths, nor on a dataflow without an order of operands. A
-    table scaled to another process node has none either: the netlist's energies are the library's own.
+    table scaled to another process node, or at a corner, has none either: the netlist's energies are those of the
+    typical library.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     precision = network.precision.name
     path = compiled_netlist_path(table, precision)
-    if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
+    is_own = not technology.provenance.keys() & {"scaled", AT_CORNER}
+    if not path.exists() or len(images) < 2 or not is_own:
         return None
     main = tile_of(network.precision, technology, accelerator or Accelerator())
     if main.dataflow.operand_stream is None:
