@@ -165,9 +165,13 @@ def rtl(
     seed: Annotated[int | None, typer.Option(help="The same.")] = None,
 ) -> None:
     """Write a precision's datapath and test bench in Verilog."""
+    from fewbits.hardware.costing.hand_over import hand_over_files
     from fewbits.hardware.dataflow.diannao.export import export_verilog
 
-    options: dict[str, Any] = {"multiplier": multiplier, "product_bits": product_bits, "progress": progress_line}
+    options: dict[str, Any] = {
+        **{"multiplier": multiplier, "product_bits": product_bits},
+        **{"progress": progress_line, "hand_over": hand_over_files},
+    }
     if study is None:
         if recipe is not None or seed is not None:
             raise StudyError("--recipe and --seed choose one of a study's networks: give its folder with --study")
