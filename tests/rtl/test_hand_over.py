@@ -102,6 +102,7 @@ def exported(network: BitExactNetwork, images: Tensor) -> Exported:
         "LeNet on a digit",
         {neuron: "neuron.sdc", whole: "accelerator.sdc"},
         {neuron: ("neuron.v",), whole: ("neuron.v", "tile.v", "accelerator.v")},
+        (neuron,),
         "buffers.v",
         {"output": "output_value"},
     )

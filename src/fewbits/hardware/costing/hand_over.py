@@ -17,6 +17,7 @@ from fewbits.hardware.costing.network_power import network_activity
 from fewbits.hardware.costing.tiles import Tile, tile_of
 from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.compiled_verilog import mapped_verilog, named_nets, with_ports
+from fewbits.hardware.mapping.synthesis import MAPPINGS
 from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY, load_technology
 from fewbits.hardware.rtl.scripts import SYNTHESIS, TIMING
 from fewbits.hardware.workload.networks import workload_of
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 LEAST_CYCLES = 10_000
 """That a SAIF file stands for: a toggle in 10,000 cycles counts."""
+
+MAPPING, TARGET = "buffered", 0.5
+"""Of the script's synthesis: how ABC maps, and the part of the period that it sizes for, as characterization tries
+it. ABC sizes each module by itself and knows no wires."""
 
 _COLUMNS = 120
 """Of the README."""
@@ -112,8 +117,14 @@ def _script(exported: Exported) -> str:
         for module, sdc in exported.tops.items()
     )
     first = next(iter(exported.tops))
-    period_ps = round(1e6 / exported.accelerator.clock_mhz)
-    return SYNTHESIS.format(first=first, cases=cases, memories=exported.memories, period_ps=period_ps)
+    return SYNTHESIS.format(
+        first=first,
+        cases=cases,
+        memories=exported.memories,
+        kept=" ".join(exported.kept),
+        target_ps=round(TARGET * 1e6 / exported.accelerator.clock_mhz),
+        mapping=MAPPINGS[MAPPING],
+    )
 
 
 def _netlist_of(tile: Tile, exported: Exported) -> CompiledNetlist | None:

@@ -37,6 +37,9 @@ class Exported:
     sources: Mapping[str, tuple[str, ...]]
     """Verilog files of each of these modules, without memories."""
 
+    kept: tuple[str, ...]
+    """Modules that synthesis maps by themselves, once for all their instances: those of the datapath."""
+
     memories: str
     """Verilog file of the memories' wrappers."""
 

@@ -15,9 +15,11 @@ esac
 "${{YOSYS:-yosys}}" -q -p "
   read_verilog -lib {memories}
   read_verilog $files
-  synth -booth -top $top
+  setattr -mod -set keep_hierarchy 1 {kept}
+  synth -flatten -noabc -booth -top $top
   dfflibmap -liberty $liberty
-  abc -liberty $liberty -D {period_ps}
+  opt -fast
+  abc -liberty $liberty -D {target_ps} -script +{mapping}
   opt_clean -purge
   check
   tee -o ${{top}}_area.txt stat -liberty $liberty

@@ -118,6 +118,7 @@ def _exported(made: NeuronDesign, accelerator: Accelerator, bench: BenchNetwork)
         bench.about,
         tops={neuron: "neuron.sdc", whole: "accelerator.sdc"},
         sources={neuron: ("neuron.v",), whole: ("neuron.v", "tile.v", "accelerator.v")},
+        kept=tuple(f"{prefix}_{name.rpartition('.')[2]}" for name in neuron_headers(made)),
         memories="buffers.v",
         ports={"output": "output_value"},
     )
