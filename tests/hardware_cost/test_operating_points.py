@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lenet_by_hand import LENET
+from scipy.optimize import brentq
 
 from fewbits.cli import main
 from fewbits.errors import HardwareError
@@ -131,6 +132,24 @@ def test_a_higher_voltage_is_faster_and_takes_more(one: float, other: float) -> 
 
 def test_energy_goes_with_the_voltage_squared_within_four_percent() -> None:
     assert all(abs(error) < 0.05 for error in squared_voltage_errors(SHIPPED).values())
+
+
+def alpha_power(volts: float, threshold_v: float, alpha: float) -> float:
+    """A delay in some unit: Sakurai and Newton, IEEE JSSC 25 (1990) 584."""
+    return volts / (volts - threshold_v) ** alpha
+
+
+def test_an_alpha_power_law_through_the_outer_corners_is_further_off() -> None:
+    slow, typical, fast = (path_ns(at_corner(SHIPPED, name)) for name in ("slow", "typ", "fast"))
+
+    def unlike(threshold_v: float) -> float:
+        return alpha_power(1.08, threshold_v, 1.3) / alpha_power(1.32, threshold_v, 1.3) - slow / fast
+
+    threshold_v = float(brentq(unlike, 0.0, 1.079))  # type: ignore[arg-type]
+    law = fast * alpha_power(1.2, threshold_v, 1.3) / alpha_power(1.32, threshold_v, 1.3)
+    assert threshold_v == pytest.approx(0.89, abs=0.02)
+    assert abs(law / typical - 1) > 0.1
+    assert abs(math.sqrt(slow * fast) / typical - 1) < 0.05
 
 
 def test_an_operating_point_says_the_error_of_its_rules() -> None:

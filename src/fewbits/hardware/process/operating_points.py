@@ -3,8 +3,9 @@
 Corners differ in process and temperature too (slow transistors are measured hot, fast ones cold), so that the way from
 one to the next is all three at once; a point between them is on that way, and its note says so. On it
 - dynamic energy is straight in the voltage squared (C V^2),
-- delays are straight in the voltage: of three corners an alpha-power law (T. Sakurai and A. Newton, IEEE JSSC 25 (1990)
-  584) has as many constants as there are points, and the constants of slow and of fast transistors are not the same,
+- delays are straight in their logarithm. An alpha-power law (T. Sakurai and A. Newton, IEEE JSSC 25 (1990) 584) has the
+  threshold of one process: through the slow and the fast corner of IHP SG13G2 it asks for 0.89 V at alpha 1.3, and
+  misses the typical delays by 13 %, this rule by 3 %,
 - leakage is straight in its logarithm, as a subthreshold current is in the threshold and in 1 / temperature.
 Each rule gives the corners their own figures. What it is worth between them, `interpolation_errors` tells: a corner
 that lies between two others is left out and found from those.
@@ -48,7 +49,7 @@ class _Between:
         return (self.voltage_v - self.low.voltage_v) / (self.high.voltage_v - self.low.voltage_v)
 
     def straight(self, low: float, high: float) -> float:
-        """Straight in the voltage: delays, temperature."""
+        """Straight in the voltage: temperature."""
         return low + (high - low) * self.part
 
     def energy(self, low: float, high: float) -> float:
@@ -56,8 +57,8 @@ class _Between:
         squared = (self.voltage_v**2 - self.low.voltage_v**2) / (self.high.voltage_v**2 - self.low.voltage_v**2)
         return low + (high - low) * squared
 
-    def leakage(self, low: float, high: float) -> float:
-        """Straight in its logarithm."""
+    def logarithmic(self, low: float, high: float) -> float:
+        """Straight in its logarithm: delays, leakage. A figure that is 0 at a corner has none."""
         if low <= 0 or high <= 0:
             return self.straight(low, high)
         return math.exp(self.straight(math.log(low), math.log(high)))
@@ -90,7 +91,7 @@ def at_voltage(table: Technology, voltage_v: float) -> Technology:
     at = (
         f"an operating point between {low.conditions} and {high.conditions}, so at {point.temperature_c:.4g} C and a "
         "process in between: "
-        f"energy straight in V^2, delay in V, leakage in its logarithm{errors}{typical_macros(table, point)}"
+        f"energy straight in V^2, delay and leakage in their logarithms{errors}{typical_macros(table, point)}"
     )
     return with_figures(table, point, f"{table.name} at {voltage_v:g} V", at)
 
@@ -98,7 +99,7 @@ def at_voltage(table: Technology, voltage_v: float) -> Technology:
 def between(low: Corner, high: Corner, voltage_v: float) -> Corner:
     """The corner at a voltage between two; of what both have figures of."""
     way = _Between(low, high, voltage_v)
-    energy, delay, leakage = way.energy, way.straight, way.leakage
+    energy, delay, leakage = way.energy, way.logarithmic, way.logarithmic
 
     def of_all(rule: Rule, first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
         return {name: rule(value, second[name]) for name, value in first.items() if name in second}
