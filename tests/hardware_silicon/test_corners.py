@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sta import SLEW_NS, gates_leakage_uw, longest_path_ns  # pyright: ignore
 
+from fewbits.cli import main
 from fewbits.errors import HardwareError
 from fewbits.hardware import load_technology
 from fewbits.hardware.characterization.corner_netlists import netlist_of, on_library
@@ -20,7 +21,7 @@ from fewbits.hardware.energy.energy_tables import energy_model
 from fewbits.hardware.energy.power import power_of, uniform_activity
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.timing import Conditions, Timing, analyze
-from fewbits.hardware.process.corners import at_corner
+from fewbits.hardware.process.corners import at_corner, macro_at_corner
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_library
 from fewbits.hardware.process.technology import rounded
@@ -146,7 +147,37 @@ def test_a_senseless_name_of_a_corner_is_refused(pdk: Path, tmp_path: Path, name
 
 
 @pytest.mark.slow
-def test_the_shipped_corners_can_be_made_anew(pdk: Path, tmp_path: Path) -> None:
-    made(pdk, tmp_path, slow=FILES["slow"])
-    found = load_technology(tmp_path / "ihp-sg13g2.json").corners["slow"].datapaths["binary"]
-    assert found == load_technology().corners["slow"].datapaths["binary"]
+def test_the_command_makes_the_shipped_corners_anew(pdk: Path, tmp_path: Path) -> None:
+    corners_of(pdk, tmp_path)
+    options = (
+        *("--liberty", pdk / TYPICAL, "--sram", pdk / "sram", "--precision", "binary"),
+        *("--corner", f"slow={pdk / FILES['slow']}", "--out", tmp_path / "ihp-sg13g2.json"),
+    )
+    assert main(["characterize", *map(str, options)]) == 0
+    found = load_technology(tmp_path / "ihp-sg13g2.json").corners
+    shipped = load_technology().corners["slow"]
+    assert set(found) == {"slow"}
+    assert found["slow"].datapaths["binary"] == shipped.datapaths["binary"]
+    assert replace(found["slow"], datapaths={}) == replace(shipped, datapaths={})
+
+
+@pytest.mark.slow
+def test_macros_that_a_corner_has_no_file_of_are_named(pdk: Path, tmp_path: Path) -> None:
+    files = corners_of(pdk, tmp_path, slow=FILES["slow"])
+    given = pdk / "sram" / "RM_IHPSG13_2P_64x32_c2_typ_1p20V_25C.lib"
+    files["slow"] = replace(files["slow"], sram=given)
+    table = tmp_path / "ihp-sg13g2.json"
+    found = characterize_corners(table, pdk / TYPICAL, files, [], progress=lambda _: None)
+    assert set(found["slow"].macros) == {"RM_IHPSG13_2P_64x32_c2"}
+    note = at_corner(load_technology(table), "slow").provenance["at"]
+    assert "RM_IHPSG13_2P_64x22_c2" in note
+    assert "RM_IHPSG13_2P_64x32_c2" not in note
+
+
+def test_a_macro_at_a_corner_takes_the_place_of_the_typical_one() -> None:
+    table = load_technology()
+    name = table.macros[0].name
+    own = replace(macro_at_corner(table.macros[0]), access_ns=9.0, read_energy_pj=1.0)
+    corner = replace(table.corners["slow"], macros={name: own})
+    macro = at_corner(replace(table, corners={"slow": corner}), "slow").macros[0]
+    assert macro == replace(table.macros[0], access_ns=9.0, read_energy_pj=1.0)
