@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -213,6 +214,12 @@ def test_the_lines_of_an_area_report_add_up(texts: dict[str, str]) -> None:
     datapath = next(area for _, name, area in rows if name == "datapath")
     assert sum(components) == pytest.approx(datapath, rel=1e-4)
     assert next(area for _, name, area in rows if name == "datapaths") == pytest.approx(16 * datapath, rel=1e-4)
+
+
+def test_an_area_report_counts_the_cells_of_the_mapped_netlist(texts: dict[str, str]) -> None:
+    counts = dict(re.findall(r"(?m)^(sg13g2_\w+) +([\d,]+)$", texts["area.rpt"]))
+    instances = re.findall(r"(?m)^  (sg13g2_\w+) \w+ \(", texts["neuron_mapped.v"])
+    assert {name: int(count.replace(",", "")) for name, count in counts.items()} == Counter(instances)
 
 
 def test_a_readme_names_macros_modules_and_figures(texts: dict[str, str]) -> None:

@@ -113,4 +113,14 @@ def area_report(tile: Tile, top: str) -> str:
         "Cell area and macros: no wires, no clock tree, no pads. A line holds the lines below it of a deeper level.\n"
         f"{missing}\n"
         f"{'instance':<26}{'cells':>10}{'um2':>16}{'share %':>9}{'leakage uW':>14}  of\n" + "\n".join(rows) + "\n"
+    ) + _library_cells(tile)
+
+
+def _library_cells(tile: Tile) -> str:
+    """The library's cells in one datapath, the most frequent first; none of an interpolated one."""
+    counts = sorted(tile.datapath.cell_counts.items(), key=lambda one: (-one[1], one[0]))
+    if not counts:
+        return ""
+    return f"\nLibrary cells of one datapath\n{'':<26}{'count':>10}\n" + "".join(
+        f"{name:<26}{count:>10,}\n" for name, count in counts
     )
