@@ -25,7 +25,7 @@ from fewbits.hardware.activity.saif import saif_text
 from fewbits.hardware.costing.hand_over import hand_over_files
 from fewbits.hardware.costing.network_power import network_activity, network_power
 from fewbits.hardware.dataflow.exported import Exported
-from fewbits.hardware.datapath import design
+from fewbits.hardware.datapath import design, to_rtlil
 from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.compiled_verilog import named_nets
 from fewbits.hardware.energy.power import Activity, power_of
@@ -101,11 +101,14 @@ def exported(network: BitExactNetwork, images: Tensor) -> Exported:
         network,
         images[:1],
         "LeNet on a digit",
+        "neuron",
+        to_rtlil(design(PRECISION)),
         {neuron: "neuron.sdc", whole: "accelerator.sdc"},
         {neuron: ("neuron.v",), whole: ("neuron.v", "tile.v", "accelerator.v")},
         (neuron,),
         "buffers.v",
         {"output": "output_value"},
+        {"neuron.v": "the datapath"},
     )
 
 

@@ -64,18 +64,10 @@ figures below, which was mapped module by module for the clock: expect a few per
 **Expected figures.** {figures}
 {activity}"""
 
-_FILES = {
-    "neuron.v": "the datapath: one neuron",
-    "tile.v": "the neurons side by side",
-    "accelerator.v": "the accelerator around them",
-    "buffers.v": "the buffers, a module each, to put macros into",
-    "neuron.sdc": "constraints of the neuron",
-    "accelerator.sdc": "constraints of the accelerator",
-    "neuron_bench.v": "self-checking bench of the neuron; vectors in weights, inputs, bias, control, total, output.hex",
-    "accelerator_bench.v": "self-checking bench of the accelerator: a network on an image",
+_OWN_FILES = {
     "area.rpt": "hierarchical area: instances as a tree",
-    "neuron_mapped.v": "the neuron's netlist behind the figures, of the technology's cells, drop-in for `neuron.v`",
-    "neuron.saif": "its activity on the bench's network: toggles and times of every net of `neuron_mapped.v`",
+    "{datapath}_mapped.v": "the {datapath}'s netlist behind the figures, of the technology's cells; drop-in",
+    "{datapath}.saif": "its activity on the bench's network: toggles and times of every net of `{datapath}_mapped.v`",
     "synthesize.sh": "synthesis by Yosys, then timing by OpenSTA",
     "timing.tcl": "what that gives to OpenSTA",
 }
@@ -104,7 +96,7 @@ def hand_over_files(exported: Exported, say: Progress) -> dict[str, str]:
     netlist = _netlist_of(tile, exported)
     activity = "\n**Activity.** None: the shipped table holds no netlist of this datapath.\n"
     if netlist is not None and tile.dataflow.operand_stream is not None:
-        say(f"measuring the neuron's activity on {exported.about}")
+        say(f"measuring the {exported.datapath}'s activity on {exported.about}")
         texts |= _measured(netlist, tile, exported)
         activity = _about_activity(tile, exported)
     texts["README.md"] = _readme(exported, texts, _figures(tile, exported), activity, _bound(tile))
@@ -129,13 +121,11 @@ def _script(exported: Exported) -> str:
 
 def _netlist_of(tile: Tile, exported: Exported) -> CompiledNetlist | None:
     """The netlist that the table's figures are of, if it is this RTL's."""
-    from fewbits.hardware.datapath.neuron import to_rtlil  # loads Amaranth: late
-
     path = compiled_netlist_path(DEFAULT_TECHNOLOGY, tile.name)
     if tile.is_interpolated or not Path(path).exists():
         return None
     netlist = read_compiled_netlist(path)
-    sha256 = hashlib.sha256(to_rtlil(exported.design).encode()).hexdigest()
+    sha256 = hashlib.sha256(exported.rtlil.encode()).hexdigest()
     return netlist if netlist.provenance.get("rtlil_sha256") == sha256 else None
 
 
@@ -156,8 +146,10 @@ def _measured(netlist: CompiledNetlist, tile: Tile, exported: Exported) -> dict[
         1000.0 / tile.clock.mhz,
     )
     liberty = netlist.provenance.get("liberty", "the technology's library")
-    head = f"// {exported.design.name}: one neuron mapped to the cells of {liberty}, clock tree not in it.\n"
-    return {"neuron_mapped.v": head + mapped_verilog(named), "neuron.saif": saif}
+    head = (
+        f"// {exported.design.name}: one {exported.datapath} mapped to the cells of {liberty}, clock tree not in it.\n"
+    )
+    return {f"{exported.datapath}_mapped.v": head + mapped_verilog(named), f"{exported.datapath}.saif": saif}
 
 
 def _times(cycles: int) -> int:
@@ -174,11 +166,11 @@ def _busy_cycles(tile: Tile, exported: Exported) -> dict[str, int]:
 def _about_activity(tile: Tile, exported: Exported) -> str:
     cycles = sum(_busy_cycles(tile, exported).values())
     return (
-        f"\n**Activity.** `neuron.saif` (SAIF 2.0, backward) stands for the cycles in which the neurons compute "
-        f"{exported.about}, {cycles:,} of them, {_times(cycles)} times over, at {tile.clock.mhz:g} MHz: in each layer "
-        "a stretch of the schedule at random places is simulated gate by gate on the network's own operands. Toggles "
-        "hold glitches, found with the library's delays in a sample of the cycles. Names are those of "
-        "`neuron_mapped.v`; its ports are named as in `neuron.v`.\n"
+        f"\n**Activity.** `{exported.datapath}.saif` (SAIF 2.0, backward) stands for the cycles in which every "
+        f"{exported.datapath} computes {exported.about}, {cycles:,} of them, {_times(cycles)} times over, at "
+        f"{tile.clock.mhz:g} MHz: in each layer a stretch of the schedule at random places is simulated gate by gate "
+        "on the network's own operands. Toggles hold glitches, found with the library's delays in a sample of the "
+        f"cycles. Names are those of `{exported.datapath}_mapped.v`; its ports are named as in the RTL.\n"
     )
 
 
@@ -196,10 +188,9 @@ def _figures(tile: Tile, exported: Exported) -> str:
     )
     datapath = tile.datapath
     return (
-        f"On {table.name} ({table.voltage_v:g} V, {table.temperature_c:g} C): neuron {datapath_area(tile):,.0f} um2, "
-        f"longest path {datapath.longest_path_ns:.3f} ns; accelerator {found.area_mm2:.4g} mm2, clock "
-        f"{clock.mhz:.4g} MHz ({clock}). The "
-        "bench's network "
+        f"On {table.name} ({table.voltage_v:g} V, {table.temperature_c:g} C): {exported.datapath} "
+        f"{datapath_area(tile):,.0f} um2, longest path {datapath.longest_path_ns:.3f} ns; accelerator "
+        f"{found.area_mm2:.4g} mm2, clock {clock.mhz:.4g} MHz ({clock}). The bench's network "
         f"takes {found.cycles:,} cycles, {found.energy_uj:.4g} uJ and {found.power_mw:.4g} mW ({found.activity}). "
         "`area.rpt` has the areas by instance."
     )
@@ -211,10 +202,12 @@ def datapath_area(tile: Tile) -> float:
 
 
 def _readme(exported: Exported, texts: dict[str, str], figures: str, activity: str, bound: str) -> str:
-    there = {*texts, *exported.tops.values(), *(file for each in exported.sources.values() for file in each)}
-    there |= {exported.memories, *(name for name in _FILES if name.endswith("_bench.v"))}
+    own = {name.format(datapath=exported.datapath): about for name, about in _OWN_FILES.items()}
+    files = dict(exported.files) | {
+        name: about.format(datapath=exported.datapath) for name, about in own.items() if name in texts
+    }
     text = README.format(
-        files="\n".join(f"| `{name}` | {about} |" for name, about in _FILES.items() if name in there),
+        files="\n".join(f"| `{name}` | {about} |" for name, about in files.items()),
         constraints=", ".join(f"`{sdc}` of `{module}`" for module, sdc in exported.tops.items()),
         tops=" or ".join(f"`{module}`" for module in exported.tops),
         memories=exported.memories,

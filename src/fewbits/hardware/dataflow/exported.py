@@ -31,8 +31,14 @@ class Exported:
     about: str
     """Network and image in words."""
 
+    datapath: str
+    """What the files of the datapath are called, and its words: `neuron`."""
+
+    rtlil: str
+    """Of the datapath: what a technology table's netlists are made from."""
+
     tops: Mapping[str, str]
-    """Module and constraints: the name of an SDC file by that of the module that it is of, the datapath's first."""
+    """The name of an SDC file by that of the module that it is of: the datapath's first, the accelerator's last."""
 
     sources: Mapping[str, tuple[str, ...]]
     """Verilog files of each of these modules, without memories."""
@@ -45,6 +51,9 @@ class Exported:
 
     ports: Mapping[str, str]
     """Ports of the datapath in Verilog, by their names in RTLIL, where these differ."""
+
+    files: Mapping[str, str]
+    """What each file is, for the README."""
 
 
 HandOver = Callable[[Exported, Progress], Mapping[str, str]]

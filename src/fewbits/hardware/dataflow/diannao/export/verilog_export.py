@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 
 CHUNKS = 1000
 
+FILES = {
+    "neuron.v": "the datapath: one neuron",
+    "tile.v": "the neurons side by side",
+    "accelerator.v": "the accelerator around them",
+    "buffers.v": "the buffers, a module each, to put macros into",
+    "neuron.sdc": "constraints of the neuron",
+    "accelerator.sdc": "constraints of the accelerator",
+    "neuron_bench.v": "self-checking bench of the neuron; vectors in weights, inputs, bias, control, total, output.hex",
+    "accelerator_bench.v": "self-checking bench of the accelerator: a network on an image, in the other .hex files",
+}
+"""What each file is."""
+
 README = """# Neuron {name}
 
 `neuron.v` is one neuron of {synapses} synapses, pipelined in {stages} stages, with an accumulator of {total} bits
@@ -116,11 +128,14 @@ def _exported(made: NeuronDesign, accelerator: Accelerator, bench: BenchNetwork)
         bench.network,
         bench.image,
         bench.about,
+        datapath="neuron",
+        rtlil=to_rtlil(made),
         tops={neuron: "neuron.sdc", whole: "accelerator.sdc"},
         sources={neuron: ("neuron.v",), whole: ("neuron.v", "tile.v", "accelerator.v")},
         kept=tuple(f"{prefix}_{name.rpartition('.')[2]}" for name in neuron_headers(made)),
         memories="buffers.v",
         ports={"output": "output_value"},
+        files=FILES,
     )
 
 
