@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from amaranth.hdl import Module, Signal, signed
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.datapath.base import Datapath
@@ -52,6 +52,20 @@ def column_bits(design: Datapath, rows: int) -> int:
     return design.product_bits + (rows - 1).bit_length()
 
 
+def element_ports(design: Datapath, rows: int) -> dict[str, Member]:
+    """Ports of an element of an array with so many rows."""
+    precision, bits = design.precision, column_bits(design, rows)
+    return {
+        "load": In(1),
+        "weight": In(precision.weights.bits),
+        "value": In(precision.inputs.bits),
+        "above": In(signed(bits)),
+        "weight_out": Out(precision.weights.bits),
+        "value_out": Out(precision.inputs.bits),
+        "below": Out(signed(bits)),
+    }
+
+
 class ProcessingElement(Component):
     """An element of an array with so many rows.
 
@@ -62,18 +76,7 @@ class ProcessingElement(Component):
     def __init__(self, design: Datapath, rows: int) -> None:
         self.design = element_design(design)
         self.rows = rows
-        precision, bits = design.precision, column_bits(design, rows)
-        super().__init__(
-            {
-                "load": In(1),
-                "weight": In(precision.weights.bits),
-                "value": In(precision.inputs.bits),
-                "above": In(signed(bits)),
-                "weight_out": Out(precision.weights.bits),
-                "value_out": Out(precision.inputs.bits),
-                "below": Out(signed(bits)),
-            }
-        )
+        super().__init__(element_ports(design, rows))
 
     def elaborate(self, platform: object) -> Module:
         """Weight, input and sum registered; the multiplier has registers of its own."""
