@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=AnyAccelerator)
 
-Holds = Literal["inputs", "weights", "outputs"]
+Holds = Literal["inputs", "weights", "outputs", "sums"]
 
 Capability = Literal["operand_stream", "rtl", "compiler", "simulator"]
 
@@ -53,7 +53,7 @@ class Memory:
 
     holds: Holds
     """Values of a layer's input format, of its weights', or of its output's: narrower ones are unpacked before they are
-    written (outputs: packed behind a read)."""
+    written (outputs: packed behind a read). Sums are accumulators at full width, whatever the formats."""
 
     rows: int
     row_bits: int

@@ -12,8 +12,9 @@ from fewbits.hardware.dataflow.accelerator import DIANNAO
 from fewbits.hardware.dataflow.base import Dataflow
 from fewbits.hardware.dataflow.diannao.dataflow import DianNao
 from fewbits.hardware.dataflow.plan import AnyAccelerator
+from fewbits.hardware.dataflow.systolic.dataflow import WeightStationary
 
-_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao()}
+_OWN: Mapping[str, Dataflow[Any]] = {one.name: one for one in (DianNao(), WeightStationary())}
 
 
 def dataflows() -> dict[str, Dataflow[Any]]:

@@ -14,6 +14,7 @@ from fewbits.hardware.dataflow.diannao.latency import (
 )
 from fewbits.hardware.dataflow.systolic.program import layout
 from fewbits.hardware.dataflow.systolic.sizes import Systolic
+from fewbits.hardware.datapath.element_arithmetic import product_stages
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 ACCUMULATE_STAGES = 1
@@ -51,8 +52,6 @@ def sum_stages(stages: int, array: Systolic) -> int:
 
 def pipeline(design: NeuronDesign, array: Systolic) -> Pipeline:
     """What the schedule depends on. Raises HardwareError for a datapath that has no processing element."""
-    from fewbits.hardware.datapath.processing_element import product_stages  # loads Amaranth: late
-
     operands = REQUEST_STAGES + array.memory_latency + READ_STAGES
     corner = array.rows + array.columns - 2
     summed = operands + sum_stages(product_stages(design), array) + ACCUMULATE_STAGES - corner

@@ -21,8 +21,8 @@ from fewbits.hardware.dataflow.systolic.latency import ACCUMULATE_STAGES, poolin
 from fewbits.hardware.dataflow.systolic.program import layout
 from fewbits.hardware.dataflow.systolic.sizes import Systolic
 from fewbits.hardware.datapath.accumulate import OutputStage, output_stage_ports
+from fewbits.hardware.datapath.element_arithmetic import column_bits, element_design, product_stages
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
-from fewbits.hardware.datapath.processing_element import column_bits, element_design, product_stages
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag, registered
 from fewbits.hardware.rtl.instances import instance, unit_rtlil, wire
 

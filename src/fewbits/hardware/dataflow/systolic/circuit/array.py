@@ -6,8 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.systolic.sizes import Systolic
+from fewbits.hardware.datapath.element_arithmetic import column_bits
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
-from fewbits.hardware.datapath.processing_element import ELEMENT, column_bits, element_ports, element_rtlil
+from fewbits.hardware.datapath.processing_element import ELEMENT, element_ports, element_rtlil
 from fewbits.hardware.rtl.bit_heap import delayed
 from fewbits.hardware.rtl.instances import component_rtlil, instance
 
