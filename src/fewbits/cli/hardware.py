@@ -112,10 +112,19 @@ def rtl(
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Of the study's network, where there are several.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same.")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Such as diannao-16x16 or systolic-ws; the study's, or diannao-16x16, if none.")
+    ] = None,
+    neurons: Annotated[
+        int | None, typer.Option(help="Output neurons side by side; of a systolic array the rows, too.")
+    ] = None,
 ) -> None:
-    """Write a precision's datapath and test bench in Verilog."""
-    from fewbits.hardware.dataflow.diannao.export import export_verilog
+    """Write a precision's datapath, the accelerator around it and test benches in Verilog."""
+    from fewbits.hardware.dataflow.accelerator import Accelerator
+    from fewbits.hardware.dataflow.plan import AnyAccelerator
+    from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
 
+    made: AnyAccelerator = Accelerator() if accelerator is None else accelerator_named(accelerator)
     options: dict[str, Any] = {"multiplier": multiplier, "product_bits": product_bits, "progress": progress_line}
     if study is None:
         if recipe is not None or seed is not None:
@@ -126,9 +135,11 @@ def rtl(
 
         stored = stored_network(study, precision, model=model, data=data, recipe=recipe, seed=seed)
         options |= {"network": stored.network, "images": stored.image, "origin": stored.about}
-        options["accelerator"] = stored.accelerator
+        made = stored.accelerator if accelerator is None else made
+    dataflow = dataflow_of(made)
+    options["accelerator"] = made if neurons is None else dataflow.with_neurons(made, neurons)
     try:
-        files = export_verilog(precision, out, **options)
+        files = dataflow.needed("rtl")(precision, out, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:

@@ -126,6 +126,10 @@ class Dataflow(ABC, Generic[A]):
         """Accelerators with a name of their own, such as `systolic-16x16`."""
         return {}
 
+    def with_neurons(self, accelerator: A, neurons: int) -> A:
+        """The accelerator with so many outputs side by side. Raises HardwareError where that is no size of it."""
+        raise HardwareError(f"an accelerator of the dataflow {self.name!r} has no number of neurons to be given")
+
     # What is on the chip.
 
     @abstractmethod

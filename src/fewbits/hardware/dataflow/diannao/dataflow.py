@@ -37,6 +37,10 @@ class DianNao(Dataflow[Accelerator]):
         """The tile that technology tables hold the control of."""
         return {"diannao-16x16": Accelerator()}
 
+    def with_neurons(self, accelerator: Accelerator, neurons: int) -> Accelerator:
+        """With so many neurons."""
+        return replace(accelerator, neurons=neurons)
+
     def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
         """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""
         rows, neurons, synapses = accelerator.buffer_rows, accelerator.neurons, accelerator.synapses

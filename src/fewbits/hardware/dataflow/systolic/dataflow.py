@@ -37,6 +37,10 @@ class WeightStationary(Dataflow[Systolic]):
         """As many elements as DianNao's tile has multipliers."""
         return {"systolic-ws": Systolic()}
 
+    def with_neurons(self, accelerator: Systolic, neurons: int) -> Systolic:
+        """A square array of so many columns."""
+        return replace(accelerator, rows=neurons, columns=neurons)
+
     def memories(self, accelerator: Systolic, widths: Widths) -> tuple[Memory, ...]:
         """A row of each: inputs of all rows of the array, a sum of each column, an output of each column."""
         one = accelerator

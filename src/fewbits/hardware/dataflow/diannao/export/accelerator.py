@@ -11,7 +11,7 @@ from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.accelerator import to_rtlil
 from fewbits.hardware.dataflow.diannao.compiler import compile_network
-from fewbits.hardware.dataflow.diannao.export.benches import ACCELERATOR_BENCH
+from fewbits.hardware.dataflow.diannao.export.benches import PARTIAL_SUMS, accelerator_bench
 from fewbits.hardware.dataflow.diannao.export.constraints import constraints
 from fewbits.hardware.dataflow.diannao.export.headers import accelerator_headers, neuron_headers, tile_header
 from fewbits.hardware.dataflow.diannao.export.memory_wrappers import BUFFER_PORTS, buffer_widths, memory_wrappers
@@ -78,13 +78,13 @@ def accelerator_files(
     verilog = _verilog(design, accelerator, prefix)
     return {
         **verilog,
-        "accelerator.sdc": constraints(design, verilog["accelerator.v"]).text,
-        "accelerator_bench.v": ACCELERATOR_BENCH.format(**fields),
+        "accelerator.sdc": constraints(design.key, verilog["accelerator.v"]).text,
+        "accelerator_bench.v": accelerator_bench(fields, PARTIAL_SUMS),
         "program.hex": hexadecimal(program.words, WORD_BITS),
         "accelerator_weights.hex": hexadecimal(program.weights, weight_bits),
         "biases.hex": hexadecimal(program.biases, accelerator.neurons * design.accumulator_bits),
         "image.hex": "".join(f"{code:x}\n" for code in codes[: program.values]),
-        "results.hex": _results(program, network, image, design),
+        "results.hex": result_rows(program, network, image, design),
         "README.md": README.format(**fields),
     }
 
@@ -102,7 +102,7 @@ def _verilog(design: NeuronDesign, accelerator: Accelerator, prefix: str) -> dic
     }
 
 
-def _results(program: Program, network: BitExactNetwork, image: torch.Tensor, design: NeuronDesign) -> str:
+def result_rows(program: Program, network: BitExactNetwork, image: torch.Tensor, design: NeuronDesign) -> str:
     """Rows of the golden sums: a group of channels after another, position by position."""
     bits = design.accumulator_bits
     sums: Any = network.accumulators(image)[0]

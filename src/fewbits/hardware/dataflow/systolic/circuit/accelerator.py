@@ -171,7 +171,7 @@ class SystolicCore(Component):
             delayed(m, token[name], stages - 2, f"sums_{name}") for name in ("first", "last", "fold_end")
         )
         row = Signal(len(buffer.read_row))
-        with m.If(valid):
+        with m.If(valid & ~(first & last)):  # sums of a single fold need no row, and may be more than there are rows
             m.d.sync += row.eq(Mux(fold_end, 0, row + 1))
         is_first = delayed(m, first, 2, "starts")
         held = registered(m, buffer.read_data, "held")
