@@ -63,7 +63,7 @@ def assert_seen(made: NeuronDesign, place: tuple[int, int], given, stream: eleme
             for row, edge in enumerate(edges):
                 context.set(edge, int(given.inputs[cycle, row]))
             at, element = cycle - history, elements[place[0]]
-            if at >= 0 and given.load[: max(0, cycle - 8)].sum() >= 6:  # two folds have been loaded since the simulation began
+            if at >= 0 and given.load[: max(0, cycle - 8)].sum() >= 6:  # two folds have been loaded
                 assert context.get(element.load) == stream.load[at]
                 assert context.get(element.weight) == stream.weight[at]
                 assert context.get(element.value) == stream.value[at]

@@ -31,6 +31,8 @@ class WeightStationary(Dataflow[Systolic]):
 
     name = SYSTOLIC
     sizes = Systolic
+    grid = ("rows", "columns")
+    options: Mapping[str, str] = {"neurons": "columns", "synapses": "rows", "rows": "input_rows"}
 
     @property
     def presets(self) -> Mapping[str, Systolic]:
