@@ -73,7 +73,7 @@ def test_yosys_check_finds_no_problem(fixed4: Path, tmp_path: Path):
 
 def test_headers_name_every_port_of_their_module(fixed4: Path):
     modules = "\n".join((fixed4 / name).read_text() for name in ("accelerator.v", "array.v"))
-    for comment, name, ports in re.findall(r"((?:^//.*\n)+)module (\w+)\((.*?)\);", modules, re.M | re.S):
+    for comment, name, ports in re.findall(r"(?m)((?:^//.*\n)+)module (\w+)\(([^)]*)\);", modules):
         if name.endswith("_lane"):  # its ports are told in groups
             continue
         told = set(re.findall(r"(?m)^//   (\w+)", comment))
