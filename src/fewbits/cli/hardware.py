@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fewbits.cli.accelerators import sized
 from fewbits.cli.corners import corner_files
 from fewbits.cli.shared import progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError
@@ -58,11 +59,22 @@ def rtl(
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Of the study's network, where there are several.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same.")] = None,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Such as diannao-16x16 or systolic-ws; the study's, or diannao-16x16, if none."
+        ),
+    ] = None,
+    neurons: Annotated[int | None, typer.Option(help="Output neurons side by side.")] = None,
+    synapses: Annotated[int | None, typer.Option(help="Products that are added for each of them.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows of each buffer, or of that of the inputs.")] = None,
 ) -> None:
-    """Write a precision's datapath and test bench in Verilog."""
+    """Write a precision's datapath, the accelerator around it and test benches in Verilog."""
+    from fewbits.hardware import Accelerator
     from fewbits.hardware.costing.hand_over import hand_over_files
-    from fewbits.hardware.dataflow.diannao.export import export_verilog
+    from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
 
+    made = None if accelerator is None else accelerator_named(accelerator)
     options: dict[str, Any] = {
         **{"multiplier": multiplier, "product_bits": product_bits},
         **{"progress": progress_line, "hand_over": hand_over_files},
@@ -76,9 +88,12 @@ def rtl(
 
         stored = stored_network(study, precision, model=model, data=data, recipe=recipe, seed=seed)
         options |= {"network": stored.network, "images": stored.image, "origin": stored.about}
-        options["accelerator"] = stored.accelerator
+        made = made or stored.accelerator
+    made = sized(
+        accelerator or "diannao", made or Accelerator(), {"neurons": neurons, "synapses": synapses, "rows": rows}
+    )
     try:
-        files = export_verilog(precision, out, **options)
+        files = dataflow_of(made).needed("rtl")(precision, out, accelerator=made, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:

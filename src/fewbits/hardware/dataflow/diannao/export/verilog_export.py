@@ -96,13 +96,13 @@ def export_verilog(
     from fewbits.hardware.dataflow.diannao.export.accelerator import accelerator_files  # loads torch: late
     from fewbits.hardware.dataflow.diannao.export.network import fresh_network, given_network
 
-    say = progress or _say_nothing
+    say = progress or say_nothing
     chosen = accelerator or Accelerator()
     product_bits = network.product_bits if network is not None and product_bits is None else product_bits
     made = design(precision, chosen.synapses, multiplier=multiplier, product_bits=product_bits)
     folder = OutputFolder(out, HardwareError)
     folder.check(("README.md", "neuron.v"))  # before the work that would be lost
-    _check_place(out)
+    check_place(out)
     if network is not None or images is not None:
         bench = given_network(made, network, images, origin)
     else:
@@ -110,7 +110,7 @@ def export_verilog(
     accelerator_texts = accelerator_files(made, chosen, bench, say)
     say(f"making the neuron and {CHUNKS} golden vectors")
     neuron = to_verilog(made)
-    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made, neuron))}
+    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made.key, neuron))}
     texts = {**accelerator_texts, **texts, "README.md": texts["README.md"] + accelerator_texts["README.md"]}
     if hand_over is not None:
         more = hand_over(_exported(made, chosen, bench), say)
@@ -145,7 +145,7 @@ def to_verilog(design: NeuronDesign) -> str:
     return verilog_file(*modules_of(to_rtlil(design), headers, module_prefix(design.name)).values())
 
 
-def _check_place(out: Path) -> None:
+def check_place(out: Path) -> None:
     """Raise HardwareError if the folder, or what is to hold it, cannot be written."""
     try:
         nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
@@ -155,8 +155,8 @@ def _check_place(out: Path) -> None:
         raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
 
 
-def _say_nothing(_: str) -> None:
-    pass
+def say_nothing(_: str) -> None:
+    """For whoever does not ask for progress."""
 
 
 def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) -> dict[str, str]:
