@@ -1,9 +1,9 @@
 """ResNet-18 on ZigZag's tpu_like takes ZigZag's cycles within 5 %, and what differs is named layer by layer.
 
-The two agree on the cycles of the array in every layer. They differ in transfers. ZigZag adds the part of a layer's inputs
-that it loads before the first product, and of its outputs that it stores after the last (`cycles_before`,
-`cycles_after`); here a layer takes as long as its products or as its transfers, whichever is longer. In return, everything
-that crosses the border at 64 bits a cycle is counted here, halos of padding among it, where ZigZag lets some of it overlap
+The two agree on the cycles of the array in every layer. They differ in transfers. ZigZag adds the part of a layer's
+inputs that it loads before the first product, and of its outputs that it stores after the last (`cycles_before`,
+`cycles_after`); here a layer takes as long as its products or as its transfers, whichever is longer. In return, all
+that crosses the border at 64 bits a cycle is counted here, halos of padding among it, where ZigZag lets some overlap
 beyond the memory's width.
 """
 
