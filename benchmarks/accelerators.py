@@ -233,8 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     many = found["sweep"]
     took = say((many["seconds"], many["processor_s"]), POINTS_LIMIT_S, "s", share=given.workers)
     print(
-        f"{many['points']:,} points of lenet ({many['with a cost']:,} have a cost), {many['accelerators']} accelerators, "
-        f"{given.workers} processes: {took}",
+        f"{many['points']:,} points of lenet, {many['with a cost']:,} with a cost, on {many['accelerators']} "
+        f"accelerators, {given.workers} processes: {took}",
         flush=True,
     )
     if given.peer_rounds and TPU_LIKE in machines:
