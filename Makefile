@@ -30,8 +30,9 @@ setup: .venv/.installed
 	@command -v g++ >/dev/null || { echo "fewbits needs g++ (to compile circuit simulations): install your system's package g++"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -r requirements.lock
-	# A pretrained network for a test; its own dependencies (torchvision) are not needed and do not fit every torch.
-	$(BIN)/pip install --quiet --no-deps ccexam==1.0.0
+	# A pretrained network and a foreign model of systolic arrays, for tests. Of their own dependencies, what the tests
+	# need is in the lock; torchvision does not fit every torch.
+	$(BIN)/pip install --quiet --no-deps ccexam==1.0.0 scalesim==3.0.0
 	@touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml README.md LICENSE $(SOURCES)

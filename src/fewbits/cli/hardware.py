@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fewbits.cli.accelerators import chosen, chosen_tile
+from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
-from fewbits.errors import StudyError
+from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
 
 if TYPE_CHECKING:
@@ -54,14 +56,21 @@ def cost(
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
-    neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
-    synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
-    rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
-    clock: Annotated[
-        float | None, typer.Option(metavar="MHZ", help="The clock aimed at; that of the technology's table if none.")
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="As fewbits accelerators lists them; repeat to compare several."),
     ] = None,
+    neurons: Annotated[int | None, typer.Option(help="Output neurons side by side; 16 if none.")] = None,
+    synapses: Annotated[int | None, typer.Option(help="Products that each neuron adds in a cycle; 16 if none.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows of each buffer; 64 if none.")] = None,
+    clock: Annotated[
+        float | None,
+        typer.Option(metavar="MHZ", help="The clock aimed at; the accelerator's, or the technology table's, if none."),
+    ] = None,
+    ports: Annotated[int | None, typer.Option(help="Of each buffer: 2, or 1 that reads or writes, and stalls.")] = None,
+    banks: Annotated[int | None, typer.Option(help="That each buffer's rows are interleaved over.")] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
@@ -72,44 +81,62 @@ def cost(
     roofline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw each layer under its ceilings: .svg or .png.")
     ] = None,
+    fpga: Families = None,
+    device: Devices = None,
+    best: Best = False,
+    fill: Fill = 1.0,
+    fpga_multiplier: FpgaMultiplier = "operator",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
-    from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
+    from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.chart_files import check_image
     from fewbits.report.costs import cost_json, cost_lines, layer_lines
+    from fewbits.report.fpga import fpga_json, fpga_lines
 
     if roofline is not None:
         check_image(roofline)
+    on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, clock)
+    on_fpga.check()
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
-    mhz = table.target_clock_mhz if clock is None else clock
-    accelerator = Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth)
+    sizes = {"neurons": neurons, "synapses": synapses, "rows": rows, "ports": ports, "banks": banks}
+    machines = chosen(accelerator or [], sizes, clock, bandwidth) or [
+        ("", chosen_tile(table.target_clock_mhz, sizes, clock, bandwidth))
+    ]
     workload = workload_of(model, image_shape(image))
     costs = [
         cost_of(
             workload,
             precision,
             technology=table,
-            accelerator=accelerator,
+            accelerator=machine,
             multiplier=multiplier,
             product_bits=product_bits,
         )
         for precision in precisions
+        for _, machine in machines
     ]
+    names = [name for _ in precisions for name, _ in machines]
     if roofline is not None:
         _draw_roofline(model, costs, roofline)
+    fpgas = [on_fpga.costs(workload, precision, machine) for precision in precisions for _, machine in machines]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        typer.echo(json.dumps([cost_json(one) | scaled for one in costs]))
+        named = [{"accelerator": name} if name else {} for name in names]
+        fields = [{"fpga": [fpga_json(one) for one in each]} if each else {} for each in fpgas]
+        typer.echo(json.dumps([cost_json(c) | scaled | n | f for c, n, f in zip(costs, named, fields, strict=True)]))
         return
     by_layer = (line for one in costs for line in layer_lines(one)) if layers else ()
-    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip), *by_layer):
+    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names), *by_layer):
         typer.echo(line)
+    if on_fpgas := [fpga_cost for each in fpgas for fpga_cost in each]:
+        for line in ("", *fpga_lines(on_fpgas)):
+            typer.echo(line)
 
 
 def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
@@ -126,7 +153,7 @@ def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
@@ -176,8 +203,17 @@ def characterize(
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    synapses: Annotated[
+        list[int] | None, typer.Option(help="Of a neuron, 1 to 16384; repeat for several sizes; 16 if none.")
+    ] = None,
+    element: Annotated[
+        str, typer.Option(help="neuron, or processing-element: that of systolic arrays, for integers.")
+    ] = "neuron",
+    control: Annotated[
+        bool, typer.Option(help="Also what surrounds neurons; left out, it is estimated from that of other synapses.")
+    ] = True,
     clock: Annotated[
         float | None,
         typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
@@ -199,8 +235,12 @@ def characterize(
     from fewbits.executors.engines import executor_of
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterization.technology_table import characterize as make_table
+    from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, datapath_element
     from fewbits.study.spec import load_cluster
 
+    sizes = synapses or [DEFAULT_SYNAPSES]
+    if element != "neuron" and synapses:
+        raise HardwareError("a processing element has no synapses: leave --synapses out")
     if cluster is not None:
         refuse_unused_cluster(engine)
     described = None if cluster is None else load_cluster(cluster)
@@ -216,6 +256,9 @@ def characterize(
         node_nm=node,
         multiplier=multiplier,
         product_bits=product_bits,
+        synapses=sizes,
+        element=datapath_element(element),
+        with_control=control,
         clock_mhz=clock,
         note=note,
         executor=executor,

@@ -10,7 +10,7 @@ from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.costing.sweep import CostPoint, costs
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, OperandStream, named, scaled
+from fewbits.hardware.dataflow.base import AccessCosts, CircuitPart, Dataflow, Memory, OperandStream, named, scaled
 from fewbits.hardware.dataflow.diannao.opcodes import Opcode, Opcodes
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
 from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, LoopMemory, StatedEnergy
@@ -36,6 +36,7 @@ from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
+    from fewbits.hardware import fpga as fpga
     from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.workload.operations import WORKLOAD
 
@@ -47,6 +48,7 @@ __all__ = [
     "AnyAccelerator",
     "Axis",
     "Breakdown",
+    "CircuitPart",
     "Clock",
     "ComponentCost",
     "ControlCost",
@@ -87,6 +89,7 @@ __all__ = [
     "costs",
     "dataflow_of",
     "dataflows",
+    "fpga",
     "load_technology",
     "named",
     "scaled",
@@ -97,5 +100,9 @@ __all__ = [
 if not TYPE_CHECKING:  # they load torch and Amaranth
     __getattr__, __dir__ = lazily(
         __name__,
-        {"WORKLOAD": "fewbits.hardware.workload.operations", "Neuron": "fewbits.hardware.datapath.neuron"},
+        {
+            "WORKLOAD": "fewbits.hardware.workload.operations",
+            "Neuron": "fewbits.hardware.datapath.neuron",
+            "fpga": "fewbits.hardware.fpga",
+        },
     )

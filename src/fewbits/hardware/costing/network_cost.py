@@ -189,7 +189,7 @@ def cost(
     *,
     input_shape: tuple[int, ...] | None = None,
     technology: Technology | Path | str | None = None,
-    accelerator: AnyAccelerator | str | None = None,
+    accelerator: AnyAccelerator | Path | str | None = None,
     activity: NetworkPower | None = None,
     multiplier: str = "booth",
     product_bits: int | None = None,
@@ -201,7 +201,7 @@ def cost(
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
-    accelerator: an `Accelerator`, one of another dataflow, or the name of a dataflow's preset. By default DianNao's,
+    accelerator: an `Accelerator`, one of another dataflow, a preset's name or a TOML file. By default DianNao's,
     16 x 16 with 64 rows at 250 MHz and any bandwidth; a number of synapses other than 16 is not characterized.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
@@ -221,7 +221,7 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator
+    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
@@ -263,7 +263,9 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
     products_per_cycle = main.dataflow.products_per_cycle(main.accelerator)
-    plans = [with_bandwidth(_share(tile.schedule(workload), tile_of_layer, tile), widths, clock.mhz) for tile in used]
+    plans = [
+        with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
+    ]
     breakdown = joined(
         [
             break_down(plan, parts, widths, clock.mhz, activity, datapaths, products_per_cycle, tile.memories)
@@ -297,7 +299,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         products_per_cycle=products_per_cycle,
         own_datapaths=own_datapaths(workload, tiles),
         narrower_layers=narrower_layers(workload, tiles),
-        notes=notes_of(workload, tiles, clock, breakdown),
+        notes=notes_of(workload, tiles, clock, breakdown, plans),
     )
 
 

@@ -68,14 +68,16 @@ def network_power(
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
-    name = DatapathKey(network.precision, product_bits=network.product_bits).name
+    tile = accelerator or Accelerator()
+    asked = DatapathKey(network.precision, product_bits=network.product_bits)
+    key = dataflow_of(tile).datapath_key(asked, tile)
+    name = key.name
     if name != netlist.precision:
         raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
-    tile = accelerator or Accelerator()
     stages = netlist.provenance.get(PIPELINING, DEFAULT)
-    neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
+    neuron = design(network.precision, key.synapses, product_bits=network.product_bits, stages=stages)
     dataflow_of(tile).check_sum_order(network.sum_order, neuron, tile)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
@@ -177,15 +179,17 @@ def power_from_operands(
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
-    There is none of a network whose layers need several datapaths, nor on a dataflow without an order of operands. A
+    There is none of a network whose layers need several datapaths, on a dataflow without an order of operands, or of
+    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A
     table scaled to another process node has none either: the netlist's energies are the library's own.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
-    precision = network.precision.name
+    made_for = accelerator or Accelerator()
+    precision = dataflow_of(made_for).datapath_key(DatapathKey(network.precision), made_for).name
     path = compiled_netlist_path(table, precision)
     if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
         return None
-    main = tile_of(network.precision, technology, accelerator or Accelerator())
+    main = tile_of(network.precision, technology, made_for)
     if main.dataflow.operand_stream is None:
         return None
     workload = workload_of(network)
