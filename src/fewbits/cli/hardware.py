@@ -15,7 +15,7 @@ from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from fewbits.hardware import Cost
 
@@ -94,7 +94,7 @@ def cost(
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.chart_files import check_image
-    from fewbits.report.costs import cost_json, cost_lines, layer_lines
+    from fewbits.report.costs import cost_json, cost_labels, cost_lines, layer_lines
     from fewbits.report.fpga import fpga_json, fpga_lines
 
     if roofline is not None:
@@ -123,7 +123,7 @@ def cost(
     ]
     names = [name for _ in precisions for name, _ in machines]
     if roofline is not None:
-        _draw_roofline(model, costs, roofline)
+        _draw_roofline(model, dict(zip(cost_labels(costs, names), costs, strict=True)), roofline)
     fpgas = [on_fpga.costs(workload, precision, machine) for precision in precisions for _, machine in machines]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
@@ -131,7 +131,8 @@ def cost(
         fields = [{"fpga": [fpga_json(one) for one in each]} if each else {} for each in fpgas]
         typer.echo(json.dumps([cost_json(c) | scaled | n | f for c, n, f in zip(costs, named, fields, strict=True)]))
         return
-    by_layer = (line for one in costs for line in layer_lines(one)) if layers else ()
+    labelled = zip(cost_labels(costs, names), costs, strict=True)
+    by_layer = (line for label, one in labelled for line in layer_lines(one, label)) if layers else ()
     for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names), *by_layer):
         typer.echo(line)
     if on_fpgas := [fpga_cost for each in fpgas for fpga_cost in each]:
@@ -139,13 +140,16 @@ def cost(
             typer.echo(line)
 
 
-def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
-    """Write the chart of several costs of a model; the line that says so stands on standard error, beside JSON too."""
+def _draw_roofline(model: str, costs: Mapping[str, Cost], path: Path) -> None:
+    """Write the chart of several costs of a model, by their labels.
+
+    The line that says so stands on standard error, beside JSON too.
+    """
     from fewbits.report.chart_files import write_image
     from fewbits.report.roofline import cost_roofline
     from fewbits.report.roofline_chart import costs_roofline_chart
 
-    chart = costs_roofline_chart(model, [cost_roofline(one.precision, one) for one in costs], path.stem)
+    chart = costs_roofline_chart(model, [cost_roofline(*one) for one in costs.items()], path.stem)
     write_image(chart, path)
     progress_line(f"{path}: {chart.caption}")
 
