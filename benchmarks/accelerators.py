@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,11 +23,22 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.resources import files
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from fewbits.hardware import Accelerator, Workload, cost, costs, dataflow_of, dataflows, load_technology, workload_of
+from fewbits.hardware import (
+    Accelerator,
+    Workload,
+    accelerator_named,
+    cost,
+    costs,
+    dataflow_of,
+    dataflows,
+    load_technology,
+    workload_of,
+)
 
 COST_LIMIT_MS, MAPPER_LIMIT_S, POINTS_LIMIT_S = 10.0, 1.0, 30.0
 """What the project allows itself: a cost, a layer's mapping, all points."""
@@ -53,8 +65,11 @@ print(json.dumps({"seconds": took[0], "processor_s": took[1], "cycles": cycles, 
 
 
 def presets() -> dict[str, Any]:
-    """All accelerators that have a name."""
-    return {name: made for dataflow in dataflows().values() for name, made in dataflow.presets.items()}
+    """All accelerators that have a name: files that come with fewbits, and those of dataflows."""
+    folder = files("fewbits.hardware.dataflow") / "presets"
+    described = sorted(one.name.removesuffix(".toml") for one in folder.iterdir()) if folder.is_dir() else []
+    named = [name for dataflow in dataflows().values() for name in dataflow.presets]
+    return {name: accelerator_named(name) for name in dict.fromkeys((*described, *named))}
 
 
 def chooses(accelerator: Any) -> bool:
@@ -62,15 +77,30 @@ def chooses(accelerator: Any) -> bool:
     return dataflow_of(accelerator).name == "loops"
 
 
-def seconds(work: Callable[[], object]) -> float:
+Took = tuple[float, float]
+"""Seconds that passed, and seconds of processor time: on a quiet machine one process needs as much of both."""
+
+
+def processor_s() -> float:
+    """Of this process and its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def timed(work: Callable[[], object]) -> Took:
     """Of one call."""
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), processor_s()
     work()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, processor_s() - processor
 
 
-def kept_costs(machines: dict[str, Any], rounds: int) -> dict[str, float]:
-    """Milliseconds of `cost` of ResNet-20 at fixed8, by preset: medians."""
+def median(each: Sequence[Took]) -> Took:
+    """Of both."""
+    return statistics.median(one[0] for one in each), statistics.median(one[1] for one in each)
+
+
+def kept_costs(machines: dict[str, Any], rounds: int) -> dict[str, Took]:
+    """`cost` of ResNet-20 at fixed8, by preset: medians."""
     table, workload = load_technology(), workload_of("resnet20")
     works = {
         name: lambda machine=machine: cost(workload, "fixed8", technology=table, accelerator=machine)
@@ -78,11 +108,11 @@ def kept_costs(machines: dict[str, Any], rounds: int) -> dict[str, float]:
     }
     for work in works.values():
         work()
-    found: dict[str, list[float]] = {name: [] for name in works}
+    found: dict[str, list[Took]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            found[name].append(1000 * seconds(work))
-    return {name: statistics.median(each) for name, each in found.items()}
+            found[name].append(timed(work))
+    return {name: median(each) for name, each in found.items()}
 
 
 _BANDWIDTHS = (12.8 + number * 2**-20 for number in count())
@@ -96,8 +126,8 @@ def distinct_layers(network: str) -> Workload:
     return replace(workload, layers=tuple(shapes.values()))
 
 
-def mapped_layers(machines: dict[str, Any], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds of the search for each layer's mapping, by preset, then network and layer: medians."""
+def mapped_layers(machines: dict[str, Any], rounds: int) -> dict[str, dict[str, Took]]:
+    """The search for each layer's mapping, by preset, then network and layer: medians."""
     table = load_technology()
     asked = [
         (name, machine, f"{network} {layer.name}", replace(workload, layers=(layer,)))
@@ -107,13 +137,13 @@ def mapped_layers(machines: dict[str, Any], rounds: int) -> dict[str, dict[str, 
         for workload in [distinct_layers(network)]
         for layer in workload.layers
     ]
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, list[Took]]] = {}
     for _ in range(rounds):
         for name, machine, layer, workload in asked:
             other = replace(machine, bandwidth=next(_BANDWIDTHS))
-            took = seconds(lambda w=workload, m=other: cost(w, "fixed8", technology=table, accelerator=m))
+            took = timed(lambda w=workload, m=other: cost(w, "fixed8", technology=table, accelerator=m))
             found.setdefault(name, {}).setdefault(layer, []).append(took)
-    return {name: {layer: statistics.median(took) for layer, took in layers.items()} for name, layers in found.items()}
+    return {name: {layer: median(took) for layer, took in layers.items()} for name, layers in found.items()}
 
 
 def sweep(machines: dict[str, Any], points: int, workers: int) -> dict[str, float]:
@@ -122,10 +152,11 @@ def sweep(machines: dict[str, Any], points: int, workers: int) -> dict[str, floa
     sizes = (Accelerator(neurons=n, buffer_rows=rows) for rows in count(16, 4) for n in range(4, 68, 4))
     accelerators = list(machines.values())
     accelerators += [next(sizes) for _ in range(-(-points // len(precisions)) - len(accelerators))]
-    started = time.perf_counter()
-    found = [point.cost is not None for point in costs("lenet", precisions, accelerators, workers=workers)]
-    took = time.perf_counter() - started
-    return {"points": len(found), "with a cost": sum(found), "seconds": took, "accelerators": len(accelerators)}
+    found: list[bool] = []
+    points_of = costs("lenet", precisions, accelerators, workers=workers)
+    took = timed(lambda: found.extend(point.cost is not None for point in points_of))
+    counts = {"points": len(found), "with a cost": sum(found), "accelerators": len(accelerators)}
+    return counts | {"seconds": took[0], "processor_s": took[1]}
 
 
 def whole_network(machine: Any) -> dict[str, float]:
@@ -170,9 +201,11 @@ def beside_zigzag(machine: Any, python: str, rounds: int) -> dict[str, Any]:
     return {"fewbits": medians(ours), "ZigZag": medians(theirs)}
 
 
-def say(ours: float, limit: float, unit: str) -> str:
-    """A figure beside its limit."""
-    return f"{ours:8.2f} {unit} (limit {limit:g}){'' if ours <= limit else '  OVER'}"
+def say(took: Took, limit: float, unit: str, times: float = 1.0, share: int = 1) -> str:
+    """What passed beside its limit, and the processor time. times: of the unit; share: processes with equal parts."""
+    passed, processor = took[0] * times, took[1] * times / share
+    over = "" if passed <= limit else "  OVER" if processor > limit else "  OVER on this busy machine"
+    return f"{passed:8.2f} {unit}, {processor:.2f} of a processor (limit {limit:g}){over}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,21 +219,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     given = parser.parse_args(arguments)
     machines = presets()
-    found: dict[str, Any] = {"cost_ms": kept_costs(machines, given.rounds)}
+    found: dict[str, Any] = {"cost_s": kept_costs(machines, given.rounds)}
     print("cost of resnet20 at fixed8, mappings kept, median:")
-    for name, took in found["cost_ms"].items():
-        print(f"  {name:<24}{say(took, COST_LIMIT_MS, 'ms')}", flush=True)
+    for name, took in found["cost_s"].items():
+        print(f"  {name:<24}{say(took, COST_LIMIT_MS, 'ms', times=1000)}", flush=True)
     found["mapper_s"] = mapped_layers(machines, max(1, given.rounds // 5))
     print("search for a layer's mapping, the slowest of resnet20 and resnet18 and the median of all:")
     for name, layers in found["mapper_s"].items():
         slowest = max(layers, key=lambda layer, layers=layers: layers[layer])
-        middle = statistics.median(layers.values())
-        print(f"  {name:<24}{say(layers[slowest], MAPPER_LIMIT_S, 's')}, {slowest}; median {middle:.3f} s", flush=True)
+        middle = median(list(layers.values()))[1]
+        print(f"  {name:<24}{say(layers[slowest], MAPPER_LIMIT_S, 's')}: {slowest}; median {middle:.3f}", flush=True)
     found["sweep"] = sweep(machines, given.points, given.workers)
+    many = found["sweep"]
+    took = say((many["seconds"], many["processor_s"]), POINTS_LIMIT_S, "s", share=given.workers)
     print(
-        f"{found['sweep']['points']:,} points of lenet on {found['sweep']['accelerators']} accelerators, "
-        f"{given.workers} processes: {say(found['sweep']['seconds'], POINTS_LIMIT_S, 's')}; "
-        f"{found['sweep']['with a cost']:,} have a cost",
+        f"{many['points']:,} points of lenet, {many['with a cost']:,} with a cost, on {many['accelerators']} "
+        f"accelerators, {given.workers} processes: {took}",
         flush=True,
     )
     if given.peer_rounds and TPU_LIKE in machines:

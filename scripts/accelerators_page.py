@@ -129,21 +129,21 @@ Found = dict[tuple[str, str, str], Cost]
 
 
 def evaluated(workers: int) -> tuple[Found, list[str]]:
-    """All costs, and a line for each point that has none."""
+    """All costs, and a line for each precision and machine that have none, with the networks."""
     technology = load_technology()
     machines = {name: machine.accelerator for name, machine in MACHINES.items()}
     found: Found = {}
-    refused: list[str] = []
+    refused: dict[tuple[str, str], list[str]] = defaultdict(list)
     for network in NETWORKS:
         points = costs(network, PRECISIONS, list(machines.values()), technology=technology, workers=workers)
         names = [(precision, name) for name in machines for precision in PRECISIONS]
         for (precision, name), point in zip(names, points, strict=True):
             if point.cost is None:
-                refused.append(f"{network} at {precision} on {name}: {point.refusal}")
+                refused[f"{precision} on {name}", point.refusal].append(network)
             else:
                 found[network, precision, name] = point.cost
         print(network, file=sys.stderr, flush=True)
-    return found, refused
+    return found, [f"{at} ({', '.join(networks)}): {why}" for (at, why), networks in refused.items()]
 
 
 def page(found: Found, refused: Sequence[str]) -> str:

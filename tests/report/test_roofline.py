@@ -202,3 +202,15 @@ def test_layers_are_printed_with_limits_and_memories(capsys: pytest.CaptureFixtu
     assert conv1[2:4] == ["2,304", "0"]
     assert " ".join(conv1[-2:]) == "idle multipliers"
     assert ["conv1", "bin", "128", "2,304", "2,304", "72", "0.4315"] in [line.split() for line in lines]
+
+
+def test_costs_on_several_accelerators_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    from fewbits.cli import main
+
+    machines = ["--accelerator", "diannao-16x16", "--accelerator", "systolic-os"]
+    file = tmp_path / "roof.svg"
+    assert main(["cost", "lenet", "fixed8", *machines, "--layers", "--roofline", str(file)]) == 0
+    printed = capsys.readouterr().out
+    assert "fixed8 on systolic-os by layer, of one image" in printed
+    assert "fixed8 on systolic-os conv1 loops: in space: " in printed
+    assert all(f"fixed8 on {name}" in file.read_text() for name in ("diannao-16x16", "systolic-os"))
