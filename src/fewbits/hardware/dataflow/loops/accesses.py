@@ -182,7 +182,8 @@ class Accesses:
         if (run > 1).any():
             extents = self._extents(inside, border.positions)
             both = np.minimum(np.where(loop == _NUMBERS, 2 * extents, extents), self._bounds[:, None])
-            news = values(border.operand, tuple(both), layer) - whole
+            apart = self.candidates.apart(inside)
+            news = values(border.operand, tuple(both), layer, None if apart is None else tuple(apart)) - whole
             rows = rows + (border.tiles - starts) * self._rows(memory, border.operand, news)
         return rows * self.instances(memory) * layer.groups
 

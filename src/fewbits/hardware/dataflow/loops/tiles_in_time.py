@@ -27,35 +27,38 @@ SLIDING: NDArray[np.bool_] = np.array([loop in ("OY", "OX", "FY", "FX") for loop
 """Loops along which the next tile of inputs overlaps with the one before."""
 
 
-def distinct(outputs: Ints, taps: Ints, stride: int, dilation: int) -> Ints:
+def distinct(outputs: Ints, taps: Ints, stride: int | Ints, dilation: int | Ints) -> Ints:
     """How many places of a row so many neighbouring outputs see through so many neighbouring taps of a kernel.
 
     |{stride a + dilation b: a < outputs, b < taps}|: two pairs give one place where they differ by a multiple of
     (dilation / g, -stride / g), g their common divisor, so that each such step within the pairs takes one away.
     """
-    common = int(np.gcd(stride, dilation))
+    common = np.gcd(stride, dilation)
     again = np.maximum(outputs - dilation // common, 0) * np.maximum(taps - stride // common, 0)
     return outputs * taps - again
 
 
-def values(operand: Operand, extents: Sequence[Ints], layer: LayerLoops) -> Ints:
-    """Of a tile. extents: of each of LOOPS, the flat indices' in their first loop, all of one shape."""
+def values(operand: Operand, extents: Sequence[Ints], layer: LayerLoops, apart: Sequence[Ints] | None = None) -> Ints:
+    """Of a tile. extents: of each of LOOPS, the flat indices' in their first loop, all of one shape.
+
+    apart: how far neighbours of a tile lie apart along each loop, where other instances hold what is between; None for
+    tiles without gaps.
+    """
     b, k, c, oy, ox, fy, fx = extents
     if operand == "weights":
         return k * c * fy * fx
     if operand == "outputs":
         return b * k * oy * ox
-    if not layer.flat:
-        return (
-            b
-            * c
-            * distinct(oy, fy, layer.stride[0], layer.dilation[0])
-            * distinct(ox, fx, layer.stride[1], layer.dilation[1])
-        )
-    apart = b * c * oy * ox * fy * fx  # a window's values as often as windows share them
-    b, k, c, oy, ox, fy, fx = _unfolded(extents, layer)
-    box = distinct(oy, fy, layer.stride[0], layer.dilation[0]) * distinct(ox, fx, layer.stride[1], layer.dilation[1])
-    return np.minimum(apart, b * c * box)
+    alone = b * c * oy * ox * fy * fx  # a window's values as often as windows share them
+    if layer.flat:
+        b, k, c, oy, ox, fy, fx = _unfolded(extents, layer)
+    (sy, sx), (dy, dx) = layer.stride, layer.dilation
+    if apart is None:
+        seen = distinct(oy, fy, sy, dy) * distinct(ox, fx, sx, dx)
+    else:
+        rows = distinct(oy, fy, sy * apart[INDEX["OY"]], dy * apart[INDEX["FY"]])
+        seen = rows * distinct(ox, fx, sx * apart[INDEX["OX"]], dx * apart[INDEX["FX"]])
+    return np.minimum(alone, b * c * seen) if layer.flat else b * c * seen
 
 
 def _unfolded(extents: Sequence[Ints], layer: LayerLoops) -> list[Ints]:
@@ -157,7 +160,18 @@ class Candidates:
 
     def _tile(self, operand: Operand, inside: Sequence[bool]) -> Ints:
         extents = np.minimum(self.unrolled(inside)[:, :, None] * self.below, self.bounds[:, None, None])
-        return values(operand, tuple(extents), self.layer)
+        apart = self.apart(inside)
+        return values(operand, tuple(extents), self.layer, None if apart is None else tuple(apart[:, :, None]))
+
+    def apart(self, inside: Sequence[bool]) -> Ints | None:
+        """How far neighbours in one instance of a memory lie apart along each loop, (7, N); None where side by side.
+
+        Of places along an axis, neighbours work on neighbouring values: what one place takes over time has gaps.
+        """
+        if all(inside):
+            return None
+        found = self.unrolled([not shared for shared in inside])
+        return found if (found[SLIDING] > 1).any() else None
 
     def places(self, inside: Sequence[bool]) -> Ints:
         """How many places some of the axes have that are used; (N,)."""
