@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -231,6 +232,11 @@ class Technology:
 
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions that it has a datapath of with Booth multipliers and whole products."""
+        return self._precisions
+
+    @cached_property
+    def _precisions(self) -> tuple[Precision, ...]:
+        """Read once: every name that is none, such as one with its synapses, is compared with all formats' names."""
         found: list[Precision] = []
         for name in self.datapaths:
             try:

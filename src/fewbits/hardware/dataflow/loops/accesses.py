@@ -75,6 +75,7 @@ class Accesses:
         self._changing = {operand: candidates.changing(operand) for operand in OPERANDS}
         self._relevant = {operand: candidates.relevant_above(operand) for operand in OPERANDS}
         self._bounds = candidates.bounds
+        self._nothing = np.zeros(len(candidates), np.int64)
         count, memories = len(candidates), len(problem.memories)
         self.fits: NDArray[np.bool_] = np.ones((memories, count), bool)
         """Of each memory, whether its innermost tile, or the fixed one, fits; shape (M, N)."""
@@ -133,7 +134,7 @@ class Accesses:
         bits = self.problem.bits
         if operand != "outputs":
             return np.full((1, 1), bits.of(operand))
-        complete = at(self.candidates.above, self._changing["outputs"][:, 0]) == self._relevant["outputs"][:, 0]
+        complete = self.candidates.crossing("outputs")[1] == self._relevant["outputs"][:, 0]
         return np.where(complete, bits.outputs, bits.accumulator)[:, None]
 
     def _extents(self, inside: tuple[bool, ...], positions: Ints) -> Ints:
@@ -145,16 +146,18 @@ class Accesses:
     # What crosses a border.
 
     def _border(self, operand: Operand, child: int | None, parent: int | None) -> _Border:
-        nothing = np.zeros(len(self.candidates), np.int64)
-        positions = nothing if child is None else self.positions[child, operand]
+        if child is None:
+            return _Border(operand, child, parent, self._nothing, *self.candidates.crossing(operand))
+        positions = self.positions[child, operand]
         change = at(self._changing[operand], positions)
         return _Border(operand, child, parent, positions, change, at(self.candidates.above, change))
 
     def _fetch(self, border: _Border) -> None:
         """Inputs or weights that come down."""
-        step = np.minimum(border.change, self.candidates.factors.shape[1] - 1)
-        loop, run = at(self.candidates.loops, step), np.ones(len(step), np.int64)
+        loop, run = self._nothing, _ONE
         if border.operand == "inputs" and border.child is not None:
+            step = np.minimum(border.change, self.candidates.factors.shape[1] - 1)
+            loop = at(self.candidates.loops, step)
             slides = SLIDING[loop] & (border.change < self.candidates.factors.shape[1])
             run = np.where(slides, at(self.candidates.factors, step), 1)
         if border.child is not None:
@@ -197,6 +200,8 @@ class Accesses:
     def _apart(self, border: _Border, which: Callable[[Axis], bool]) -> Ints:
         """Places between two levels, along some of the axes, that take or give the same value each by itself."""
         problem = self.problem
+        if not any(map(which, problem.space)):
+            return _ONE
         below = (False,) * len(problem.space) if border.child is None else problem.inside(border.child)
         taken = tuple(
             upper and not lower and which(axis)

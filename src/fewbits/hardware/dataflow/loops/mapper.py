@@ -18,7 +18,7 @@ import numpy as np
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.base import AccessCosts
-from fewbits.hardware.dataflow.loops.description import Axis, Objective
+from fewbits.hardware.dataflow.loops.description import Axis, Objective, Operand
 from fewbits.hardware.dataflow.loops.evaluation import Evaluation, evaluated
 from fewbits.hardware.dataflow.loops.layer_loops import LOOPS, LayerLoops
 from fewbits.hardware.dataflow.loops.mapping import Mapping
@@ -32,7 +32,7 @@ from fewbits.hardware.dataflow.loops.orders import (
     outermost,
     whole_orders,
 )
-from fewbits.hardware.dataflow.loops.problem import Problem, tile_bits
+from fewbits.hardware.dataflow.loops.problem import OPERANDS, Problem, tile_bits
 from fewbits.hardware.dataflow.loops.tiles_in_time import Candidates, Ints, values
 from fewbits.hardware.dataflow.loops.unrolling import Unrolled, unrollings
 from fewbits.hardware.dataflow.plan import Widths
@@ -102,7 +102,7 @@ def best_mapping(name: str, problem: Problem, border: Border) -> Found:
         _refuse(name, problem, start)
     best = start.is_complete
     pinned = any(memories for _, memories in problem.blocks)
-    if pinned or not _is_whole(problem):
+    if pinned or not _is_whole(problem, start):
         if start.count <= EXHAUSTIVE and not problem.blocks:
             search.look_at([(one, all_orders(left_in_time(problem.layer, one))) for one, _ in start.mappings])
         else:
@@ -124,6 +124,9 @@ class _Start:
     is_complete: bool
     """Whether all choices in space are among them."""
 
+    whole: dict[Operand, int]
+    """All values of each operand, of a group."""
+
 
 @lru_cache(maxsize=64)
 def _start(space: tuple[Axis, ...], layer: LayerLoops, blocks: Blocks, memories: int) -> _Start:
@@ -134,7 +137,9 @@ def _start(space: tuple[Axis, ...], layer: LayerLoops, blocks: Blocks, memories:
     left = [left_in_time(layer, one) for one in choices]
     mappings = [(one, whole_orders(each, blocks)) for one, each in zip(choices, left, strict=True)]
     candidates = _arrays(space, layer, blocks, memories, mappings)
-    return _Start(mappings, candidates, sum(map(count_of_all, left)), is_complete)
+    extents = tuple(np.array([bound]) for bound in layer.bounds)
+    whole: dict[Operand, int] = {one: int(values(one, extents, layer)[0]) for one in OPERANDS}
+    return _Start(mappings, candidates, sum(map(count_of_all, left)), is_complete, whole)
 
 
 def left_in_time(layer: LayerLoops, unrolled: Unrolled) -> tuple[int, ...]:
@@ -144,12 +149,10 @@ def left_in_time(layer: LayerLoops, unrolled: Unrolled) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def _is_whole(problem: Problem) -> bool:
+def _is_whole(problem: Problem, start: _Start) -> bool:
     """Whether every operand fits whole into one instance of every memory that holds it, all at full width."""
-    extents = tuple(np.array([bound]) for bound in problem.layer.bounds)
     return all(
-        sum(int(values(one, extents, problem.layer)[0]) * problem.bits.of(one) for one in memory.holds)
-        <= tile_bits(memory, problem.bits)
+        sum(start.whole[one] * problem.bits.of(one) for one in memory.holds) <= tile_bits(memory, problem.bits)
         for memory in problem.memories
     )
 

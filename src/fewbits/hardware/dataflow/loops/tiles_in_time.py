@@ -173,6 +173,11 @@ class Candidates:
         found = self.unrolled([not shared for shared in inside])
         return found if (found[SLIDING] > 1).any() else None
 
+    def crossing(self, operand: Operand) -> tuple[Ints, Ints]:
+        """Of the array's registers: the first step that chooses other values, and how many tiles they take."""
+        change = self.changing(operand)[:, 0]
+        return change, self._once(("crossing", operand), lambda: at(self.above, change))
+
     def places(self, inside: Sequence[bool]) -> Ints:
         """How many places some of the axes have that are used; (N,)."""
         return self._once(("places", *inside), lambda: self.unrolled(inside).prod(axis=0))
