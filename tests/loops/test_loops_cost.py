@@ -212,3 +212,8 @@ def test_small_memories_in_elements_tell_the_macro_they_take():
     assert any(
         note.startswith("pad: each of 256 instances of 16 x 8 bits is made of RM_IHPSG13") for note in made.notes
     )
+
+
+def test_an_array_without_memories_is_costed():
+    made = fb.cost("lenet", "fixed8", accelerator=replace(TREE, memories=()))
+    assert set(made.breakdown.area_mm2) == {"multipliers", "adder_tree", "registers", "rest", "control", "clock"}

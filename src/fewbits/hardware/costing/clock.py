@@ -56,16 +56,16 @@ def clock_of(datapath: DatapathCost, buffers: Mapping[str, Buffer], table: Techn
     the clock it was synthesized for. A buffer of unknown access time lowers nothing, and is told.
     """
     control = datapath.control
-    slowest = max(buffers, key=lambda name: buffers[name].read_ns or 0.0)
+    slowest = max(buffers, key=lambda name: buffers[name].read_ns or 0.0, default=None)
     paths = {
         DATAPATH: datapath.longest_path_ns,
         CONTROL: control.longest_path_ns if control is not None else None,
-        BUFFERS: buffers[slowest].read_ns,
+        BUFFERS: None if slowest is None else buffers[slowest].read_ns,
     }
     mhz = logic_mhz(datapath, asked_mhz)
     period_ns = 1000.0 / mhz
     read_ns = paths[BUFFERS] or 0.0
-    if read_ns > period_ns:
+    if slowest is not None and read_ns > period_ns:
         limited_by = BUFFERS
         mhz = 1000.0 / read_ns
         reason = _slow_buffer(slowest, buffers[slowest], period_ns)

@@ -161,13 +161,11 @@ def _refuse(name: str, problem: Problem, start: _Start) -> None:
     """Raise HardwareError for the memory that is too small in the most mappings."""
     fits = evaluated(problem, start.candidates).accesses.fits
     memory = problem.memories[int(fits.sum(axis=1).argmin())]
-    needed = (
-        f"what runs above it ({', '.join(memory.loops)}) leaves a tile" if memory.loops else "the array takes a tile"
-    )
+    fixed = f" and {', '.join(memory.loops)} are fixed above it" if memory.loops else ""
     raise HardwareError(
-        f"memory {memory.name!r} is too small for layer {name!r}: {needed} of {', '.join(memory.holds)} that does not "
-        f"fit into {'half of ' if memory.has_halves else ''}its {_size(problem, memory.name)}: give it more kib "
-        "(or values), or unroll less in space"
+        f"memory {memory.name!r} is too small for layer {name!r}: the smallest tile of {', '.join(memory.holds)} does "
+        f"not fit into {'half of ' if memory.has_halves else ''}its {_size(problem, memory.name)}{fixed}: give it more "
+        "kib (or values), or unroll less in space"
     )
 
 
