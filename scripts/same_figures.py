@@ -157,7 +157,9 @@ def costs(out: Path) -> None:
     characterized = importlib.import_module("fewbits.hardware").load_technology().save
     with tempfile.TemporaryDirectory() as folder:
         characterized(Path(folder) / "table.json")
-        precisions = [*json.loads((Path(folder) / "table.json").read_text())["datapaths"], *BETWEEN]
+        datapaths = json.loads((Path(folder) / "table.json").read_text())["datapaths"]
+        of_precisions = [name for name, one in datapaths.items() if one.get("synapses", 16) == 16]
+        precisions = [*of_precisions, *BETWEEN]
     for network in NETWORKS:
         write(
             out, network.replace("*", "x"), {one: parsed(command("cost", network, one, "--json")) for one in precisions}

@@ -27,7 +27,8 @@ def check(neurons: int, synapses: int, precision: str) -> None:
     assert_equal(lowered(model, precision, images), images, accelerator)
 
 
-@pytest.mark.parametrize(("neurons", "synapses"), [(4, 12)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("neurons", "synapses"), [(4, 12), (3, 20)])
 def test_tile_of_any_size_equals_the_bit_exact_network(neurons: int, synapses: int):
     check(neurons, synapses, "fixed4")
 

@@ -117,7 +117,7 @@ def test_elements_are_near_those_estimated_from_neurons():
     [
         (key("fixed8", 12), "the datapath of fixed8 12 synapses is interpolated between those of 8 and 16 synapses"),
         (key("fixed8", 128), "the datapath of fixed8 128 synapses is extrapolated from those of 32 and 64 synapses"),
-        (key("fixed9"), "the datapath of fixed9 is interpolated between characterized precisions"),
+        (key("fixed9", 32), "the datapath of fixed9 is interpolated between characterized precisions"),
         (
             key("bfloat16", 32),
             "the datapath of bfloat16 32 synapses is estimated from that of bfloat16, as that of fp8-e4",

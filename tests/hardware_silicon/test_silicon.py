@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -257,3 +259,21 @@ def test_a_table_with_a_figure_that_is_no_number_is_refused(tmp_path: Path, valu
 def test_loads_of_a_netlist_are_finite(netlist: Netlist, library: Library):
     assert np.isfinite(netlist.loads_pf(library.wire_load)).all()
     assert netlist.overloaded(netlist.loads_pf(None)) >= 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"synapses": [4], "with_control": False}, "binary 4 synapses"),
+        ({"element": "processing-element"}, "binary processing element"),
+    ],
+)
+def test_a_datapath_of_another_size_remade_equals_the_shipped_table(
+    tmp_path: Path, pdk: Path, options: dict[str, Any], name: str
+):
+    liberty, out = pdk / "sg13g2_stdcell_typ_1p20V_25C.lib", tmp_path / "ihp-sg13g2.json"
+    made = characterize(liberty, pdk / "sram", ["binary"], out, **options)
+    shipped = load_technology()
+    assert replace(made.datapaths[name], control=None) == replace(shipped.datapaths[name], control=None)
+    assert made.provenance[f"rtlil_sha256 {name}"] == shipped.provenance[f"rtlil_sha256 {name}"]

@@ -77,6 +77,27 @@ def test_rtl_equals_exact_arithmetic_on_ten_thousand_vectors(precision: str):
     assert_equals_vectors(simulator(precision))
 
 
+@pytest.mark.parametrize(
+    ("precision", "synapses"),
+    [
+        ("binary", 5),
+        ("fixed4", 12),
+        pytest.param("fixed12", 1, marks=pytest.mark.slow),
+        pytest.param("fixed13", 7, marks=pytest.mark.slow),
+        pytest.param("fixed16", 24, marks=pytest.mark.slow),
+        pytest.param("pow2-6/fixed16", 48, marks=pytest.mark.nightly),
+        pytest.param("fixed32", 12, marks=pytest.mark.nightly),
+    ],
+)
+def test_rtl_of_any_number_of_synapses_equals_exact_arithmetic(precision: str, synapses: int):
+    assert_equals_vectors(Simulator(design(precision, synapses)))
+
+
+def test_floats_have_no_tree_of_other_numbers_than_powers_of_two():
+    with pytest.raises(HardwareError, match="neurons of 12 synapses have no tree of floats: give a power of two"):
+        to_rtlil(design("bfloat16", 12))
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("precision", ON_DEMAND)
 def test_rtl_of_any_precision_equals_exact_arithmetic(precision: str):

@@ -10,6 +10,7 @@ from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.packing import Narrow, is_packed
 from fewbits.hardware.costing.tiles import Tile, Tiles
 from fewbits.hardware.dataflow.plan import Schedule
+from fewbits.hardware.datapath.estimates import between_widths
 from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.technology import GIVEN_NOTE
 from fewbits.hardware.workload.workload import Workload
@@ -27,7 +28,7 @@ def notes_of(
         *clock.notes,
         *_other_clock(used, clock),
         *_own_accelerators(workload, tiles),
-        *dict.fromkeys(line for tile in used for line in tile.estimates),
+        *dict.fromkeys(line for tile in used for line in _estimates(tile, tiles)),
         *_narrower(workload, tiles),
         *(note for tile in used for note in _packing(tile, tiles, workload)),
         *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
@@ -87,6 +88,13 @@ def _own_accelerators(workload: Workload, tiles: Tiles) -> Iterator[str]:
             f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}; what "
             "converts values between them is in no figure"
         )
+
+
+def _estimates(tile: Tile, tiles: Tiles) -> Iterator[str]:
+    """What was not characterized; that the main datapath lies between widths is told by `Cost.interpolated`."""
+    yield from tile.estimates
+    if tile.is_interpolated and not tile.estimates and tile is not tiles.main:
+        yield between_widths(tile.name)
 
 
 def _narrower(workload: Workload, tiles: Tiles) -> Iterator[str]:

@@ -56,8 +56,13 @@ def _between_sizes(table: Technology, key: DatapathKey) -> Found | None:
 def _between_widths(table: Technology, key: DatapathKey) -> Found | None:
     if key != DatapathKey(key.precision, element=key.element) or not can_interpolate(table, key.precision, key.element):
         return None
-    note = f"the datapath of {key.name} is interpolated between characterized precisions"
-    return Found(interpolate(table, key.precision, key.element), (note,), is_estimate=True)
+    notes = () if key.element == "neuron" else (between_widths(key.name),)  # of a neuron, `Cost.interpolated` tells it
+    return Found(interpolate(table, key.precision, key.element), notes, is_estimate=True)
+
+
+def between_widths(name: str) -> str:
+    """The note on a datapath that is interpolated between widths. name: of its key."""
+    return f"the datapath of {name} is interpolated between characterized precisions"
 
 
 def _grown(table: Technology, key: DatapathKey) -> Found | None:
@@ -72,7 +77,7 @@ def _grown(table: Technology, key: DatapathKey) -> Found | None:
     where = "" if source is table else f" in technology {source.name}"
     note = f"the datapath of {key.name} is estimated from that of {base_key.name}, as that of {like.name} grows{where}"
     cost = scaled_like(base.cost, key, sizes_of(source, like))
-    return Found(cost, (*base.notes, note), is_estimate=True)
+    return Found(cost, (*_of_base(base), note), is_estimate=True)
 
 
 def _from_neuron(table: Technology, key: DatapathKey) -> Found | None:
@@ -86,7 +91,12 @@ def _from_neuron(table: Technology, key: DatapathKey) -> Found | None:
         f"the {key.name} is estimated from a neuron of {neuron_key.name}: one of its {DEFAULT_SYNAPSES} multipliers, "
         "one addition of its tree, their registers"
     )
-    return Found(element_of(base.cost, key), (*base.notes, note), is_estimate=True)
+    return Found(element_of(base.cost, key), (*_of_base(base), note), is_estimate=True)
+
+
+def _of_base(base: Found) -> tuple[str, ...]:
+    """What was not characterized of the neuron that an estimate starts from."""
+    return (between_widths(base.cost.precision),) if base.is_estimate else ()
 
 
 def element_of(neuron: DatapathCost, key: DatapathKey) -> DatapathCost:
