@@ -101,7 +101,8 @@ def test_an_addition_of_any_number_of_channels_is_computed_bit_for_bit(channels:
     check(Residual(channels), (2, 5, 4), "fixed4", TINY)
 
 
-@random_networks(10)
+@pytest.mark.slow
+@random_networks(20)
 @given(chains(), SEEDS)
 def test_random_network_on_a_tiny_array(chain: Chain, seed: int):
     check(chain.model, chain.input_shape, "fixed4", TINY, seed)
