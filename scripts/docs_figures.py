@@ -19,7 +19,11 @@ from typing import Any
 from reproduction_tables import results_of
 
 from fewbits.hardware import load_technology
+from fewbits.hardware.datapath.control_growth import control_errors
+from fewbits.hardware.datapath.estimates import element_errors
 from fewbits.hardware.datapath.interpolation import interpolation_errors
+from fewbits.hardware.datapath.sizes import SizeError, size_errors
+from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES
 from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
 from fewbits.report import group_runs, published
 from fewbits.report.accuracy_chart import accuracy_energy_chart
@@ -84,6 +88,8 @@ def neurons() -> str:
     """Each precision's neuron in the shipped table."""
     lines: list[list[str]] = []
     for name, one in load_technology(DEFAULT_TECHNOLOGY).datapaths.items():
+        if one.synapses != DEFAULT_SYNAPSES:
+            continue
         parts = [one.components[part].area_um2 for part in ("multipliers", "adder_tree", "registers", "rest")]
         figures = [f"{area:.0f}" for area in (sum(parts), *parts)]
         widths = [str(one.accumulator_bits), str(one.pipeline_stages)]
@@ -98,7 +104,7 @@ def controls() -> str:
         [name, f"{one.area_um2:.0f}", str(one.cells), str(one.registers), f"{one.longest_path_ns:.2f}"]
         + [f"{energy:.0f}" for energy in (one.computing_pj, one.pooling_pj, one.clock_tree_pj)]
         for name, datapath in load_technology(DEFAULT_TECHNOLOGY).datapaths.items()
-        if (one := datapath.control) is not None
+        if (one := datapath.control) is not None and datapath.synapses == DEFAULT_SYNAPSES
     ]
     heads = ["precision", "area", "cells", "flip-flops", "longest path", "pJ a cycle, computing", "pooling"]
     return _table([*heads, "clock tree, estimated"], lines)
@@ -112,6 +118,47 @@ def interpolation() -> str:
         for one in errors
     ]
     return _table(["left out", "area", "leakage", "energy"], lines)
+
+
+def sizes() -> str:
+    """The neurons of other sizes, one left out at a time: the largest error of each precision and way."""
+    found: dict[tuple[str, str], list[SizeError]] = {}
+    for error in size_errors(load_technology(DEFAULT_TECHNOLOGY)):
+        precision, _, _ = error.name.partition(" ")
+        way = "between its neighbours" if error.way.startswith("between") else error.way
+        found.setdefault((precision, way), []).append(error)
+    lines = [[precision, way, str(len(errors)), *_largest(errors)] for (precision, way), errors in found.items()]
+    return _table(["precision", "found", "left out", "area", "leakage", "energy"], lines)
+
+
+def _largest(errors: list[SizeError]) -> list[str]:
+    """Of each figure, the error that is furthest from 0."""
+    figures = zip(*((one.area_percent, one.leakage_percent, one.energy_percent) for one in errors), strict=True)
+    return [f"{max(each, key=abs):+.1f}" for each in figures]
+
+
+def control_sizes() -> str:
+    """The control around neurons of other synapses, left out."""
+    lines = [
+        [one.name, one.way, f"{one.area_percent:+.1f}", f"{one.leakage_percent:+.1f}", f"{one.computing_percent:+.1f}"]
+        for one in control_errors(load_technology(DEFAULT_TECHNOLOGY))
+    ]
+    return _table(["left out", "found", "area", "leakage", "energy, computing"], lines)
+
+
+def elements() -> str:
+    """Each processing element in the shipped table, and how far that estimated from its neuron is from it."""
+    table = load_technology(DEFAULT_TECHNOLOGY)
+    lines: list[list[str]] = []
+    for error in element_errors(table):
+        one = table.datapath(error.name)
+        areas = [one.components[part].area_um2 for part in ("multipliers", "registers", "rest")]
+        energy = sum(part.energy_pj for part in one.components.values())
+        figures = [*(f"{area:.0f}" for area in (sum(areas), *areas)), f"{energy:.2f}", f"{one.longest_path_ns:.2f}"]
+        errors = [f"{value:+.0f}" for value in (error.area_percent, error.energy_percent)]
+        lines.append([error.name.removesuffix(" processing element"), *figures, *errors])
+    heads = ["precision", "area", "multiplier", "registers", "addition", "pJ a cycle", "longest path"]
+    return _table([*heads, "estimated area, %", "energy, %"], lines)
 
 
 def _table(heads: list[str], lines: list[list[str]], last: str | None = None) -> str:
@@ -128,6 +175,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "neurons": neurons,
     "controls": controls,
     "interpolation": interpolation,
+    "sizes": sizes,
+    "control-sizes": control_sizes,
+    "elements": elements,
 }
 
 

@@ -24,12 +24,13 @@ from fewbits.hardware.costing.packing import BITS, LANES, STORED, of_a_bit, pack
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
 from fewbits.hardware.dataflow.diannao.control_sizes import CHARACTERIZED, control_at
+from fewbits.hardware.datapath.estimates import find
 from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.mapping.timing import Conditions
 from fewbits.hardware.process.library.check import complete
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_library
-from fewbits.hardware.process.technology import ControlCost, NeuronShare, PackingCost
+from fewbits.hardware.process.technology import ControlCost, NeuronShare, PackingCost, load_technology
 
 OUT = Path(__file__).parent.parent / "docs" / "control_sizes.json"
 
@@ -38,6 +39,10 @@ CONTROLS = (
     *("binary 256x64", "fixed8 256x64", "fixed8 16x16", "fixed8 16x256"),
 )
 """Precision, neurons, rows. Those of 16x64 are what the estimates start from."""
+
+TILES = ("fixed8 4x4", "fixed8 32x32", "fixed8 8x64", "fixed4 16x32")
+"""Precision, neurons, synapses: estimated from the control around 16 neurons of so many synapses, which is in the shipped
+table or told by what is."""
 
 PACKING_UNITS = ("unpacker", "packer")
 CHARACTERIZED_ROW = f"{LANES}x{BITS}:{STORED}"
@@ -64,7 +69,10 @@ def measure(liberty: Path, out: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     if found.get("provenance") != made_by:
         found = {"provenance": made_by, "controls": {}, "packings": {}}
-    for kind, names, one in (("controls", CONTROLS, _control), ("packings", PACKINGS, _packing)):
+    for kind, names, one in (
+        ("controls", CONTROLS, _control), ("packings", PACKINGS, _packing), ("tiles", TILES, _tile),
+    ):  # fmt: skip
+        found.setdefault(kind, {})
         for name in names:
             if name not in found[kind]:
                 start = time.monotonic()
@@ -75,7 +83,22 @@ def measure(liberty: Path, out: Path) -> dict[str, Any]:
 
 
 def _control(name: str, library: Library, conditions: Conditions) -> dict[str, Any]:
-    made, accelerator = _sized(name)
+    return _synthesized(name, *_sized(name), library, conditions)
+
+
+def _tile(name: str, library: Library, conditions: Conditions) -> dict[str, Any]:
+    return _synthesized(name, *_of_tile(name), library, conditions)
+
+
+def _of_tile(name: str) -> tuple[Any, Accelerator]:
+    precision, size = name.split()
+    neurons, synapses = (int(number) for number in size.split("x"))
+    return design(precision, synapses), Accelerator(neurons=neurons, synapses=synapses)
+
+
+def _synthesized(
+    name: str, made: Any, accelerator: Accelerator, library: Library, conditions: Conditions
+) -> dict[str, Any]:
     mhz = accelerator.clock_mhz
     rtlil = control_rtlil(made, accelerator)
     return asdict(control_cost(name, rtlil, made, library, conditions, mhz, _say, accelerator))
@@ -107,9 +130,14 @@ def tables(found: dict[str, Any]) -> Iterator[str]:
         share = NeuronShare(**whole.pop("each_neuron"))
         made, accelerator = _sized(name)
         estimate = control_at(ControlCost(**whole, each_neuron=share), made, accelerator)
-        errors = [100 * (getattr(estimate, figure) / measured[figure] - 1) for figure in FIGURES]
-        path = measured["longest_path_ns"]
-        yield f"| {name} | {measured['area_um2']:.0f} | {path:.2f} | " + " | ".join(f"{e:+.1f}" for e in errors) + " |"
+        yield _row_of(name, estimate, measured)
+    yield "| tile | measured area | path | " + " | ".join(f"{figure} %" for figure in FIGURES) + " |"
+    for name, measured in found["tiles"].items():
+        made, accelerator = _of_tile(name)
+        base = find(load_technology(), made.key)
+        assert base is not None
+        assert base.cost.control is not None
+        yield _row_of(name, control_at(base.cost.control, made, accelerator), measured)
     yield "| row | measured area | area % | leakage % | energy % |"
     bits = of_a_bit(*(PackingCost(**found["packings"][f"{name} {CHARACTERIZED_ROW}"]) for name in PACKING_UNITS))
     for name, measured in found["packings"].items():
@@ -117,6 +145,12 @@ def tables(found: dict[str, Any]) -> Iterator[str]:
         estimate = row_cost(bits, lanes * wide, lanes * stored, packs=unit == "packer")
         errors = [100 * (getattr(estimate, figure) / measured[figure] - 1) for figure in measured]
         yield f"| {name} | {measured['area_um2']:.0f} | " + " | ".join(f"{e:+.0f}" for e in errors) + " |"
+
+
+def _row_of(name: str, estimate: ControlCost, measured: dict[str, Any]) -> str:
+    errors = [100 * (getattr(estimate, figure) / measured[figure] - 1) for figure in FIGURES]
+    path = measured["longest_path_ns"]
+    return f"| {name} | {measured['area_um2']:.0f} | {path:.2f} | " + " | ".join(f"{e:+.1f}" for e in errors) + " |"
 
 
 def _say(line: str) -> None:

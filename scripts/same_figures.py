@@ -1,11 +1,12 @@
 """Write every figure that the imported fewbits computes into a folder, and compare two such folders byte by byte.
 
 Usage: PYTHONPATH=CHECKOUT/src python scripts/same_figures.py OUT [--quick] [--only PART ...]
-       python scripts/same_figures.py --compare BEFORE AFTER
+       python scripts/same_figures.py --compare BEFORE AFTER [--grown]
 For changes of the code that must change no figure: a folder of the commit before, one of the commit after. --quick
-leaves out SLOW_PARTS. A part that AFTER was not made with is named and not compared; anything else that differs or is
-missing makes the exit status 1. Both folders have to be made on one machine: float32 sums of torch may differ by one
-unit in the last place elsewhere. It uses only the command line and names that stay, so it runs on older commits too.
+leaves out SLOW_PARTS. --grown lets AFTER have further fields and printed lines: those of BEFORE must be equal. A part
+that AFTER was not made with is named and not compared; anything else that differs or is missing makes the exit status
+1. Both folders have to be made on one machine: float32 sums of torch may differ by one unit in the last place
+elsewhere. It uses only the command line and names that stay, so it runs on older commits too.
 """
 
 from __future__ import annotations
@@ -389,8 +390,20 @@ PARTS: dict[str, Callable[[Path], None]] = {
 SLOW_PARTS = ("verilog", "runs")
 
 
-def differences(before: Path, after: Path) -> Iterator[tuple[bool, str]]:
-    """For each file whether it is the same in both folders, and a line that says so."""
+def has_grown(old: Any, new: Any) -> bool:
+    """Whether JSON holds all that an older one holds: its fields, and its texts in their order."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(name in new and has_grown(value, new[name]) for name, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        if all(isinstance(each, str) for each in (*old, *new)):
+            left = iter(new)
+            return all(line in left for line in old)
+        return len(old) == len(new) and all(map(has_grown, old, new))
+    return old == new
+
+
+def differences(before: Path, after: Path, *, grown: bool = False) -> Iterator[tuple[bool, str]]:
+    """For each file whether it is the same in both folders (or has grown), and a line that says so."""
     parts = {path.name for path in after.iterdir()}
     found = {path.relative_to(folder) for folder in (before, after) for path in folder.rglob("*") if path.is_file()}
     for name in sorted(found):
@@ -402,6 +415,8 @@ def differences(before: Path, after: Path) -> Iterator[tuple[bool, str]]:
             yield name.parts[0] not in parts, f"{'missing' if name.parts[0] in parts else 'not made'}: {name}"
         elif first == second:
             yield True, f"equal: {name}"
+        elif grown and has_grown(*(json.loads("\n".join(text)) for text in (first, second))):
+            yield True, f"equal, with more: {name}"
         else:
             pairs = enumerate(zip_longest(first, second, fillvalue="(end)"), start=1)
             number, (old, new) = next((number, pair) for number, pair in pairs if pair[0] != pair[1])
@@ -415,9 +430,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help=f"leave out {', '.join(SLOW_PARTS)}")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts alone")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("BEFORE", "AFTER"))
+    parser.add_argument("--grown", action="store_true", help="AFTER may have further fields and printed lines")
     given = parser.parse_args(arguments)
     if given.compare is not None:
-        lines = list(differences(*given.compare))
+        lines = list(differences(*given.compare, grown=given.grown))
         print("\n".join(line for _, line in lines))
         return int(not lines or not all(is_same for is_same, _ in lines))
     if given.out is None:

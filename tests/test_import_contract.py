@@ -24,8 +24,8 @@ import_graph = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(import_graph)
 
 HARDWARE = (
-    *("process", "workload", "mapping", "energy", "activity", "rtl", "datapath", "dataflow", "costing"),
-    "characterization",
+    *("process", "workload", "mapping", "energy", "activity", "rtl", "datapath", "dataflow", "fpga"),
+    *("costing", "characterization"),
 )
 """The rooms of `hardware`, from the lowest."""
 

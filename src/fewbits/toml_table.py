@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from fewbits.errors import StudyError
+from fewbits.arguments import shown
+from fewbits.errors import FewbitsError, StudyError
+
+LARGEST_FILE = 1 << 20
+"""Bytes of a TOML file that is read."""
 
 INCOMPLETE = "incomplete_table"
 """Type of a mistake of a whole table, whose message says all."""
@@ -24,27 +29,53 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def read_toml(text: str, source: str) -> dict[str, Any]:
-    """The values of a TOML text. Raises StudyError; source: named in messages."""
+def read_file(path: Path, what: str, refused: type[FewbitsError] = StudyError) -> dict[str, Any]:
+    """The values of a TOML file of at most `LARGEST_FILE` bytes. what: the file is, for messages. Raises `refused`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        text = content.decode("utf-8-sig")  # some editors begin a file with a byte-order mark
+    except (OSError, ValueError) as error:  # a ValueError: not UTF-8, or a path with a zero byte
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise refused(f"cannot read {what} {str(path)!r}: {reason}; give a TOML file") from None
+    if len(content) > LARGEST_FILE:
+        raise refused(f"cannot read {what} {str(path)!r}: it has more than {LARGEST_FILE:,} bytes; give a TOML file")
+    return read_toml(text, str(path), refused)
+
+
+def read_toml(text: str, source: str, refused: type[FewbitsError] = StudyError) -> dict[str, Any]:
+    """The values of a TOML text. Raises `refused`; source: named in messages."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"{source}: malformed TOML: {error}; see https://toml.io") from None
+        raise refused(f"{source}: malformed TOML: {error}; see https://toml.io") from None
     except ValueError:  # of Python's limit on the digits of an integer, or of a date that does not exist
-        raise StudyError(f"{source}: a number or date is out of range: integers have at most 19 digits") from None
+        raise refused(f"{source}: a number or date is out of range: integers have at most 19 digits") from None
     except RecursionError:
-        raise StudyError(f"{source}: malformed TOML: nested too deep") from None
+        raise refused(f"{source}: malformed TOML: nested too deep") from None
 
 
-def checked(model: type[_Model], values: Mapping[str, Any], source: str, needs: str = "") -> _Model:
+def checked(
+    model: type[_Model],
+    values: Mapping[str, Any],
+    source: str,
+    needs: str = "",
+    refused: type[FewbitsError] = StudyError,
+) -> _Model:
     """A table's values as its model has them.
 
-    source: named in messages. needs: what to say of a key that is missing at the top. Raises StudyError in one line.
+    source: named in messages. needs: what to say of a key that is missing at the top. Raises `refused` in one line.
     """
     try:
         return model.model_validate(_with_tuples(values))
     except ValidationError as error:
-        raise StudyError(f"{source}: {_explain(error.errors(include_url=False), model, needs)}") from None
+        raise refused(f"{source}: {_explain(error.errors(include_url=False), model, needs)}") from None
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """A hint at the nearest allowed name, to end a sentence with; empty where none is near."""
+    found = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _with_tuples(value: object) -> object:
@@ -70,9 +101,7 @@ def _explain_one(error: ErrorDetails, model: type[BaseModel], needs: str) -> str
     where = _dotted(error["loc"])
     if error["type"] == "extra_forbidden":
         allowed = _keys(model, parents)
-        nearest = difflib.get_close_matches(str(key), allowed, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        return f"unknown key {where!r}: allowed here are {', '.join(allowed)}{hint}"
+        return f"unknown key {shown(where)}: allowed here are {', '.join(allowed)}{nearest(str(key), allowed)}"
     if error["type"] == INCOMPLETE:
         return f"table [{where}]: {error['msg']}"
     if error["type"] == "missing":
@@ -107,14 +136,13 @@ def _allowed(error: ErrorDetails) -> str:
 
 def _given(value: object) -> str:
     """The value, cut short."""
-    shown = repr(list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return shown(list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value)
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:
     """A key's place as TOML writes it: `fine_tune.epochs`, `seeds[1]`."""
     text = ""
-    for part in location:
+    for part in (part for part in location if part != "[key]"):  # how a name in a table that has any is reported
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 

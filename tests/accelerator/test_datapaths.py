@@ -46,10 +46,14 @@ def test_cut_products_on_the_accelerator_equal_the_bit_exact_network(precision: 
     assert_equal(network, digits, TILE, design(precision, product_bits=product_bits))
 
 
-@pytest.mark.parametrize("precision", ["fixed8", "bfloat16"])
-def test_array_multipliers_on_the_accelerator_equal_the_bit_exact_network(precision: str, digits: Tensor):
+@pytest.mark.parametrize(
+    ("precision", "multiplier"), [("fixed8", "array"), ("fixed8", "operator"), ("bfloat16", "array")]
+)
+def test_other_multipliers_on_the_accelerator_equal_the_bit_exact_network(
+    precision: str, multiplier: str, digits: Tensor
+):
     network = lowered(small_network(precision), precision, digits)
-    assert_equal(network, digits, TILE, design(precision, multiplier="array"))
+    assert_equal(network, digits, TILE, design(precision, multiplier=multiplier))
 
 
 def test_a_layer_of_more_synapses_than_by_default_runs_on_a_wider_accumulator():

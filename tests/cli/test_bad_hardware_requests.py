@@ -39,7 +39,7 @@ def leaving():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--multiplier", "nonsense"], ["multiplier", "booth", "array", "nonsense"]),
+        (["--multiplier", "nonsense"], ["multiplier", "booth", "array", "operator", "nonsense"]),
         (["--product-bits", "0"], ["product_bits", "2 to 8", "not 0"]),
         (["--product-bits", "1"], ["product_bits", "2 to 8", "not 1"]),
         (["--product-bits", "999"], ["product_bits", "2 to 8", "not 999"]),
@@ -96,7 +96,7 @@ def test_a_file_in_place_of_the_rtl_folder_is_refused(fewbits: Command, tmp_path
     ("arguments", "words"),
     [
         (["lenet", "fixed8", "--product-bits", "0"], ["product_bits", "2 to 16", "not 0"]),
-        (["lenet", "fixed8", "--multiplier", "nonsense"], ["multiplier", "booth", "array", "nonsense"]),
+        (["lenet", "fixed8", "--multiplier", "nonsense"], ["multiplier", "booth", "array", "operator", "nonsense"]),
         (["lenet", "fixed8", "--technology", ""], ["no technology ''"]),
         (["lenet", "fixed8", "--node", "0"], ["0 nm", "130 to 7"]),
         (["lenet", "fixed8", "--node", "-1"], ["-1 nm", "130 to 7"]),

@@ -221,7 +221,7 @@ def test_a_definition_makes_the_accelerator_again(systolic: ModuleType):
     ("definition", "message"),
     [
         ({"preset": "systolic-9x9"}, "no accelerator 'systolic-9x9': choose one of diannao-16x16, systolic-16x16, "),
-        ({"dataflow": "wavefront"}, "no dataflow 'wavefront': choose one of diannao, systolic"),
+        ({"dataflow": "wavefront"}, "no dataflow 'wavefront': choose one of diannao, loops, systolic"),
         ({"preset": "systolic-16x16", "neurons": 8}, "dataflow 'systolic' has no 'neurons': it has rows, columns, "),
         ({"dataflow": "systolic", "rows": 0}, "rows of a systolic array must be an integer of at least 1, not 0"),
     ],

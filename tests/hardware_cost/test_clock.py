@@ -192,5 +192,3 @@ def test_the_command_line_takes_sizes_and_a_clock(capsys: pytest.CaptureFixture[
     assert main(["cost", "lenet", "fixed8", *sizes]) == 0
     printed = capsys.readouterr().out
     assert all(printed.count(note) == 1 for note in expected.notes)
-    assert main(["cost", "lenet", "fixed8", "--synapses", "8"]) == 2
-    assert "holds neurons of 16 synapses, not 8" in capsys.readouterr().err

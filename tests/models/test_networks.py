@@ -12,6 +12,7 @@ from fewbits.models import MODEL_NAMES, build, input_shape
 WEIGHTS = {
     **{"lenet": 430_500, "convnet": 566_648, "alex": 89_440, "alex+": 332_480, "alex++": 2_392_720},
     **{"compact": 75_616, "mlp": 234_752, "vgg": 549_984, "resnet20": 270_896, "mobilenet-small": 35_680},
+    **{"resnet8": 77_360, "resnet18": 11_678_912},
 }
 """Of convolutions and linear layers."""
 
@@ -30,10 +31,10 @@ def test_weight_count_is_the_published_one(name: str):
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_forward_gives_ten_logits(name: str):
+def test_forward_gives_a_logit_for_each_class(name: str):
     shape = input_shape(name)
     assert shape is not None
-    assert build(name)(torch.zeros(2, *shape)).shape == (2, 10)
+    assert build(name).eval()(torch.zeros(1, *shape)).shape == (1, 1000 if name == "resnet18" else 10)
 
 
 def test_alex_plus_plus_is_about_9400_kilobytes_in_float32():

@@ -94,8 +94,8 @@ def test_a_figure_that_is_split_says_by_what():
     for figure in FIGURES:
         if figure.is_of_run and figure.against_baseline is None:
             value = figure.value(run)
-            assert isinstance(value, dict) == (figure.by not in ((), ("epoch",))), figure.name
-            assert not isinstance(value, tuple) or figure.ends or figure.by == ("epoch",), figure.name
+            assert isinstance(value, dict) == (bool(figure.by) and not figure.table), figure.name
+            assert not isinstance(value, tuple) or figure.ends or figure.table in NAMES, figure.name
 
 
 def test_a_curve_is_a_row_an_epoch_and_a_float_network_stands_once(write_study: WriteStudy):

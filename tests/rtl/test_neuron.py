@@ -83,10 +83,31 @@ def test_rtl_of_any_precision_equals_exact_arithmetic(precision: str):
     assert_equals_vectors(simulator(precision))
 
 
+OTHER_MULTIPLIERS = (
+    pytest.param("fixed4", "operator"),
+    *(
+        pytest.param(precision, multiplier, marks=pytest.mark.slow)
+        for multiplier in ("array", "operator")
+        for precision in ("fixed5/fixed7", "fixed12", "fp8-e4m3")
+    ),
+    *(
+        pytest.param(precision, "operator", marks=pytest.mark.slow)
+        for precision in ("fixed2", "fixed8", "fixed16", "fixed8/fixed16", "fixed32", "float32")
+    ),
+)
+
+
+@pytest.mark.parametrize(("precision", "multiplier"), OTHER_MULTIPLIERS)
+def test_rtl_with_other_multipliers_equals_exact_arithmetic(precision: str, multiplier: str):
+    assert_equals_vectors(Simulator(design(precision, multiplier=multiplier)))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fixed5/fixed7", "fixed12", "fp8-e4m3"])
-def test_rtl_with_array_multipliers_equals_exact_arithmetic(precision: str):
-    assert_equals_vectors(Simulator(design(precision, multiplier="array")))
+@pytest.mark.parametrize("stages", ["short", "long", "longest"])
+@pytest.mark.parametrize("product_bits", [None, 20])
+def test_a_plain_product_in_any_pipelining_equals_exact_arithmetic(product_bits: int | None, stages: str):
+    made = design("fixed16", product_bits=product_bits, multiplier="operator", stages=stages)
+    assert_equals_vectors(Simulator(made))
 
 
 @pytest.mark.parametrize(
@@ -279,13 +300,14 @@ def test_a_cut_float_product_is_refused():
 
 
 def test_an_unknown_multiplier_is_refused():
-    with pytest.raises(HardwareError, match="'booth' or 'array'"):
+    with pytest.raises(HardwareError, match="'booth', 'array' or 'operator'"):
         design("fixed8", multiplier="wallace")
 
 
 def test_descriptions_state_multiplier_and_product_width():
     assert design("fixed8").multiplier == "radix-4 Booth, full product"
     assert design("fixed8", multiplier="array").multiplier == "array, full product"
+    assert design("fixed8", multiplier="operator").multiplier == "multiplication left to synthesis, full product"
     cut = design("fixed16", product_bits=20)
     assert cut.multiplier == "radix-4 Booth, product cut to the top 20 of 32 bits"
     assert cut.name == "fixed16 product20"

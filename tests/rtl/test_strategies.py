@@ -67,6 +67,21 @@ def test_names_are_printed_from_keys():
     assert DatapathKey(precision).name == "fixed16"
     assert DatapathKey(precision, "array", 20).name == "fixed16 array product20"
     assert DatapathKey(precision, "array", 20).arguments == "fixed16 --multiplier array --product-bits 20"
+    assert DatapathKey(precision, synapses=32).name == "fixed16 32 synapses"
+    assert DatapathKey(precision, synapses=32).arguments == "fixed16 --synapses 32"
+    assert DatapathKey(precision, element="processing-element").name == "fixed16 processing element"
+
+
+def test_a_processing_element_has_one_synapse_whatever_is_given():
+    precision = parse_precision("fixed8")
+    one, other = (DatapathKey(precision, synapses=number, element="processing-element") for number in (16, 32))
+    assert one == other
+
+
+@pytest.mark.parametrize("synapses", [0, -4, 2.5, True, "8", 1 << 25])
+def test_senseless_synapses_are_refused(synapses: object):
+    with pytest.raises(HardwareError, match="a neuron takes from 1 to 16777216 synapses, not"):
+        DatapathKey(parse_precision("fixed8"), synapses=synapses)  # type: ignore[arg-type]
 
 
 def test_a_design_and_its_table_entry_have_one_key():
@@ -81,7 +96,8 @@ def test_precisions_of_a_table_leave_variants_out():
     table = load_technology()
     one = replace(table.datapath("fixed8"), precision="fixed8 array")
     with_variant = replace(table, datapaths={**table.datapaths, one.precision: one})
-    assert [precision.name for precision in with_variant.precisions()] == list(table.datapaths)
+    usual = [name for name, one in table.datapaths.items() if one.synapses == 16]
+    assert [precision.name for precision in with_variant.precisions()] == usual
 
 
 class WithScales(Integer):

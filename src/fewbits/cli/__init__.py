@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 import fewbits
+from fewbits.cli.accelerators import accelerators
 from fewbits.cli.hardware import characterize, cost, formats, rtl
 from fewbits.cli.shared import app, listing
 from fewbits.cli.studies import export, report, run
@@ -24,6 +25,7 @@ for command, names in (  # in the order of the help
     (report, None),
     (formats, None),
     (cost, None),
+    (accelerators, None),
     (rtl, None),
     (export, listing("Forms", lambda: fewbits.export.EXPORTERS)),
     (characterize, None),

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fewbits.cli.corners import ALL, corner_files, operating_tables
+from fewbits.cli.accelerators import chosen, chosen_tile
+from fewbits.cli.corners import Clocks, CornerName, OperatingRequest, Utilization, Voltage, corner_files
+from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
 from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
-from fewbits.errors import StudyError
+from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
 
 if TYPE_CHECKING:
-    from fewbits.hardware import Cost, Technology
+    from collections.abc import Sequence
+
+    from fewbits.hardware import AnyAccelerator, Cost, Technology
 
 
 def formats(
@@ -53,103 +57,125 @@ def cost(
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
-    neurons: Annotated[int, typer.Option(help="Output neurons side by side.")] = 16,
-    synapses: Annotated[int, typer.Option(help="Products that each neuron adds in a cycle.")] = 16,
-    rows: Annotated[int, typer.Option(help="Rows of each buffer.")] = 64,
-    clock: Annotated[
-        list[float] | None,
-        typer.Option(metavar="MHZ", help="The clock aimed at; the technology's if none. Repeat to compare."),
+    accelerator: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="As fewbits accelerators lists them; repeat to compare several."),
     ] = None,
-    corner: Annotated[
-        str | None, typer.Option(metavar="NAME|all", help="A corner of the technology, such as slow, typ or fast.")
-    ] = None,
-    voltage: Annotated[
-        float | None, typer.Option(metavar="V", help="An operating point between corners of the technology.")
-    ] = None,
-    utilization: Annotated[
-        float | None, typer.Option(metavar="PART", help="Of the die that cells and macros cover, such as 0.7.")
-    ] = None,
+    neurons: Annotated[int | None, typer.Option(help="Output neurons side by side; 16 if none.")] = None,
+    synapses: Annotated[int | None, typer.Option(help="Products that each neuron adds in a cycle; 16 if none.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows of each buffer; 64 if none.")] = None,
+    clock: Clocks = None,
+    corner: CornerName = None,
+    voltage: Voltage = None,
+    utilization: Utilization = None,
+    ports: Annotated[int | None, typer.Option(help="Of each buffer: 2, or 1 that reads or writes, and stalls.")] = None,
+    banks: Annotated[int | None, typer.Option(help="That each buffer's rows are interleaved over.")] = None,
     off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
     bandwidth: Annotated[
         float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
     ] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also cycles, accesses, energy and limit of each layer and memory.")
+    ] = False,
+    roofline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw each layer under its ceilings: .svg or .png.")
+    ] = None,
+    fpga: Families = None,
+    device: Devices = None,
+    best: Best = False,
+    fill: Fill = 1.0,
+    fpga_multiplier: FpgaMultiplier = "operator",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
 ) -> None:
     """Cost of a network at precisions, without training."""
     from functools import partial
 
-    from fewbits.hardware import Accelerator, load_technology, workload_of
     from fewbits.hardware import cost as cost_of
-    from fewbits.hardware.costing.corner_costs import die_of, sign_off
+    from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
-    from fewbits.report.costs import cost_json, cost_lines
-    from fewbits.report.operating_points import (
-        clock_lines,
-        corner_lines,
-        die_json,
-        die_line,
-        operating_notes,
-        point_json,
-        signed_json,
-    )
+    from fewbits.report.chart_files import check_image
+    from fewbits.report.costs import cost_json, cost_lines, layer_lines
+    from fewbits.report.fpga import fpga_json, fpga_lines
 
+    if roofline is not None:
+        check_image(roofline)
+    operating = OperatingRequest(corner, voltage, clock or (), utilization)
+    operating.check(on_fpga=bool(fpga or device), draws=roofline is not None)
+    on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, operating.one_clock_mhz)
+    on_fpga.check()
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
-    points = operating_tables(table, corner, voltage) or {"": table}
+    sizes = {"neurons": neurons, "synapses": synapses, "rows": rows, "ports": ports, "banks": banks}
+    machines = [
+        one
+        for mhz in operating.clocks_mhz
+        for one in chosen(accelerator or [], sizes, mhz, bandwidth)
+        or [("", chosen_tile(table.target_clock_mhz, sizes, mhz, bandwidth))]
+    ]
+    points = operating.tables(table)
     workload = workload_of(model, image_shape(image))
-    clocks = clock or [table.target_clock_mhz]
 
-    def cost_at(precision: str, at: Technology, mhz: float) -> Cost:
+    def cost_at(precision: str, at: Technology, machine: AnyAccelerator) -> Cost:
         return cost_of(
             workload,
             precision,
             technology=at,
-            accelerator=Accelerator(neurons, synapses, rows, mhz, bandwidth=bandwidth),
+            accelerator=machine,
             multiplier=multiplier,
             product_bits=product_bits,
         )
 
-    costs = {
-        (precision, name, mhz): cost_at(precision, at, mhz)
+    asked = [
+        operating.asked(precision, name, machine, points, partial(cost_at, precision))
         for precision in precisions
-        for mhz in clocks
-        for name, at in points.items()
-    }
-    asked = [(precision, mhz) for precision in precisions for mhz in clocks]
-    signed = {one: sign_off(points, one[1], partial(cost_at, one[0])) for one in asked if corner == ALL}
-    dies = {} if utilization is None else {key: die_of(one, workload, utilization) for key, one in costs.items()}
+        for name, machine in machines
+    ]
+    costs = [each for one in asked for each in one.costs.values()]
+    names = [one.accelerator for one in asked for _ in points]
+    if roofline is not None:
+        _draw_roofline(model, costs, roofline)
+    fpgas = [on_fpga.costs(workload, precision, machine) for precision in precisions for _, machine in machines]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
-        found: list[dict[str, Any]] = []
-        for key, one in costs.items():
-            precision, name, mhz = key
-            more = point_json(name, points[name], one) if name else {}
-            more |= signed_json(signed[precision, mhz]) if corner == ALL else {}
-            found.append(cost_json(one) | scaled | more | (die_json(dies[key]) if key in dies else {}))
+        found = [
+            cost_json(each)
+            | scaled
+            | ({"accelerator": one.accelerator} if one.accelerator else {})
+            | ({"fpga": [fpga_json(each) for each in on_fpgas]} if on_fpgas else {})
+            | operating.fields(one, point, points[point])
+            for one, on_fpgas in zip(asked, fpgas, strict=True)
+            for point, each in one.costs.items()
+        ]
         typer.echo(json.dumps(found))
         return
-    lines = [*scaled.values(), *(operating_notes(points) if corner == ALL else ())]
-    has_own_table = corner == ALL or (len(clocks) == 1 and points[next(iter(points))] is not table)
-    for precision, mhz in asked if has_own_table else ():
-        at = {name: costs[precision, name, mhz] for name in points}
-        lines += corner_lines(precision, points, at, signed.get((precision, mhz)))
-    if corner != ALL:
-        lines += cost_lines(list(costs.values()), off_chip=off_chip)
-    if len(clocks) > 1 and corner != ALL:
-        lines += clock_lines(list(costs.values()))
-    lines += [die_line(costs[key], die, key[1]) for key, die in dies.items()]
-    for line in lines:
+    by_layer = [line for one in costs for line in layer_lines(one)] if layers else []
+    lines = operating.lines(asked, points, cost_lines(costs, off_chip=off_chip, accelerators=names))
+    for line in (*scaled.values(), *lines, *by_layer):
         typer.echo(line)
+    if on_fpgas := [fpga_cost for each in fpgas for fpga_cost in each]:
+        for line in ("", *fpga_lines(on_fpgas)):
+            typer.echo(line)
+
+
+def _draw_roofline(model: str, costs: Sequence[Cost], path: Path) -> None:
+    """Write the chart of several costs of a model; the line that says so stands on standard error, beside JSON too."""
+    from fewbits.report.chart_files import write_image
+    from fewbits.report.roofline import cost_roofline
+    from fewbits.report.roofline_chart import costs_roofline_chart
+
+    chart = costs_roofline_chart(model, [cost_roofline(one.precision, one) for one in costs], path.stem)
+    write_image(chart, path)
+    progress_line(f"{path}: {chart.caption}")
 
 
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
@@ -203,8 +229,17 @@ def characterize(
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
-    multiplier: Annotated[str, typer.Option(help="booth or array.")] = "booth",
+    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    synapses: Annotated[
+        list[int] | None, typer.Option(help="Of a neuron, 1 to 16384; repeat for several sizes; 16 if none.")
+    ] = None,
+    element: Annotated[
+        str, typer.Option(help="neuron, or processing-element: that of systolic arrays, for integers.")
+    ] = "neuron",
+    control: Annotated[
+        bool, typer.Option(help="Also what surrounds neurons; left out, it is estimated from that of other synapses.")
+    ] = True,
     clock: Annotated[
         float | None,
         typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
@@ -234,8 +269,12 @@ def characterize(
     from fewbits.executors.engines import executor_of
     from fewbits.formats import STUDY_PRECISIONS
     from fewbits.hardware.characterization.technology_table import characterize as make_table
+    from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, datapath_element
     from fewbits.study.spec import load_cluster
 
+    sizes = synapses or [DEFAULT_SYNAPSES]
+    if element != "neuron" and synapses:
+        raise HardwareError("a processing element has no synapses: leave --synapses out")
     if cluster is not None:
         refuse_unused_cluster(engine)
     described = None if cluster is None else load_cluster(cluster)
@@ -252,6 +291,9 @@ def characterize(
         node_nm=node,
         multiplier=multiplier,
         product_bits=product_bits,
+        synapses=sizes,
+        element=datapath_element(element),
+        with_control=control,
         clock_mhz=clock,
         note=note,
         executor=executor,

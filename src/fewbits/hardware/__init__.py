@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbits.hardware.costing.breakdown import Breakdown, LayerCost
+from fewbits.hardware.costing.breakdown import Breakdown, LayerCost, MemoryCost
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
+from fewbits.hardware.costing.sweep import CostPoint, costs
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, OperandStream, named, scaled
+from fewbits.hardware.dataflow.base import AccessCosts, CircuitPart, Dataflow, Memory, OperandStream, named, scaled
 from fewbits.hardware.dataflow.diannao.opcodes import Opcode, Opcodes
 from fewbits.hardware.dataflow.diannao.scheduling import Pipeline, schedule
 from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, LoopMemory, StatedEnergy
@@ -35,6 +36,7 @@ from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
+    from fewbits.hardware import fpga as fpga
     from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.workload.operations import WORKLOAD
 
@@ -46,10 +48,12 @@ __all__ = [
     "AnyAccelerator",
     "Axis",
     "Breakdown",
+    "CircuitPart",
     "Clock",
     "ComponentCost",
     "ControlCost",
     "Cost",
+    "CostPoint",
     "Dataflow",
     "DatapathCost",
     "DatapathKey",
@@ -62,6 +66,7 @@ __all__ = [
     "LoopMemory",
     "MacroCost",
     "Memory",
+    "MemoryCost",
     "NetworkPower",
     "Neuron",
     "NeuronDesign",
@@ -81,8 +86,10 @@ __all__ = [
     "accelerator_from",
     "accelerator_named",
     "cost",
+    "costs",
     "dataflow_of",
     "dataflows",
+    "fpga",
     "load_technology",
     "named",
     "scaled",
@@ -93,5 +100,9 @@ __all__ = [
 if not TYPE_CHECKING:  # they load torch and Amaranth
     __getattr__, __dir__ = lazily(
         __name__,
-        {"WORKLOAD": "fewbits.hardware.workload.operations", "Neuron": "fewbits.hardware.datapath.neuron"},
+        {
+            "WORKLOAD": "fewbits.hardware.workload.operations",
+            "Neuron": "fewbits.hardware.datapath.neuron",
+            "fpga": "fewbits.hardware.fpga",
+        },
     )

@@ -7,13 +7,16 @@ from collections.abc import Callable
 
 from torch import nn
 
-from fewbits.models.resnet import resnet20
+from fewbits.models.resnet import resnet8, resnet18, resnet20
 
 GREY_28 = (1, 28, 28)
 """Input of the digit networks: channels, height, width."""
 
 COLOR_32 = (3, 32, 32)
 """Input of the color networks: channels, height, width."""
+
+IMAGENET_224 = (3, 224, 224)
+"""Input of ImageNet's networks: channels, height, width."""
 
 
 def _chain(**modules: nn.Module) -> nn.Sequential:
@@ -184,7 +187,9 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "compact": (compact, COLOR_32),
     "mlp": (mlp, GREY_28),
     "vgg": (vgg, COLOR_32),
+    "resnet8": (resnet8, COLOR_32),
     "resnet20": (resnet20, COLOR_32),
+    "resnet18": (resnet18, IMAGENET_224),
     "mobilenet-small": (mobilenet_small, COLOR_32),
 }
 """Name to (constructor, input shape)."""

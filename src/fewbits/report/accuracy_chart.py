@@ -49,7 +49,7 @@ OTHERS = Family("other formats", "#56B4E9", "cross")
 """Of formats that are not fewbits' own; from the same set."""
 
 NETWORKS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Colours of networks, where a chart has several; from the same set."""
+"""Colours of networks, or of accelerators, where a chart has several; from the same set."""
 
 _ACCURACY, _FAKE, _SAVED = map(figure_named, (ACCURACY, "fake_quantized_accuracy_percent", "energy_saving_percent"))
 
@@ -97,7 +97,7 @@ def _marks(points: alt.Data, figure: Figure, x: alt.X, y: alt.Y, rows: Sequence[
     found = {_family(row) for row in rows}
     families = [family for family in (*FAMILIES.values(), OTHERS) if family in found]
     names = [family.name for family in families]
-    networks = list(dict.fromkeys(network_of(row) for row in rows))
+    told, several = _told_by_colour(rows)
     tooltip = [
         alt.Tooltip("name:N", title="precision"),
         alt.Tooltip("accuracy:Q", title=_ACCURACY.axis, format=".2f"),
@@ -111,17 +111,26 @@ def _marks(points: alt.Data, figure: Figure, x: alt.X, y: alt.Y, rows: Sequence[
     return marks.encode(
         x=x,
         y=y,
-        color=alt.Color("network:N", title="network", scale=alt.Scale(domain=networks, range=list(NETWORKS)))
-        if len(networks) > 1
+        color=alt.Color(f"{told}:N", title=told, scale=alt.Scale(domain=several, range=list(NETWORKS)))
+        if several
         else alt.Color("weights:N", title="weights", scale=colours),
         shape=alt.Shape(
             "weights:N",
             title="weights",
             scale=alt.Scale(domain=names, range=[family.shape for family in families]),
-            legend=alt.Legend(symbolFillColor=FAINT) if len(networks) > 1 else alt.Undefined,
+            legend=alt.Legend(symbolFillColor=FAINT) if several else alt.Undefined,
         ),
         tooltip=tooltip,
     )
+
+
+def _told_by_colour(rows: Sequence[Row]) -> tuple[str, list[str]]:
+    """What colours tell apart, and its values: networks where there are several, else accelerators; none where the
+    weights' family has colour and shape.
+    """
+    values = {"network": [network_of(row) for row in rows], "accelerator": [row.accelerator for row in rows]}
+    several = {what: list(dict.fromkeys(found)) for what, found in values.items() if len(set(found)) > 1}
+    return next(iter(several.items()), ("weights", []))
 
 
 def _names(points: alt.Data, x: alt.X, y: alt.Y) -> Any:
@@ -153,6 +162,7 @@ def _points(
             "name": point_label(row, rows),
             "label": label,
             "network": network_of(row),
+            **({"accelerator": row.accelerator} if row.accelerator else {}),
             "weights": _family(row).name,
             name: row.mean(name),
             "accuracy": row.mean(ACCURACY),

@@ -30,12 +30,14 @@ def _chip_bars(groups: Sequence[Group], name: str) -> dict[str, dict[str, float]
     rows = [(group, row) for group in groups for row in group.rows]
     forms = ("{precision}", "{precision} {recipe}", "{model} {precision}", "{model} {precision} {recipe}")
     full = "{model} on {data} {precision} {recipe}"
-    for form in (*forms, full, "{precision} ({study})", f"{full} ({{study}})"):
+    machines = ("{precision} on {accelerator}", "{model} {precision} {recipe} on {accelerator}")
+    for form in (*forms, *machines, full, "{precision} ({study})", f"{full} on {{accelerator}} ({{study}})"):
         bars: dict[str, dict[str, float]] = {}
         for group, row in rows:
             label = form.format(
-                model=group.model, data=group.data, precision=row.precision, recipe=row.recipe, study=row.study
-            )
+                model=group.model, data=group.data, precision=row.precision, recipe=row.recipe, study=row.study,
+                accelerator=row.accelerator,
+            )  # fmt: skip
             if bars.setdefault(label, row.parts[name]) != row.parts[name]:
                 break
         else:

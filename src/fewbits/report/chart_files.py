@@ -1,15 +1,21 @@
-"""Charts as files: names that tell them apart, and images that say which figures they show."""
+"""Charts as files: names that tell them apart, images that say which figures they show, one chart in a file."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import struct
+import tempfile
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fewbits.errors import StudyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from fewbits.report.chart import Chart
 
 _TAIL_LENGTH = 80
 """Characters of a network's and data set's names in a file's name; most systems take 255 bytes in all."""
@@ -57,3 +63,31 @@ def digest_in(png: bytes) -> str | None:
     """The digest that `with_digest` put into a PNG; None if there is none."""
     found = re.match(rb".{8}tEXt%b\0([0-9a-f]{64})" % re.escape(DIGEST_KEY), png[_HEADER_END - 4 :], re.DOTALL)
     return found[1].decode("ascii") if found else None
+
+
+IMAGES = (".svg", ".png")
+"""Endings of the files that a single chart is written to."""
+
+
+def check_image(path: Path) -> None:
+    """Raise StudyError if no chart can be written under this name."""
+    if path.suffix.lower() not in IMAGES:
+        raise StudyError(f"a chart is written to a file that ends in {' or '.join(IMAGES)}, not to {str(path)!r}")
+    if path.is_symlink() or path.is_dir():
+        raise StudyError(f"{str(path)!r} is a folder or a link: give the name of a file to write")
+
+
+def write_image(chart: Chart, path: Path) -> None:
+    """Write one chart, whole or not at all. Raises StudyError if the file cannot be written."""
+    check_image(path)
+    image = chart.svg() if path.suffix.lower() == ".svg" else chart.png()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fewbits-", dir=path.parent) as folder:
+            written = Path(folder) / path.name
+            written.write_bytes(image)
+            written.replace(path)
+    except OSError as error:
+        raise StudyError(
+            f"cannot write {str(path)!r}: {error.strerror or error}; make room or give another name"
+        ) from None

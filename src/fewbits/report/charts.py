@@ -1,4 +1,4 @@
-"""The charts of a study: accuracy against energy, and area, power and energy by part; training curves."""
+"""The charts of a study: accuracy against energy; area, power and energy by part; roofline; training curves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fewbits.report.bar_charts import chip_chart, component_chart, layer_chart
 from fewbits.report.chart_files import file_tails
 from fewbits.report.curve_charts import curve_charts
 from fewbits.report.networks import across_networks
+from fewbits.report.roofline_chart import group_roofline_chart
 from fewbits.study.figures import CHARTED, SPLIT
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
         charts += [component_chart(group, figure, f"{figure.word}{tail}") for figure in SPLIT if not figure.of_chip]
         by_layer = layer_chart(group, f"energy-layers{tail}")
         charts += [by_layer] if by_layer is not None else []
+        roofline = group_roofline_chart(group, f"roofline{tail}")
+        charts += [roofline] if roofline is not None else []
         charts += curve_charts(group, tail)
     for group, tail in zip(together, tails[len(groups) :], strict=True):
         charts += _accuracy_charts(group, tail)

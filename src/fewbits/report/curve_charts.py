@@ -74,12 +74,8 @@ def without_curves(groups: Sequence[Group]) -> str:
 
 def _lines(group: Group) -> list[_Line]:
     """The trainings of a group's rows; the float network's also where the group has no float32 row."""
-    found = [
-        _Line(point_label(row, group.rows), _seed(run), run.history)
-        for row in group.points
-        for run in row.runs
-        if run.history
-    ]
+    rows = [row for row in group.points if row.accelerator == group.points[0].accelerator]  # trained once for all
+    found = [_Line(point_label(row, rows), _seed(run), run.history) for row in rows for run in row.runs if run.history]
     shown = {run.float_history for row in group.rows if row.is_baseline for run in row.runs}
     for row in group.points:
         for run in row.runs:

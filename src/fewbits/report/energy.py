@@ -150,12 +150,13 @@ def energy_csv(groups: Sequence[Group]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     several = any(group.studies for group in groups)
+    machines = any(group.accelerators for group in groups)
     head = ["model", "data", "precision", "recipe", "seed", "layer", "part", "energy_uj", "in_total"]
-    writer.writerow([*(["study"] if several else []), *head])
+    writer.writerow([*(["study"] if several else []), *(["accelerator"] if machines else []), *head])
     for group in groups:
         for study, run in ((row.study, run) for row in group.rows for run in row.runs):
             named = (run.model, run.data, run.precision, run.recipe, run.seed)
-            point = (study, *named) if several else named
+            point = (*((study,) if several else ()), *((run.accelerator,) if machines else ()), *named)
             for layer, parts in _split(run).items():
                 for part in ordered(list(parts)):
                     writer.writerow([*point, layer, part, parts[part], "yes"])

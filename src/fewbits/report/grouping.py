@@ -1,4 +1,4 @@
-"""Joins runs to groups of rows: one group a network and data set, one row a precision and recipe (of a study)."""
+"""Joins runs to groups of rows: one a network and data set; a row a precision, recipe and accelerator (of a study)."""
 
 from __future__ import annotations
 
@@ -62,31 +62,41 @@ def _together(groups: Sequence[tuple[ReadStudy, Group]], *, told_apart: bool) ->
 def _own_rows(study: ReadStudy, group: Group) -> Iterable[Row]:
     """The rows with the runs that no earlier study has; differences are to the study's float32 runs all the same."""
     shared = {run.key for _, run in study.shared}
-    baseline = {run.seed: run for row in group.rows for run in row.runs if run.precision == BASELINE}
+    baselines = _baselines([run for row in group.rows for run in row.runs])
     for row in group.rows:
         if runs := [run for run in row.runs if run.key not in shared]:
-            yield _row(runs, baseline, study.name)
+            yield _row(runs, baselines, study.name)
 
 
 def _rows(runs: Sequence[RunResult]) -> tuple[Row, ...]:
-    baseline = {run.seed: run for run in runs if run.precision == BASELINE}
-    points: dict[tuple[str, str], list[RunResult]] = {}
+    baselines = _baselines(runs)
+    points: dict[tuple[str, str, str], list[RunResult]] = {}
     for run in runs:
-        points.setdefault((run.precision, run.recipe), []).append(run)
-    return tuple(_row(sorted(point, key=lambda run: run.seed), baseline) for point in points.values())
+        points.setdefault((run.precision, run.recipe, run.accelerator), []).append(run)
+    return tuple(_row(sorted(point, key=lambda run: run.seed), baselines) for point in points.values())
 
 
-def _row(runs: Sequence[RunResult], baseline: dict[int, RunResult], study: str = "") -> Row:
+_Baselines = dict[tuple[int, str], "RunResult"]
+"""The float32 runs of a study by seed and accelerator."""
+
+
+def _baselines(runs: Iterable[RunResult]) -> _Baselines:
+    return {(run.seed, run.accelerator): run for run in runs if run.precision == BASELINE}
+
+
+def _row(runs: Sequence[RunResult], baselines: _Baselines, study: str = "") -> Row:
     return Row(
         precision=runs[0].precision,
         recipe=runs[0].recipe,
         seeds=tuple(run.seed for run in runs),
         figures={
-            figure.name: _statistic([figure.in_row(run, baseline.get(run.seed)) for run in runs]) for figure in JOINED
+            figure.name: _statistic([figure.in_row(run, baselines.get((run.seed, run.accelerator))) for run in runs])
+            for figure in JOINED
         },
         parts={figure.name: _means([figure.value(run) for run in runs]) for figure in SPLIT},
         runs=tuple(runs),
         study=study,
+        accelerator=runs[0].accelerator,
     )
 
 

@@ -35,12 +35,11 @@ def network_of(row: Row) -> str:
 
 
 def point_name(row: Row, rows: Sequence[Row]) -> str:
-    """Network and precision, such as `alex+ at pow2-6/fixed16`; the recipe too where several rows share both."""
+    """Network and precision, such as `alex+ at pow2-6/fixed16`; more where several rows share both."""
     name = f"{network_of(row)} at {row.precision}"
     same = [other for other in rows if (network_of(other), other.precision) == (network_of(row), row.precision)]
     recipe = f" ({row.recipe})" if len({other.recipe for other in same}) > 1 else ""
-    several = sum(other.recipe == row.recipe for other in same) > 1
-    return f"{name}{recipe}" + (f" ({row.study})" if several and row.study else "")
+    return f"{name}{recipe}{row.apart(same)}"
 
 
 def comparison(group: Group, measure: Row | None = None) -> tuple[str, ...]:
@@ -78,7 +77,8 @@ def front_line(group: Group) -> str:
         f"{point_name(row, group.rows)} ({_accuracy(row):.2f} %, {_energy(row):.4g} µJ)"
         for row in pareto_front(group.rows)
     )
-    return f"Pareto front over precision and width on {group.data}: {', '.join(points)}."
+    over = "precision, width and accelerator" if group.accelerators else "precision and width"
+    return f"Pareto front over {over} on {group.data}: {', '.join(points)}."
 
 
 def _against(row: Row, measure: Row, rows: Sequence[Row]) -> str:

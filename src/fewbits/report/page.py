@@ -15,6 +15,7 @@ from fewbits.report.basis import mixed
 from fewbits.report.chart import VEGA_LITE
 from fewbits.report.curve_charts import without_curves
 from fewbits.report.energy import OFF_CHIP, energy_table, part_table, row_energies
+from fewbits.report.layers import OPERATIONS, cycle_table, memory_table
 from fewbits.report.networks import across_networks, comparison
 from fewbits.report.rows import ACCURACY, pareto_front
 from fewbits.report.table import failure_lines, text_table
@@ -52,6 +53,8 @@ def html_page(
         charts=[_chart_cells(chart, image) for chart, image in charts],
         energies=[_energy_cells(group) for group in groups],
         off_chip=OFF_CHIP,
+        schedules=[_schedule_cells(group) for group in groups],
+        operations=OPERATIONS,
         comparison=savings,
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
         published=published.published_study(),
@@ -124,6 +127,19 @@ def _energy_cells(group: Group) -> dict[str, object]:
         "title": group.title,
         "parts": part_table(energies) if energies else None,
         "layers": [(label, energy_table(one)) for label, one in energies.items()],
+    }
+
+
+def _schedule_cells(group: Group) -> dict[str, object]:
+    """Cycles, limits and memories of each row's layers; seeds share them, so that the first run stands for all."""
+    rows = group.points
+    kept = [(row.label(rows), row.runs[0]) for row in rows if row.runs[0].layer_records]
+    return {
+        "title": group.title,
+        "rows": [
+            (label, cycle_table(run.layer_records, run.clock_mhz), memory_table(run.layer_records))
+            for label, run in kept
+        ],
     }
 
 

@@ -109,10 +109,11 @@ def published_study() -> Published:
 def compare(groups: Sequence[Group]) -> Comparison | None:
     """The comparison for the first group (and study) with a float32 row and another published one; None without one.
 
-    One group is enough: area does not depend on the network, and power hardly. Rows whose accelerator has other
-    memories than the published one are left out.
+    One group is enough: area does not depend on the network, and power hardly. All rows are of one accelerator; those
+    whose accelerator has other memories than the published one are left out.
     """
-    for rows_of_one in (_of_study(group, study) for group in groups for study in group.studies or ("",)):
+    studies = (_of_study(group, study) for group in groups for study in group.studies or ("",))
+    for rows_of_one in (one for rows in studies for one in _by_accelerator(rows)):
         rows = {
             row.precision: row
             for row in rows_of_one
@@ -129,6 +130,11 @@ def compare(groups: Sequence[Group]) -> Comparison | None:
                 differences=_differences(rows, pairs),
             )
     return None
+
+
+def _by_accelerator(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each accelerator: savings are against float32 on the same one."""
+    return [[row for row in rows if row.accelerator == one] for one in dict.fromkeys(row.accelerator for row in rows)]
 
 
 def _of_study(group: Group, study: str) -> list[Row]:

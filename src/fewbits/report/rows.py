@@ -60,6 +60,9 @@ class Row:
     study: str = ""
     """Whose runs they are; empty where all rows are of one study."""
 
+    accelerator: str = ""
+    """Of the cost; empty where the study has one."""
+
     def mean(self, name: str) -> float:
         """Of a figure that every row has."""
         found = self.figures[name]
@@ -83,17 +86,26 @@ class Row:
         return self.precision == BASELINE
 
     def label(self, rows: Sequence[Row]) -> str:
-        """What tells it apart among rows of one network: the precision; recipe and study where several share it."""
+        """What tells it apart among rows of one network: the precision; recipe, accelerator and study where several
+        share it.
+        """
         same = [other for other in rows if other.precision == self.precision]
         recipe = f" {self.recipe}" if len({other.recipe for other in same}) > 1 else ""
-        several = sum(other.recipe == self.recipe for other in same) > 1
-        return f"{self.precision}{recipe}" + (f" ({self.study})" if several and self.study else "")
+        return f"{self.precision}{recipe}{self.apart(same)}"
+
+    def apart(self, same: Sequence[Row]) -> str:
+        """What tells it from rows that share its network and precision, beside the recipe: accelerator and study."""
+        accelerator = f" on {self.accelerator}" if len({other.accelerator for other in same}) > 1 else ""
+        mine = (self.recipe, self.accelerator)
+        several = sum((other.recipe, other.accelerator) == mine for other in same) > 1
+        return accelerator + (f" ({self.study})" if several and self.study else "")
 
     def repeats(self, other: Row) -> bool:
         """Whether every network of this row is one of another row: that of the recipe that this one stands for."""
         named = (self.runs[0].model, self.runs[0].data, self.precision, self.runs[0].stands_for)
         same = named == (other.runs[0].model, other.runs[0].data, other.precision, other.recipe)
-        return same and self.study == other.study and set(self.seeds) <= set(other.seeds)
+        same = same and (self.study, self.accelerator) == (other.study, other.accelerator)
+        return same and set(self.seeds) <= set(other.seeds)
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,12 @@ class Group:
     def baseline(self) -> Row | None:
         """The first float32 row, if there is one."""
         return next((row for row in self.rows if row.is_baseline), None)
+
+    @property
+    def accelerators(self) -> tuple[str, ...]:
+        """Of its rows, where they are of several; else empty."""
+        found = tuple(dict.fromkeys(row.accelerator for row in self.rows))
+        return found if len(found) > 1 else ()
 
     @property
     def studies(self) -> tuple[str, ...]:

@@ -61,6 +61,7 @@ def text_table(group: Group) -> TextTable:
     precisions = [row.precision + " (interpolated)" * any(run.interpolated for run in row.runs) for row in group.rows]
     told = {"precision": precisions}
     told |= {"recipe": [row.recipe_in_words for row in group.rows]} if several else {}
+    told |= {"accelerator": [row.accelerator for row in group.rows]} if group.accelerators else {}
     told |= {"study": [row.study for row in group.rows]} if group.studies else {}
     names, labels = list(zip(*told.values(), strict=True)), tuple(told)
     return TextTable(
@@ -87,14 +88,16 @@ def csv_text(groups: Sequence[Group]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     names = [name for column in COLUMNS for name in (column.column_key, f"{column.column_key}_standard_deviation")]
     several = any(group.studies for group in groups)
+    machines = any(group.accelerators for group in groups)
     head = ["model", "data", "precision", "recipe", "stands_for", "seeds", *names]
-    writer.writerow([*(["study"] if several else []), *head])
+    writer.writerow([*(["study"] if several else []), *(["accelerator"] if machines else []), *head])
     for group in groups:
         for row in group.rows:
             figures = [row.figures[column.name] for column in COLUMNS]
             values = [text for one in figures for text in (("", "") if one is None else (one.mean, one.spread))]
             point = (group.model, group.data, row.precision, row.recipe, row.runs[0].stands_for, len(row.seeds))
-            writer.writerow([*((row.study,) if several else ()), *point, *values])
+            apart = (*((row.study,) if several else ()), *((row.accelerator,) if machines else ()))
+            writer.writerow([*apart, *point, *values])
     return out.getvalue()
 
 

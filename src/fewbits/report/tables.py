@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from fewbits.report.layers import BITS_PER_KIB, OFF_CHIP, gops_of
 from fewbits.report.rows import BASELINE
 from fewbits.report.studies import ReadStudy, read_studies
 from fewbits.study.figures import FIGURES
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
     from fewbits.study.declaration import Figure
 
-NAMES = ("runs", "parts", "curves", "failures", "columns")
-"""Of the tables: a row of each is a run, a figure's value by layer or part, an epoch, a failed run, a column."""
+NAMES = ("runs", "parts", "layers", "memories", "curves", "failures", "columns")
+"""Of the tables: a row of each is a run, a figure's value by layer or part, a layer, a memory in a layer, an epoch, a
+failed run, a column."""
 
 Kind = Literal["text", "integer", "number", "truth"]
 
@@ -76,6 +78,8 @@ _POINT = (
 )
 """What names a run; of a study and a run. The first columns of every table."""
 
+_ACCELERATOR = _Of("accelerator", "Of its cost, where the study has several.", lambda at: at[1].accelerator or None)
+
 _STANDS_FOR = _Of("stands_for", "The recipe that best stands for, else empty.", lambda at: at[1].stands_for or None)
 
 _ABOUT_RUN = (
@@ -96,7 +100,7 @@ _EPOCH = {
 
 
 def read_tables(*folders: str | Path) -> dict[str, Table]:
-    """The tidy tables of the studies in these folders by name: `runs`, `parts`, `curves`, `failures`, `columns`.
+    """The tidy tables of the studies in these folders by name, as NAMES has them.
 
     `columns` holds unit and meaning of each column of the others. Raises StudyError if a folder holds no study.
     """
@@ -110,7 +114,7 @@ def read_tables(*folders: str | Path) -> dict[str, Table]:
 
 def tables_of(studies: Sequence[ReadStudy]) -> dict[str, Table]:
     """The tidy tables of studies that are read; a run that several have stands once, as the first one's."""
-    made = (_runs(studies), _parts(studies), _curves(studies), _failures(studies))
+    made = (_runs(studies), _parts(studies), _layers(studies), _memories(studies), _curves(studies), _failures(studies))
     return {table.name: table for table in (*made, _columns(made))}
 
 
@@ -120,6 +124,7 @@ def _runs(studies: Sequence[ReadStudy]) -> Table:
     columns = (
         *_POINT,
         _STANDS_FOR,
+        _ACCELERATOR,
         *(one for figure in FIGURES if figure.is_of_run and not figure.by for one in _of_figure(figure)),
         *_ABOUT_RUN,
         *(
@@ -133,10 +138,13 @@ def _runs(studies: Sequence[ReadStudy]) -> Table:
 def _own_runs(studies: Sequence[ReadStudy]) -> Iterator[tuple[ReadStudy, RunResult, RunResult | None]]:
     """Each run that counts for its study, with the float32 run that it is compared with."""
     for study in studies:
-        baselines = {
-            (run.model, run.data, run.seed): run for run in reversed(study.results) if run.precision == BASELINE
-        }
-        yield from ((study, run, baselines.get((run.model, run.data, run.seed))) for run in study.own)
+        baselines = {_baseline_of(run): run for run in reversed(study.results) if run.precision == BASELINE}
+        yield from ((study, run, baselines.get(_baseline_of(run))) for run in study.own)
+
+
+def _baseline_of(run: RunResult) -> tuple[str, str, int, str]:
+    """What a run and the float32 run that it is compared with share."""
+    return run.model, run.data, run.seed, run.accelerator
 
 
 def _of_figure(figure: Figure) -> tuple[_Of, ...]:
@@ -158,6 +166,7 @@ def _parts(studies: Sequence[ReadStudy]) -> Table:
     """Figures by layer and component, one row a value."""
     columns = (
         *_POINT,
+        _ACCELERATOR,
         _Of("figure", "Which figure: that of runs, split.", lambda at: at[2]),
         _Of("layer", "The layer, where it is split by layers.", lambda at: at[3].get("layer")),
         _Of("component", "The part of the chip, where it is split by parts.", lambda at: at[3].get("component")),
@@ -168,7 +177,7 @@ def _parts(studies: Sequence[ReadStudy]) -> Table:
 
 
 def _part_rows(studies: Sequence[ReadStudy]) -> Iterator[tuple[Any, ...]]:
-    split = [figure for figure in FIGURES if figure.is_of_run and figure.by and figure.by != ("epoch",)]
+    split = [figure for figure in FIGURES if figure.is_of_run and figure.by and not figure.table]
     for study, run, _ in _own_runs(studies):
         for figure in split:
             for place, value in _leaves(figure.value(run), figure.by):
@@ -184,6 +193,57 @@ def _leaves(values: Any, by: tuple[str, ...]) -> Iterator[tuple[dict[str, str], 
         return
     for name, inner in values.items():
         yield from (({by[0]: name, **place}, value) for place, value in _leaves(inner, by[1:]))
+
+
+_LAYER = (
+    _Of("layer", "The layer.", lambda at: at[2].name),
+    _Of("kind", "What it does.", lambda at: at[2].kind),
+    _Of("operations", "Of one image; a product is two.", lambda at: at[2].operations),
+    _Of("cycles", "Of one image, all together.", lambda at: at[2].cycles),
+    _Of("busy_cycles", "That start products, or read a row.", lambda at: at[2].busy_cycles),
+    _Of(
+        "stall_cycles", "That wait for accumulators, memories on the chip or a divider.", lambda at: at[2].stall_cycles
+    ),
+    _Of("fill_cycles", "In which pipelines and arrays fill and drain.", lambda at: at[2].fill_cycles),
+    _Of("setup_cycles", "In which the layer is set up.", lambda at: at[2].setup_cycles),
+    _Of("transfer_stall_cycles", "That wait for the memory off the chip.", lambda at: at[2].transfer_stall_cycles),
+    _Of("gops", "Operations a second, in 10^9.", lambda at: gops_of(at[2], at[1].clock_mhz), "GOPS"),
+    _Of("energy_uj", "Of one image, on the chip.", lambda at: at[2].energy_uj, "µJ"),
+    _Of("off_chip_kib", "Between the chip and its memory.", lambda at: at[2].traffic_bits / BITS_PER_KIB, "KiB"),
+    _Of("limit", "What keeps it from fewer cycles.", lambda at: at[2].limit or None),
+    _Of("mapping", "The loops that were chosen; empty without a choice.", lambda at: " | ".join(at[2].mapping) or None),
+)
+"""Of a study, a run and a layer."""
+
+
+def _layers(studies: Sequence[ReadStudy]) -> Table:
+    """One row a layer of each run that kept them."""
+    rows = ((study, run, layer) for study, run, _ in _own_runs(studies) for layer in run.layer_records)
+    return _table("layers", (*_POINT, _ACCELERATOR, *_LAYER), rows)
+
+
+def _memories(studies: Sequence[ReadStudy]) -> Table:
+    """One row for each memory in each layer, that off the chip among them, of which no rows are known."""
+    columns = (
+        *_POINT,
+        _ACCELERATOR,
+        _LAYER[0],
+        _Of("memory", f"Its name; {OFF_CHIP} is that beyond the chip's border.", lambda at: at[3]),
+        _Of("reads", "Rows read.", lambda at: None if at[4] is None else at[4].reads),
+        _Of("writes", "Rows written.", lambda at: None if at[4] is None else at[4].writes),
+        _Of("row_bits", "Of a row.", lambda at: None if at[4] is None else at[4].row_bits, "bit"),
+        _Of("moved_kib", "Read and written.", lambda at: at[5] / BITS_PER_KIB, "KiB"),
+        _Of("energy_uj", "Of it in this layer, leakage among it.", lambda at: at[4] and at[4].energy_uj, "µJ"),
+    )
+    return _table("memories", columns, _memory_rows(studies))
+
+
+def _memory_rows(studies: Sequence[ReadStudy]) -> Iterator[tuple[Any, ...]]:
+    for study, run, _ in _own_runs(studies):
+        for layer in run.layer_records:
+            for one in layer.memories:
+                yield study, run, layer, one.name, one, (one.reads + one.writes) * one.row_bits
+            yield study, run, layer, OFF_CHIP, None, layer.traffic_bits
 
 
 def _curves(studies: Sequence[ReadStudy]) -> Table:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         TaskProgress,
         TaskStarted,
     )
+    from fewbits.study.layer_record import LayerRecord, MemoryRecord
     from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
     from fewbits.study.sections import (
@@ -47,6 +48,8 @@ __all__ = [
     "FineTuneSection",
     "FloatNetworkTrained",
     "FloatTrainingSection",
+    "LayerRecord",
+    "MemoryRecord",
     "MethodsSection",
     "Notice",
     "RunFailed",
@@ -82,6 +85,7 @@ _NAMES = {
         "run_study",
     ),
     "declaration": ("Figure", "Tested"),
+    "layer_record": ("LayerRecord", "MemoryRecord"),
     "networks": ("TrainingOutcome",),
     "events": (
         "FloatNetworkTrained",

@@ -100,6 +100,9 @@ class Figure:
     by: tuple[str, ...] = ()
     """What its values are told apart by, outermost first: `layer`, `component`, `epoch`; empty for one value."""
 
+    table: str = ""
+    """The tidy table whose rows its entries are; empty for a figure of numbers."""
+
     ends: tuple[str, ...] = ()
     """Names of what each value consists of, such as `low` and `high`; empty for a plain one."""
 

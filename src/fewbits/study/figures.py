@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewbits.study.declaration import Count, Figure, Percent, Positive, PositiveCount, Size, declares, kept
+from fewbits.study.layer_record import LayerRecord, layer_records
 from fewbits.train.record import EpochRecord
 
 if TYPE_CHECKING:
@@ -22,8 +23,14 @@ def _layer(layer: LayerCost) -> dict[str, Any]:
     names = (
         *("name", "kind", "cycles", "energy_uj", "energy_uj_by_part"),
         *("leakage_uj", "off_chip_uj", "transfer_stall_cycles"),
+        *("operations", "busy_cycles", "stall_cycles", "fill_cycles", "setup_cycles"),
+        *("utilization", "traffic_bits", "limit", "mapping"),
     )
-    return {name: getattr(layer, name) for name in names}
+    memories = {one.name: {name: getattr(one, name) for name in _OF_MEMORY} for one in layer.memories}
+    return {name: getattr(layer, name) for name in names} | {"memories": memories}
+
+
+_OF_MEMORY = ("reads", "writes", "row_bits", "rows_per_cycle", "energy_uj")
 
 
 @declares
@@ -97,6 +104,7 @@ class RunFigures:
         Figure(
             of_test=lambda test: test.training.history,
             by=("epoch",),
+            table="curves",
             meaning="The training curve of this run's network, an entry an epoch: learning rate, loss, loss and "
             "accuracy on the held-out split, seconds; of a recipe in stages, the last one's. Empty where nothing was "
             "trained, or by a version that kept none.",
@@ -107,6 +115,7 @@ class RunFigures:
         Figure(
             of_test=lambda test: test.float_training.history,
             by=("epoch",),
+            table="curves",
             meaning="The training curve of the float network that it started from.",
         ),
         default=(),
@@ -314,6 +323,74 @@ class RunFigures:
         ),
         default_factory=dict,
     )
+    layer_records: tuple[LayerRecord, ...] = kept(
+        Figure(
+            by=("layer",),
+            table="layers",
+            meaning="Cycles by what they are spent on, operations, transfers and accesses of memories, an entry a "
+            "layer; empty for a run of a version that did not keep them.",
+            of_cost=layer_records,
+        ),
+        default=(),
+    )
+    products_per_cycle: PositiveCount | None = kept(
+        Figure(
+            meaning="Most that the accelerator starts in one cycle; none for a run of a version that did not keep it.",
+            of_cost=lambda cost: cost.products_per_cycle,
+            in_cost_json=True,
+            cost_rank=2,
+        ),
+        default=None,
+    )
+    operations: Count | None = kept(
+        Figure(
+            meaning="Of one image: two a product, a multiplication and an addition.",
+            of_cost=lambda cost: cost.operations,
+            in_cost_json=True,
+            cost_rank=2,
+        ),
+        default=None,
+    )
+    gops: Size | None = kept(
+        Figure(
+            meaning="Operations a second while images are computed, in 10^9; a product is two.",
+            unit="GOPS",
+            of_cost=lambda cost: cost.gops,
+            in_cost_json=True,
+            cost_rank=2,
+        ),
+        default=None,
+    )
+    gops_per_w: Size | None = kept(
+        Figure(
+            meaning="Operations a second and watt, in 10^9, without the memory beyond the chip; a product is two.",
+            unit="GOPS/W",
+            of_cost=lambda cost: cost.gops_per_w,
+            in_cost_json=True,
+            cost_rank=2,
+        ),
+        default=None,
+    )
+    gops_per_mm2: Size | None = kept(
+        Figure(
+            meaning="Operations a second and square millimetre of the chip, in 10^9; a product is two.",
+            unit="GOPS/mm²",
+            of_cost=lambda cost: cost.gops_per_mm2,
+            in_cost_json=True,
+            cost_rank=2,
+        ),
+        default=None,
+    )
+    bandwidth_gb_s: Positive | None = kept(
+        Figure(
+            meaning="Of the memory; none for as much as the layers need.",
+            unit="GB/s",
+            of_cost=lambda cost: cost.bandwidth_gb_s,
+            in_cost_json=True,
+            cost_rank=2,
+        ),
+        default=None,
+    )
     activity: str = kept(
         Figure(
             meaning="What the switching activity behind power and energy is.",
@@ -384,10 +461,10 @@ class RunFigures:
         in_cost_json=True,
         cost_rank=2,
     )
-    bandwidth_gb_s: ClassVar[Figure] = Figure(
-        meaning="Of the memory; none for as much as the layers need.",
-        unit="GB/s",
-        of_cost=lambda cost: cost.bandwidth_gb_s,
+    peak_gops: ClassVar[Figure] = Figure(
+        meaning="The operations a second if all multipliers did products that are needed in all cycles, in 10^9.",
+        unit="GOPS",
+        of_cost=lambda cost: cost.peak_gops,
         in_cost_json=True,
         cost_rank=2,
     )

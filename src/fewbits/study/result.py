@@ -41,6 +41,9 @@ class RunResult(RunFigures):
     stands_for: str = ""
     """The recipe that trained, where `recipe` is `best`; else empty, as for a run of a version that did not keep it."""
 
+    accelerator: str = ""
+    """Name of the accelerator that its cost is of, where the study has several; else empty."""
+
     notices: tuple[str, ...] = ()
     """What happened on the way, such as a damaged checkpoint that was not used."""
 

@@ -70,12 +70,14 @@ def reference_network(design: NeuronDesign) -> tuple[BitExactNetwork, Tensor]:
     """LeNet with initial weights at a design's precision, and an embedded digit."""
     import fewbits  # loads torch: late
     from fewbits import data, models
+    from fewbits.bitexact.sum_order import SumOrder
 
     digits = data.load("digits")
     images = digits.inputs(digits.test.images[:8])
     quantized = fewbits.quantize(models.build("lenet", seed=0), design.precision)
     fewbits.calibrate(quantized, images)
-    return fewbits.lower(quantized, images[:1], product_bits=design.kept_product_bits), images[:1]
+    order = SumOrder(design.synapses) if design.sums_depend_on_order else SumOrder()
+    return fewbits.lower(quantized, images[:1], product_bits=design.kept_product_bits, sum_order=order), images[:1]
 
 
 def control_figures(

@@ -80,6 +80,7 @@ def datapath_cost(
         activity=toggles_per_cycle,
         pipelining=neuron.design.pipelining.name,
         path_end=path_end(netlist, timing),
+        synapses=neuron.design.synapses,
     )
 
 

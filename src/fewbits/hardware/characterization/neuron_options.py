@@ -1,16 +1,17 @@
-"""The neurons that a precision may have, with more or fewer registers, and the first of them that keeps a clock."""
+"""The datapaths that a precision may have, with more or fewer registers, and the first of them that keeps a clock."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing
+from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, Element
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.technology import DatapathCost, Technology
 from fewbits.hardware.rtl.pipelining import DEFAULT
@@ -27,17 +28,26 @@ _LARGE_SLACK = 0.5
 """A note suggests another clock where every longest path takes less than this part of the period."""
 
 
+ELEMENT_ROWS = 16
+"""Of the column that a processing element's partial sum is wide enough for: those of the default array."""
+
+
 @dataclass(frozen=True)
 class Neuron:
-    """The design of one neuron of a precision: its RTLIL, and what the table keeps about it."""
+    """The design of one neuron or processing element of a precision: its RTLIL, and what the table keeps about it."""
 
     precision: str
+    """Its name in the table, from its key."""
+
     rtlil: str
     accumulator_bits: int
     pipeline_stages: int
     accumulate_cycles: int
     multiplier: str
     design: NeuronDesign
+    """Of a processing element: that of a neuron of one synapse."""
+
+    element: Element = "neuron"
 
     @property
     def sha256(self) -> str:
@@ -46,12 +56,23 @@ class Neuron:
 
 
 def build_neuron(
-    precision: str, multiplier: str = "booth", product_bits: int | None = None, stages: str = DEFAULT
+    precision: str,
+    multiplier: str = "booth",
+    product_bits: int | None = None,
+    stages: str = DEFAULT,
+    synapses: int = DEFAULT_SYNAPSES,
+    element: Element = "neuron",
 ) -> Neuron:
-    """The RTL of a precision's neuron; its `precision` is the design's name. stages: as of `datapath.design`."""
+    """The RTL of a precision's neuron or processing element; its `precision` is the key's name.
+
+    stages: as of `datapath.design`. Raises HardwareError for a processing element of floats.
+    """
     from fewbits.hardware import datapath
 
-    design = datapath.design(precision, multiplier=multiplier, product_bits=product_bits, stages=stages)
+    own = 1 if element == "processing-element" else synapses
+    design = datapath.design(precision, own, multiplier=multiplier, product_bits=product_bits, stages=stages)
+    if element == "processing-element":
+        return _element(design)
     return Neuron(
         precision=design.name,
         rtlil=datapath.to_rtlil(design),
@@ -63,15 +84,48 @@ def build_neuron(
     )
 
 
+def check_datapath(precision: str, multiplier: str, product_bits: int | None, synapses: int, element: Element) -> None:
+    """Raise HardwareError, FormatError for a datapath that cannot be built, without building it."""
+    from fewbits.hardware import datapath
+    from fewbits.hardware.datapath.processing_element import element_design  # loads Amaranth: late
+
+    made = datapath.design(precision, synapses, multiplier=multiplier, product_bits=product_bits)
+    if element == "processing-element":
+        element_design(made)
+    else:
+        made.check_circuit()
+
+
+def _element(design: NeuronDesign) -> Neuron:
+    from fewbits.hardware.datapath.processing_element import element_rtlil, product_stages  # loads Amaranth: late
+
+    return Neuron(
+        precision=replace(design.key, element="processing-element").name,
+        rtlil=element_rtlil(design, ELEMENT_ROWS),
+        accumulator_bits=design.accumulator_bits,
+        pipeline_stages=product_stages(design) + 1,
+        accumulate_cycles=1,
+        multiplier=design.element_multiplier,
+        design=design,
+        element="processing-element",
+    )
+
+
 def neuron_options(
-    precision: str, multiplier: str, product_bits: int | None, *, any_pipelining: bool
+    precision: str,
+    multiplier: str,
+    product_bits: int | None,
+    *,
+    any_pipelining: bool,
+    synapses: int = DEFAULT_SYNAPSES,
+    element: Element = "neuron",
 ) -> tuple[Neuron, ...]:
     """The neurons to try, from the fewest registers to the most; the standard one alone of floats, or if asked for."""
     from fewbits.hardware import datapath
 
     made = datapath.design(precision, multiplier=multiplier, product_bits=product_bits)
     options = made.pipelinings if any_pipelining else (DEFAULT,)
-    return tuple(build_neuron(precision, multiplier, product_bits, stages) for stages in options)
+    return tuple(build_neuron(precision, multiplier, product_bits, stages, synapses, element) for stages in options)
 
 
 def synthesize_first(

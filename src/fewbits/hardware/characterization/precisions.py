@@ -31,6 +31,8 @@ class Assumptions:
     conditions: Conditions
     target_mhz: float
     toggles_per_cycle: float
+    with_control: bool = True
+    """Whether the control around neurons is made, too."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,22 @@ def make_neuron(say: Progress, library: bytes, options: Sequence[Neuron], given:
 
 def make_control(say: Progress, library: bytes, neuron: Neuron, there: str | None, given: Assumptions) -> MadeControl:
     """Synthesize what surrounds the neurons. A job; library: pickled. there: hash of the control that the table has."""
-    rtlil = control_rtlil(neuron.design, Accelerator())
+    accelerator = Accelerator(synapses=neuron.design.synapses)
+    rtlil = control_rtlil(neuron.design, accelerator)
     sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
     name = neuron.precision
     if sha256 == there:
         say(f"{name}: control kept, nothing has changed")
         return MadeControl(name, sha256, None)
     cost = control_cost(
-        f"{name}, control", rtlil, neuron.design, _library(library), given.conditions, given.target_mhz, say
+        f"{name}, control",
+        rtlil,
+        neuron.design,
+        _library(library),
+        given.conditions,
+        given.target_mhz,
+        say,
+        accelerator,
     )
     return MadeControl(name, sha256, cost)
 
@@ -171,6 +181,8 @@ class Precisions:
         self._executor.submit(job)
 
     def _submit_control(self, number: int, neuron: Neuron) -> None:
+        if not self._given.with_control or neuron.element != "neuron":
+            return
         key = f"{neuron.precision}, control"
         self._submit(number, key, make_control, neuron, self._next(number, neuron), self._given)
 

@@ -18,6 +18,7 @@ from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PE
 from fewbits.hardware.characterization.neuron_options import (
     ATTEMPTS,
     Neuron,
+    check_datapath,
     clock_notes,
     neuron_options,
 )
@@ -33,13 +34,13 @@ from fewbits.hardware.characterization.precisions import (
 from fewbits.hardware.characterization.read_path import NO_SELECTION, read_path
 from fewbits.hardware.costing.packing import characterize_packing
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.energy.compiled_netlist import (
     compiled_netlist_path,
     read_compiled_netlist,
 )
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.mapping.timing import Conditions
+from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, Element
 from fewbits.hardware.process.library.check import CompleteLibrary, complete
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_libraries
@@ -64,6 +65,9 @@ def characterize(
     node_nm: float | None = None,
     multiplier: str = "booth",
     product_bits: int | None = None,
+    synapses: Sequence[int] = (DEFAULT_SYNAPSES,),
+    element: Element = "neuron",
+    with_control: bool = True,
     clock_mhz: float | None = None,
     note: str | None = None,
     executor: Executor | None = None,
@@ -83,8 +87,11 @@ def characterize(
     flip-flops (`memory.flip_flops`). Macros of absurd figures are noted (`memory.plausibility`). precisions: names.
     progress: gets a line as each step begins. toggles_per_cycle: assumed for every data net. node_nm: the process
     node, for scaling to another. multiplier, product_bits: of every neuron, as in `rtl.design`; other than by default,
-    they are part of the datapath's name in the table. clock_mhz: that all parts aim at; integer neurons get the first
-    pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the standard pipelining.
+    they are part of the datapath's name in the table, as are synapses, of each of which there is a neuron, and element.
+    A "processing-element" of a systolic array has neither synapses nor control. with_control: whether what surrounds
+    neurons is made, too; it can be estimated from that of other synapses. clock_mhz: that all parts aim at; integer
+    neurons get the first pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the
+    standard pipelining.
     note: what the files do not say and each cost on the table must, such as that they are predictive; one line. None
     keeps that of a table that goes on. executor: who synthesizes, a job each neuron and each control; started and
     closed here. None does so in this process, one after another. The table is the same byte for byte.
@@ -97,8 +104,9 @@ def characterize(
     if note is not None and not (note.strip() and note.isprintable()):
         raise HardwareError(f"a note is one line of text, not {note!r}: say what each cost on this table must tell")
     target_mhz = (Accelerator() if clock_mhz is None else Accelerator(clock_mhz=clock_mhz)).clock_mhz
-    for name in precisions:
-        design(name, multiplier=multiplier, product_bits=product_bits)  # refuses in a moment what cannot be built
+    kinds = [(name, number) for number in dict.fromkeys(synapses) for name in dict.fromkeys(precisions)]
+    for name, number in kinds:
+        check_datapath(name, multiplier, product_bits, number, element)  # refuses in a moment what cannot be built
     _check_place(out)
     files = [liberty] if isinstance(liberty, Path) else list(liberty)
     completed = complete(read_libraries(files))
@@ -106,9 +114,12 @@ def characterize(
     given = read_macros(sram, CLOCK_SLEW_NS) if sram is not None else ()
     say(f"{', '.join(path.name for path in files)} read")
     neurons = [
-        neuron_options(name, multiplier, product_bits, any_pipelining=clock_mhz is not None)
-        for name in dict.fromkeys(precisions)
-    ]
+        neuron_options(
+            name, multiplier, product_bits,
+            any_pipelining=clock_mhz is not None, synapses=number, element=element,
+        )
+        for name, number in kinds
+    ]  # fmt: skip
     conditions = Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load)
     behind_macros = read_path(library, conditions)
     provenance = _provenance(library, sram, conditions, toggles_per_cycle)
@@ -139,7 +150,13 @@ def characterize(
     if note is not None:
         table = replace(table, provenance={**table.provenance, GIVEN_NOTE: note})
     table = _with_precisions(
-        table, neurons, out, library, Assumptions(conditions, target_mhz, toggles_per_cycle), executor, say
+        table,
+        neurons,
+        out,
+        library,
+        Assumptions(conditions, target_mhz, toggles_per_cycle, with_control),
+        executor,
+        say,
     )
     for line in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
         say(f"{library.name}: {line}")

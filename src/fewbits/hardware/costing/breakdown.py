@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from fewbits.hardware.costing.chip_parts import CONTROL, Part
 from fewbits.hardware.costing.layer_power import CLOCK, NetworkPower
+from fewbits.hardware.costing.limits import limit_of
+from fewbits.hardware.dataflow.base import Memory
 from fewbits.hardware.dataflow.plan import LayerSchedule, Schedule, Widths
 from fewbits.hardware.workload.workload import Kind
 
@@ -16,6 +18,31 @@ problem (and what we can do about it)", ISSCC 2014, figure 1.1.9 (45 nm)."""
 
 DRAM = "DRAM at {:.0f} to {:.0f} pJ a bit (M. Horowitz, ISSCC 2014)".format(*DRAM_PJ_PER_BIT)
 """What transfers to memory rest on, for whoever reads figures of them."""
+
+
+OPERATIONS_PER_PRODUCT = 2
+"""A product is counted as a multiplication and an addition, as throughputs of accelerators usually are."""
+
+
+@dataclass(frozen=True)
+class MemoryCost:
+    """What one layer does with one memory on the chip, for one image."""
+
+    name: str
+    reads: int
+    """Rows, of all instances of the memory together."""
+
+    writes: int
+    row_bits: int
+    rows_per_cycle: int
+    """Reads and writes that all instances take in one cycle."""
+
+    energy_uj: float
+
+    @property
+    def bits(self) -> int:
+        """Read and written."""
+        return (self.reads + self.writes) * self.row_bits
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,40 @@ class LayerCost:
 
     transfer_stall_cycles: int = 0
     """Of the cycles, those that wait for the memory."""
+
+    products: int = 0
+    """Multiplications that the layer needs."""
+
+    setup_cycles: int = 0
+    busy_cycles: int = 0
+    stall_cycles: int = 0
+    fill_cycles: int = 0
+    """Parts of the cycles: see `LayerSchedule`, whose names these are."""
+
+    memories: tuple[MemoryCost, ...] = ()
+    """The accelerator's, in the order of figures; the one beyond its border is `traffic_bits`."""
+
+    mapping: tuple[str, ...] = ()
+    """The loops that were chosen, a line for each memory; empty where the dataflow has no choice."""
+
+    limit: str = ""
+    """What keeps the layer from fewer cycles, in words."""
+
+    @property
+    def operations(self) -> int:
+        """Two a product."""
+        return OPERATIONS_PER_PRODUCT * self.products
+
+    @property
+    def cycles_by_state(self) -> dict[str, int]:
+        """All cycles by what they are spent on."""
+        return {
+            "busy": self.busy_cycles,
+            "stalled": self.stall_cycles,
+            "filling": self.fill_cycles,
+            "set-up": self.setup_cycles,
+            "transfers": self.transfer_stall_cycles,
+        }
 
     @property
     def off_chip_uj(self) -> tuple[float, float]:
@@ -75,8 +136,14 @@ def break_down(
     clock_mhz: float,
     activity: NetworkPower | None,
     datapaths: int,
+    products_per_cycle: int,
+    memories: Sequence[Memory],
 ) -> Breakdown:
-    """Area and energy by part, energy by layer. widths: by the layer's name. datapaths: how many there are."""
+    """Area and energy by part, all figures by layer.
+
+    widths: by the layer's name. datapaths: how many there are; products_per_cycle: of all of them. memories: whose
+    accesses the schedule counts.
+    """
     leakage_pj = {name: part.leakage_uw / clock_mhz for name, part in parts.items()}  # of a cycle: uW x us = pJ
     dynamic_pj = [_dynamic_pj(layer, parts, datapaths, activity) for layer in plan.layers]
     by_part = [
@@ -94,6 +161,14 @@ def break_down(
             energy_uj_by_part=energies,
             leakage_uj=layer.cycles * sum(leakage_pj.values()) * 1e-6,
             transfer_stall_cycles=layer.transfer_stall_cycles,
+            products=layer.products,
+            setup_cycles=layer.setup_cycles,
+            busy_cycles=layer.busy_cycles,
+            stall_cycles=layer.stall_cycles,
+            fill_cycles=layer.fill_cycles,
+            memories=tuple(_memory(memory, layer, energies[memory.name]) for memory in memories),
+            mapping=layer.mapping,
+            limit=limit_of(layer, products_per_cycle),
         )
         for layer, energies in zip(plan.layers, by_part, strict=True)
     )
@@ -103,6 +178,11 @@ def break_down(
         leakage_uj={name: leakage_pj[name] * plan.cycles * 1e-6 for name in parts},
         layers=layers,
     )
+
+
+def _memory(memory: Memory, layer: LayerSchedule, energy_uj: float) -> MemoryCost:
+    rows = layer.accesses[memory.name]
+    return MemoryCost(memory.name, rows.reads, rows.writes, memory.row_bits, memory.ports * memory.instances, energy_uj)
 
 
 def joined(breakdowns: Sequence[Breakdown], order: Sequence[str]) -> Breakdown:

@@ -39,18 +39,28 @@ def composed(memories: Sequence[Memory], table: Technology, period_ns: float) ->
     """
     return {
         one.name: sram.compose(
-            one.rows, one.row_bits, table.macros, one.ports, period_ns=period_ns, read_path=table.read_path
+            one.rows,
+            one.row_bits,
+            table.macros,
+            one.ports,
+            period_ns=period_ns,
+            read_path=table.read_path,
+            interleaved=one.banks,
         )
         for one in memories
     }
 
 
 def chip_parts(
-    logic: Mapping[str, ComponentCost], control: ControlCost | None, buffers: Mapping[str, sram.Buffer]
+    logic: Mapping[str, ComponentCost],
+    control: ControlCost | None,
+    buffers: Mapping[str, sram.Buffer],
+    instances: Mapping[str, int],
 ) -> dict[str, Part]:
     """The parts that area and energy are split into, in the order of figures.
 
-    The components of all datapaths (`logic`), the control, the clock, the composed memories. The clock has no area of
+    The components of all datapaths (`logic`), the control, the clock, the composed memories, of which there are so many
+    `instances` each: a read or a write is of one of them. The clock has no area of
     its own: its pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is
     among theirs.
     """
@@ -61,9 +71,9 @@ def chip_parts(
         parts[CLOCK] = Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
     for name, buffer in buffers.items():
         parts[name] = Part(
-            buffer.area_um2,
-            buffer.leakage_uw,
-            cycle_pj=buffer.cycle_energy_pj,
+            instances[name] * buffer.area_um2,
+            instances[name] * buffer.leakage_uw,
+            cycle_pj=instances[name] * buffer.cycle_energy_pj,
             read_pj=buffer.read_energy_pj,
             write_pj=buffer.write_energy_pj,
         )

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.process.datapath_key import equal_widths
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _multiplier_per_square_bit(technology: Technology) -> ComponentCost:
             f"add it with 'fewbits characterize --precision {_REFERENCE.arguments}'"
         )
     all_of_them = reference.components["multipliers"]
-    share = 1 / (CHARACTERIZED_SYNAPSES * 16 * 16)
+    share = 1 / (_REFERENCE.synapses * 16 * 16)
     return replace(
         all_of_them,
         area_um2=all_of_them.area_um2 * share,

@@ -162,7 +162,8 @@ def _times(cycles: int) -> int:
 
 def _busy_cycles(tile: Tile, exported: Exported) -> dict[str, int]:
     """Of each layer with weights, the cycles in which the neurons work."""
-    plan = tile.schedule(workload_of(exported.network))
+    workload = workload_of(exported.network)
+    plan = tile.schedule(workload, {layer.name: tile.widths for layer in workload.layers})
     return {layer.name: layer.busy_cycles for layer in plan.layers if layer.products}
 
 

@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.errors import HardwareError
 from fewbits.formats.scale import CHANNEL_SHIFT_BITS
-from fewbits.hardware.costing.breakdown import Breakdown, break_down, dram_uj, joined
+from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, break_down, dram_uj, joined
 from fewbits.hardware.costing.chip_parts import all_leaking
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.factors import factor_bits, with_factors
@@ -110,6 +110,34 @@ class Cost:
     bandwidth_gb_s: float | None = None
     """Of the memory; None for as much as the layers need."""
 
+    products_per_cycle: int = 0
+    """Most that the accelerator starts in one cycle."""
+
+    @property
+    def operations(self) -> int:
+        """Of one image: two a product."""
+        return sum(layer.operations for layer in self.breakdown.layers)
+
+    @property
+    def gops(self) -> float:
+        """Operations a second, in 10^9, while images are computed."""
+        return self.operations / self.time_us / 1000
+
+    @property
+    def peak_gops(self) -> float:
+        """The same if every multiplier did a product that is needed in every cycle."""
+        return OPERATIONS_PER_PRODUCT * self.products_per_cycle * self.clock_mhz / 1000
+
+    @property
+    def gops_per_w(self) -> float:
+        """Operations a second and watt, in 10^9; the memory beyond the chip is not in it."""
+        return self.operations / self.energy_uj / 1000
+
+    @property
+    def gops_per_mm2(self) -> float:
+        """Operations a second and square millimetre of the chip, in 10^9."""
+        return self.gops / self.area_mm2
+
     @property
     def needed_bandwidth_gb_s(self) -> dict[str, float]:
         """By layer: GB/s at which its transfers take as long as its computation, at the cost's clock."""
@@ -161,7 +189,7 @@ def cost(
     *,
     input_shape: tuple[int, ...] | None = None,
     technology: Technology | Path | str | None = None,
-    accelerator: AnyAccelerator | str | None = None,
+    accelerator: AnyAccelerator | Path | str | None = None,
     activity: NetworkPower | None = None,
     multiplier: str = "booth",
     product_bits: int | None = None,
@@ -173,7 +201,7 @@ def cost(
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
-    accelerator: an `Accelerator`, one of another dataflow, or the name of a dataflow's preset. By default DianNao's,
+    accelerator: an `Accelerator`, one of another dataflow, a preset's name or a TOML file. By default DianNao's,
     16 x 16 with 64 rows at 250 MHz and any bandwidth; a number of synapses other than 16 is not characterized.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
@@ -193,7 +221,7 @@ def cost(
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
-    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator
+    chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
@@ -234,12 +262,15 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     clock = tiles.clock(used)
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    plans = [with_bandwidth(_share(tile.schedule(workload), tile_of_layer, tile), widths, clock.mhz) for tile in used]
+    products_per_cycle = main.dataflow.products_per_cycle(main.accelerator)
+    plans = [
+        with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
+    ]
     breakdown = joined(
         [
-            break_down(plan, parts, widths, clock.mhz, activity, datapaths)
-            for plan, parts in zip(
-                plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
+            break_down(plan, parts, widths, clock.mhz, activity, datapaths, products_per_cycle, tile.memories)
+            for tile, plan, parts in zip(
+                used, plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
             )
         ],
         [layer.name for layer in workload.layers],
@@ -252,7 +283,7 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
         activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
-        utilization=workload.products / (cycles * main.dataflow.products_per_cycle(main.accelerator)),
+        utilization=workload.products / (cycles * products_per_cycle),
         clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
@@ -265,9 +296,10 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
         bandwidth_gb_s=main.accelerator.bandwidth,
+        products_per_cycle=products_per_cycle,
         own_datapaths=own_datapaths(workload, tiles),
         narrower_layers=narrower_layers(workload, tiles),
-        notes=notes_of(workload, tiles, clock, breakdown),
+        notes=notes_of(workload, tiles, clock, breakdown, plans),
     )
 
 

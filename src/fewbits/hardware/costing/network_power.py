@@ -68,9 +68,9 @@ def network_power(
     Raises HardwareError if the netlist is of another precision, the accelerator's dataflow has no order of operands, or
     the network's float sums have another order than the accelerator's, DataError for images that do not fit.
     """
+    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks)
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
-    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks)
     trace = network.trace(images)
     generator = np.random.default_rng(seed)
     layers: dict[str, LayerPower] = {}
@@ -94,11 +94,12 @@ def _simulation(
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
-    name = DatapathKey(network.precision, product_bits=network.product_bits).name
-    if name != netlist.precision:
-        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
+    asked = DatapathKey(network.precision, product_bits=network.product_bits)
+    key = dataflow_of(tile).datapath_key(asked, tile)
+    if key.name != netlist.precision:
+        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {key.name!r}")
     stages = netlist.provenance.get(PIPELINING, DEFAULT)
-    neuron = design(network.precision, product_bits=network.product_bits, stages=stages)
+    neuron = design(network.precision, key.synapses, product_bits=network.product_bits, stages=stages)
     dataflow_of(tile).check_sum_order(network.sum_order, neuron, tile)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
@@ -227,17 +228,19 @@ def power_from_operands(
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
-    There is none of a network whose layers need several datapaths, nor on a dataflow without an order of operands. A
+    There is none of a network whose layers need several datapaths, on a dataflow without an order of operands, or of
+    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A
     table scaled to another process node, or at a corner, has none either: the netlist's energies are those of the
     typical library.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
-    precision = network.precision.name
+    made_for = accelerator or Accelerator()
+    precision = dataflow_of(made_for).datapath_key(DatapathKey(network.precision), made_for).name
     path = compiled_netlist_path(table, precision)
     is_own = not technology.provenance.keys() & {"scaled", AT_CORNER}
     if not path.exists() or len(images) < 2 or not is_own:
         return None
-    main = tile_of(network.precision, technology, accelerator or Accelerator())
+    main = tile_of(network.precision, technology, made_for)
     if main.dataflow.operand_stream is None:
         return None
     workload = workload_of(network)

@@ -9,6 +9,7 @@ from fewbits.hardware.costing.breakdown import Breakdown
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.packing import Narrow, is_packed
 from fewbits.hardware.costing.tiles import Tile, Tiles
+from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.technology import GIVEN_NOTE
 from fewbits.hardware.workload.workload import Workload
@@ -16,18 +17,23 @@ from fewbits.hardware.workload.workload import Workload
 _Value = TypeVar("_Value")
 
 
-def notes_of(workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdown) -> tuple[str, ...]:
-    """The notes of a network's cost on its tiles."""
+def notes_of(
+    workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdown, plans: Sequence[Schedule]
+) -> tuple[str, ...]:
+    """The notes of a network's cost on its tiles. plans: of the tiles that are used."""
     used = list(dict.fromkeys(tiles.of(layer) for layer in workload.layers))
     return (
         *_of_tables(used),
         *clock.notes,
         *_other_clock(used, clock),
         *_own_accelerators(workload, tiles),
+        *dict.fromkeys(line for tile in used for line in tile.estimates),
         *_narrower(workload, tiles),
         *(note for tile in used for note in _packing(tile, tiles, workload)),
         *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
         *_flip_flop_buffers(used, breakdown),
+        *_large_macros(used),
+        *_searched(plans),
         *workload.uncounted,
         *tiles.main.dataflow.layer_notes(
             workload, {layer.name: tiles.of(layer).design for layer in workload.layers}, tiles.main.design
@@ -81,9 +87,6 @@ def _own_accelerators(workload: Workload, tiles: Tiles) -> Iterator[str]:
             f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}; what "
             "converts values between them is in no figure"
         )
-    for tile in dict.fromkeys(tiles.own.values()):
-        if tile.is_interpolated and tile is not tiles.main:
-            yield f"the datapath of {tile.name} is interpolated between characterized precisions"
 
 
 def _narrower(workload: Workload, tiles: Tiles) -> Iterator[str]:
@@ -134,6 +137,33 @@ def _flip_flop_buffers(used: Sequence[Tile], breakdown: Breakdown) -> Iterator[s
     )
     for source in sorted(sources):
         yield f"buffers are {source}, since the technology has no SRAM macro of two ports: {shares}; no clock is gated"
+
+
+def _large_macros(used: Sequence[Tile]) -> Iterator[str]:
+    """Memories of many small instances, each of which takes a macro that is at least twice as large."""
+    for tile in used:
+        for memory in tile.memories:
+            buffer = tile.buffers[memory.name]
+            held, made = memory.rows * memory.row_bits, buffer.macros * buffer.macro.rows * buffer.macro.bits
+            if memory.instances > 1 and 2 * held <= made:
+                yield (
+                    f"{memory.name}: each of {memory.instances} instances of {memory.rows} x {memory.row_bits} bits is "
+                    f"made of {buffer.macro.name}, {made / held:.3g} times as large: no memory of the technology table "
+                    "fits better; area and energy of accesses are the macro's"
+                )
+
+
+def _searched(plans: Sequence[Schedule]) -> Iterator[str]:
+    """Of which layers the mapper did not look at all mappings."""
+    layers = [layer for plan in plans for layer in plan.layers if layer.looked_at]
+    if layers:
+        named = ", ".join(repr(layer.name) for layer in layers[:3])
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
+        counts = sorted(layer.looked_at for layer in layers)
+        yield (
+            f"the mappings of {named}{more} are the best of those looked at ({counts[0]:,} to {counts[-1]:,} a layer), "
+            "not of all: there are too many"
+        )
 
 
 def _by(named: Mapping[str, _Value]) -> list[tuple[_Value, str]]:

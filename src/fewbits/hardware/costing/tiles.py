@@ -14,17 +14,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.costing.breakdown import DRAM_PJ_PER_BIT
 from fewbits.hardware.costing.chip_parts import Part, chip_parts, composed
 from fewbits.hardware.costing.clock import Clock, clock_of, logic_mhz
 from fewbits.hardware.costing.packing import Narrow, with_packing
-from fewbits.hardware.dataflow.base import Dataflow, Memory
+from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import dataflow_of
-from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
+from fewbits.hardware.datapath.estimates import find
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.process.datapath_key import DatapathKey, architecture
 from fewbits.hardware.process.memory.sram import Buffer
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, DatapathCost, Technology
+from fewbits.hardware.process.technology import DatapathCost, Technology
 from fewbits.hardware.rtl.pipelining import DEFAULT
 from fewbits.hardware.workload.own_precision import computes
 from fewbits.hardware.workload.workload import LayerShape, Workload
@@ -43,6 +44,11 @@ class Tile:
     design: NeuronDesign
     datapath: DatapathCost
     is_interpolated: bool
+    """Whether the datapath was not characterized itself."""
+
+    estimates: tuple[str, ...]
+    """What of datapath and control was not characterized, and how it was found."""
+
     accelerator: AnyAccelerator
     dataflow: Dataflow[Any]
     technology: Technology
@@ -52,9 +58,24 @@ class Tile:
         """Whose numbers it multiplies."""
         return self.design.precision
 
-    def schedule(self, workload: Workload) -> Schedule:
-        """A network's layers on it."""
-        return self.dataflow.schedule(workload, self.accelerator, self.design)
+    def schedule(self, workload: Workload, widths: Mapping[str, Widths]) -> Schedule:
+        """A network's layers on it, mapped by its own energies where its dataflow has a choice.
+
+        widths: of values as they are stored, by the layer's name.
+        """
+        return self.dataflow.mapped(workload, self.accelerator, self.design, self._costs(widths))
+
+    def _costs(self, widths: Mapping[str, Widths]) -> AccessCosts:
+        """Energies of its products and accesses, and the middle of those that transfers may take."""
+        parts, memories = self.parts, self.buffers
+        logic = self.dataflow.logic(self.datapath, self.accelerator).values()
+        return AccessCosts(
+            product_pj=sum(one.energy_pj for one in logic) / self.dataflow.products_per_cycle(self.accelerator),
+            reads_pj={name: parts[name].read_pj for name in memories},
+            writes_pj={name: parts[name].write_pj for name in memories},
+            off_chip_pj_per_bit=sum(DRAM_PJ_PER_BIT) / len(DRAM_PJ_PER_BIT),
+            widths=widths,
+        )
 
     @property
     def widths(self) -> Widths:
@@ -81,7 +102,8 @@ class Tile:
     def parts(self) -> dict[str, Part]:
         """Every part of it, all datapaths together."""
         logic = self.dataflow.logic(self.datapath, self.accelerator)
-        return chip_parts(logic, self.datapath.control, self.buffers)
+        instances = {memory.name: memory.instances for memory in self.memories}
+        return chip_parts(logic, self.datapath.control, self.buffers, instances)
 
 
 def tile_of(
@@ -92,28 +114,31 @@ def tile_of(
     multiplier: str = "booth",
     product_bits: int | None = None,
 ) -> Tile:
-    """The tile of a precision, its datapath interpolated where the table lacks it but can.
+    """The tile of a precision, its datapath estimated from others where the table lacks it (`estimates`).
 
-    Raises HardwareError if the table has no such datapath, or the accelerator cannot be made of its datapaths.
+    Raises HardwareError if the table has nothing like such a datapath, or the accelerator cannot be made of them.
     """
     dataflow = dataflow_of(accelerator)
     dataflow.check(accelerator, table)
-    key = DatapathKey(precision, architecture(multiplier), product_bits)
-    datapath, is_interpolated = table.find(key), False
-    if datapath is None and key == DatapathKey(precision) and can_interpolate(table, precision):
-        datapath, is_interpolated = interpolate(table, precision), True
-    made = design(
-        precision, CHARACTERIZED_SYNAPSES, multiplier=multiplier, product_bits=product_bits,
-        stages=DEFAULT if datapath is None else datapath.pipelining,
-    )  # fmt: skip
-    if datapath is not None:
-        declared = _declared(datapath, made, table)
-        sized = replace(declared, control=dataflow.control(declared, made, accelerator))
-        return Tile(key.name, made, sized, is_interpolated, accelerator, dataflow, table)
-    raise HardwareError(
-        f"technology {table.name!r} has no precision {key.name!r}, only {', '.join(table.datapaths)}: "
-        f"add it with 'fewbits characterize --precision {key.arguments}'"
-    )
+    key = dataflow.datapath_key(DatapathKey(precision, architecture(multiplier), product_bits), accelerator)
+    if product_bits is not None:  # as many as the whole product has are the whole product
+        key = replace(key, product_bits=_design(key, DEFAULT).kept_product_bits)
+    found = find(table, key)
+    if found is None:
+        _design(key, DEFAULT)  # refuses what no circuit computes
+        raise HardwareError(
+            f"technology {table.name!r} has no precision {key.name!r}, only {table.told_datapaths}: "
+            f"add it with 'fewbits characterize --precision {key.arguments}'"
+        )
+    made = _design(key, found.cost.pipelining)
+    declared = _declared(found.cost, made, table)
+    sized = replace(declared, control=dataflow.control(declared, made, accelerator))
+    return Tile(key.name, made, sized, found.is_estimate, found.notes, accelerator, dataflow, table)
+
+
+def _design(key: DatapathKey, stages: str) -> NeuronDesign:
+    """The datapath's arithmetic; a processing element's is that of a neuron of one synapse."""
+    return design(key.precision, key.synapses, multiplier=key.multiplier, product_bits=key.product_bits, stages=stages)
 
 
 def _declared(datapath: DatapathCost, made: NeuronDesign, table: Technology) -> DatapathCost:
@@ -252,7 +277,7 @@ def _own_tile(name: str, main: Tile) -> Tile:
     precision, table = parse_precision(name), main.technology
     if computes(main.precision, precision):
         return main
-    if table.find(precision) is None and not can_interpolate(table, precision):
+    if find(table, main.dataflow.datapath_key(DatapathKey(precision), main.accelerator)) is None:
         wider = [other for other in table.precisions() if computes(other, precision)]
         tiles = [tile_of(other, table, main.accelerator) for other in wider]
         if tiles:

@@ -2,13 +2,13 @@
 
 A dataflow decides which loops of a layer run in space, which in time, and what each memory keeps. An *accelerator* is a
 dataflow with its sizes, memories and clock: a frozen dataclass that the dataflow defines (`Dataflow.sizes`), with the
-properties of `AnyAccelerator`. The datapaths are those of a technology table (`DatapathCost`: one neuron of
-`CHARACTERIZED_SYNAPSES` synapses); the dataflow says how many of them, or what part of them, is on the chip.
+properties of `AnyAccelerator`. The datapaths are those of a technology table (`DatapathCost`: one neuron or processing
+element); the dataflow says which (`datapath_key`), and how many of them, or what part of them, is on the chip.
 
 Required: `memories`, `schedule`, `datapaths`, `products_per_cycle`, `outputs_per_cycle`, `area_basis`. With defaults:
 `presets`, `check`, `datapath_key`, `describe`, `logic`, `control`, `mapped`, `sum_order`, notes. Capabilities, None
-where a dataflow has none: `operand_stream`, `rtl`, `compiler`, `simulator`; `needed` gives one of them, or raises the
-sentence that says that it lacks.
+where a dataflow has none: `operand_stream`, `rtl`, `compiler`, `simulator`, `circuit_parts`; `needed` gives one of
+them, or raises the sentence that says that it lacks.
 
 A dataflow from outside is an instance named in the entry points `fewbits.dataflows`; see docs/extending.md.
 """
@@ -17,16 +17,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
+from fewbits.arguments import shown
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.loops.description import LoopAccelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import ComponentCost, ControlCost, DatapathCost, Technology
 from fewbits.hardware.workload.workload import LayerShape, Workload
+from fewbits.toml_table import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +43,7 @@ A = TypeVar("A", bound=AnyAccelerator)
 
 Holds = Literal["inputs", "weights", "outputs"]
 
-Capability = Literal["operand_stream", "rtl", "compiler", "simulator"]
+Capability = Literal["operand_stream", "rtl", "compiler", "simulator", "circuit_parts"]
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,27 @@ class Memory:
     """Accesses in one cycle: by default a row is written while another is read, or transfers could not overlap with
     computation."""
 
+    banks: int = 1
+    """Memories that its rows are interleaved over: each has macros of its own."""
+
     instances: int = 1
     """How many there are; a schedule counts the accesses of all of them together."""
+
+
+@dataclass(frozen=True)
+class CircuitPart:
+    """A part of an accelerator's circuit that is synthesized by itself."""
+
+    name: str
+    instances: int
+    top: str
+    """Its top module."""
+
+    rtlil: Callable[[], str]
+    """The circuit as RTLIL, made when it is asked for."""
+
+    memory: tuple[int, int] | None = None
+    """Rows and bits of a row, if it is a memory that writes one row while it reads another, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +130,7 @@ _WITHOUT: Mapping[Capability, str] = {
     "rtl": "no circuit that could be written: choose an accelerator of another dataflow",
     "compiler": "no compiler of networks: choose an accelerator of another dataflow",
     "simulator": "no simulator: choose an accelerator of another dataflow",
+    "circuit_parts": "no circuit to count the resources of on an FPGA: choose an accelerator of another dataflow",
 }
 
 
@@ -125,6 +147,51 @@ class Dataflow(ABC, Generic[A]):
     def presets(self) -> Mapping[str, A]:
         """Accelerators with a name of their own, such as `systolic-16x16`."""
         return {}
+
+    # How an accelerator is made from a table of TOML or JSON.
+
+    grid: tuple[str, ...] = ()
+    """The sizes that a name such as `diannao-32x16` gives, in its order."""
+
+    @property
+    def takes_sizes(self) -> bool:
+        """Whether an accelerator's name may give sizes."""
+        return bool(self.grid)
+
+    options: Mapping[str, str] = {}
+    """The sizes that the command line's `neurons`, `synapses` and `rows` give, as far as there are such."""
+
+    def read(self, table: Mapping[str, Any], source: str = "") -> A:
+        """The accelerator of a table without its key `dataflow`; `name` is taken where its class has one.
+
+        source: named in messages, empty for none. Raises HardwareError in one line that names the key.
+        """
+        named = f"{source}: " if source else ""
+        allowed = [field.name for field in fields(cast("Any", self.sizes))]
+        values = dict(table)
+        if "name" not in allowed:
+            values.pop("name", None)
+        if unknown := [key for key in values if key not in allowed]:
+            raise HardwareError(
+                f"{named}unknown key {shown(unknown[0])}: an accelerator of the dataflow {self.name!r} has "
+                f"{', '.join(allowed)}{nearest(unknown[0], allowed)}"
+            )
+        try:
+            return self.sizes(**values)
+        except TypeError as error:  # a key without a default is missing, or a value is of another type
+            raise HardwareError(f"{named}{error}") from None
+        except HardwareError as error:
+            raise HardwareError(f"{named}{error}") from None
+
+    def resized(self, table: Mapping[str, Any], sizes: Sequence[int], name: str) -> dict[str, Any]:
+        """A table, without its key `dataflow`, with the sizes of a name such as `diannao-32x16`.
+
+        Raises HardwareError, with the accelerator's name, if it has not as many.
+        """
+        if len(sizes) != len(self.grid):
+            has = f"takes {len(self.grid)}, {' x '.join(self.grid)}" if self.grid else "has no sizes in its name"
+            raise HardwareError(f"accelerator {name!r}: the dataflow {self.name!r} {has}; {len(sizes)} were given")
+        return {**table, **dict(zip(self.grid, sizes, strict=True))}
 
     # What is on the chip.
 
@@ -233,6 +300,13 @@ class Dataflow(ABC, Generic[A]):
     @property
     def simulator(self) -> Callable[..., Any] | None:
         """Makes a simulator of the circuit; called with design and accelerator."""
+        return None
+
+    @property
+    def circuit_parts(self) -> Callable[..., tuple[CircuitPart, ...]] | None:
+        """What its circuit is made of, for counts of resources; called with design and accelerator. The parts that are
+        multiplied come first.
+        """
         return None
 
     def needed(self, capability: Capability) -> Any:

@@ -68,7 +68,8 @@ class LayerSchedule:
     """Cycles that start products (or, in pooling, read a row)."""
 
     stall_cycles: int
-    """Cycles that wait: for the accumulators of a block that is not full, or for the divider of averages."""
+    """Cycles that wait: for the accumulators of a block that is not full, for the divider of averages, or for the one
+    port of a buffer."""
 
     setup_cycles: int
     """Cycles in which the layer's descriptor is fetched."""
@@ -104,6 +105,9 @@ class LayerSchedule:
 
     mapping: tuple[str, ...] = ()
     """The loops that were chosen, a line for each memory from the outermost; empty where there is no choice."""
+
+    looked_at: int = 0
+    """Mappings that the chosen one is the best of, where these are not all; 0 where none could be better."""
 
     limit: str = ""
     """What keeps the layer from fewer cycles, in words, as far as the dataflow says."""
@@ -143,7 +147,8 @@ class Schedule:
 def with_bandwidth(plan: Schedule, widths: Mapping[str, Widths], clock_mhz: float) -> Schedule:
     """The schedule with the cycles that wait for the accelerator's memory; itself if that has any bandwidth.
 
-    widths: by the layer's name. A layer takes as long as its cycles or as its transfers, whichever is longer.
+    widths: by the layer's name. A layer takes as long as its cycles or as its transfers, whichever is longer; one whose
+    transfers do not overlap takes both.
     """
     if plan.accelerator.bandwidth is None:
         return plan
@@ -152,7 +157,8 @@ def with_bandwidth(plan: Schedule, widths: Mapping[str, Widths], clock_mhz: floa
 
 
 def _stalled(layer: LayerSchedule, widths: Widths, bits_per_cycle: float) -> LayerSchedule:
-    """A layer that takes as long as its transfers at least."""
-    stalls = max(0, math.ceil(layer.traffic_bits(widths) / bits_per_cycle) - layer.cycles)
+    """A layer with the cycles that wait for its transfers."""
+    transfers = math.ceil(layer.traffic_bits(widths) / bits_per_cycle)
+    stalls = max(0, transfers - layer.cycles) if layer.transfers_overlap else transfers
     utilization = layer.utilization * layer.cycles / (layer.cycles + stalls)
     return replace(layer, transfer_stall_cycles=stalls, utilization=utilization)

@@ -1,19 +1,29 @@
-"""Dataflows by name, fewbits' own and those of installed packages; accelerators by a preset's name or a definition."""
+"""Dataflows by name, fewbits' own and those of installed packages; accelerators by name, file or definition."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields, replace
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
-from fewbits.errors import HardwareError
+from fewbits.errors import FewbitsError, HardwareError
 from fewbits.extensions import found, loaded, usable
 from fewbits.hardware.dataflow.accelerator import DIANNAO
+from fewbits.hardware.dataflow.accelerator_files import PRESETS, is_file, of_file, preset
 from fewbits.hardware.dataflow.base import Dataflow
 from fewbits.hardware.dataflow.diannao.dataflow import DianNao
+from fewbits.hardware.dataflow.loops.dataflow import Loops
+from fewbits.hardware.dataflow.loops.description import LOOPS
 from fewbits.hardware.dataflow.plan import AnyAccelerator
+from fewbits.toml_table import nearest
 
-_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao()}
+_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao(), Loops.name: Loops()}
+
+_SIZED = re.compile(r"(?P<family>.+?)-(?P<sizes>[0-9]{1,9}(x[0-9]{1,9})+)")
+"""A name with sizes, such as `diannao-32x16`."""
 
 
 def dataflows() -> dict[str, Dataflow[Any]]:
@@ -48,14 +58,86 @@ def dataflow_of(accelerator: AnyAccelerator) -> Dataflow[Any]:
     return dataflow
 
 
-def accelerator_named(name: str) -> AnyAccelerator:
-    """A dataflow's preset. Raises HardwareError, with the names there are, if it is unknown."""
+@dataclass(frozen=True)
+class Listed:
+    """An accelerator that has a name."""
+
+    name: str
+    accelerator: AnyAccelerator | None
+    problem: str = ""
+    """Why there is none."""
+
+
+def accelerators() -> Iterator[Listed]:
+    """All that have a name: those that come with fewbits, and presets of installed packages."""
+    for name in PRESETS:
+        yield _listed(name)
+    entries, broken = usable("dataflows", _OWN, Dataflow)
+    for dataflow in entries.values():
+        yield from (Listed(name, made) for name, made in dataflow.presets.items() if name not in PRESETS)
+    yield from (Listed("", None, sentence) for sentence in broken)
+
+
+def _listed(name: str) -> Listed:
+    try:
+        return Listed(name, accelerator_named(name))
+    except FewbitsError as error:
+        return Listed(name, None, str(error))
+
+
+def accelerator_named(name: str | Path) -> AnyAccelerator:
+    """An accelerator by the path of a TOML file, by a preset's name, or by one with other sizes: `diannao-32x16`.
+
+    Raises HardwareError, with the names there are, if it is unknown; in one line with the key for a file with mistakes.
+    """
+    if is_file(name):
+        return _of_table(of_file(name), str(name), Path(name).stem)
+    name = str(name)
+    if name in PRESETS:
+        return _of_preset(name)
     entries, broken = usable("dataflows", _OWN, Dataflow)
     presets = {preset: made for dataflow in entries.values() for preset, made in dataflow.presets.items()}
-    if name not in presets:
-        choice = f"choose one of {', '.join(presets)}, or install the package that has it"
-        raise HardwareError("; ".join([f"there is no accelerator {name!r}: {choice}", *broken]))
-    return presets[name]
+    if name in presets:
+        return presets[name]
+    if (match := _SIZED.fullmatch(name)) and (sized := _sized(name, match, presets)) is not None:
+        return sized
+    known = sorted({*PRESETS, *presets})
+    choice = f"choose one of {', '.join(known)}, the path of a TOML file, or install the package that has it"
+    raise HardwareError("; ".join([f"there is no accelerator {name!r}: {choice}{nearest(name, known)}", *broken]))
+
+
+@cache
+def _of_preset(name: str) -> AnyAccelerator:
+    return _of_table(preset(name), f"preset {name!r}", name)
+
+
+def _sized(name: str, match: re.Match[str], presets: Mapping[str, AnyAccelerator]) -> AnyAccelerator | None:
+    """The accelerator of a name with sizes, made of the one with that name and other sizes, or none."""
+    sizes = [int(size) for size in match["sizes"].split("x")]
+    for other in (*PRESETS, *presets):
+        sized = _SIZED.fullmatch(other)
+        if match["family"] == (sized["family"] if sized else other):
+            table = dict(preset(other) if other in PRESETS else _definition(presets[other]))
+            kind = table.pop("dataflow", LOOPS)
+            if (dataflow := dataflow_named(kind)).takes_sizes:
+                made = dataflow.resized(table, sizes, other)
+                return _of_table({**made, "dataflow": kind, "name": name}, repr(name), name)
+    return None
+
+
+def _definition(accelerator: AnyAccelerator) -> dict[str, Any]:
+    return {"dataflow": accelerator.dataflow, **accelerator.definition()}
+
+
+def _of_table(table: Mapping[str, Any], source: str, name: str) -> AnyAccelerator:
+    """The accelerator of a file's table: of loops, unless it names another dataflow."""
+    values = dict(table)
+    kind = values.pop("dataflow", LOOPS)
+    if not isinstance(kind, str):
+        raise HardwareError(
+            f"{source or 'accelerator'}: key 'dataflow': {kind!r:.60} was given; it takes a name, such as {LOOPS!r}"
+        )
+    return dataflow_named(kind).read({"name": name, **values}, source)
 
 
 def accelerator_from(definition: Mapping[str, Any]) -> AnyAccelerator:
@@ -65,14 +147,20 @@ def accelerator_from(definition: Mapping[str, Any]) -> AnyAccelerator:
     """
     sizes = dict(definition)
     preset, name = sizes.pop("preset", None), sizes.pop("dataflow", DIANNAO)
-    start = None if preset is None else accelerator_named(preset)
-    dataflow = dataflow_named(name) if start is None else dataflow_of(start)
-    known = [field.name for field in fields(dataflow.sizes)]
+    if preset is None:
+        return _of_table({**sizes, "dataflow": name}, "", "")
+    start = accelerator_named(preset)
+    return with_sizes(start, sizes) if sizes else start
+
+
+def with_sizes(accelerator: AnyAccelerator, sizes: Mapping[str, Any]) -> AnyAccelerator:
+    """An accelerator with other sizes, by their names in its class. Raises HardwareError for one that it has not."""
+    known = [field.name for field in fields(cast("Any", accelerator))]
     if unknown := [size for size in sizes if size not in known]:
         raise HardwareError(
-            f"an accelerator of the dataflow {dataflow.name!r} has no {unknown[0]!r}: it has {', '.join(known)}"
+            f"an accelerator of the dataflow {accelerator.dataflow!r} has no {unknown[0]!r}: it has {', '.join(known)}"
         )
-    return dataflow.sizes(**sizes) if start is None else replace(cast(Any, start), **sizes)
+    return replace(cast("Any", accelerator), **sizes)
 
 
 def area_basis(definition: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from fewbits.errors import HardwareError
 from fewbits.formats import Precision
 from fewbits.hardware.process.datapath_key import Accumulation, Architecture, DatapathKey
 from fewbits.hardware.process.technology import LOGIC_COMPONENTS
@@ -80,7 +81,7 @@ class Datapath(ABC):
     @property
     def key(self) -> DatapathKey:
         """What names it."""
-        return DatapathKey(self.precision, self.architecture, self.kept_product_bits)
+        return DatapathKey(self.precision, self.architecture, self.kept_product_bits, synapses=self.synapses)
 
     @property
     def name(self) -> str:
@@ -91,6 +92,11 @@ class Datapath(ABC):
     @abstractmethod
     def multiplier(self) -> str:
         """The multiplier's architecture and the product's width, in words."""
+
+    @property
+    def element_multiplier(self) -> str:
+        """The same of a processing element (`processing_element`), whose products are one row each."""
+        return self.multiplier
 
     @classmethod
     def component_of(cls, instance: str) -> str:
@@ -209,6 +215,16 @@ class Datapath(ABC):
         return min(max(shift, 0), (1 << self.shift_bits) - 1)
 
     # Circuit.
+
+    @property
+    def circuit_refusal(self) -> str | None:
+        """Why no circuit is built of this size, which may have a cost nevertheless; None where one is."""
+        return None
+
+    def check_circuit(self) -> None:
+        """Raise HardwareError where there is no circuit of this size."""
+        if self.circuit_refusal is not None:
+            raise HardwareError(self.circuit_refusal)
 
     @abstractmethod
     def units(self) -> dict[str, Component]:

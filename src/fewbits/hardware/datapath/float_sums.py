@@ -84,6 +84,15 @@ class FloatSums(Datapath):
         """Zero: float32 ignores it, and a narrow float's output stage is simulated at that."""
         return 0
 
+    @property
+    def circuit_refusal(self) -> str | None:
+        """A tree of neighbours takes a power of two."""
+        if self.synapses & (self.synapses - 1) == 0:
+            return None
+        return (
+            f"neurons of {self.synapses} synapses have no tree of floats: give a power of two of synapses, or integers"
+        )
+
     @abstractmethod
     def multiplier_unit(self) -> Component:
         """The multiplier, with `product` among its outputs."""
@@ -119,6 +128,7 @@ class FloatSums(Datapath):
         """Multipliers, a tree of adders, one more as accumulator, output."""
         from amaranth.hdl import Mux
 
+        self.check_circuit()
         sums: list[Value] = []
         for i in range(self.synapses):
             sums.append(neuron.instance(m, "multiplier", f"multiplier{i}", **neuron.operands(i))["product"])

@@ -1,4 +1,4 @@
-"""Integers times integers: Booth or array multipliers."""
+"""Integers times integers: Booth, array or plain multipliers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from fewbits.formats import FixedPoint, Precision
 from fewbits.hardware.datapath.integer_sums import IntegerSums
-from fewbits.hardware.process.datapath_key import ARCHITECTURES
+from fewbits.hardware.process.datapath_key import ARCHITECTURES, ONE_ROW
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
+
+    from fewbits.hardware.rtl.bit_heap import BitHeap
 
 
 class Integer(IntegerSums):
@@ -22,7 +24,7 @@ class Integer(IntegerSums):
 
     @property
     def _adds_two_rows(self) -> bool:
-        return self.full_product_bits >= self.pipelining.adds_products_below
+        return self.architecture not in ONE_ROW and self.full_product_bits >= self.pipelining.adds_products_below
 
     @property
     def carry_save_products(self) -> bool:
@@ -54,6 +56,23 @@ class Integer(IntegerSums):
         if self.kept_product_bits is not None:
             return super().multiplier
         return f"{self.multiplier_kind}, full product" + (" in carry-save form" if self.carry_save_products else "")
+
+    @property
+    def element_multiplier(self) -> str:
+        """Wide products are added in a cycle of their own, whole ones too."""
+        if self.kept_product_bits is not None:
+            return self.multiplier
+        apart = ", its two rows added in a cycle of their own" if self.carry_save_products else ""
+        return f"{self.multiplier_kind}, full product{apart}"
+
+    def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
+        """Less what rows in carry-save form are too large by; nothing for 2**n of them, which wrap around."""
+        from fewbits.hardware.datapath.multipliers import excess
+
+        super().add_products(heap, high, low)
+        if self.carry_save_products:
+            weights, inputs = self.precision.weights.bits, self.precision.inputs.bits
+            heap.constant -= self.synapses * excess(self.architecture, weights, inputs)
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The compressed partial products, added where that fits the cycle."""

@@ -150,6 +150,10 @@ class IntegerSums(Datapath):
                 heap.add_signed(row)
             heap.add_unsigned(low.word_select(synapse, self.low_bits))
 
+    def product_value(self, high: Value, low: Value) -> Value:
+        """One product as a signed number, from a multiplier's outputs that are not in carry-save form."""
+        return high.as_signed() + low
+
     def units(self) -> dict[str, Component]:
         """A multiplier."""
         from fewbits.hardware.datapath.multipliers import Multiplier

@@ -3,7 +3,8 @@
 Component by component, in the characterized neurons of equal widths fixedN: multipliers at the width n = sqrt(N * M),
 since their area goes with the partial products' bits; all else at n = (N + M) / 2, as its width is the product's.
 Between two widths each figure follows a power of n, as beyond the last ones; only neurons of the same architecture
-(products summed whole or in carry-save form) are taken. `interpolation_errors` measures how far off that is.
+(products summed whole or in carry-save form) are taken. `interpolation_errors` measures how far off that is. What
+stands between numbers of synapses is in `sizes`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from fewbits.formats import Precision
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.integer import Integer
 from fewbits.hardware.datapath.neuron_design import design
-from fewbits.hardware.process.datapath_key import equal_widths
+from fewbits.hardware.process.datapath_key import DatapathKey, Element, equal_widths
 from fewbits.hardware.process.technology import (
     ComponentCost,
     ControlCost,
@@ -41,12 +42,15 @@ class InterpolationError:
     energy_percent: float
 
 
-def can_interpolate(table: Technology, precision: Precision) -> bool:
-    """Whether both formats are fixed point and the table has two fixedN datapaths of the same architecture."""
-    return Integer.computes(precision) and _design(table, precision) is not None
+def can_interpolate(table: Technology, precision: Precision, element: Element = "neuron") -> bool:
+    """Whether both formats are fixed point and the table has two fixedN datapaths of the same architecture.
+
+    element: neurons of `DEFAULT_SYNAPSES` synapses, or processing elements.
+    """
+    return Integer.computes(precision) and _design(table, precision, element) is not None
 
 
-def _design(table: Technology, precision: Precision) -> Datapath | None:
+def _design(table: Technology, precision: Precision, element: Element) -> Datapath | None:
     """The neuron of a precision with the pipelining of two fixedN datapaths of its architecture; None without two such.
 
     The standard pipelining comes first.
@@ -54,30 +58,30 @@ def _design(table: Technology, precision: Precision) -> Datapath | None:
     held = {datapath.pipelining for datapath in table.datapaths.values()}
     for stages in sorted(held, key=lambda name: (name != DEFAULT, name)):
         made = design(precision, stages=stages)
-        if len(_same_architecture(table, made)) >= 2:
+        if len(_same_architecture(table, made, element)) >= 2:
             return made
     return None
 
 
-def interpolate(table: Technology, precision: Precision) -> DatapathCost:
+def interpolate(table: Technology, precision: Precision, element: Element = "neuron") -> DatapathCost:
     """The datapath of a fixedN/fixedM precision from the table's fixedN datapaths of the same architecture.
 
     `cell_counts` is empty; the longest path and the clock are the worse of the neighbours'.
     Raises HardwareError where it cannot (`can_interpolate`).
     """
-    made = _design(table, precision) if can_interpolate(table, precision) else None
+    made = _design(table, precision, element) if can_interpolate(table, precision, element) else None
     if made is None:
         raise HardwareError(
             f"{precision.name} cannot be interpolated in technology {table.name!r}, which lacks fixedN datapaths of "
             f"its architecture: add it with 'fewbits characterize --precision {precision.name}'"
         )
-    known = _same_architecture(table, made)
+    known = _same_architecture(table, made, element)
     weights, inputs = precision.weights.bits, precision.inputs.bits
     mean, product_mean = (weights + inputs) / 2, math.sqrt(weights * inputs)
     below, above, _ = _neighbours(known, mean)
     ends = (known[below], known[above])
     return DatapathCost(
-        precision=precision.name,
+        precision=DatapathKey(precision, element=element).name,
         components={
             name: _component(known, name, product_mean if name == "multipliers" else mean) for name in made.components
         },
@@ -86,12 +90,13 @@ def interpolate(table: Technology, precision: Precision) -> DatapathCost:
         longest_path_ns=max(end.longest_path_ns for end in ends),
         clock_mhz=min(end.clock_mhz for end in ends),
         meets_target=all(end.meets_target for end in ends),
-        pipeline_stages=made.pipeline_stages,
+        pipeline_stages=made.pipeline_stages if element == "neuron" else max(end.pipeline_stages for end in ends),
         accumulate_cycles=made.accumulate_cycles,
-        multiplier=made.multiplier,
+        multiplier=ends[0].multiplier,
         activity=ends[0].activity,
         pipelining=made.pipelining.name,
         control=_control(known, mean),
+        synapses=ends[0].synapses,
     )
 
 
@@ -127,19 +132,19 @@ _WIDTHS = {equal_widths(bits).name: bits for bits in range(2, 33)}
 """N of all fixedN, by the names of their keys."""
 
 
-def _equal_widths(table: Technology) -> dict[int, DatapathCost]:
+def _equal_widths(table: Technology, element: Element = "neuron") -> dict[int, DatapathCost]:
     """The fixedN datapaths of a table, by N."""
-    found = {bits: one for name, one in table.datapaths.items() if (bits := _WIDTHS.get(name)) is not None}
-    return dict(sorted(found.items()))
+    found = ((bits, table.find(replace(equal_widths(bits), element=element))) for bits in _WIDTHS.values())
+    return {bits: one for bits, one in found if one is not None}
 
 
-def _same_architecture(table: Technology, made: Datapath) -> dict[int, DatapathCost]:
+def _same_architecture(table: Technology, made: Datapath, element: Element) -> dict[int, DatapathCost]:
     """The fixedN datapaths with a design's multiplier and pipelining, by N."""
-    wanted = made.multiplier, made.pipelining.name
+    multiplier = made.multiplier if element == "neuron" else made.element_multiplier
     return {
         bits: datapath
-        for bits, datapath in _equal_widths(table).items()
-        if (datapath.multiplier, datapath.pipelining) == wanted
+        for bits, datapath in _equal_widths(table, element).items()
+        if (datapath.multiplier, datapath.pipelining) == (multiplier, made.pipelining.name)
     }
 
 

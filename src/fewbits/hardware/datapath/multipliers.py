@@ -1,11 +1,11 @@
-"""The multiplier of one synapse for integers, whatever makes its rows; Booth and array multiplication."""
+"""The multiplier of one synapse for integers, whatever makes its rows; Booth, array and plain multiplication."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Cat, Const, Module, Value, signed
+from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.process.datapath_key import Architecture
@@ -65,8 +65,8 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961). A row's
     sign weighs -2**top = 2**top + 2**(top + 1) - 2**(top + 2): its inverse, a one above it, and what the next row's
     sign takes up. For the last row nothing does, so that the sum is too large by 2**excess, excess = len(multiplicand)
-    + 2 * digits, no less than the product's width: out of range, or cancelled in a tree of 2**n products that is n bits
-    wider than they are. The one that completes a negated row lies in the free places below the next row.
+    + 2 * digits, no less than the product's width: out of range, or taken off again in a tree of several (`excess`).
+    The one that completes a negated row lies in the free places below the next row.
     """
     digits = (len(multiplier) + 1) // 2
     extended = Cat(Const(0, 1), multiplier, multiplier[-1].replicate(2))
@@ -89,9 +89,28 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     return heap.compress(m, registers)
 
 
+def excess(made: Architecture, multiplier_bits: int, multiplicand_bits: int) -> int:
+    """What the sum of two rows is too large by, where they are wider than the product."""
+    return 2 ** (multiplicand_bits + 2 * ((multiplier_bits + 1) // 2)) if made == "booth" else 0
+
+
+def operator(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
+    """The product of two signed numbers modulo 2**width as one row, and a row of zeros: synthesis makes it.
+
+    registers: so many lie behind it, which retiming and DSP blocks take up.
+    """
+    product = Signal(signed(width), name="product")
+    m.d.comb += product.eq(multiplier.as_signed() * multiplicand.as_signed())
+    row: Value = product
+    for _ in range(registers):
+        row = registered(m, row, "product")
+    return row.as_unsigned(), Const(0, width)
+
+
 _ROWS: Mapping[Architecture, Callable[[Module, Value, Value, int, int], tuple[Value, Value]]] = {
     "booth": booth,
     "array": array,
+    "operator": operator,
 }
 
 

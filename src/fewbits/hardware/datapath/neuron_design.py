@@ -9,8 +9,7 @@ from fewbits.errors import HardwareError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.strategies import strategy_for
-from fewbits.hardware.process.datapath_key import architecture
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES
+from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, LARGEST_NEURON, architecture
 from fewbits.hardware.rtl.pipelining import DEFAULT, pipelining
 
 NeuronDesign = Datapath
@@ -19,7 +18,7 @@ NeuronDesign = Datapath
 
 def design(
     precision: str | Precision,
-    synapses: int = CHARACTERIZED_SYNAPSES,
+    synapses: int = DEFAULT_SYNAPSES,
     maximum_synapses: int = 16384,
     *,
     multiplier: str = "booth",
@@ -28,16 +27,20 @@ def design(
 ) -> NeuronDesign:
     """The neuron of a precision.
 
-    multiplier: how partial products are made, where there are any: "booth", or "array", one for each bit of the weight.
+    multiplier: how products are made, where anything is multiplied: "booth", "array" (a partial product for each bit of
+    the weight), or "operator", a plain product for a mapper's DSP blocks.
     product_bits: truncate integer products to their top bits; None keeps all (docs/architecture.md, "Arithmetic").
     stages: name of one of `pipelining.PIPELININGS`; of integer neurons.
     Raises FormatError for an unknown precision, HardwareError where there is no datapath or for a senseless size.
     """
     chosen = parse_precision(precision) if isinstance(precision, str) else precision
-    if synapses < 2 or synapses & (synapses - 1):
-        raise HardwareError(f"synapses must be a power of two from 2 on, not {synapses!r}")
+    if not is_integer(synapses, 1, LARGEST_NEURON):
+        raise HardwareError(f"a neuron takes from 1 to {LARGEST_NEURON} synapses, not {shown(synapses)}")
     if maximum_synapses < synapses:
-        raise HardwareError(f"maximum_synapses must be at least {synapses}, not {maximum_synapses!r}")
+        raise HardwareError(
+            f"a neuron of {synapses} synapses needs an accumulator of as many products, it takes {maximum_synapses}: "
+            f"give at most {maximum_synapses} synapses, or a larger maximum_synapses"
+        )
     partial_products, strategy = architecture(multiplier), strategy_for(chosen)
     if stages != DEFAULT and strategy.pipelinings == (DEFAULT,):
         raise HardwareError(f"{chosen.name} has one pipeline, {DEFAULT!r}, not {stages!r}: float neurons have no other")

@@ -53,6 +53,12 @@ class PopulationCount(IntegerSums):
 
         return ~(weight ^ value[0]), Const(0, 1)
 
+    def product_value(self, high: Value, low: Value) -> Value:
+        """+1 or -1."""
+        from amaranth.hdl import Cat, Const
+
+        return Cat(Const(1, 1), ~high).as_signed()
+
     def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
         """Twice each one, less the synapses."""
         heap.constant -= self.synapses

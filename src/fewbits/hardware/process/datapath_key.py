@@ -6,22 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision
 
-Architecture = Literal["booth", "array"]
-"""How partial products are made: by radix-4 Booth recoding, or one for each bit of the weight."""
+Architecture = Literal["booth", "array", "operator"]
+"""How products are made: of partial products by radix-4 Booth recoding, or one for each bit of the weight; or by a
+plain `a * b`, which is left to synthesis: mappers for FPGAs put it into DSP blocks."""
 
-ARCHITECTURES: Mapping[Architecture, str] = {"booth": "radix-4 Booth", "array": "array"}
+ARCHITECTURES: Mapping[Architecture, str] = {
+    "booth": "radix-4 Booth",
+    "array": "array",
+    "operator": "multiplication left to synthesis",
+}
 """In words."""
+
+ONE_ROW: frozenset[Architecture] = frozenset({"operator"})
+"""Those that give a product as one row: they have no carry-save form."""
 
 Accumulation = Literal["integer", "float32"]
 """What sums are held in: integers, wide enough for every sum; float32, where each addition rounds."""
 
+Element = Literal["neuron", "processing-element"]
+"""What is repeated on a chip: a neuron with its tree and output, or an element that adds one product to a sum."""
+
+DEFAULT_SYNAPSES = 16
+"""Of a neuron, where no other number is asked for: as many as in DianNao's tile (Chen et al., ASPLOS 2014, section 5).
+"""
+
+LARGEST_NEURON = 1 << 24
+"""Synapses of one neuron at most: what the circuit's addresses reach."""
+
 
 @dataclass(frozen=True)
 class DatapathKey:
-    """The datapath of a precision, and what differs from Booth multipliers with whole products.
+    """The datapath of a precision, and what differs from a neuron of 16 synapses, Booth multipliers and whole products.
 
     Names are printed from keys and never parsed back: who needs a part of a name holds the key.
     """
@@ -34,15 +53,32 @@ class DatapathKey:
     accumulation: Accumulation | None = None
     """What sums are held in; None for what the precision's datapath has by itself."""
 
+    synapses: int = DEFAULT_SYNAPSES
+    """Products that a neuron adds in a cycle; a processing element has 1, whatever is given."""
+
+    element: Element = "neuron"
+
+    def __post_init__(self) -> None:
+        if self.element == "processing-element":
+            object.__setattr__(self, "synapses", 1)
+        if not is_integer(self.synapses, 1, LARGEST_NEURON):
+            raise HardwareError(f"a neuron takes from 1 to {LARGEST_NEURON} synapses, not {shown(self.synapses)}")
+
+    @property
+    def _differs_in_synapses(self) -> bool:
+        return self.element == "neuron" and self.synapses != DEFAULT_SYNAPSES
+
     @property
     def name(self) -> str:
-        """Its entry in a technology table: `fixed16`, `fixed16 array`, `fixed16 product20`."""
+        """Its entry in a technology table: `fixed16`, `fixed16 array`, `fixed16 product20`, `fixed16 32 synapses`."""
         return " ".join(
             [
                 self.precision.name,
                 *([self.multiplier] if self.multiplier != "booth" else []),
                 *([f"product{self.product_bits}"] if self.product_bits is not None else []),
                 *([f"{self.accumulation} sums"] if self.accumulation is not None else []),
+                *([f"{self.synapses} synapses"] if self._differs_in_synapses else []),
+                *(["processing element"] if self.element == "processing-element" else []),
             ]
         )
 
@@ -54,6 +90,8 @@ class DatapathKey:
                 self.precision.name,
                 *([f"--multiplier {self.multiplier}"] if self.multiplier != "booth" else []),
                 *([f"--product-bits {self.product_bits}"] if self.product_bits is not None else []),
+                *([f"--synapses {self.synapses}"] if self._differs_in_synapses else []),
+                *([f"--element {self.element}"] if self.element != "neuron" else []),
             ]
         )
 
@@ -67,8 +105,17 @@ def equal_widths(bits: int) -> DatapathKey:
     return DatapathKey(Precision(fixed, fixed))
 
 
+def datapath_element(name: str) -> Element:
+    """What is repeated on a chip, by its name. Raises HardwareError for another."""
+    if name != "neuron" and name != "processing-element":
+        raise HardwareError(f"an element is 'neuron' or 'processing-element', not {name!r}")
+    return name
+
+
 def architecture(multiplier: str) -> Architecture:
     """An architecture of multipliers by its name. Raises HardwareError for another."""
-    if multiplier != "booth" and multiplier != "array":
-        raise HardwareError(f"multiplier must be 'booth' or 'array', not {multiplier!r}")
-    return multiplier
+    for known in ARCHITECTURES:
+        if multiplier == known:
+            return known
+    *names, last = map(repr, ARCHITECTURES)
+    raise HardwareError(f"multiplier must be {', '.join(names)} or {last}, not {shown(multiplier)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fewbits.arguments import is_real, shown
 from fewbits.errors import FormatError, HardwareError
 from fewbits.formats import Precision, parse_precision
-from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, DatapathKey
 
 if TYPE_CHECKING:
     from fewbits.hardware.process.corners import Corner
@@ -21,10 +21,6 @@ TABLES = Path(__file__).parent / "tables"
 """Folder of the tables that the package ships."""
 
 DEFAULT_TECHNOLOGY = "ihp-sg13g2"
-
-CHARACTERIZED_SYNAPSES = 16
-"""Of the neuron that tables hold (`DatapathCost`): as many as in DianNao's tile (Chen et al., ASPLOS 2014, section 5).
-"""
 
 LOGIC_COMPONENTS = ("multipliers", "adder_tree", "registers", "rest")
 """Parts that every datapath has; one with others declares all of them (`Datapath.components`). `registers` are all
@@ -71,7 +67,7 @@ class NeuronShare:
 
 @dataclass(frozen=True)
 class ControlCost:
-    """All of the accelerator but neurons and buffers, for 16 neurons of 16 synapses and 64 rows (`control.cost`)."""
+    """All of the accelerator but neurons and buffers, for 16 neurons and 64 rows (`control.cost`)."""
 
     cells: int
     registers: int
@@ -98,7 +94,7 @@ class ControlCost:
 
 @dataclass(frozen=True)
 class DatapathCost:
-    """One neuron (CHARACTERIZED_SYNAPSES) of one precision, synthesized on the technology."""
+    """One datapath, a neuron or a processing element (`DatapathKey`), synthesized on the technology."""
 
     precision: str
     """Its name, printed from its `DatapathKey`."""
@@ -138,6 +134,9 @@ class DatapathCost:
 
     control: ControlCost | None = None
     """What surrounds such neurons; None where it was not characterized, and is not counted."""
+
+    synapses: int = DEFAULT_SYNAPSES
+    """Products that it adds in a cycle; in a table's text only where it is another number."""
 
 
 @dataclass(frozen=True)
@@ -220,10 +219,15 @@ class Technology:
         found = self.find(wanted)
         if found is None:
             raise HardwareError(
-                f"technology {self.name} has no datapath for {str(wanted)!r}, it has {', '.join(self.datapaths)}: "
+                f"technology {self.name} has no datapath for {str(wanted)!r}, it has {self.told_datapaths}: "
                 "use one of these, or add it with fewbits characterize"
             )
         return found
+
+    @property
+    def told_datapaths(self) -> str:
+        """Names of its datapaths in a line, each at DEFAULT_SYNAPSES alone."""
+        return ", ".join(name for name, one in self.datapaths.items() if one.synapses == DEFAULT_SYNAPSES)
 
     def precisions(self) -> tuple[Precision, ...]:
         """The precisions that it has a datapath of with Booth multipliers and whole products."""
@@ -236,8 +240,15 @@ class Technology:
         return tuple(found)
 
     def figures(self) -> dict[str, Any]:
-        """The table as JSON has it: all but its corners, which have a file of their own."""
-        return {name: value for name, value in asdict(replace(self, corners={})).items() if name != "corners"}
+        """The table as JSON has it: without its corners, which have a file of their own, and without sizes that every
+        table had before there were others.
+        """
+        text = asdict(replace(self, corners={}))
+        del text["corners"]
+        for entry in text["datapaths"].values():
+            if entry["synapses"] == DEFAULT_SYNAPSES:
+                del entry["synapses"]
+        return text
 
     def save(self, path: Path | str) -> None:
         """Write the table as JSON: to a temporary name beside `path`, then renamed.
@@ -362,7 +373,7 @@ ZERO_KELVIN_C = 273.15
 _ABOVE_ZERO = frozenset(
     {
         *("clock_mhz", "target_clock_mhz", "voltage_v", "longest_path_ns", "rows", "bits", "ports"),
-        *("accumulator_bits", "pipeline_stages", "accumulate_cycles"),
+        *("accumulator_bits", "pipeline_stages", "accumulate_cycles", "synapses"),
     }
 )
 """Figures that others are divided by, or sizes of something that is there."""

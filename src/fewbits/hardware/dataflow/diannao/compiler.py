@@ -33,6 +33,7 @@ from fewbits.hardware.dataflow.diannao.memory_images import MemoryImages, Words
 from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.operands import check_sum_order
 from fewbits.hardware.dataflow.diannao.output_steps import OutputSteps, output_steps
+from fewbits.hardware.dataflow.diannao.ports import check_two_ports
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
     COUNT_BITS,
@@ -90,6 +91,7 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
     """
     if network.precision != design.precision:
         raise HardwareError(f"a network of {network.precision.name} does not run on a {design.precision.name} datapath")
+    check_two_ports(accelerator)
     needed = design.accumulate_cycles + 1  # rows of one block, and the next row that arrives
     if accelerator.buffer_rows < max(2, needed):
         raise HardwareError(

@@ -38,6 +38,8 @@ _FEEDING_PORTS = ("sb.read_data", "bias_data", "tile.totals")
 def control_at(control: ControlCost, design: NeuronDesign, accelerator: Accelerator) -> ControlCost:
     """The control for an accelerator's number of neurons: itself at the characterized one, else an estimate.
 
+    control: around the characterized number of neurons, of the accelerator's synapses.
+
     The longest path and the clock stay those of the characterized size, as does all where the table has no
     `each_neuron`. Rows and the memory's latency change counters and flags by a bit each: that is left out.
     """
@@ -46,7 +48,7 @@ def control_at(control: ControlCost, design: NeuronDesign, accelerator: Accelera
     if each is None or neurons == characterized:
         return control
     rest_registers = control.registers - characterized * each.registers
-    lanes_gone = pooling_lanes(CHARACTERIZED) - pooling_lanes(accelerator)
+    lanes_gone = pooling_lanes(replace(CHARACTERIZED, synapses=accelerator.synapses)) - pooling_lanes(accelerator)
     kept = 1 - lanes_gone * lane_registers(design) / rest_registers
 
     def at(whole: float, share: float) -> float:

@@ -6,18 +6,24 @@ Source of the organization: Chen et al., "DianNao", ASPLOS 2014, section 5. How 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.accelerator import DIANNAO, Accelerator
-from fewbits.hardware.dataflow.base import Dataflow, Memory, OperandStream
+from fewbits.hardware.dataflow.base import CircuitPart, Dataflow, Memory, OperandStream
 from fewbits.hardware.dataflow.diannao.control_sizes import control_at
+from fewbits.hardware.dataflow.diannao.described import described
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.notes import layer_notes, size_notes
+from fewbits.hardware.dataflow.diannao.ports import with_ports
 from fewbits.hardware.dataflow.diannao.scheduling import schedule
+from fewbits.hardware.dataflow.loops.description import LoopAccelerator
 from fewbits.hardware.dataflow.plan import Schedule, Widths
-from fewbits.hardware.process.technology import CHARACTERIZED_SYNAPSES, ControlCost, DatapathCost, Technology
+from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.technology import ControlCost, DatapathCost
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -30,19 +36,20 @@ class DianNao(Dataflow[Accelerator]):
 
     name = DIANNAO
     sizes = Accelerator
-
-    @property
-    def presets(self) -> Mapping[str, Accelerator]:
-        """The tile that technology tables hold the control of."""
-        return {"diannao-16x16": Accelerator()}
+    grid = ("neurons", "synapses")
+    options: Mapping[str, str] = {
+        **{"neurons": "neurons", "synapses": "synapses"},
+        **{"rows": "buffer_rows", "ports": "buffer_ports", "banks": "buffer_banks"},
+    }
 
     def memories(self, accelerator: Accelerator, widths: Widths) -> tuple[Memory, ...]:
         """Bin, SB and Bout: a row of one neuron's inputs, of all weights of a cycle, of an output of each neuron."""
         rows, neurons, synapses = accelerator.buffer_rows, accelerator.neurons, accelerator.synapses
+        of_one = {"ports": accelerator.buffer_ports, "banks": accelerator.buffer_banks}
         return (
-            Memory("bin", "inputs", rows, synapses * widths.inputs),
-            Memory("sb", "weights", rows, neurons * synapses * widths.weights),
-            Memory("bout", "outputs", rows, neurons * widths.inputs),
+            Memory("bin", "inputs", rows, synapses * widths.inputs, **of_one),
+            Memory("sb", "weights", rows, neurons * synapses * widths.weights, **of_one),
+            Memory("bout", "outputs", rows, neurons * widths.inputs, **of_one),
         )
 
     def datapaths(self, accelerator: Accelerator) -> int:
@@ -57,13 +64,9 @@ class DianNao(Dataflow[Accelerator]):
         """One from each neuron."""
         return accelerator.neurons
 
-    def check(self, accelerator: Accelerator, table: Technology) -> None:
-        """Raise HardwareError for neurons of another number of synapses than the table's."""
-        if accelerator.synapses != CHARACTERIZED_SYNAPSES:
-            raise HardwareError(
-                f"technology {table.name!r} holds neurons of {CHARACTERIZED_SYNAPSES} synapses, not "
-                f"{accelerator.synapses}"
-            )
+    def datapath_key(self, asked: DatapathKey, accelerator: Accelerator) -> DatapathKey:
+        """A neuron of its synapses."""
+        return replace(asked, synapses=accelerator.synapses)
 
     def control(self, datapath: DatapathCost, design: NeuronDesign, accelerator: Accelerator) -> ControlCost | None:
         """The table's, at this number of neurons."""
@@ -71,16 +74,24 @@ class DianNao(Dataflow[Accelerator]):
 
     def area_basis(self, accelerator: Accelerator) -> str:
         """Neurons and buffers."""
+        ports = "a port that reads and one that writes" if accelerator.buffer_ports == 2 else "one port"
+        banks = f" in {accelerator.buffer_banks} banks" if accelerator.buffer_banks > 1 else ""
         return (
             f"{accelerator.neurons} neurons of {accelerator.synapses} synapses, one of them synthesized and counted "
             f"{accelerator.neurons} times, and the buffers Bin (inputs), SB (weights) and Bout (outputs), "
-            f"{accelerator.buffer_rows} rows each, of SRAM macros with a port that reads and one that writes. Cell "
-            "area: no wires, no pads."
+            f"{accelerator.buffer_rows} rows each{banks}, of SRAM macros with {ports}. Cell area: no wires, no pads."
         )
 
+    def describe(self, accelerator: Accelerator) -> LoopAccelerator | None:
+        """As loops and memories (`described`); None for sizes beyond what a description takes."""
+        try:
+            return described(accelerator)
+        except HardwareError:
+            return None
+
     def schedule(self, workload: Workload, accelerator: Accelerator, design: NeuronDesign) -> Schedule:
-        """As `scheduling` has it, at the latencies of the generated accelerator."""
-        return schedule(workload, accelerator, pipeline(design, accelerator))
+        """As `scheduling` has it, at the latencies of the generated accelerator; buffers of one port wait (`ports`)."""
+        return with_ports(schedule(workload, accelerator, pipeline(design, accelerator)), accelerator)
 
     def size_notes(self, name: str, datapath: DatapathCost, accelerator: Accelerator) -> Iterator[str]:
         """What of the control is of another size than asked for."""
@@ -90,7 +101,7 @@ class DianNao(Dataflow[Accelerator]):
         """What has no figure, and what the circuit lacks."""
         return layer_notes(workload, designs, main)
 
-    def sum_order(self, accelerator: Accelerator) -> SumOrder:
+    def sum_order(self, accelerator: Accelerator) -> SumOrder | None:
         """A tree of a neuron's synapses, chunk after chunk."""
         from fewbits.hardware.dataflow.diannao.operands import sum_order  # loads torch: late
 
@@ -130,3 +141,10 @@ class DianNao(Dataflow[Accelerator]):
         from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator
 
         return AcceleratorSimulator
+
+    @property
+    def circuit_parts(self) -> Callable[..., tuple[CircuitPart, ...]]:
+        """Neurons, control, and each buffer."""
+        from fewbits.hardware.dataflow.diannao.circuit.parts import circuit_parts  # loads Amaranth: late
+
+        return partial(circuit_parts, self.memories)

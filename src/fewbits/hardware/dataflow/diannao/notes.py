@@ -38,6 +38,14 @@ def size_notes(name: str, control: ControlCost | None, accelerator: Accelerator)
                 f"the control of {accelerator.neurons} neurons is estimated from that of {CHARACTERIZED.neurons} "
                 f"({CONTROL_ERROR}); its longest path is that of {CHARACTERIZED.neurons}"
             )
+    if accelerator.buffer_ports == 1:
+        meeting = f", 1 of {accelerator.buffer_banks} writes meeting a read" if accelerator.buffer_banks > 1 else ""
+        yield (
+            f"buffers of one port: a row that is written waits for those that are read{meeting}; the stalls are "
+            "estimated, the control is that of two ports, and fewbits rtl writes two"
+        )
+    elif accelerator.buffer_banks > 1:
+        yield f"buffers of {accelerator.buffer_banks} banks: the control is that of one, and fewbits rtl writes one"
     for what, asked, characterized in (
         ("buffer rows", accelerator.buffer_rows, CHARACTERIZED.buffer_rows),
         ("cycles of memory latency", accelerator.memory_latency, CHARACTERIZED.memory_latency),

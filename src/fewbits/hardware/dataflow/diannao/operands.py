@@ -74,11 +74,14 @@ class Stream:
     """False in cycles that wait for a block that is not full: operands stay."""
 
 
-def sum_order(accelerator: Accelerator) -> SumOrder:
-    """The order in which a neuron adds float products: those of its synapses in a tree, each cycle's to the sum."""
+def sum_order(accelerator: Accelerator) -> SumOrder | None:
+    """The order in which a neuron adds float products: those of its synapses in a tree, each cycle's to the sum.
+
+    None for other numbers than powers of two, whose tree no bit-exact network has: no circuit is made of it.
+    """
     from fewbits.bitexact.sum_order import SumOrder
 
-    return SumOrder(accelerator.synapses)
+    return None if accelerator.synapses & (accelerator.synapses - 1) else SumOrder(accelerator.synapses)
 
 
 def check_sum_order(order: SumOrder | None, design: NeuronDesign, accelerator: Accelerator) -> None:
@@ -86,7 +89,11 @@ def check_sum_order(order: SumOrder | None, design: NeuronDesign, accelerator: A
 
     order: of the bit-exact network; None of what has none.
     """
-    if order is not None and design.sums_depend_on_order and order != sum_order(accelerator):
+    if order is None or not design.sums_depend_on_order:
+        return
+    design.check_circuit()
+    own = sum_order(accelerator)
+    if order != own:
         raise HardwareError(
             f"the bit-exact network adds floats {order}, and neurons of {accelerator.synapses} synapses would round "
             f"its sums otherwise: give {order.products} synapses, integers, or lower it with "

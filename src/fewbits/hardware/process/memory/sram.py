@@ -84,6 +84,7 @@ def compose(
     *,
     period_ns: float = math.inf,
     read_path: ReadPath | None = None,
+    interleaved: int = 1,
 ) -> Buffer:
     """The buffer of `rows` x `bits` from the macro that makes it smallest, of those that are read within a period.
 
@@ -92,13 +93,22 @@ def compose(
     time is not known, the one with the least total area, of equal ones the one with the least read energy, then by
     name. Bits and rows left over are paid for. If none is read in time, the one that is read fastest.
     period_ns: that a read has, by `Buffer.read_ns`; any time by default. read_path: what follows the macros.
+    interleaved: memories over which the rows are spread evenly, each of macros of its own.
     Raises HardwareError if rows or bits are no positive integers, or if no macro has enough ports.
     """
-    for name, value in (("rows", rows), ("bits", bits), ("ports", ports)):
+    for name, value in (("rows", rows), ("bits", bits), ("ports", ports), ("banks", interleaved)):
         if isinstance(value, bool) or value != int(value) or value < 1:
             raise HardwareError(f"a buffer's {name} must be a positive integer, not {value!r}")
+    of_one = -(-rows // interleaved)
     candidates = [
-        Buffer(rows, bits, macro, columns=-(-bits // macro.bits), banks=-(-rows // macro.rows), read_path=read_path)
+        Buffer(
+            rows,
+            bits,
+            macro,
+            columns=-(-bits // macro.bits),
+            banks=interleaved * -(-of_one // macro.rows),
+            read_path=read_path,
+        )
         for macro in macros
         if macro.ports >= ports
     ]

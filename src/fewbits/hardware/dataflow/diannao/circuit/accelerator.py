@@ -26,6 +26,7 @@ from fewbits.hardware.dataflow.diannao.circuit.store import OutputStore
 from fewbits.hardware.dataflow.diannao.circuit.tile import to_rtlil as tile_rtlil
 from fewbits.hardware.dataflow.diannao.latency import READ_STAGES, SETTLED_STAGES
 from fewbits.hardware.dataflow.diannao.opcodes import opcodes
+from fewbits.hardware.dataflow.diannao.ports import check_two_ports
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS, layout
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag, registered
@@ -87,6 +88,7 @@ class AcceleratorCore(Component):
     """
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
+        check_two_ports(accelerator)
         self.design, self.accelerator = design, accelerator
         self._opcodes = opcodes(design).all
         neurons, lanes = accelerator.neurons, accelerator.synapses

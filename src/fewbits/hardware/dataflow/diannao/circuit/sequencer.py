@@ -11,6 +11,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.lane import LANE_PORTS, LANE_SETTINGS
+from fewbits.hardware.dataflow.diannao.latency import pooling_lanes
 from fewbits.hardware.dataflow.diannao.opcodes import Opcode, opcodes
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
@@ -56,6 +57,7 @@ class Sequencer(Component):
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
         self.design = design
         self.lanes = accelerator.synapses
+        self.pooling_lanes = pooling_lanes(accelerator)
         self.rows = accelerator.buffer_rows
         self.interleaves = design.accumulate_cycles > 1
         self.fields = layout(design, accelerator)
@@ -255,6 +257,8 @@ class Sequencer(Component):
         for number in range(self.lanes):
             first = {f"first_{name}": s[f"{name}_{number}"] for name in ("offset", "column", "row")}
             loads = loads_inputs & ((number < s["tail"]) | ~partial)
+            if number >= self.pooling_lanes:  # neurons are fewer: a slice of channels has no value for this lane
+                loads &= asks(s["operation"], self._from_neurons)
             lane = instance(m, "lane", LANE_PORTS, f"lane{number}", **shared, **first, loads=loads)
             m.d.comb += [
                 self.load_request[number].eq(lane["request"]),
