@@ -32,29 +32,33 @@ def _head(label: str) -> str:
 
 
 def corner_lines(
-    precision: str, tables: Mapping[str, Technology], costs: Mapping[str, Cost], signed: SignOff | None
+    label: str, tables: Mapping[str, Technology], costs: Mapping[str, Cost], signed: SignOff | None
 ) -> tuple[str, ...]:
-    """A row for each corner or operating point, each at the clock that it keeps alone; then what is signed off."""
-    lines = [_head(precision)]
+    """A row for each corner or operating point, each at the clock that it keeps alone; then what is signed off.
+
+    label: the precision, and the accelerator where one is named.
+    """
+    lines = [_head(label)]
     for name, table in tables.items():
-        volts = f" {table.voltage_v:.3g} V"
-        lines.append(
-            _row(f"{name.removesuffix(volts.lstrip())}{volts} {table.temperature_c:.4g} C".lstrip(), costs[name])
-        )
+        volts = f"{table.voltage_v:.3g} V"
+        lines.append(_row(f"{name.removesuffix(volts)} {volts} {table.temperature_c:.4g} C".strip(), costs[name]))
     if signed is not None:
         power = signed.costs[signed.power_from]
         lines.append(
-            f"{precision} signed off: {signed.clock_mhz:.4g} MHz, the clock of {signed.clock_from}; at this clock "
+            f"{label} signed off: {signed.clock_mhz:.4g} MHz, the clock of {signed.clock_from}; at this clock "
             f"{signed.power_from} takes most, {power.energy_uj:.4g} uJ and {power.power_mw:.4g} mW; "
             + ", ".join(f"{name} {cost.energy_uj:.4g} uJ" for name, cost in signed.costs.items())
         )
-        lines += [f"{precision} {name} clock: {cost.clock}" for name, cost in costs.items()]
+        lines += [f"{label} {name} clock: {cost.clock}" for name, cost in costs.items()]
     return tuple(lines)
 
 
-def clock_lines(costs: Sequence[Cost]) -> tuple[str, ...]:
-    """A row for each clock: below the one that a part keeps, time and with it leakage grow, and nothing else does."""
-    return (_head("energy over the clock"), *(_row(cost.precision, cost) for cost in costs))
+def clock_lines(costs: Sequence[tuple[str, Cost]]) -> tuple[str, ...]:
+    """A row for each clock: below the one that a part keeps, time and with it leakage grow, and nothing else does.
+
+    costs: each with its label.
+    """
+    return (_head("energy over the clock"), *(_row(label, cost) for label, cost in costs))
 
 
 def operating_notes(tables: Mapping[str, Technology]) -> tuple[str, ...]:
@@ -63,12 +67,12 @@ def operating_notes(tables: Mapping[str, Technology]) -> tuple[str, ...]:
     return tuple(f"at {text}" for text in found.values() if text)
 
 
-def die_line(cost: Cost, die: Die, name: str = "") -> str:
-    """The die of a cost in a line. name: of the corner, if any."""
+def die_line(label: str, cost: Cost, die: Die) -> str:
+    """The die of a cost in a line. label: precision, accelerator and corner, as far as there are any."""
     return (
-        f"{' '.join((cost.precision, name)).strip()} die: {die.area_mm2:.4g} mm2 at a stated utilization of "
-        f"{die.utilization:g} ({cost.area_mm2:.4g} mm2 of cells and macros; no pads); {die.gops:.4g} GOPS, "
-        f"{die.gops_per_mm2:.4g} GOPS/mm2 of it, a product and its addition as two operations"
+        f"{label} die: {die.area_mm2:.4g} mm2 at a stated utilization of {die.utilization:g} ({cost.area_mm2:.4g} mm2 "
+        f"of cells and macros; no pads); {cost.gops:.4g} GOPS, {die.gops_per_mm2:.4g} GOPS/mm2 of it, a product and "
+        "its addition as two operations"
     )
 
 
@@ -101,6 +105,5 @@ def die_json(die: Die) -> dict[str, Any]:
     return {
         "die_utilization": die.utilization,
         "die_area_mm2": die.area_mm2,
-        "gops": die.gops,
         "gops_per_die_mm2": die.gops_per_mm2,
     }

@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from fewbits.errors import HardwareError
 from fewbits.hardware.costing.network_cost import Cost
 from fewbits.hardware.process.technology import Technology
-from fewbits.hardware.workload.workload import Workload
-
-OPERATIONS = 2
-"""Of a product that is summed: a multiplication and an addition."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +54,16 @@ class Die:
     """Cells and macros as a part of the core."""
 
     area_mm2: float
-    gops: float
-    """10^9 operations a second on this network; a product that is summed is two."""
-
-    @property
-    def gops_per_mm2(self) -> float:
-        """Operations a second and a square millimetre of the die."""
-        return self.gops / self.area_mm2
+    gops_per_mm2: float
+    """10^9 operations a second and square millimetre of it (`Cost.gops`)."""
 
 
-def die_of(cost: Cost, workload: Workload, utilization: float) -> Die:
+def die_of(cost: Cost, utilization: float) -> Die:
     """The die of a cost. Raises HardwareError unless 0 < utilization <= 1."""
     if not (math.isfinite(utilization) and 0 < utilization <= 1):
         raise HardwareError(
             f"--utilization is the part of the die that cells and macros cover, above 0 and up to 1, such as 0.7, not "
             f"{utilization:g}"
         )
-    return Die(utilization, cost.area_mm2 / utilization, OPERATIONS * workload.products / cost.time_us * 1e-3)
+    area_mm2 = cost.area_mm2 / utilization
+    return Die(utilization, area_mm2, cost.gops / area_mm2)

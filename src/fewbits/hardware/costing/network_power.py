@@ -68,9 +68,9 @@ def network_power(
     Raises HardwareError if the netlist is of another precision, the accelerator's dataflow has no order of operands, or
     the network's float sums have another order than the accelerator's, DataError for images that do not fit.
     """
+    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks)
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
-    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks)
     trace = network.trace(images)
     generator = np.random.default_rng(seed)
     layers: dict[str, LayerPower] = {}
@@ -229,9 +229,9 @@ def power_from_operands(
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
     There is none of a network whose layers need several datapaths, on a dataflow without an order of operands, or of
-    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A table
-    scaled to another process node, or at a corner, has none either: the netlist's energies are those of the typical
-    library.
+    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A
+    table scaled to another process node, or at a corner, has none either: the netlist's energies are those of the
+    typical library.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     made_for = accelerator or Accelerator()
