@@ -85,7 +85,6 @@ __all__ = [
     "cost",
     "dataflow_of",
     "dataflows",
-    "fpga",
     "load_technology",
     "named",
     "scaled",
