@@ -94,7 +94,6 @@ __all__ = [
     "costs",
     "dataflow_of",
     "dataflows",
-    "fpga",
     "load_technology",
     "named",
     "scaled",

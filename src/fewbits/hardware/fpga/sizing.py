@@ -144,7 +144,8 @@ def fastest(
         candidates.remove((found.neurons, found.synapses))
     note = (
         f"{found.neurons} neurons x {found.synapses} synapses: the most images a second of {found.fitting} sizes that "
-        f"fit {100 * fill:g} % of {chosen.name}, of {found.tried} tried; resources of the others are estimated"
+        f"fit {100 * fill:g} % of {chosen.name}, of {found.tried} tried, by an estimate of "
+        f"{found.resources.luts:,.0f} LUTs"
     )
     cost = fpga_cost(
         workload, precision, family, device=device, accelerator=machine(found.neurons, found.synapses),
