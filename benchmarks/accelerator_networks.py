@@ -21,7 +21,8 @@ from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.scheduling import schedule, total_accesses
-from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator, Run
+from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator
+from fewbits.hardware.dataflow.network_simulation import Run
 from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.workload.networks import workload_of

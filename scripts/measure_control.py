@@ -41,8 +41,8 @@ CONTROLS = (
 """Precision, neurons, rows. Those of 16x64 are what the estimates start from."""
 
 TILES = ("fixed8 4x4", "fixed8 32x32", "fixed8 8x64", "fixed4 16x32")
-"""Precision, neurons, synapses: estimated from the control around 16 neurons of so many synapses, which is in the shipped
-table or told by what is."""
+"""Precision, neurons, synapses: estimated from the control around 16 neurons of so many synapses, which is in the
+shipped table or told by what is."""
 
 PACKING_UNITS = ("unpacker", "packer")
 CHARACTERIZED_ROW = f"{LANES}x{BITS}:{STORED}"

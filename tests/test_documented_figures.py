@@ -84,3 +84,10 @@ def test_every_picture_of_the_documents_is_checked_here():
 def pictures(page: Path) -> list[str]:
     """Image files that a Markdown page shows."""
     return re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+
+
+def test_the_page_of_operating_points_shows_what_its_commands_print(scripts: None) -> None:
+    import operating_points_page  # pyright: ignore
+
+    text = operating_points_page.PAGE.read_text(encoding="utf-8")
+    assert operating_points_page.filled(text) == text

@@ -155,7 +155,7 @@ def test_operands_that_do_not_fit_are_loaded_anew_for_each_tile_of_the_others(sy
 
 
 def test_costs_run_on_it_with_the_shipped_process(systolic: ModuleType):
-    made = fb.cost("lenet", "fixed8", accelerator="systolic-16x16")
+    made = fb.cost("lenet", "fixed8", accelerator="skewed-16x16")
     assert list(made.breakdown.area_mm2) == [
         *("multipliers", "adder_tree", "registers", "rest", "control", "clock", "inputs", "weights", "outputs")
     ]
@@ -165,7 +165,7 @@ def test_costs_run_on_it_with_the_shipped_process(systolic: ModuleType):
 
 
 def test_as_many_multipliers_are_as_large_as_those_of_the_tile(systolic: ModuleType):
-    made, tile = (fb.cost("lenet", "fixed8", accelerator=one) for one in ("systolic-16x16", Accelerator()))
+    made, tile = (fb.cost("lenet", "fixed8", accelerator=one) for one in ("skewed-16x16", Accelerator()))
     assert made.breakdown.area_mm2["multipliers"] == pytest.approx(tile.breakdown.area_mm2["multipliers"])
 
 
@@ -177,7 +177,7 @@ def test_what_is_estimated_is_called_so(systolic: ModuleType):
 
 
 def test_a_graph_with_additions_and_depthwise_convolutions_is_costed(systolic: ModuleType):
-    assert fb.cost("resnet20", "fixed8", accelerator="systolic-32x32").cycles > 0
+    assert fb.cost("resnet20", "fixed8", accelerator="skewed-32x32").cycles > 0
     chain = nn.Sequential(nn.Conv2d(3, 12, 3), nn.ReLU(), nn.Conv2d(12, 12, 3, groups=12))
     made = fb.cost(chain, "fixed8", input_shape=(3, 8, 8), accelerator=systolic.SystolicArray())
     assert any("each group of '2' has tiles of its own" in note for note in made.notes)
@@ -189,8 +189,8 @@ def test_layers_of_narrower_formats_are_unpacked_at_its_own_memories(systolic: M
     images = torch.rand(4, 1, 8, 8)
     mixed = fb.quantize(model, "fixed8", layers={"0": "fixed4/fixed8"})
     fb.calibrate(mixed, images)
-    plain = fb.cost(model, "fixed8", input_shape=(1, 8, 8), accelerator="systolic-16x16")
-    made = fb.cost(fb.lower(mixed, images[:1]), accelerator="systolic-16x16")
+    plain = fb.cost(model, "fixed8", input_shape=(1, 8, 8), accelerator="skewed-16x16")
+    made = fb.cost(fb.lower(mixed, images[:1]), accelerator="skewed-16x16")
     larger = [name for name, area in made.breakdown.area_mm2.items() if area > plain.breakdown.area_mm2[name]]
     assert larger == ["weights"]
 
@@ -207,23 +207,23 @@ def test_a_float_network_of_another_order_is_refused_with_what_to_do(systolic: M
     quantized = fb.quantize(model, "float32")
     fb.calibrate(quantized, images)
     with pytest.raises(fb.HardwareError, match=r"lower it with sum_order=SumOrder\(1\), or give integers"):
-        fb.cost(fb.lower(quantized, images), accelerator="systolic-16x16")
-    assert fb.cost(fb.lower(quantized, images, sum_order=SumOrder(1)), accelerator="systolic-16x16").cycles > 0
+        fb.cost(fb.lower(quantized, images), accelerator="skewed-16x16")
+    assert fb.cost(fb.lower(quantized, images, sum_order=SumOrder(1)), accelerator="skewed-16x16").cycles > 0
 
 
 def test_a_definition_makes_the_accelerator_again(systolic: ModuleType):
     array = systolic.SystolicArray(8, 4, clock_mhz=200.0)
     assert accelerator_from(json.loads(json.dumps(array.definition()))) == array
-    assert accelerator_from({"preset": "systolic-16x16", "rows": 8}) == systolic.SystolicArray(8, 16)
+    assert accelerator_from({"preset": "skewed-16x16", "rows": 8}) == systolic.SystolicArray(8, 16)
 
 
 @pytest.mark.parametrize(
     ("definition", "message"),
     [
-        ({"preset": "systolic-9x9"}, "no accelerator 'systolic-9x9': choose one of diannao-16x16, systolic-16x16, "),
-        ({"dataflow": "wavefront"}, "no dataflow 'wavefront': choose one of diannao, loops, systolic"),
-        ({"preset": "systolic-16x16", "neurons": 8}, "dataflow 'systolic' has no 'neurons': it has rows, columns, "),
-        ({"dataflow": "systolic", "rows": 0}, "rows of a systolic array must be an integer of at least 1, not 0"),
+        ({"preset": "skewed-9x9"}, "no accelerator 'skewed-9x9': choose one of diannao-16x16, skewed-16x16, "),
+        ({"dataflow": "wavefront"}, "no dataflow 'wavefront': choose one of diannao, systolic, loops, skewed"),
+        ({"preset": "skewed-16x16", "neurons": 8}, "dataflow 'skewed' has no 'neurons': it has rows, columns, "),
+        ({"dataflow": "skewed", "rows": 0}, "rows of a systolic array must be an integer of at least 1, not 0"),
     ],
 )
 def test_a_wrong_definition_is_refused_in_a_sentence(systolic: ModuleType, definition: dict, message: str):
@@ -232,9 +232,9 @@ def test_a_wrong_definition_is_refused_in_a_sentence(systolic: ModuleType, defin
 
 
 def test_what_it_lacks_is_said_in_a_sentence(systolic: ModuleType):
-    dataflow: Dataflow = dataflow_of(accelerator_named("systolic-16x16"))
+    dataflow: Dataflow = dataflow_of(accelerator_named("skewed-16x16"))
     for capability in ("operand_stream", "rtl", "compiler", "simulator"):
-        with pytest.raises(fb.HardwareError, match=r"the dataflow 'systolic' has no .*: "):
+        with pytest.raises(fb.HardwareError, match=r"the dataflow 'skewed' has no .*: "):
             dataflow.needed(capability)
 
 
@@ -248,7 +248,7 @@ make.input_shape = (1, 8, 8)
 """
 
 STUDY = """
-name = "systolic"
+name = "skewed"
 models = ["tiny.py:make"]
 data = ["noise.npz"]
 precisions = ["fixed8"]
@@ -256,7 +256,7 @@ float_training = { epochs = 1 }
 fine_tune = { epochs = 1 }
 
 [accelerator]
-preset = "systolic-16x16"
+preset = "skewed-16x16"
 clock_mhz = 200.0
 """
 

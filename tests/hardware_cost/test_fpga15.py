@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 from mapped_layers import bits_per_cycle, convolution, cycles, mapped, preset
 
+import fewbits as fb
 from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator
 from fewbits.hardware.dataflow.loops.mapper import Found
 from fewbits.hardware.dataflow.plan import Widths
-from fewbits.hardware.workload.workload import LayerShape
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 LAYERS = (
     convolution("conv1", 48, 3, 55, 11, 4),
@@ -69,6 +70,11 @@ def test_one_shape_takes_the_cycles_of_the_paper(layer: LayerShape):
 
 def test_one_shape_takes_the_sum_of_the_paper():
     assert sum(cycles(on_float32(preset("fpga15"), layer)) for layer in LAYERS) == 1_008_246
+
+
+def test_a_cost_of_the_network_has_these_cycles():
+    layers = fb.cost(Workload(LAYERS), "float32", accelerator="fpga15").breakdown.layers
+    assert {layer.name: layer.cycles for layer in layers} == OF_ONE_SHAPE
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mapped_layers import convolution, cycles, mapped, preset
 from scalesim_oracle import compute_cycles
 
@@ -94,6 +97,37 @@ def test_twenty_shapes_take_the_cycles_of_the_package(
     ours = [as_scalesim_counts(dataflow, layer, *array) for layer in SHAPES]
     names = [layer.name for layer in SHAPES]
     assert dict(zip(names, ours, strict=True)) == dict(zip(names, reported, strict=True))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    dataflow=st.sampled_from(DATAFLOWS),
+    array=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    channels=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    output=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    kernel=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    stride=st.integers(1, 3),
+)
+def test_any_layer_takes_a_fold_for_each_block_of_what_stays(
+    dataflow: str,
+    array: tuple[int, int],
+    channels: tuple[int, int],
+    output: tuple[int, int],
+    kernel: tuple[int, int],
+    stride: int,
+):
+    neurons, inputs = channels
+    layer = convolution("any", neurons, inputs, output, kernel, stride)
+    kept, across, streamed = {
+        "os": (layer.positions, neurons, layer.synapses),
+        "ws": (layer.synapses, neurons, layer.positions),
+        "is": (layer.synapses, layer.positions, neurons),
+    }[dataflow]
+    rows, columns = array
+    folds = ceil(kept / rows) * ceil(across / columns)
+    fold = streamed + rows + columns - 2 + (0 if dataflow == "os" else rows)
+    evaluation = mapped(systolic(dataflow, rows, columns), layer).evaluation
+    assert int(evaluation.steps[0]) + int(evaluation.fill_cycles[0]) == folds * fold
 
 
 def test_the_package_counts_a_window_that_a_stride_leaves_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

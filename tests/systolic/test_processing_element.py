@@ -11,13 +11,8 @@ from amaranth.sim import Simulator
 
 from fewbits.errors import HardwareError
 from fewbits.hardware.datapath import design
-from fewbits.hardware.datapath.processing_element import (
-    ProcessingElement,
-    column_bits,
-    element_header,
-    element_rtlil,
-    product_stages,
-)
+from fewbits.hardware.datapath.element_arithmetic import column_bits, product_stages
+from fewbits.hardware.datapath.processing_element import ProcessingElement, element_header, element_rtlil
 
 INTEGERS = [
     ("fixed8", {}),
@@ -103,5 +98,5 @@ def test_rtlil_holds_the_element_above_its_multiplier():
 def test_header_names_every_port():
     made = design("fixed8")
     top = element_rtlil(made, 16).partition("module \\processing_element\n")[2].partition("\nend\n")[0]
-    declared = re.findall(r"(?m)^  wire width \d+ (?:input|output) \d+ (?:signed )?\\(\w+)$", top)
+    declared = re.findall(r"(?m)^  wire width \d+ (?:input|output) \d+ +(?:signed )?\\(\w+)$", top)
     assert sorted(declared) == sorted(element_header(made, 16).ports)

@@ -9,7 +9,8 @@ import typer
 
 import fewbits
 from fewbits.cli.accelerators import accelerators
-from fewbits.cli.hardware import characterize, cost, formats, rtl
+from fewbits.cli.cost import cost
+from fewbits.cli.hardware import characterize, formats, rtl
 from fewbits.cli.shared import app, listing
 from fewbits.cli.studies import export, report, run
 from fewbits.exit_status import told

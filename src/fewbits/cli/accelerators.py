@@ -78,7 +78,7 @@ def chosen(
     for number, name in enumerate(names):
         if name in names[:number]:
             raise HardwareError(f"--accelerator {name!r} is given twice; give each once")
-    return [(name, _sized(name, accelerator_named(name), sizes, clock_mhz, bandwidth)) for name in names]
+    return [(name, sized(name, accelerator_named(name), sizes, clock_mhz, bandwidth)) for name in names]
 
 
 def chosen_tile(
@@ -87,16 +87,17 @@ def chosen_tile(
     """DianNao's tile, where no accelerator is named; its clock is the technology's. Else as `chosen`."""
     from fewbits.hardware import Accelerator
 
-    return _sized("diannao", Accelerator(clock_mhz=target_mhz), sizes, clock_mhz, bandwidth)
+    return sized("diannao", Accelerator(clock_mhz=target_mhz), sizes, clock_mhz, bandwidth)
 
 
-def _sized(
+def sized(
     name: str,
     accelerator: AnyAccelerator,
     sizes: Mapping[str, int | None],
-    clock_mhz: float | None,
-    bandwidth: float | None,
+    clock_mhz: float | None = None,
+    bandwidth: float | None = None,
 ) -> AnyAccelerator:
+    """An accelerator with the sizes that the command line gives; as `chosen`."""
     from fewbits.errors import HardwareError
     from fewbits.hardware.dataflow.registry import dataflow_of, with_sizes
 

@@ -1,23 +1,17 @@
-"""Commands of numbers and silicon: formats, cost, rtl, characterize."""
+"""Commands of numbers and silicon: formats, rtl, characterize."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from fewbits.cli.accelerators import chosen, chosen_tile
-from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
-from fewbits.cli.shared import image_shape, progress_line, refuse_unused_cluster
+from fewbits.cli.accelerators import sized
+from fewbits.cli.corners import corner_files
+from fewbits.cli.shared import progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from fewbits.hardware import Cost
 
 
 def formats(
@@ -48,112 +42,6 @@ def formats(
         typer.echo(f"  {number:<8g} becomes {value:<14.9g} code {code:#0{2 + -(-about.bits // 4)}x}")
 
 
-def cost(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="lenet, alex*2, package.module:function, file.py:function, ...")
-    ],
-    precisions: Annotated[list[str], typer.Argument(metavar="PRECISION", help="Such as fixed8 pow2-6/fixed16.")],
-    image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
-    technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
-    node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
-    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
-    product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
-    accelerator: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME|FILE", help="As fewbits accelerators lists them; repeat to compare several."),
-    ] = None,
-    neurons: Annotated[int | None, typer.Option(help="Output neurons side by side; 16 if none.")] = None,
-    synapses: Annotated[int | None, typer.Option(help="Products that each neuron adds in a cycle; 16 if none.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Rows of each buffer; 64 if none.")] = None,
-    clock: Annotated[
-        float | None,
-        typer.Option(metavar="MHZ", help="The clock aimed at; the accelerator's, or the technology table's, if none."),
-    ] = None,
-    ports: Annotated[int | None, typer.Option(help="Of each buffer: 2, or 1 that reads or writes, and stalls.")] = None,
-    banks: Annotated[int | None, typer.Option(help="That each buffer's rows are interleaved over.")] = None,
-    off_chip: Annotated[bool, typer.Option("--off-chip", help="Also the energy with off-chip DRAM.")] = False,
-    bandwidth: Annotated[
-        float | None, typer.Option(metavar="GB_PER_S", help="Of the memory: transfers beyond it stall.")
-    ] = None,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="Also cycles, accesses, energy and limit of each layer and memory.")
-    ] = False,
-    roofline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw each layer under its ceilings: .svg or .png.")
-    ] = None,
-    fpga: Families = None,
-    device: Devices = None,
-    best: Best = False,
-    fill: Fill = 1.0,
-    fpga_multiplier: FpgaMultiplier = "operator",
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
-) -> None:
-    """Cost of a network at precisions, without training."""
-    from fewbits.hardware import cost as cost_of
-    from fewbits.hardware import load_technology, workload_of
-    from fewbits.hardware.process.scaling import scale
-    from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
-    from fewbits.report.chart_files import check_image
-    from fewbits.report.costs import cost_json, cost_labels, cost_lines, layer_lines
-    from fewbits.report.fpga import fpga_json, fpga_lines
-
-    if roofline is not None:
-        check_image(roofline)
-    on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, clock)
-    on_fpga.check()
-    table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
-    if node is not None:
-        table = scale(table, node)
-    sizes = {"neurons": neurons, "synapses": synapses, "rows": rows, "ports": ports, "banks": banks}
-    machines = chosen(accelerator or [], sizes, clock, bandwidth) or [
-        ("", chosen_tile(table.target_clock_mhz, sizes, clock, bandwidth))
-    ]
-    workload = workload_of(model, image_shape(image))
-    costs = [
-        cost_of(
-            workload,
-            precision,
-            technology=table,
-            accelerator=machine,
-            multiplier=multiplier,
-            product_bits=product_bits,
-        )
-        for precision in precisions
-        for _, machine in machines
-    ]
-    names = [name for _ in precisions for name, _ in machines]
-    if roofline is not None:
-        _draw_roofline(model, dict(zip(cost_labels(costs, names), costs, strict=True)), roofline)
-    fpgas = [on_fpga.costs(workload, precision, machine) for precision in precisions for _, machine in machines]
-    scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
-    if as_json:
-        named = [{"accelerator": name} if name else {} for name in names]
-        fields = [{"fpga": [fpga_json(one) for one in each]} if each else {} for each in fpgas]
-        typer.echo(json.dumps([cost_json(c) | scaled | n | f for c, n, f in zip(costs, named, fields, strict=True)]))
-        return
-    labelled = zip(cost_labels(costs, names), costs, strict=True)
-    by_layer = (line for label, one in labelled for line in layer_lines(one, label)) if layers else ()
-    for line in (*scaled.values(), *cost_lines(costs, off_chip=off_chip, accelerators=names), *by_layer):
-        typer.echo(line)
-    if on_fpgas := [fpga_cost for each in fpgas for fpga_cost in each]:
-        for line in ("", *fpga_lines(on_fpgas)):
-            typer.echo(line)
-
-
-def _draw_roofline(model: str, costs: Mapping[str, Cost], path: Path) -> None:
-    """Write the chart of several costs of a model, by their labels.
-
-    The line that says so stands on standard error, beside JSON too.
-    """
-    from fewbits.report.chart_files import write_image
-    from fewbits.report.roofline import cost_roofline
-    from fewbits.report.roofline_chart import costs_roofline_chart
-
-    chart = costs_roofline_chart(model, [cost_roofline(*one) for one in costs.items()], path.stem)
-    write_image(chart, path)
-    progress_line(f"{path}: {chart.caption}")
-
-
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
@@ -171,11 +59,26 @@ def rtl(
     ] = None,
     recipe: Annotated[str | None, typer.Option(help="Of the study's network, where there are several.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same.")] = None,
+    accelerator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="Such as diannao-16x16 or systolic-ws; the study's, or diannao-16x16, if none."
+        ),
+    ] = None,
+    neurons: Annotated[int | None, typer.Option(help="Output neurons side by side.")] = None,
+    synapses: Annotated[int | None, typer.Option(help="Products that are added for each of them.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Rows of each buffer, or of that of the inputs.")] = None,
 ) -> None:
-    """Write a precision's datapath and test bench in Verilog."""
-    from fewbits.hardware.dataflow.diannao.export import export_verilog
+    """Write a precision's datapath, the accelerator around it and test benches in Verilog."""
+    from fewbits.hardware import Accelerator
+    from fewbits.hardware.costing.hand_over import hand_over_files
+    from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
 
-    options: dict[str, Any] = {"multiplier": multiplier, "product_bits": product_bits, "progress": progress_line}
+    made = None if accelerator is None else accelerator_named(accelerator)
+    options: dict[str, Any] = {
+        **{"multiplier": multiplier, "product_bits": product_bits},
+        **{"progress": progress_line, "hand_over": hand_over_files},
+    }
     if study is None:
         if recipe is not None or seed is not None:
             raise StudyError("--recipe and --seed choose one of a study's networks: give its folder with --study")
@@ -185,9 +88,12 @@ def rtl(
 
         stored = stored_network(study, precision, model=model, data=data, recipe=recipe, seed=seed)
         options |= {"network": stored.network, "images": stored.image, "origin": stored.about}
-        options["accelerator"] = stored.accelerator
+        made = made or stored.accelerator
+    made = sized(
+        accelerator or "diannao", made or Accelerator(), {"neurons": neurons, "synapses": synapses, "rows": rows}
+    )
     try:
-        files = export_verilog(precision, out, **options)
+        files = dataflow_of(made).needed("rtl")(precision, out, accelerator=made, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted: give the same command again") from None
     for path in files:
@@ -222,6 +128,14 @@ def characterize(
         float | None,
         typer.Option(metavar="MHZ", help="Clock to aim at, and to choose pipelining for; 250 if none."),
     ] = None,
+    corner: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="The same cells at another corner, such as slow=slow.lib.gz; repeat."),
+    ] = None,
+    corner_sram: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FOLDER", help="The SRAM macros at a corner; without, they stay typical."),
+    ] = None,
     note: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="What each cost on the table must say, such as that it is predictive."),
@@ -248,6 +162,7 @@ def characterize(
     if cluster is not None:
         refuse_unused_cluster(engine)
     described = None if cluster is None else load_cluster(cluster)
+    corners = corner_files(corner or (), corner_sram or ())
     executor = executor_of(engine, described, workers, None)
     if executor is None and workers is not None:
         executor = ProcessExecutor(workers)
@@ -268,3 +183,17 @@ def characterize(
         executor=executor,
     )
     typer.echo(str(out))
+    if corners:
+        from fewbits.hardware.characterization.corners import characterize_corners
+        from fewbits.hardware.process.corners_file import corners_path
+
+        characterize_corners(
+            out,
+            liberty,
+            corners,
+            precision or STUDY_PRECISIONS,
+            progress=progress_line,
+            multiplier=multiplier,
+            product_bits=product_bits,
+        )
+        typer.echo(str(corners_path(out)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -97,7 +97,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         for name, what in stated.items()
     }
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
-    cost_basis = CostBasis(table, json_sha256(asdict(technology)), accelerator)
+    cost_basis = CostBasis(table, json_sha256(technology.figures()), accelerator)
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:

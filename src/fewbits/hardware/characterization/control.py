@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fewbits.hardware.characterization.control_run import COMPUTING, POOLING, run_control
@@ -10,7 +11,7 @@ from fewbits.hardware.dataflow.diannao.control_sizes import each_neuron
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.energy.clock_tree import estimate_clock_tree
 from fewbits.hardware.energy.energy_tables import energy_model
-from fewbits.hardware.energy.power import power_of
+from fewbits.hardware.energy.power import Activity, power_of
 from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress
@@ -42,10 +43,27 @@ def control_cost(
     name: for progress. rtlil: of `rtl.control.control_rtlil` for the accelerator, the default one where none is given.
     Raises HardwareError if yosys fails, or if the result does not run in the schedule's cycles and accesses.
     """
-    netlist, timing = synthesize_for_clock(name, rtlil, "control", library, conditions, target_mhz, ATTEMPTS, say)
+    netlist, timing = control_netlist(name, rtlil, library, conditions, target_mhz, say)
     say(f"{name}: running LeNet on the netlist of {len(netlist.cell_names)} cells")
+    activities = control_activities(netlist, design, accelerator or Accelerator())
+    return control_figures(netlist, timing, activities, conditions, target_mhz, accelerator or Accelerator())
+
+
+def control_netlist(
+    name: str, rtlil: str, library: Library, conditions: Conditions, target_mhz: float, say: Progress
+) -> tuple[Netlist, Timing]:
+    """The control's netlist on a library. Raises HardwareError if yosys fails."""
+    return synthesize_for_clock(name, rtlil, "control", library, conditions, target_mhz, ATTEMPTS, say)
+
+
+def control_activities(netlist: Netlist, design: NeuronDesign, accelerator: Accelerator) -> tuple[Activity, Activity]:
+    """How often each net toggles in LeNet's program, while computing and while pooling: the same at every corner.
+
+    Raises HardwareError if the netlist does not run in the schedule's cycles and accesses.
+    """
     network, image = reference_network(design)
-    return _cost(netlist, timing, design, conditions, target_mhz, accelerator or Accelerator(), network, image)
+    simulation = run_control(netlist, design, accelerator, network, image)
+    return simulation.activity(COMPUTING), simulation.activity(POOLING)
 
 
 def reference_network(design: NeuronDesign) -> tuple[BitExactNetwork, Tensor]:
@@ -62,19 +80,17 @@ def reference_network(design: NeuronDesign) -> tuple[BitExactNetwork, Tensor]:
     return fewbits.lower(quantized, images[:1], product_bits=design.kept_product_bits, sum_order=order), images[:1]
 
 
-def _cost(
+def control_figures(
     netlist: Netlist,
     timing: Timing,
-    design: NeuronDesign,
+    activities: Sequence[Activity],
     conditions: Conditions,
     target_mhz: float,
     accelerator: Accelerator,
-    network: BitExactNetwork,
-    image: Tensor,
 ) -> ControlCost:
-    simulation = run_control(netlist, design, accelerator, network, image)
+    """What a table says of a control. activities: of `control_activities`."""
     model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
-    powers = [power_of(model, simulation.activity(kind)) for kind in (COMPUTING, POOLING)]
+    powers = [power_of(model, activity) for activity in activities]
     energies = [float(power.dynamic_pj.sum() + power.input_switching_pj.sum()) for power in powers]
     area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
     meets = timing.highest_clock_mhz >= target_mhz

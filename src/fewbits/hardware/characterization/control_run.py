@@ -19,13 +19,14 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.activity.sequential_simulation import SequentialSimulation, Watch
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS
-from fewbits.hardware.dataflow.diannao.compiler import Program, compile_network
+from fewbits.hardware.dataflow.diannao.compiler import compile_network
 from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.operands import value_codes
 from fewbits.hardware.dataflow.diannao.output_steps import STEPS
 from fewbits.hardware.dataflow.diannao.program import WORD_BITS, layout
 from fewbits.hardware.dataflow.diannao.scheduling import schedule, total_accesses
+from fewbits.hardware.dataflow.network_compiler import Program
 from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.workload.networks import workload_of

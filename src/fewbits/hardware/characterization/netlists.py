@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -97,7 +98,14 @@ def components_of(netlist: Netlist, declared: Datapath | type[Datapath]) -> NDAr
 def component_costs(
     netlist: Netlist, power: Power, declared: Datapath | type[Datapath] = Datapath
 ) -> dict[str, ComponentCost]:
-    """Cells, area, leakage and energy by component, as a datapath declares them, or as all have them.
+    """Cells, area, leakage and energy by component, as a datapath declares them, or as all have them."""
+    return costs_by_component(netlist, power, components_of(netlist, declared), declared.components)
+
+
+def costs_by_component(
+    netlist: Netlist, power: Power, component: NDArray[np.uint8], names: Sequence[str]
+) -> dict[str, ComponentCost]:
+    """The same where each cell's component is known, as its position in `names`; component: shape (cells,).
 
     `registers` also bears the energy of the clock pins' load, `rest` that of the operand ports' load. The estimated
     clock tree is in none of them.
@@ -105,12 +113,11 @@ def component_costs(
     area = np.zeros(len(netlist.cell_names))
     for group in netlist.groups:
         area[group.cells] = group.cell.area_um2
-    component = components_of(netlist, declared)
     clock_pj = float(power.input_switching_pj[netlist.clock_nets].sum())
     ports_pj = {"registers": clock_pj, "rest": float(power.input_switching_pj.sum()) - clock_pj}
     return {
         name: _component_cost(component == number, area, power, ports_pj.get(name, 0.0))
-        for number, name in enumerate(declared.components)
+        for number, name in enumerate(names)
     }
 
 

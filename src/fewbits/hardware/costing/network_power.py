@@ -28,10 +28,12 @@ from fewbits.hardware.energy.compiled_netlist import (
     read_compiled_netlist,
 )
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
+from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.workload.networks import workload_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from fewbits.hardware.dataflow.base import OperandStream
     from fewbits.hardware.dataflow.plan import AnyAccelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
+    from fewbits.hardware.energy.energy_model import EnergyModel
     from fewbits.hardware.process.technology import Technology
 
 IMAGES = 32
@@ -65,24 +68,9 @@ def network_power(
     Raises HardwareError if the netlist is of another precision, the accelerator's dataflow has no order of operands, or
     the network's float sums have another order than the accelerator's, DataError for images that do not fit.
     """
-    from fewbits.hardware.datapath import design
-    from fewbits.hardware.rtl.pipelining import DEFAULT
-
-    tile = accelerator or Accelerator()
-    asked = DatapathKey(network.precision, product_bits=network.product_bits)
-    key = dataflow_of(tile).datapath_key(asked, tile)
-    name = key.name
-    if name != netlist.precision:
-        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {name!r}")
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
-    stages = netlist.provenance.get(PIPELINING, DEFAULT)
-    neuron = design(network.precision, key.synapses, product_bits=network.product_bits, stages=stages)
-    dataflow_of(tile).check_sum_order(network.sum_order, neuron, tile)
-    model = netlist.model
-    gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
-    stream = dataflow_of(tile).needed("operand_stream")
-    simulation = _Simulation(netlist, compile_model(model), gates, stream, neuron, tile, blocks)
+    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks)
     trace = network.trace(images)
     generator = np.random.default_rng(seed)
     layers: dict[str, LayerPower] = {}
@@ -97,6 +85,66 @@ def network_power(
         glitches=glitches,
         provenance=netlist.provenance,
     )
+
+
+def _simulation(
+    network: BitExactNetwork, netlist: CompiledNetlist, tile: AnyAccelerator, glitches: bool, blocks: int
+) -> _Simulation:
+    """Raises HardwareError as `network_power` does."""
+    from fewbits.hardware.datapath import design
+    from fewbits.hardware.rtl.pipelining import DEFAULT
+
+    asked = DatapathKey(network.precision, product_bits=network.product_bits)
+    key = dataflow_of(tile).datapath_key(asked, tile)
+    if key.name != netlist.precision:
+        raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {key.name!r}")
+    stages = netlist.provenance.get(PIPELINING, DEFAULT)
+    neuron = design(network.precision, key.synapses, product_bits=network.product_bits, stages=stages)
+    dataflow_of(tile).check_sum_order(network.sum_order, neuron, tile)
+    model = netlist.model
+    gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
+    stream = dataflow_of(tile).needed("operand_stream")
+    return _Simulation(netlist, compile_model(model), gates, stream, neuron, tile, blocks)
+
+
+def network_activity(
+    network: BitExactNetwork,
+    images: Tensor,
+    netlist: CompiledNetlist,
+    cycles: Mapping[str, int],
+    accelerator: AnyAccelerator | None = None,
+    *,
+    blocks: int = 1,
+    seed: int = 0,
+) -> Activity:
+    """Toggles and time at one of every net of a neuron, glitches among the toggles: the mean over a network's layers.
+
+    cycles: of each layer in which its neurons work, by name: its weight. The others are as of `network_power`; one
+    image is enough. Raises HardwareError as that does.
+    """
+    simulation = _simulation(network, netlist, accelerator or Accelerator(), True, blocks)
+    model = netlist.model
+    trace = network.trace(images)
+    generator = np.random.default_rng(seed)
+    toggles, duty, total = np.zeros(model.net_count), np.zeros(model.net_count), 0
+    for layer in network.layers:
+        counts, delayed = simulation.counted(network, layer, trace.get(layer.inputs[0], images), len(images), generator)
+        activity = _mean_activity(model, counts, delayed)
+        toggles += cycles[layer.name] * activity.toggles
+        duty += cycles[layer.name] * activity.duty
+        total += cycles[layer.name]
+    return Activity(toggles / total, duty / total)
+
+
+def _mean_activity(model: EnergyModel, counts: ToggleCounts, delayed: DelayedCounts) -> Activity:
+    """Of all counted cycles, with what glitches add in the sampled ones."""
+    cycles = int(counts.cycles.sum())
+    glitches = (delayed.with_glitches - delayed.settled).sum(axis=0) / max(1, int(delayed.cycles.sum()))
+    duty = counts.ones / cycles
+    duty[model.clock_nets] = 0.5
+    toggles = counts.settled.sum(axis=0) / cycles + glitches
+    toggles[model.clock_nets] = CLOCK_TOGGLES
+    return Activity(toggles, duty)
 
 
 def idle_clock_pj(netlist: CompiledNetlist) -> float:
@@ -124,25 +172,26 @@ class _Simulation:
         self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
     ) -> LayerPower:
         """Simulate a stretch of one layer for each image and cost it."""
+        return self._costed(layer.name, *self.counted(network, layer, values, images, generator))
+
+    def counted(
+        self, network: BitExactNetwork, layer: Layer, values: object, images: int, generator: np.random.Generator
+    ) -> tuple[ToggleCounts, DelayedCounts]:
+        """Toggles in the stretch: settled ones of all its cycles, and those with glitches of a sample."""
         drawn = (self.netlist.model.ports, images, generator, self.blocks)
         stimulus = self.stream(network, layer, values, self.design, self.accelerator, *drawn)
         counts = count_toggles(self.program, stimulus)
         if self.gates is None:
             nothing = np.zeros((0, self.program.net_count), np.int64)
-            return self._costed(layer.name, counts, DelayedCounts(np.zeros(0, np.int64), nothing, nothing))
-        delayed = count_with_delays(self.program, self.gates, sampled(stimulus, generator))
-        return self._costed(layer.name, counts, delayed)
+            return counts, DelayedCounts(np.zeros(0, np.int64), nothing, nothing)
+        return counts, count_with_delays(self.program, self.gates, sampled(stimulus, generator))
 
     def _costed(self, name: str, counts: ToggleCounts, delayed: DelayedCounts) -> LayerPower:
         model, names, cycles = self.netlist.model, self.netlist.component_names, int(counts.cycles.sum())
         settled = counts.settled / counts.cycles[:, None]
         mean = counts.settled.sum(axis=0) / cycles
-        glitches = (delayed.with_glitches - delayed.settled).sum(axis=0) / max(1, int(delayed.cycles.sum()))
-        duty = counts.ones / cycles
-        duty[model.clock_nets] = 0.5
-        toggles = mean + glitches
-        toggles[model.clock_nets] = CLOCK_TOGGLES
-        costs = toggle_costs(model, Activity(toggles, duty), self.netlist.components, len(names))
+        activity = _mean_activity(model, counts, delayed)
+        costs = toggle_costs(model, activity, self.netlist.components, len(names))
         found = glitch_factors(delayed, costs)
         clock = CLOCK_TOGGLES * costs[model.clock_nets].sum(axis=0)
         clock[-1] += self.netlist.clock_tree.energy_pj
@@ -155,7 +204,7 @@ class _Simulation:
             images_pj=settled @ costs @ (1 + found.factors) + clock.sum(),
             glitches_pj=float(settled_pj @ found.factors),
             glitch_deviations_pj=found.deviations @ settled_pj,
-            toggles=float(toggles[data].mean()),
+            toggles=float(activity.toggles[data].mean()),
             settled_toggles=float(mean[data].mean()),
             cycles=cycles,
             sampled_cycles=int(delayed.cycles.sum()),
@@ -180,14 +229,16 @@ def power_from_operands(
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
     There is none of a network whose layers need several datapaths, on a dataflow without an order of operands, or of
-    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A
-    table scaled to another process node has none either: the netlist's energies are the library's own.
+    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A table
+    scaled to another process node, or at a corner, has none either: the netlist's energies are those of the typical
+    library.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     made_for = accelerator or Accelerator()
     precision = dataflow_of(made_for).datapath_key(DatapathKey(network.precision), made_for).name
     path = compiled_netlist_path(table, precision)
-    if not path.exists() or len(images) < 2 or "scaled" in technology.provenance:
+    is_own = not technology.provenance.keys() & {"scaled", AT_CORNER}
+    if not path.exists() or len(images) < 2 or not is_own:
         return None
     main = tile_of(network.precision, technology, made_for)
     if main.dataflow.operand_stream is None:

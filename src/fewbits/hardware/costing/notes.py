@@ -10,6 +10,7 @@ from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.packing import Narrow, is_packed
 from fewbits.hardware.costing.tiles import Tile, Tiles
 from fewbits.hardware.dataflow.plan import Schedule
+from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.technology import GIVEN_NOTE
 from fewbits.hardware.workload.workload import Workload
 
@@ -60,6 +61,8 @@ def _of_tables(used: Sequence[Tile]) -> Iterator[str]:
     for technology in {tile.technology.name: tile.technology for tile in used}.values():
         if note := technology.provenance.get(GIVEN_NOTE):
             yield f"technology {technology.name}: {note}"
+        if at := technology.provenance.get(AT_CORNER):
+            yield f"figures at {at}"
 
 
 def _other_clock(used: Sequence[Tile], clock: Clock) -> Iterator[str]:

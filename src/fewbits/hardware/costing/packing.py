@@ -140,18 +140,30 @@ def packing_cost(
     toggles_per_cycle: float,
 ) -> PackingCost:
     """`unpacker` or `packer` of a row of so many words, of so many bits and so many in memory, synthesized."""
-    from fewbits.hardware.energy.energy_tables import energy_model
-    from fewbits.hardware.energy.power import Activity, power_of, uniform_activity
+    return packing_figures(
+        packing_netlist(name, lanes, bits, stored, library, target_mhz), conditions, toggles_per_cycle
+    )
+
+
+def packing_netlist(name: str, lanes: int, bits: int, stored: int, library: Library, target_mhz: float) -> Netlist:
+    """The netlist of one. Raises HardwareError if yosys fails."""
     from fewbits.hardware.mapping.synthesis import synthesize
-    from fewbits.hardware.mapping.timing import analyze
     from fewbits.hardware.rtl.instances import component_rtlil
     from fewbits.hardware.rtl.packing import Packer, Unpacker
 
     made = {"unpacker": Unpacker, "packer": Packer}[name](lanes, bits, stored)
     period_ns = 1000.0 / target_mhz
-    netlist = synthesize(
+    return synthesize(
         component_rtlil(made, name), library, delay_target_ns=period_ns / 2, top=name, mapping="balanced"
     ).netlist
+
+
+def packing_figures(netlist: Netlist, conditions: Conditions, toggles_per_cycle: float) -> PackingCost:
+    """Area, leakage and energy of a netlist of `packing_netlist`."""
+    from fewbits.hardware.energy.energy_tables import energy_model
+    from fewbits.hardware.energy.power import Activity, power_of, uniform_activity
+    from fewbits.hardware.mapping.timing import analyze
+
     timing = analyze(netlist, conditions)
     model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
     uniform = uniform_activity(model, toggles_per_cycle)

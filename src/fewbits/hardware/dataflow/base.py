@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=AnyAccelerator)
 
-Holds = Literal["inputs", "weights", "outputs"]
+Holds = Literal["inputs", "weights", "outputs", "sums"]
 
 Capability = Literal["operand_stream", "rtl", "compiler", "simulator", "circuit_parts"]
 
@@ -55,7 +55,7 @@ class Memory:
 
     holds: Holds
     """Values of a layer's input format, of its weights', or of its output's: narrower ones are unpacked before they are
-    written (outputs: packed behind a read)."""
+    written (outputs: packed behind a read). Sums are accumulators at full width, whatever the formats."""
 
     rows: int
     row_bits: int

@@ -18,9 +18,10 @@ from fewbits.hardware.dataflow.diannao.dataflow import DianNao
 from fewbits.hardware.dataflow.loops.dataflow import Loops
 from fewbits.hardware.dataflow.loops.description import LOOPS
 from fewbits.hardware.dataflow.plan import AnyAccelerator
+from fewbits.hardware.dataflow.systolic.dataflow import WeightStationary
 from fewbits.toml_table import nearest
 
-_OWN: Mapping[str, Dataflow[Any]] = {DianNao.name: DianNao(), Loops.name: Loops()}
+_OWN: Mapping[str, Dataflow[Any]] = {one.name: one for one in (DianNao(), WeightStationary(), Loops())}
 
 _SIZED = re.compile(r"(?P<family>.+?)-(?P<sizes>[0-9]{1,9}(x[0-9]{1,9})+)")
 """A name with sizes, such as `diannao-32x16`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 from fewbits.hardware.rtl.bit_heap import delayed, shared
 
@@ -46,6 +46,16 @@ class Accumulator(Component):
         return m
 
 
+def output_stage_ports(design: IntegerSums) -> dict[str, Member]:
+    """Ports of an output stage."""
+    return {
+        "total": In(design.accumulator_bits),
+        "shift": In(design.shift_bits),
+        "relu": In(1),
+        "output": Out(design.output_bits),
+    }
+
+
 class OutputStage(Component):
     """The accumulator moved right by `shift` places, rounded to the output's format, `output_stages` cycles later.
 
@@ -54,14 +64,7 @@ class OutputStage(Component):
 
     def __init__(self, design: IntegerSums) -> None:
         self.design = design
-        super().__init__(
-            {
-                "total": In(design.accumulator_bits),
-                "shift": In(design.shift_bits),
-                "relu": In(1),
-                "output": Out(design.output_bits),
-            }
-        )
+        super().__init__(output_stage_ports(design))
 
     def elaborate(self, platform: object) -> Module:
         """The shifter, in `shift_cycles` parts, then rounding; a binary output is the sign, whatever the shift."""

@@ -10,14 +10,11 @@ cycle after that: so each row takes its inputs a cycle after the row above it, h
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from amaranth.hdl import Module, Signal, signed
-from amaranth.lib.wiring import Component, In, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
-from fewbits.errors import HardwareError
 from fewbits.hardware.datapath.base import Datapath
-from fewbits.hardware.datapath.integer_sums import IntegerSums
+from fewbits.hardware.datapath.element_arithmetic import column_bits, element_design, product_stages
 from fewbits.hardware.datapath.multipliers import Multiplier
 from fewbits.hardware.rtl.instances import component_rtlil
 from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
@@ -26,30 +23,18 @@ ELEMENT = "processing_element"
 """Name of its module."""
 
 
-def element_design(design: Datapath) -> IntegerSums:
-    """The arithmetic of an element: a neuron's, but that wide products are one row, added in a cycle of their own.
-
-    Raises HardwareError for floats.
-    """
-    if not isinstance(design, IntegerSums):
-        raise HardwareError(
-            f"no processing element of {design.precision.name}: a column of a systolic array adds a product a cycle, "
-            "and a float adder takes several: choose integers (fixedN, pow2-N, ternary, binary), or a dataflow whose "
-            "neurons add in a tree"
-        )
-    if design.carry_save_products:
-        return replace(design, kept_product_bits=design.full_product_bits)
-    return design
-
-
-def product_stages(design: Datapath) -> int:
-    """Cycles from an input at an element to its product."""
-    return element_design(design).multiply_stages
-
-
-def column_bits(design: Datapath, rows: int) -> int:
-    """Width of the partial sum that a column of so many elements hands down: no sum overflows it."""
-    return design.product_bits + (rows - 1).bit_length()
+def element_ports(design: Datapath, rows: int) -> dict[str, Member]:
+    """Ports of an element of an array with so many rows."""
+    precision, bits = design.precision, column_bits(design, rows)
+    return {
+        "load": In(1),
+        "weight": In(precision.weights.bits),
+        "value": In(precision.inputs.bits),
+        "above": In(signed(bits)),
+        "weight_out": Out(precision.weights.bits),
+        "value_out": Out(precision.inputs.bits),
+        "below": Out(signed(bits)),
+    }
 
 
 class ProcessingElement(Component):
@@ -62,18 +47,7 @@ class ProcessingElement(Component):
     def __init__(self, design: Datapath, rows: int) -> None:
         self.design = element_design(design)
         self.rows = rows
-        precision, bits = design.precision, column_bits(design, rows)
-        super().__init__(
-            {
-                "load": In(1),
-                "weight": In(precision.weights.bits),
-                "value": In(precision.inputs.bits),
-                "above": In(signed(bits)),
-                "weight_out": Out(precision.weights.bits),
-                "value_out": Out(precision.inputs.bits),
-                "below": Out(signed(bits)),
-            }
-        )
+        super().__init__(element_ports(design, rows))
 
     def elaborate(self, platform: object) -> Module:
         """Weight, input and sum registered; the multiplier has registers of its own."""

@@ -55,7 +55,7 @@ template <> inline bit not_u<1, 1>(const bit &a) { return bit{a.data[0] ^ 1u}; }
 _OPTIMIZATION = "-O2"
 """Of g++. Compiles a neuron in about the time of -O1; the result runs twice as fast."""
 
-_REPEATED = "neuron multiplier float_adder"
+_REPEATED = "neuron multiplier float_adder processing_element"
 """Modules with several instances: compiled once each. The others are put into their parents, which settles sooner."""
 
 _DRIVER = """// Runs a neuron for a number of cycles over arrays of 32-bit words, lowest first.

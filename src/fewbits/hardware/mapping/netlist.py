@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -169,15 +169,24 @@ class Netlist:
 
     def net_names(self) -> list[str]:
         """A Verilog expression for each net: a port's bit, a constant, or `n` and its number."""
-        names = [f"n{net}" for net in range(self.net_count)]
-        names[CONSTANT_ZERO], names[CONSTANT_ONE] = "1'b0", "1'b1"
-        for direction in ("output", "input"):
-            for name, port in self.ports.items():
-                if port.direction == direction:
-                    for bit, net in enumerate(port.nets):
-                        if net > CONSTANT_ONE:
-                            names[net] = name if len(port.nets) == 1 else f"{name}[{bit}]"
-        return names
+        return net_names({name: (port.direction, port.nets) for name, port in self.ports.items()}, self.net_count)
+
+
+Ports = Mapping[str, tuple[str, NDArray[np.int64]]]
+"""Direction and nets of each port by its name, least significant bit first."""
+
+
+def net_names(ports: Ports, net_count: int) -> list[str]:
+    """As `Netlist.net_names`, from the ports."""
+    names = [f"n{net}" for net in range(net_count)]
+    names[CONSTANT_ZERO], names[CONSTANT_ONE] = "1'b0", "1'b1"
+    for wanted in ("output", "input"):
+        for name, (direction, nets) in ports.items():
+            if direction == wanted:
+                for bit, net in enumerate(nets.tolist()):
+                    if net > CONSTANT_ONE:
+                        names[net] = name if len(nets) == 1 else f"{name}[{bit}]"
+    return names
 
 
 def _columns(cell: Cell, direction: str) -> list[int]:
@@ -263,25 +272,34 @@ def _instance(cell_name: str) -> str:
 
 def to_verilog(netlist: Netlist) -> str:
     """Structural Verilog of the netlist, cells named by number within their instance: `adder_tree_17`."""
-    nets = [_escaped(name) for name in netlist.net_names()]
-    lines = [f"module {netlist.name} ({', '.join(map(_escaped, netlist.ports))});"]
-    for port_name, port in netlist.ports.items():
-        name = _escaped(port_name)
-        span = "" if len(port.nets) == 1 else f"[{len(port.nets) - 1}:0] "
-        lines.append(f"  {port.direction} {span}{name};")
-    lines += [f"  wire {name};" for name in nets if re.fullmatch(r"n\d+", name)]
-    for group in netlist.groups:
-        for number, row in zip(group.cells, group.nets, strict=True):
-            name = verilog_name(netlist, int(number))
-            pins = zip(group.cell.pins, row, strict=True)
-            connected = ", ".join(f".{pin}({nets[net]})" for pin, net in pins if net >= 0)
-            lines.append(f"  {group.cell.name} {name} ({connected});")
-    for name, port in netlist.ports.items():
-        if port.direction == "output":
-            for bit, net in enumerate(port.nets):
-                own = _escaped(name if len(port.nets) == 1 else f"{name}[{bit}]")
-                if nets[net] != own:
-                    lines.append(f"  assign {own} = {nets[net]};")
+    ports = {name: (port.direction, port.nets) for name, port in netlist.ports.items()}
+    cells = (
+        (group.cell.name, verilog_name(netlist, int(number)), tuple(group.cell.pins), row)
+        for group in netlist.groups
+        for number, row in zip(group.cells, group.nets, strict=True)
+    )
+    return structural_verilog(netlist.name, ports, netlist.net_count, cells)
+
+
+def structural_verilog(
+    name: str, ports: Ports, net_count: int, cells: Iterable[tuple[str, str, Sequence[str], NDArray[np.int64]]]
+) -> str:
+    """A flat module. cells: of each the library's name, its own, its pins, and the net at each, UNCONNECTED if open."""
+    nets = [_escaped(each) for each in net_names(ports, net_count)]
+    lines = [f"module {name} ({', '.join(map(_escaped, ports))});"]
+    for port, (direction, own) in ports.items():
+        span = "" if len(own) == 1 else f"[{len(own) - 1}:0] "
+        lines.append(f"  {direction} {span}{_escaped(port)};")
+    lines += [f"  wire {each};" for each in nets if re.fullmatch(r"n\d+", each)]
+    for kind, cell, pins, row in cells:
+        connected = ", ".join(f".{pin}({nets[net]})" for pin, net in zip(pins, row, strict=True) if net >= 0)
+        lines.append(f"  {kind} {cell} ({connected});")
+    for port, (direction, own) in ports.items():
+        if direction == "output":
+            for bit, net in enumerate(own):
+                there = _escaped(port if len(own) == 1 else f"{port}[{bit}]")
+                if nets[net] != there:
+                    lines.append(f"  assign {there} = {nets[net]};")
     return "\n".join([*lines, "endmodule", ""])
 
 

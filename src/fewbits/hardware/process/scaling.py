@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from fewbits.errors import HardwareError
+from fewbits.hardware.process.corners import AT_CORNER, Corner, DatapathAtCorner
 from fewbits.hardware.process.technology import (
     ComponentCost,
     ControlCost,
@@ -166,10 +167,16 @@ def scale(technology: Technology, node_nm: float) -> Technology:
 
     Logic and macros alike: areas, energies and delays are multiplied by the factors, the clock is that of before or
     what a longer path allows. Leakage power stays as it is, as the source has no factor for it; from 65 nm on it would
-    be a larger part. Raises HardwareError as `node_scaling` does, and for a table that is scaled itself.
+    be a larger part. Corners keep their ratios to the typical figures, voltages among them. Raises HardwareError as
+    `node_scaling` does, and for a table that is scaled itself or at a corner.
     """
     if "scaled" in technology.provenance:
         raise HardwareError(f"technology {technology.name!r} is scaled already: scale the table that it comes from")
+    if AT_CORNER in technology.provenance:
+        raise HardwareError(
+            f"technology {technology.name!r} is at a corner: scale the table that it comes from, then take the corner, "
+            "such as ihp-sg13g2@65nm@slow"
+        )
     factors = node_scaling(technology, node_nm)
     return replace(
         technology,
@@ -185,6 +192,7 @@ def scale(technology: Technology, node_nm: float) -> Technology:
         if technology.packing is None
         else {name: _scaled_cells(each, factors) for name, each in technology.packing.items()},
         provenance={**technology.provenance, "scaled": factors.heading, "node_nm": f"{node_nm:g}"},
+        corners={name: _scaled_corner(corner, factors) for name, corner in technology.corners.items()},
     )
 
 
@@ -219,6 +227,48 @@ def _scaled_control(control: ControlCost, factors: NodeScaling, target_mhz: floa
             area_um2=each.area_um2 * factors.area.value,
             computing_pj=each.computing_pj * factors.energy.value,
             pooling_pj=each.pooling_pj * factors.energy.value,
+        ),
+    )
+
+
+def _scaled_corner(corner: Corner, factors: NodeScaling) -> Corner:
+    energy, delay = factors.energy.value, factors.delay.value
+    return replace(
+        corner,
+        voltage_v=corner.voltage_v * factors.to_v / factors.from_v,
+        setup_ns=corner.setup_ns * delay,
+        selection_ns=corner.selection_ns * delay,
+        packing_energy_pj={name: each * energy for name, each in corner.packing_energy_pj.items()},
+        datapaths={name: _scaled_at_corner(each, factors) for name, each in corner.datapaths.items()},
+        macros={
+            name: replace(
+                each,
+                access_ns=each.access_ns * delay,
+                read_energy_pj=each.read_energy_pj * energy,
+                write_energy_pj=each.write_energy_pj * energy,
+                cycle_energy_pj=each.cycle_energy_pj * energy,
+            )
+            for name, each in corner.macros.items()
+        },
+    )
+
+
+def _scaled_at_corner(datapath: DatapathAtCorner, factors: NodeScaling) -> DatapathAtCorner:
+    energy, control = factors.energy.value, datapath.control
+    return replace(
+        datapath,
+        longest_path_ns=datapath.longest_path_ns * factors.delay.value,
+        energy_pj={name: each * energy for name, each in datapath.energy_pj.items()},
+        control=None
+        if control is None
+        else replace(
+            control,
+            longest_path_ns=control.longest_path_ns * factors.delay.value,
+            computing_pj=control.computing_pj * energy,
+            pooling_pj=control.pooling_pj * energy,
+            clock_tree_pj=control.clock_tree_pj * energy,
+            each_computing_pj=control.each_computing_pj * energy,
+            each_pooling_pj=control.each_pooling_pj * energy,
         ),
     )
 

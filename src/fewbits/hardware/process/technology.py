@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fewbits.arguments import is_real, shown
 from fewbits.errors import FormatError, HardwareError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, DatapathKey
+
+if TYPE_CHECKING:
+    from fewbits.hardware.process.corners import Corner
 
 TABLES = Path(__file__).parent / "tables"
 """Folder of the tables that the package ships."""
@@ -204,6 +207,9 @@ class Technology:
     packing: dict[str, PackingCost] | None = None
     """Of a bit: `selection` and `saturation`; None in tables that were made before they were measured."""
 
+    corners: dict[str, Corner] = field(default_factory=dict[str, "Corner"])
+    """The same netlists at other corners, by name, from the file beside the table (`corners_file`)."""
+
     def find(self, wanted: DatapathKey | Precision | str) -> DatapathCost | None:
         """A datapath by its key, by a precision, or by its name; None where the table lacks it."""
         return self.datapaths.get(wanted if isinstance(wanted, str) else wanted.name)
@@ -233,6 +239,18 @@ class Technology:
                 continue
         return tuple(found)
 
+    def figures(self) -> dict[str, Any]:
+        """The table as JSON has it: all but its corners, which have a file of their own.
+
+        A datapath of the size that every table had before there were others does not tell it.
+        """
+        found = asdict(replace(self, corners={}))
+        del found["corners"]
+        for entry in found["datapaths"].values():
+            if entry["synapses"] == DEFAULT_SYNAPSES:
+                del entry["synapses"]
+        return found
+
     def save(self, path: Path | str) -> None:
         """Write the table as JSON: to a temporary name beside `path`, then renamed.
 
@@ -241,19 +259,10 @@ class Technology:
         path = Path(path)
         temporary = path.with_name(f".{path.name}.part")
         try:
-            temporary.write_text(json.dumps(_written(self), indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(self.figures(), indent=1) + "\n", encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
             raise HardwareError(f"cannot write the technology table {path}: {error.strerror}") from None
-
-
-def _written(table: Technology) -> dict[str, Any]:
-    """A table as JSON has it: without the sizes that every table had before there were others."""
-    text = asdict(table)
-    for entry in text["datapaths"].values():
-        if entry["synapses"] == DEFAULT_SYNAPSES:
-            del entry["synapses"]
-    return text
 
 
 def rounded(value: float) -> float:
@@ -263,20 +272,20 @@ def rounded(value: float) -> float:
 
 def shipped_technologies() -> list[str]:
     """Names of the tables that the package ships."""
-    return sorted(path.stem for path in TABLES.glob("*.json"))
+    return sorted(path.stem for path in TABLES.glob("*.json") if "." not in path.stem)
 
 
 def load_technology(name_or_path: str | Path = DEFAULT_TECHNOLOGY) -> Technology:
-    """Load a shipped table by its name, or any table by its path; `NAME@65nm` is that table scaled to 65 nm.
+    """Load a shipped table by its name, or any table by its path, with the corners in the file beside it.
 
-    Raises HardwareError for an unknown name, a missing file, a file that is no complete technology table, or a node
-    that cannot be scaled to.
+    Behind the name it may say the figures of what: `NAME@65nm` is the table scaled to 65 nm, `NAME@slow` the table at a
+    corner, `NAME@1.1V` at a voltage between corners; `NAME@65nm@slow` both.
+    Raises HardwareError for an unknown name, a missing file, a file that is no complete technology table, a node that
+    cannot be scaled to, a corner that the table lacks, or a voltage outside of its corners'.
     """
-    scaled = re.fullmatch(r"(.+)@(\d+(?:\.\d+)?)nm", str(name_or_path))
-    if scaled is not None:
-        from fewbits.hardware.process.scaling import scale  # which builds on this module
-
-        return scale(load_technology(scaled[1]), float(scaled[2]))
+    name, at, figures_of = str(name_or_path).rpartition("@")
+    if at and not Path(name_or_path).exists():
+        return _at(load_technology(name), figures_of)
     shipped = TABLES / f"{name_or_path}.json"
     path = shipped if str(name_or_path) in shipped_technologies() else Path(name_or_path)
     try:
@@ -289,28 +298,51 @@ def load_technology(name_or_path: str | Path = DEFAULT_TECHNOLOGY) -> Technology
     except UnicodeDecodeError:
         raise HardwareError(f"{path} is not a technology table: it is not text") from None
     try:
-        return _technology(json.loads(text))
+        table = _technology(json.loads(text))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HardwareError(
             f"{path} is not a complete technology table: {reason}; make it anew with fewbits characterize"
         ) from None
+    from fewbits.hardware.process.corners_file import corners_path, load_corners  # which build on this module
+
+    return replace(table, corners=load_corners(corners_path(path)))
+
+
+def _at(table: Technology, figures_of: str) -> Technology:
+    """A table at a node (`65nm`), a voltage (`1.1V`) or a corner (`slow`)."""
+    quantity = re.fullmatch(r"(\d+(?:\.\d+)?)(nm|V)", figures_of)
+    if quantity is None:
+        from fewbits.hardware.process.corners import at_corner  # these build on this module
+
+        return at_corner(table, figures_of)
+    if quantity[2] == "nm":
+        from fewbits.hardware.process.scaling import scale
+
+        return scale(table, float(quantity[1]))
+    from fewbits.hardware.process.operating_points import at_voltage
+
+    return at_voltage(table, float(quantity[1]))
 
 
 def _technology(raw: object) -> Technology:
     """Build the table from parsed JSON; raises TypeError or ValueError where a field is missing, unknown or wrong."""
-    table = _fields(Technology, raw)
+    table = checked_fields(Technology, raw)
+    if "corners" in table:
+        raise ValueError("a table's corners lie in a file of their own")
     table["datapaths"] = {name: _datapath(name, entry) for name, entry in _entries(table["datapaths"])}
     if not all(isinstance(text, str) for _, text in _entries(table["provenance"])):
         raise TypeError("provenance must be texts")
     if not isinstance(table["macros"], list):
         raise TypeError("macros must be a list")
-    table["macros"] = tuple(MacroCost(**_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"]))
+    table["macros"] = tuple(
+        MacroCost(**checked_fields(MacroCost, macro)) for macro in cast("list[object]", table["macros"])
+    )
     if table.get("read_path") is not None:
-        table["read_path"] = ReadPath(**_fields(ReadPath, table["read_path"]))
+        table["read_path"] = ReadPath(**checked_fields(ReadPath, table["read_path"]))
     if table.get("packing") is not None:
         table["packing"] = {
-            name: PackingCost(**_fields(PackingCost, cost)) for name, cost in _entries(table["packing"])
+            name: PackingCost(**checked_fields(PackingCost, cost)) for name, cost in _entries(table["packing"])
         }
         if set(table["packing"]) != {"selection", "saturation"}:
             raise ValueError("packing needs a selection and a saturation")
@@ -318,18 +350,18 @@ def _technology(raw: object) -> Technology:
 
 
 def _datapath(name: str, raw: object) -> DatapathCost:
-    entry = _fields(DatapathCost, raw)
+    entry = checked_fields(DatapathCost, raw)
     if entry["precision"] != name:
         raise ValueError(f"datapath {name!r} says that its precision is {entry['precision']!r}")
     entry["components"] = {
-        part: ComponentCost(**_fields(ComponentCost, cost)) for part, cost in _entries(entry["components"])
+        part: ComponentCost(**checked_fields(ComponentCost, cost)) for part, cost in _entries(entry["components"])
     }
     if not set(entry["components"]) >= set(LOGIC_COMPONENTS):
         raise ValueError(f"datapath {name!r} needs the components {', '.join(LOGIC_COMPONENTS)}")
     if entry.get("control") is not None:
-        control = _fields(ControlCost, entry["control"])
+        control = checked_fields(ControlCost, entry["control"])
         if control.get("each_neuron") is not None:
-            control["each_neuron"] = NeuronShare(**_fields(NeuronShare, control["each_neuron"]))
+            control["each_neuron"] = NeuronShare(**checked_fields(NeuronShare, control["each_neuron"]))
         entry["control"] = ControlCost(**control)
     return DatapathCost(**entry)
 
@@ -350,13 +382,13 @@ _ABOVE_ZERO = frozenset(
 _PLAIN_TYPES = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
-def _fields(kind: type, raw: object) -> dict[str, Any]:
+def checked_fields(kind: type, raw: object) -> dict[str, Any]:
     """The fields of a dataclass from a JSON object, each of the right plain type, numbers finite and not negative."""
     if not isinstance(raw, dict):
         raise TypeError(f"{kind.__name__} must be an object")
     given = cast("dict[str, Any]", raw)
     wanted = {field.name: str(field.type) for field in fields(kind)}
-    required = [field.name for field in fields(kind) if field.default is MISSING]
+    required = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
     if missing := [name for name in required if name not in given]:
         raise ValueError(f"{kind.__name__} lacks {', '.join(missing)}")
     if unknown := [name for name in given if name not in wanted]:

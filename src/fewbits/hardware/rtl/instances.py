@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, ClockSignal, Fragment, Instance, Module, Signal, Value
-from amaranth.lib.wiring import Component, Member, Out
+from amaranth.lib.wiring import Component, In, Member, Out
 
 
 def instance(m: Module, unit: str, ports: Mapping[str, Member], name: str, **inputs: Value) -> dict[str, Signal]:
@@ -33,3 +33,12 @@ def component_rtlil(component: Component, name: str) -> str:
 def unit_rtlil(component: Component, name: str) -> str:
     """The same for a module that is no design's top."""
     return component_rtlil(component, name).replace("attribute \\top 1\n", "")
+
+
+def wire(m: Module, outer: Component, inner: Component, names: Iterable[str]) -> None:
+    """Connect ports of the same name."""
+    for name in names:
+        if inner.signature.members[name].flow == In:
+            m.d.comb += getattr(inner, name).eq(getattr(outer, name))
+        else:
+            m.d.comb += getattr(outer, name).eq(getattr(inner, name))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from fewbits.bitexact import InputRounding, Layer
 from fewbits.formats import Format
-from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.tiling import Tiling
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.datapath.simulation import pack
@@ -23,8 +22,9 @@ Words = NDArray[np.uint32]
 class MemoryImages:
     """Weights and biases of the layers that were added so far."""
 
-    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
-        self._design, self._accelerator = design, accelerator
+    def __init__(self, design: NeuronDesign, neurons: int, synapses: int) -> None:
+        self._design = design
+        self._neurons, self._synapses = neurons, synapses
         self._weights: list[Words] = []
         self._biases: list[Words] = []
         self.weight_rows = self.bias_rows = 0
@@ -45,7 +45,7 @@ class MemoryImages:
         group.
         """
         codes = layer.weight.codes.reshape(len(layer.weight), -1).astype(np.int64)
-        neurons, lanes = self._accelerator.neurons, self._accelerator.synapses
+        neurons, lanes = self._neurons, self._synapses
         groups, neuron_groups, chunks = piece.groups, piece.neuron_groups, piece.chunks
         start = piece.first_chunk * lanes
         codes = codes[:, start : start + chunks * lanes]
@@ -64,7 +64,7 @@ class MemoryImages:
         bias: Sequence[Any] = layer.bias or (0,) * len(layer.weight)
         padding = self._design.lane_padding(layer.synapses)
         numbers = [self._design.accumulator_code(value) - padding for value in bias]
-        of_group, neurons = len(numbers) // groups, self._accelerator.neurons
+        of_group, neurons = len(numbers) // groups, self._neurons
         padded: list[int] = []
         for group in range(groups):
             part = numbers[group * of_group : (group + 1) * of_group]
@@ -73,17 +73,16 @@ class MemoryImages:
 
     def add_partial_sums(self, rows: int) -> None:
         """Rows behind the biases for sums that are not complete: written and read while a layer is computed."""
-        self._append_biases([0] * (rows * self._accelerator.neurons))
+        self._append_biases([0] * (rows * self._neurons))
 
     def add_diagonals(self, factors: Sequence[int], slices: int) -> None:
         """For each slice of channels and each chunk a factor at the synapse of a neuron's own number; no bias.
 
         So each neuron adds, times the factors, what the chunks hold of one channel, in their order.
         """
-        numbers = np.array(factors, np.float64)
-        neurons = self._accelerator.neurons
-        rows = np.zeros((len(factors), neurons, self._accelerator.synapses), np.int64)
-        for row, code in zip(rows, _codes(numbers, self._design.precision.weights)[:, 0].tolist(), strict=True):
+        neurons = self._neurons
+        rows = np.zeros((len(factors), neurons, self._synapses), np.int64)
+        for row, code in zip(rows, codes_of(factors, self._design.precision.weights), strict=True):
             np.fill_diagonal(row, code)
         self._append_weights(np.tile(rows.reshape(len(factors), -1), (slices, 1)))
         self._append_biases([0] * (slices * neurons))
@@ -94,7 +93,7 @@ class MemoryImages:
 
     def _append_biases(self, numbers: list[int]) -> None:
         """A row for each group of neurons."""
-        neurons, bits = self._accelerator.neurons, self._design.accumulator_bits
+        neurons, bits = self._neurons, self._design.accumulator_bits
         mask = (1 << bits) - 1
         rows = [
             sum((number & mask) << (bits * place) for place, number in enumerate(numbers[start : start + neurons]))
@@ -125,7 +124,6 @@ def pack_codes(codes: NDArray[np.int64], bits: int) -> Words:
     return result.view("<u4").astype(np.uint32)
 
 
-def _codes(weight: NDArray[Any], number_format: Format) -> NDArray[np.int64]:
-    """Weights as codes: outputs, synapses."""
-    numbers = torch.as_tensor(weight.astype(np.float64)).reshape(len(weight), -1)  # exact: 32 significant bits at most
-    return number_format.encode(numbers).numpy().astype(np.int64)
+def codes_of(factors: Sequence[int], number_format: Format) -> list[int]:
+    """Integers that a format has, as codes."""
+    return number_format.encode(torch.tensor(list(factors), dtype=torch.float64)).tolist()

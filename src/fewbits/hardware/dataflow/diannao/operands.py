@@ -280,8 +280,8 @@ def stream_bits(design: NeuronDesign, operands: LayerOperands, taken: Stream) ->
     bias[: design.bias_delay] = 0
     shift = np.array([operands.shift >> k & 1 for k in range(design.shift_bits)], np.uint8)
     return {
-        "weights": _code_bits(taken.weights, design.precision.weights.bits),
-        "inputs": _code_bits(taken.inputs, design.precision.inputs.bits),
+        "weights": code_bits(taken.weights, design.precision.weights.bits),
+        "inputs": code_bits(taken.inputs, design.precision.inputs.bits),
         "first": taken.first[:, None].astype(np.uint8),
         "last": taken.last[:, None].astype(np.uint8),
         "bias": bias,
@@ -290,7 +290,7 @@ def stream_bits(design: NeuronDesign, operands: LayerOperands, taken: Stream) ->
     }
 
 
-def _code_bits(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
+def code_bits(codes: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
     """Codes side by side, the first lowest: (cycles, synapses x bits)."""
     return (codes[:, :, None] >> np.arange(bits) & 1).astype(np.uint8).reshape(len(codes), -1)
 

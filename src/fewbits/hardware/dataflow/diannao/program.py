@@ -84,6 +84,44 @@ class Layout:
         return [(record >> (WORD_BITS * word)) & ((1 << WORD_BITS) - 1) for word in range(self.words)]
 
 
+POSITION_FIELDS = (
+    Field("input_address", ADDRESS_BITS + 1, signed=True),  # of the first position, padding included
+    Field("input_step", ADDRESS_BITS),  # to the next convolution group, or slice
+    Field("column_step", EXTENT_BITS),
+    Field("row_step", ADDRESS_BITS + 1, signed=True),  # from a row's last position to the next row's first
+    Field("row_stride", EXTENT_BITS),
+    Field("first_column", SIZE_BITS, signed=True),
+    Field("last_column", SIZE_BITS, signed=True),
+    Field("first_row", SIZE_BITS, signed=True),
+    Field("last_row", SIZE_BITS, signed=True),
+    Field("width", SIZE_BITS),
+    Field("height", SIZE_BITS),
+)
+"""The walk over output positions."""
+
+ADVANCE_FIELDS = (
+    Field("advance", ADDRESS_BITS + 1, signed=True),
+    Field("advance_column", ADDRESS_BITS + 1, signed=True),  # where the column starts anew
+    Field("advance_row", ADDRESS_BITS + 1, signed=True),  # where the row does
+    Field("advance_both", ADDRESS_BITS + 1, signed=True),
+    Field("column_advance", EXTENT_BITS),
+    Field("column_back", EXTENT_BITS),  # instead, from this column on
+    Field("row_advance", EXTENT_BITS),
+    Field("row_back", EXTENT_BITS),
+    Field("row_dilation_advance", EXTENT_BITS),  # where the column starts anew
+    Field("row_dilation_back", EXTENT_BITS),
+)
+"""How a lane of the address generation moves on, from one chunk of synapses to the next."""
+
+AVERAGE_FIELDS = (
+    Field("counts_padding", 1),
+    Field("counted_width", SIZE_BITS),
+    Field("counted_height", SIZE_BITS),
+    Field("divisor", COUNT_BITS),  # 0: the values counted
+)
+"""What an average is divided by."""
+
+
 def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
     """The descriptor of an accelerator.
 
@@ -109,34 +147,12 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("bin_resident", 1),  # the rows of Bin serve all neuron groups
             Field("sb_resident", 1),  # the rows of SB serve all positions
             # Positions.
-            Field("input_address", ADDRESS_BITS + 1, signed=True),  # of the first position, padding included
-            Field("input_step", ADDRESS_BITS),  # to the next convolution group, or slice
-            Field("column_step", EXTENT_BITS),
-            Field("row_step", ADDRESS_BITS + 1, signed=True),  # from a row's last position to the next row's first
-            Field("row_stride", EXTENT_BITS),
-            Field("first_column", SIZE_BITS, signed=True),
-            Field("last_column", SIZE_BITS, signed=True),
-            Field("first_row", SIZE_BITS, signed=True),
-            Field("last_row", SIZE_BITS, signed=True),
-            Field("width", SIZE_BITS),
-            Field("height", SIZE_BITS),
+            *POSITION_FIELDS,
             # Synapses of the lanes, from one chunk to the next.
             Field("tail", lane_bits),  # lanes of the last chunk
-            Field("advance", ADDRESS_BITS + 1, signed=True),
-            Field("advance_column", ADDRESS_BITS + 1, signed=True),  # where the column starts anew
-            Field("advance_row", ADDRESS_BITS + 1, signed=True),  # where the row does
-            Field("advance_both", ADDRESS_BITS + 1, signed=True),
-            Field("column_advance", EXTENT_BITS),
-            Field("column_back", EXTENT_BITS),  # instead, from this column on
-            Field("row_advance", EXTENT_BITS),
-            Field("row_back", EXTENT_BITS),
-            Field("row_dilation_advance", EXTENT_BITS),  # where the column starts anew
-            Field("row_dilation_back", EXTENT_BITS),
+            *ADVANCE_FIELDS,
             # Averages.
-            Field("counts_padding", 1),
-            Field("counted_width", SIZE_BITS),
-            Field("counted_height", SIZE_BITS),
-            Field("divisor", COUNT_BITS),  # 0: the values counted
+            *AVERAGE_FIELDS,
             # Weights and outputs.
             Field("weight_row", ADDRESS_BITS),
             Field("bias_row", ADDRESS_BITS),
@@ -145,12 +161,12 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("group_step", ADDRESS_BITS),  # from a neuron group's last position to the next group's first
             Field("tail_step", ADDRESS_BITS),  # the same after the last group
             Field("tail_neurons", accelerator.neurons.bit_length()),  # of the last group
-            *_lane_fields(accelerator.synapses),
+            *lane_places(accelerator.synapses),
         )
     )
 
 
-def _lane_fields(lanes: int) -> Sequence[Field]:
+def lane_places(lanes: int) -> Sequence[Field]:
     """Each lane's synapse in the first chunk: address and kernel column and row relative to the position."""
     names = (("offset", ADDRESS_BITS), ("column", EXTENT_BITS), ("row", EXTENT_BITS))
     return [Field(f"{name}_{lane}", bits) for lane in range(lanes) for name, bits in names]

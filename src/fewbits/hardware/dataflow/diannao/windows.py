@@ -136,3 +136,22 @@ def lane_fields(w: Windows, lanes: int, first: int = 0) -> dict[str, int]:
             f"row_{lane}": row,
         }
     return fields
+
+
+def slice_fields(w: Windows, address: int, lanes: int, synapses: int) -> dict[str, int]:
+    """Of a pooling layer: slices of as many channels as are pooled side by side, one window's place after another.
+
+    synapses: lanes of the address generation, of which pooling may use fewer.
+    """
+    slices = -(-w.channels // lanes)
+    tail = w.channels - (slices - 1) * lanes
+    fields = {
+        "input_step": lanes * w.plane,
+        "tail": tail,
+        **output_fields(w.positions, lanes, tail),
+        **position_fields(w, address),
+        **advance_fields(w, 1),
+    }
+    for lane in range(synapses):
+        fields |= {f"offset_{lane}": lane * w.plane, f"column_{lane}": 0, f"row_{lane}": 0}
+    return fields

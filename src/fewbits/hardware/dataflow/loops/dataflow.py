@@ -37,7 +37,11 @@ class Loops(Dataflow[LoopAccelerator]):
 
     name = LOOPS
     sizes = LoopAccelerator
-    takes_sizes = True
+
+    @property
+    def takes_sizes(self) -> bool:
+        """A name may give the sizes of the axes."""
+        return True
 
     def read(self, table: Mapping[str, Any], source: str = "") -> LoopAccelerator:
         """As `reading` has it: keys and ranges first, then what they are together."""

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import get_args
 
-from fewbits.hardware.dataflow.loops.description import LOOPS, RELEVANT, Axis, LoopAccelerator, LoopMemory, Operand
+from fewbits.hardware.dataflow.loops.description import (
+    LOOPS,
+    RELEVANT,
+    Axis,
+    Forwarding,
+    LoopAccelerator,
+    LoopMemory,
+    Operand,
+)
 
 _OPERANDS: tuple[Operand, ...] = get_args(Operand)
 _WIDTH = 96
@@ -164,7 +172,8 @@ def _along(axis: Axis) -> str:
         "as one index" if axis.flat else f"the mapper shares it out between {', '.join(left)}" if len(left) > 1 else ""
     )
     told = [f"{_loops(axis)}{f' ({how})' if how else ''}"]
-    for operand, forwarding in (("inputs", axis.inputs), ("weights", axis.weights)):
+    handed: tuple[tuple[Operand, Forwarding], ...] = (("inputs", axis.inputs), ("weights", axis.weights))
+    for operand, forwarding in handed:
         if not set(axis.loops) <= RELEVANT[operand]:
             told.append(f"{operand} {_SHARED[forwarding]}")
     if not set(axis.loops) <= RELEVANT["outputs"]:

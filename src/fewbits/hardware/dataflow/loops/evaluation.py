@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fewbits.hardware.dataflow.base import AccessCosts
 from fewbits.hardware.dataflow.loops.accesses import Accesses
 from fewbits.hardware.dataflow.loops.description import Objective, Operand
-from fewbits.hardware.dataflow.loops.forwarding import is_moving, preload_cycles, skew_cycles
+from fewbits.hardware.dataflow.loops.forwarding import is_moving, is_systolic, preload_cycles, skew_cycles
 from fewbits.hardware.dataflow.loops.problem import OPERANDS, Problem, rows_a_cycle
 from fewbits.hardware.dataflow.loops.tiles_in_time import Candidates, Ints
 from fewbits.hardware.dataflow.plan import Widths
@@ -55,7 +55,7 @@ class Evaluation:
     @cached_property
     def passes(self) -> Ints:
         """Of the array over its innermost tiles: how often one of them is replaced; folds of a systolic array."""
-        if skew_cycles(self.problem.accelerator.space):
+        if any(map(is_systolic, self.problem.accelerator.space)):
             return self.folds
         innermost = [
             self.accesses.tiles[self.problem.levels[operand][0] if self.problem.levels[operand] else None, operand]
@@ -70,10 +70,8 @@ class Evaluation:
         found = self.passes * accelerator.pass_cycles
         if accelerator.one_pass_is_free:
             found = np.where(self.passes == 1, 0, found)
-        if skew := skew_cycles(accelerator.space):
-            preloads = np.array([preload_cycles(accelerator.space, operand) for operand in _STATIONARY])
-            found = found + self.folds * (skew + preloads[self._in_the_array.argmin(axis=0)])
-        return found
+        preloads = np.array([preload_cycles(accelerator.space, operand) for operand in _STATIONARY])
+        return found + self.folds * (skew_cycles(accelerator.space) + preloads[self._in_the_array.argmin(axis=0)])
 
     @cached_property
     def memory_cycles(self) -> Ints:

@@ -14,7 +14,12 @@ def skew_cycles(space: tuple[Axis, ...]) -> int:
 
     What is handed on along an axis reaches its last element size - 1 cycles after the first.
     """
-    return sum(axis.size - 1 for axis in space if "systolic" in (axis.inputs, axis.weights, axis.outputs))
+    return sum(axis.size - 1 for axis in space if is_systolic(axis))
+
+
+def is_systolic(axis: Axis) -> bool:
+    """Whether anything is handed on along it."""
+    return "systolic" in (axis.inputs, axis.weights, axis.outputs)
 
 
 def is_moving(space: tuple[Axis, ...], operand: Operand) -> bool:

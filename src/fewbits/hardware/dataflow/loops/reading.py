@@ -101,4 +101,4 @@ def _sizes(space: object) -> Iterator[tuple[str, int]]:
         if isinstance(axis, Mapping):
             name, size = cast("Mapping[str, Any]", axis).get("name"), cast("Mapping[str, Any]", axis).get("size")
             if isinstance(name, str) and is_integer(size):
-                yield name, size
+                yield name, cast("int", size)

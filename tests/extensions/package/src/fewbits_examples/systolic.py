@@ -72,7 +72,7 @@ class SystolicArray:
     @property
     def dataflow(self) -> str:
         """The name of the entry point."""
-        return "systolic"
+        return "skewed"
 
     def definition(self) -> dict[str, Any]:
         """What tells it from others."""
@@ -87,13 +87,13 @@ def tile_cycles(rows: int, columns: int, synapses: int) -> int:
 class OutputStationary(Dataflow[SystolicArray]):
     """The schedule, and what is on the chip."""
 
-    name = "systolic"
+    name = "skewed"
     sizes = SystolicArray
 
     @property
     def presets(self) -> Mapping[str, SystolicArray]:
         """As many multipliers as DianNao's tile, and four times as many."""
-        return {f"systolic-{size}x{size}": SystolicArray(size, size) for size in (16, 32)}
+        return {f"skewed-{size}x{size}": SystolicArray(size, size) for size in (16, 32)}
 
     def memories(self, accelerator: SystolicArray, widths: Widths) -> tuple[Memory, ...]:
         """One at each edge."""

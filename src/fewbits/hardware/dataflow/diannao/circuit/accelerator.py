@@ -19,65 +19,19 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.buffers import Buffer
+from fewbits.hardware.dataflow.diannao.circuit.controller import Controller, asks, asks_none, settings_of
 from fewbits.hardware.dataflow.diannao.circuit.lane import Lane
 from fewbits.hardware.dataflow.diannao.circuit.pooling import PoolingStage
-from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS, Sequencer, asks, asks_none, settings_of
+from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS, Sequencer
 from fewbits.hardware.dataflow.diannao.circuit.store import OutputStore
 from fewbits.hardware.dataflow.diannao.circuit.tile import to_rtlil as tile_rtlil
-from fewbits.hardware.dataflow.diannao.latency import READ_STAGES, SETTLED_STAGES
+from fewbits.hardware.dataflow.diannao.latency import READ_STAGES, SETTLED_STAGES, pooling_lanes
 from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.ports import check_two_ports
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS, layout
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag, registered
-from fewbits.hardware.rtl.instances import unit_rtlil
-
-
-class Controller(Component):
-    """Fetches the descriptor of a layer word by word, starts the layer, waits until all of it is stored."""
-
-    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
-        self.latency = accelerator.memory_latency
-        self.fields = layout(design, accelerator)
-        super().__init__(
-            {
-                "start": In(1),
-                "done": Out(1),
-                "program_request": Out(1),
-                "program_address": Out(ADDRESS_BITS),
-                "program_word": In(WORD_BITS),
-                "settings": Out(self.fields.bits),
-                "layer_start": Out(1),
-                "layer_finished": In(1),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        """Idle, requesting words, waiting for the last of them, running a layer."""
-        m = Module()
-        words = self.fields.words
-        record = Signal(words * WORD_BITS, reset_less=True)
-        left, address = Signal(range(words + 1)), Signal(ADDRESS_BITS, reset_less=True)
-        request, idle = Signal(), Signal(init=1)
-        m.d.comb += [
-            request.eq(left != 0),
-            self.program_request.eq(request),
-            self.program_address.eq(address),
-            self.settings.eq(record[: self.fields.bits]),
-            self.done.eq(idle),
-        ]
-        with m.If(request):
-            m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-        arrives = delayed_flag(m, request, self.latency, "arrives")
-        with m.If(arrives):
-            m.d.sync += record.eq(Cat(record[WORD_BITS:], self.program_word))
-        m.d.comb += self.layer_start.eq(delayed_flag(m, left == 1, self.latency + 1, "whole"))
-        is_last = settings_of(self.fields, self.settings)["is_last"]
-        with m.If(idle & self.start):
-            m.d.sync += [idle.eq(0), address.eq(0), left.eq(words)]
-        with m.If(self.layer_finished):
-            m.d.sync += [idle.eq(is_last), left.eq(Mux(is_last, 0, words))]
-        return m
+from fewbits.hardware.rtl.instances import unit_rtlil, wire
 
 
 class AcceleratorCore(Component):
@@ -115,11 +69,11 @@ class AcceleratorCore(Component):
         """The parts, and the flags of a slot delayed to where its data are."""
         m = Module()
         design, accelerator, latency = self.design, self.accelerator, self.accelerator.memory_latency
-        m.submodules.controller = controller = Controller(design, accelerator)
+        m.submodules.controller = controller = Controller(layout(design, accelerator), latency)
         m.submodules.sequencer = sequencer = Sequencer(design, accelerator)
         m.submodules.store = store = OutputStore(design, accelerator)
         s = settings_of(controller.fields, controller.settings)
-        _wire(m, self, controller, ("start", "done", "program_request", "program_address", "program_word"))
+        wire(m, self, controller, ("start", "done", "program_request", "program_address", "program_word"))
         m.d.comb += [
             controller.layer_finished.eq(store.finished),
             *(part.settings.eq(controller.settings) for part in (sequencer, store)),
@@ -151,7 +105,7 @@ class AcceleratorCore(Component):
             store.totals_valid.eq(ends & from_neurons & hands_out_sums),
         ]
         leaving = ("store_", "result_", "partial_")
-        _wire(m, self, store, [name for name in store.signature.members if name.startswith(leaving)])
+        wire(m, self, store, [name for name in store.signature.members if name.startswith(leaving)])
         m.submodules.bout = bout = Buffer(accelerator.buffer_rows, self.row_bits)
         m.d.comb += [
             bout.write.eq(store.row_valid),
@@ -226,7 +180,7 @@ class AcceleratorCore(Component):
         self, m: Module, s: dict[str, Value], values: Value, token: dict[str, Value], totals: Value, ends: Value
     ) -> tuple[Value, Value]:
         """Rows of the pooling stage, and whether there is one."""
-        m.submodules.pooling = pooling = PoolingStage(self.design, self.accelerator)
+        m.submodules.pooling = pooling = PoolingStage(self.design, pooling_lanes(self.accelerator))
         pooled = asks_none(s["operation"], [one for one in self._opcodes if one.leaves_neurons])
         m.d.comb += [
             pooling.averages.eq(asks(s["operation"], [one for one in self._opcodes if one.divides])),
@@ -239,15 +193,6 @@ class AcceleratorCore(Component):
             pooling.float_sums.eq(totals[: len(pooling.float_sums)]),
         ]
         return pooling.row, pooling.row_valid
-
-
-def _wire(m: Module, outer: Component, inner: Component, names: list[str] | tuple[str, ...]) -> None:
-    """Connect ports of the same name."""
-    for name in names:
-        if inner.signature.members[name].flow == In:
-            m.d.comb += getattr(inner, name).eq(getattr(outer, name))
-        else:
-            m.d.comb += getattr(outer, name).eq(getattr(inner, name))
 
 
 def to_rtlil(design: NeuronDesign, accelerator: Accelerator) -> str:

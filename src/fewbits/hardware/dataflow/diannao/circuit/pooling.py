@@ -5,9 +5,8 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.divider import DIVIDERS
-from fewbits.hardware.dataflow.diannao.latency import DIVISION_STAGES, pooling_lanes
+from fewbits.hardware.dataflow.diannao.latency import DIVISION_STAGES
 from fewbits.hardware.dataflow.diannao.program import COUNT_BITS
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed, delayed_flag
@@ -20,9 +19,8 @@ class PoolingStage(Component):
     are lanes.
     """
 
-    def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
-        self.design = design
-        self.lanes = pooling_lanes(accelerator)
+    def __init__(self, design: NeuronDesign, lanes: int) -> None:
+        self.design, self.lanes = design, lanes
         self.bits = design.output_bits
         self.sum_bits = design.accumulator_bits if design.neurons_sum_windows else self.bits + COUNT_BITS
         super().__init__(

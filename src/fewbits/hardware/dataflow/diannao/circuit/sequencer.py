@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
-from operator import and_, or_
-
-from amaranth.hdl import Const, Module, Mux, ResetSignal, Signal, Value, signed
+from amaranth.hdl import Module, Mux, ResetSignal, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
+from fewbits.hardware.dataflow.diannao.circuit.controller import asks, asks_none, settings_of
 from fewbits.hardware.dataflow.diannao.circuit.lane import LANE_PORTS, LANE_SETTINGS
 from fewbits.hardware.dataflow.diannao.latency import pooling_lanes
-from fewbits.hardware.dataflow.diannao.opcodes import Opcode, opcodes
+from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.program import (
     ADDRESS_BITS,
     GROUP_BITS,
     SIZE_BITS,
-    Layout,
     layout,
 )
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -26,24 +22,6 @@ from fewbits.hardware.rtl.instances import instance
 
 LANE_WORD_BITS = 32
 """Of an address on the load port, lanes side by side: whole words, so that a memory need not cut them out."""
-
-
-def settings_of(fields: Layout, record: Value) -> dict[str, Value]:
-    """The fields of a descriptor by name."""
-    return {
-        name: record[bit : bit + field.bits].as_signed() if field.signed else record[bit : bit + field.bits]
-        for name, (bit, field) in fields.places.items()
-    }
-
-
-def asks(operation: Value, found: Sequence[Opcode]) -> Value:
-    """Whether the field `operation` holds one of some opcodes: those that a part of the circuit serves."""
-    return reduce(or_, [operation == opcode.code for opcode in found]) if found else Const(0, 1)
-
-
-def asks_none(operation: Value, found: Sequence[Opcode]) -> Value:
-    """Whether it holds another one."""
-    return reduce(and_, [operation != opcode.code for opcode in found])
 
 
 class Sequencer(Component):
@@ -90,8 +68,8 @@ class Sequencer(Component):
         m = Module()
         s = settings_of(self.fields, self.settings)
         loops = self._loops(m, s)
-        kernel = {name: _next_stage(m, name, value, "kernel") for name, value in loops.items()}
-        late = {name: _next_stage(m, name, value, "late") for name, value in kernel.items()}
+        kernel = {name: next_stage(m, name, value, "kernel") for name, value in loops.items()}
+        late = {name: next_stage(m, name, value, "late") for name, value in kernel.items()}
         self._takes_weights = Signal(name="_weighted")
         summed = asks(s["operation"], [one for one in self.opcodes.all if one.waits_for_sums])
         m.d.comb += self._takes_weights.eq(asks(s["operation"], self._from_neurons) | summed)
@@ -330,10 +308,10 @@ class Sequencer(Component):
         return result
 
 
-def _next_stage(m: Module, name: str, value: Value, stage: str) -> Value:
+def next_stage(m: Module, name: str, value: Value, stage: str) -> Value:
     """What the loops tell, a stage later; reset clears what makes a stage do something."""
     return (
         delayed_flag(m, value, 1, f"{stage}_{name}")
-        if name in ("start", "slot")
+        if name in ("start", "slot", "weight")
         else registered(m, value, f"{stage}_{name}")
     )

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.diannao.circuit.sequencer import asks, settings_of
+from fewbits.hardware.dataflow.diannao.circuit.controller import asks, settings_of
 from fewbits.hardware.dataflow.diannao.latency import RESULT_STAGES, STORE_STAGES, pooling_lanes
 from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, GROUP_BITS, layout

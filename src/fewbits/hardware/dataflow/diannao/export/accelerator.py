@@ -10,8 +10,8 @@ import torch
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.accelerator import to_rtlil
-from fewbits.hardware.dataflow.diannao.compiler import Program, compile_network
-from fewbits.hardware.dataflow.diannao.export.benches import ACCELERATOR_BENCH
+from fewbits.hardware.dataflow.diannao.compiler import compile_network
+from fewbits.hardware.dataflow.diannao.export.benches import PARTIAL_SUMS, accelerator_bench
 from fewbits.hardware.dataflow.diannao.export.constraints import constraints
 from fewbits.hardware.dataflow.diannao.export.headers import accelerator_headers, neuron_headers, tile_header
 from fewbits.hardware.dataflow.diannao.export.memory_wrappers import BUFFER_PORTS, buffer_widths, memory_wrappers
@@ -20,6 +20,7 @@ from fewbits.hardware.dataflow.diannao.latency import pipeline
 from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS
 from fewbits.hardware.dataflow.diannao.scheduling import schedule
+from fewbits.hardware.dataflow.network_compiler import Program
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.datapath.simulation import hexadecimal
 from fewbits.hardware.mapping.synthesis import Progress
@@ -67,7 +68,7 @@ def accelerator_files(
         "weight_rows": len(program.weights),
         "bias_rows": len(program.biases),
         "values": program.values,
-        "result_rows": len(program.result_channels) * program.result_positions,
+        "result_rows": len(program.result_places),
         "cycles": plan.cycles,
         "limit": 2 * plan.cycles,
         "about": bench.about,
@@ -77,13 +78,13 @@ def accelerator_files(
     verilog = _verilog(design, accelerator, prefix)
     return {
         **verilog,
-        "accelerator.sdc": constraints(design, verilog["accelerator.v"]).text,
-        "accelerator_bench.v": ACCELERATOR_BENCH.format(**fields),
+        "accelerator.sdc": constraints(design.key, verilog["accelerator.v"]).text,
+        "accelerator_bench.v": accelerator_bench(fields, PARTIAL_SUMS),
         "program.hex": hexadecimal(program.words, WORD_BITS),
         "accelerator_weights.hex": hexadecimal(program.weights, weight_bits),
         "biases.hex": hexadecimal(program.biases, accelerator.neurons * design.accumulator_bits),
         "image.hex": "".join(f"{code:x}\n" for code in codes[: program.values]),
-        "results.hex": _results(program, network, image, design),
+        "results.hex": result_rows(program, network, image, design),
         "README.md": README.format(**fields),
     }
 
@@ -101,17 +102,14 @@ def _verilog(design: NeuronDesign, accelerator: Accelerator, prefix: str) -> dic
     }
 
 
-def _results(program: Program, network: BitExactNetwork, image: torch.Tensor, design: NeuronDesign) -> str:
+def result_rows(program: Program, network: BitExactNetwork, image: torch.Tensor, design: NeuronDesign) -> str:
     """Rows of the golden sums: a group of channels after another, position by position."""
     bits = design.accumulator_bits
     sums: Any = network.accumulators(image)[0]
-    numbers = np.asarray(sums).reshape(-1, program.result_positions)
+    numbers = np.asarray(sums).reshape(-1, sum(program.result_blocks))
     rows: list[str] = []
-    first = 0
-    for channels in program.result_channels:
-        for position in numbers[first : first + channels].T.tolist():
-            codes = map(design.accumulator_code, position)
-            row = sum((code & ((1 << bits) - 1)) << (bits * place) for place, code in enumerate(codes))
-            rows.append(f"{row:x}\n")
-        first += channels
+    for first, channels, position in program.result_places:
+        codes = map(design.accumulator_code, numbers[first : first + channels, position].tolist())
+        row = sum((code & ((1 << bits) - 1)) << (bits * place) for place, code in enumerate(codes))
+        rows.append(f"{row:x}\n")
     return "".join(rows)

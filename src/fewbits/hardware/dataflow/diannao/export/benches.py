@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 NEURON_BENCH = """// Self-checking test bench: feeds golden vectors to the neuron and compares what comes out.
 `ifdef VERILATOR
 `ifndef VERILATOR_TIMING
@@ -81,7 +83,7 @@ ACCELERATOR_BENCH = """// Self-checking test bench: runs a network on one image;
   reg [{weights} - 1:0] weight_answer [0:LATENCY];
   reg [NEURONS * TOTAL - 1:0] bias_answer [0:LATENCY];
   reg [LANES * CODE - 1:0] load_answer [0:LATENCY];
-  wire done, program_request, weight_request, bias_request, store_valid, result_valid, partial_valid;
+  wire done, program_request, weight_request, bias_request, store_valid, result_valid{partial_wire};
   wire [{address} - 1:0] program_address, weight_address, bias_address, store_address, store_stride;
   wire [LANES - 1:0] load_request;
   wire [32 * LANES - 1:0] load_address;
@@ -97,7 +99,7 @@ ACCELERATOR_BENCH = """// Self-checking test bench: runs a network on one image;
     .weight_request(weight_request), .weight_address(weight_address), .weight_data(weight_answer[LATENCY]),
     .bias_request(bias_request), .bias_address(bias_address), .bias_data(bias_answer[LATENCY]),
     .store_valid(store_valid), .store_address(store_address), .store_stride(store_stride), .store_mask(store_mask),
-    .store_data(store_data), .result_valid(result_valid), .partial_valid(partial_valid), .result_mask(result_mask),
+    .store_data(store_data), .result_valid(result_valid), {partial_port}.result_mask(result_mask),
     .result_data(result_data), .accesses(accesses));
   task check_result;
     for (lane = 0; lane < NEURONS; lane = lane + 1)
@@ -136,8 +138,7 @@ ACCELERATOR_BENCH = """// Self-checking test bench: runs a network on one image;
         for (lane = 0; lane < NEURONS; lane = lane + 1)
           if (store_mask[lane])
             values[{{{pad}'d0, store_address}} + lane * {{{pad}'d0, store_stride}}] = store_data[lane * CODE +: CODE];
-      if (partial_valid) biases[{{{pad}'d0, store_address}}] = result_data;
-      if (result_valid) begin
+{partial_store}      if (result_valid) begin
         check_result;
         given = given + 1;
       end
@@ -151,3 +152,19 @@ ACCELERATOR_BENCH = """// Self-checking test bench: runs a network on one image;
   end
 endmodule
 """
+
+PARTIAL_SUMS = {
+    "partial_wire": ", partial_valid",
+    "partial_port": ".partial_valid(partial_valid), ",
+    "partial_store": "      if (partial_valid) biases[{{{pad}'d0, store_address}}] = result_data;\n",
+}
+"""What the accelerator's bench has where sums leave to be continued later; `partial_store` is filled in itself."""
+
+NO_PARTIAL_SUMS = dict.fromkeys(PARTIAL_SUMS, "")
+"""The same where they do not."""
+
+
+def accelerator_bench(fields: Mapping[str, object], partial_sums: Mapping[str, str]) -> str:
+    """The bench of a whole accelerator. partial_sums: PARTIAL_SUMS or NO_PARTIAL_SUMS."""
+    filled = {name: text.format(**fields) for name, text in partial_sums.items()}
+    return ACCELERATOR_BENCH.format(**fields, **filled)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import load_technology
 
 PORT_SHARE = 0.2
@@ -29,18 +29,18 @@ class Constraints:
     clock_source: str
 
 
-def constraints(design: NeuronDesign, verilog: str) -> Constraints:
-    """Constraints of the first module of a Verilog text, whose clock is `clk`."""
+def constraints(key: DatapathKey, verilog: str) -> Constraints:
+    """Constraints of the first module of a Verilog text, whose clock is `clk`. key: of the datapath in it."""
     module = verilog[: verilog.index("endmodule")]
     (top,) = re.findall(r"(?m)^module (\w+)", module)
     ports = re.findall(r"(?m)^  (input|output) (?:\[.*\] )?(\w+);", module)
     table = load_technology()
-    known = table.find(design.key)
+    known = table.find(key)
     clock_mhz = table.target_clock_mhz if known is None else known.clock_mhz
     source = (
-        f"the target of technology {table.name}, where {design.name} is not characterized"
+        f"the target of technology {table.name}, where {key.name} is not characterized"
         if known is None
-        else f"what {design.name} keeps at technology {table.name}"
+        else f"what {key.name} keeps at technology {table.name}"
     )
     period = 1000 / clock_mhz
     text = _SDC.format(

@@ -8,6 +8,22 @@ from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
 
+LANE_HEADER = Header(
+    "addresses of one lane of the load port: its place in the kernel, its address, whether padding is there. Two "
+    "stages; set by start.",
+    {
+        **CLOCK_PORT,
+        "start, steps, restarts": "of the first stage: begin a layer, go on by a chunk, go back to the first chunk",
+        "..._later": "the same of the second stage",
+        "position_...": "row, column and address of the window's first value",
+        "loads": "ask for the value, if it lies inside the image",
+        "request, address": "to memory",
+        "inside, counted": "whether the place lies in the image, and counts in an average",
+        "others": "fields of the layer's descriptor",
+    },
+)
+"""Of a lane of the address generation."""
+
 
 def neuron_headers(design: NeuronDesign) -> dict[str, Header]:
     """Of the neuron and the modules that it holds several instances of."""
@@ -118,23 +134,9 @@ def accelerator_headers(design: NeuronDesign, accelerator: Accelerator) -> dict[
         "OPERAND_STAGES": latency + READ_STAGES,
         **_neuron_constants(design),
     }
-    lane = Header(
-        "addresses of one lane of the load port: its place in the kernel, its address, whether padding is there. Two "
-        "stages; set by start.",
-        {
-            **CLOCK_PORT,
-            "start, steps, restarts": "of the first stage: begin a layer, go on by a chunk, go back to the first chunk",
-            "..._later": "the same of the second stage",
-            "position_...": "row, column and address of the window's first value",
-            "loads": "ask for the value, if it lies inside the image",
-            "request, address": "to memory",
-            "inside, counted": "whether the place lies in the image, and counts in an average",
-            "others": "fields of the layer's descriptor",
-        },
-    )
     about = (
         f"a DianNao-like accelerator of {neurons} neurons by {lanes} synapses at precision {design.precision.name}: "
         "controller, address generation, buffers, tile, pooling and the way out. It runs a program of layer "
         "descriptors; memory grants all requests of a cycle."
     )
-    return {"accelerator": Header(about, ports, constants), "lane": lane}
+    return {"accelerator": Header(about, ports, constants), "lane": LANE_HEADER}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.verilog import verilog_file
@@ -75,10 +78,35 @@ def buffer_widths(design: NeuronDesign, accelerator: Accelerator) -> dict[str, i
 def memory_wrappers(design: NeuronDesign, accelerator: Accelerator, prefix: str) -> str:
     """Verilog of the wrappers, with memories as arrays inside."""
     rows = accelerator.buffer_rows
-    fields = {"prefix": prefix, "rows": rows, "row_bits": (rows - 1).bit_length()}
+    widths = buffer_widths(design, accelerator)
+    return wrappers([Wrapped(name, rows, width, _HOLDS[name]) for name, width in widths.items()], prefix)
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A buffer whose memory is a module of its own."""
+
+    name: str
+    rows: int
+    width: int
+    """Bits of a row."""
+
+    holds: str
+    """What, in words."""
+
+
+def wrappers(buffers: Sequence[Wrapped], prefix: str) -> str:
+    """Verilog of modules that a user may put macros into."""
     modules = [
-        _WRAPPER.format(**fields, name=name, width=width, holds=_HOLDS[name])
-        for name, width in buffer_widths(design, accelerator).items()
+        _WRAPPER.format(
+            prefix=prefix,
+            rows=one.rows,
+            row_bits=(one.rows - 1).bit_length(),
+            name=one.name,
+            width=one.width,
+            holds=one.holds,
+        )
+        for one in buffers
     ]
     macro = f"{prefix.upper()}_OWN_BUFFERS"
     return verilog_file(_HEAD.format(prefix=prefix, macro=macro) + "".join(modules) + "`endif\n")

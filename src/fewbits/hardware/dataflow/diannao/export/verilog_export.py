@@ -11,6 +11,7 @@ from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.export.benches import NEURON_BENCH
 from fewbits.hardware.dataflow.diannao.export.constraints import Constraints, constraints
 from fewbits.hardware.dataflow.diannao.export.headers import neuron_headers
+from fewbits.hardware.dataflow.exported import Exported, HandOver
 from fewbits.hardware.datapath.neuron import to_rtlil
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.datapath.simulation import hexadecimal
@@ -24,8 +25,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.bitexact import BitExactNetwork
+    from fewbits.hardware.dataflow.diannao.export.network import BenchNetwork
 
 CHUNKS = 1000
+
+FILES = {
+    "neuron.v": "the datapath: one neuron",
+    "tile.v": "the neurons side by side",
+    "accelerator.v": "the accelerator around them",
+    "buffers.v": "the buffers, a module each, to put macros into",
+    "neuron.sdc": "constraints of the neuron",
+    "accelerator.sdc": "constraints of the accelerator",
+    "neuron_bench.v": "self-checking bench of the neuron; vectors in weights, inputs, bias, control, total, output.hex",
+    "accelerator_bench.v": "self-checking bench of the accelerator: a network on an image, in the other .hex files",
+}
+"""What each file is."""
 
 README = """# Neuron {name}
 
@@ -65,6 +79,7 @@ def export_verilog(
     origin: str = "the network that was given",
     accelerator: Accelerator | None = None,
     progress: Progress | None = None,
+    hand_over: HandOver | None = None,
 ) -> tuple[Path, ...]:
     """Write neuron, tile and accelerator, their benches with vectors and a README to a folder, and return their paths.
 
@@ -72,7 +87,8 @@ def export_verilog(
     (untrained, unless the user's function trains it), on an image of the data set `dataset`; None is a small one of its
     own. network: instead, a trained one, whose sums on the first of `images` (N, then its input shape; normalized) the
     bench expects; origin: where it is from, for the README. accelerator: the default one if None. progress: is told
-    each step, from the first on that can no longer be refused. Nothing is written until all files are made.
+    each step, from the first on that can no longer be refused. hand_over: makes more files of what is exported, such as
+    `costing.hand_over`. Nothing is written until all files are made.
     Raises FormatError or HardwareError for a precision without a datapath, HardwareError if the folder can't be used,
     if files of these names in it are not as an earlier export wrote them, or if the network is of another precision or
     does not fit the accelerator, ModelError or DataError for a network or data that cannot be used.
@@ -80,13 +96,13 @@ def export_verilog(
     from fewbits.hardware.dataflow.diannao.export.accelerator import accelerator_files  # loads torch: late
     from fewbits.hardware.dataflow.diannao.export.network import fresh_network, given_network
 
-    say = progress or _say_nothing
+    say = progress or say_nothing
     chosen = accelerator or Accelerator()
     product_bits = network.product_bits if network is not None and product_bits is None else product_bits
     made = design(precision, chosen.synapses, multiplier=multiplier, product_bits=product_bits)
     folder = OutputFolder(out, HardwareError)
     folder.check(("README.md", "neuron.v"))  # before the work that would be lost
-    _check_place(out)
+    check_place(out)
     if network is not None or images is not None:
         bench = given_network(made, network, images, origin)
     else:
@@ -94,10 +110,33 @@ def export_verilog(
     accelerator_texts = accelerator_files(made, chosen, bench, say)
     say(f"making the neuron and {CHUNKS} golden vectors")
     neuron = to_verilog(made)
-    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made, neuron))}
+    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made.key, neuron))}
     texts = {**accelerator_texts, **texts, "README.md": texts["README.md"] + accelerator_texts["README.md"]}
+    if hand_over is not None:
+        more = hand_over(_exported(made, chosen, bench), say)
+        texts = {**texts, **more, "README.md": texts["README.md"] + more.get("README.md", "")}
     say(f"writing {len(texts)} files")
     return folder.write({name: text.encode() for name, text in texts.items()})
+
+
+def _exported(made: NeuronDesign, accelerator: Accelerator, bench: BenchNetwork) -> Exported:
+    prefix = module_prefix(made.name)
+    neuron, whole = f"{prefix}_neuron", f"{prefix}_accelerator"
+    return Exported(
+        made,
+        accelerator,
+        bench.network,
+        bench.image,
+        bench.about,
+        datapath="neuron",
+        rtlil=to_rtlil(made),
+        tops={neuron: "neuron.sdc", whole: "accelerator.sdc"},
+        sources={neuron: ("neuron.v",), whole: ("neuron.v", "tile.v", "accelerator.v")},
+        kept=tuple(f"{prefix}_{name.rpartition('.')[2]}" for name in neuron_headers(made)),
+        memories="buffers.v",
+        ports={"output": "output_value"},
+        files=FILES,
+    )
 
 
 def to_verilog(design: NeuronDesign) -> str:
@@ -106,7 +145,7 @@ def to_verilog(design: NeuronDesign) -> str:
     return verilog_file(*modules_of(to_rtlil(design), headers, module_prefix(design.name)).values())
 
 
-def _check_place(out: Path) -> None:
+def check_place(out: Path) -> None:
     """Raise HardwareError if the folder, or what is to hold it, cannot be written."""
     try:
         nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
@@ -116,8 +155,8 @@ def _check_place(out: Path) -> None:
         raise HardwareError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
 
 
-def _say_nothing(_: str) -> None:
-    pass
+def say_nothing(_: str) -> None:
+    """For whoever does not ask for progress."""
 
 
 def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) -> dict[str, str]:
