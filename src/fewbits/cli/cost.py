@@ -47,6 +47,11 @@ class _Costed:
         """What tells it from others in lines."""
         return f"{self.precision} on {self.machine.name}" if self.machine.name else self.precision
 
+    def labelled(self, compared: bool) -> dict[str, Cost]:
+        """Its costs by what tells them apart: machine, clock (where several are compared) and corner."""
+        clock = f" at {self.machine.accelerator.clock_mhz:g} MHz" if compared else ""
+        return {f"{self.label}{clock}{f', {name}' if name else ''}": one for name, one in self.at.items()}
+
 
 def cost(
     model: Annotated[
@@ -138,7 +143,7 @@ def cost(
 
     found = [costed(precision, machine) for precision in precisions for machine in machines]
     if roofline is not None:
-        _draw_roofline(model, _labelled(found), roofline)
+        _draw_roofline(model, _labelled(found, len(clocks) > 1), roofline)
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
         typer.echo(json.dumps([one for each in found for one in _json(each, tables, scaled)]))
@@ -146,6 +151,10 @@ def cost(
     lines = [*scaled.values(), *_lines(found, tables, off_chip=off_chip, layers=layers, compared=len(clocks) > 1)]
     for line in lines:
         typer.echo(line)
+
+
+def _labelled(found: Sequence[_Costed], compared: bool) -> dict[str, Cost]:
+    return {label: one for each in found for label, one in each.labelled(compared).items()}
 
 
 def _signed(tables: Mapping[str, Technology], machine: _Machine, on: Any) -> SignOff:
@@ -206,25 +215,15 @@ def _lines(
         if compared:
             lines += clock_lines(costs)
     if layers:
-        lines += [line for label, each in _labelled(found) for line in layer_lines(each, label)]
+        lines += [line for label, each in _labelled(found, compared).items() for line in layer_lines(each, label)]
     lines += [die_line(one.at[name], die, name) for one in found for name, die in one.dies.items()]
     if counts := [count for one in found for count in one.fpga]:
         lines += ["", *fpga_lines(counts)]
     return lines
 
 
-def _labelled(found: Sequence[_Costed]) -> list[tuple[str, Cost]]:
-    """All costs, each with what tells it from the others: precision, machine, corner, clock."""
-    named = [(f"{one.label}, {name}" if name else one.label, each) for one in found for name, each in one.at.items()]
-    labels = [label for label, _ in named]
-    return [
-        (f"{label} at {each.clock.asked_mhz:g} MHz" if labels.count(label) > 1 else label, each)
-        for label, each in named
-    ]
-
-
-def _draw_roofline(model: str, costs: Sequence[tuple[str, Cost]], path: Path) -> None:
-    """Write the chart of several costs of a model, with labels.
+def _draw_roofline(model: str, costs: Mapping[str, Cost], path: Path) -> None:
+    """Write the chart of several costs of a model, by their labels.
 
     The line that says so stands on standard error, beside JSON too.
     """
@@ -232,6 +231,6 @@ def _draw_roofline(model: str, costs: Sequence[tuple[str, Cost]], path: Path) ->
     from fewbits.report.roofline import cost_roofline
     from fewbits.report.roofline_chart import costs_roofline_chart
 
-    chart = costs_roofline_chart(model, [cost_roofline(*one) for one in costs], path.stem)
+    chart = costs_roofline_chart(model, [cost_roofline(*one) for one in costs.items()], path.stem)
     write_image(chart, path)
     progress_line(f"{path}: {chart.caption}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
 from fewbits.train.record import EpochRecord
@@ -26,10 +27,14 @@ class TaskLabel:
     key: str = ""
     """Hash of all that defines the task: that of the run's result; of a float network, that of its training."""
 
+    accelerator: str = ""
+    """Of a run, where the study has several; else empty."""
+
     def __str__(self) -> str:
         what = self.recipe if self.recipe == FLOAT_TRAINING else self.precision
         recipe = "" if self.recipe in (FLOAT_TRAINING, FLOAT_RECIPE) else f" {self.recipe}"
-        return f"{Path(self.model).name} {Path(self.data).name} {what}{recipe} seed {self.seed}"
+        machine = f" on {self.accelerator}" if self.accelerator else ""
+        return f"{Path(self.model).name} {Path(self.data).name} {what}{recipe} seed {self.seed}{machine}"
 
 
 @dataclass(frozen=True)
@@ -115,3 +120,9 @@ Event = Notice | StudyStarted | TaskStarted | TaskProgress | FloatNetworkTrained
 
 Observer = Callable[[Event], None]
 """Called in the process that runs the study, between its steps: it should return at once."""
+
+
+def point_of(run: TaskLabel | RunResult | FailedRun) -> dict[str, Any]:
+    """What names a run, by key; its accelerator only where the study has several."""
+    point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
+    return {**point, "accelerator": run.accelerator} if run.accelerator else point
