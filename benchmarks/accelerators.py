@@ -148,7 +148,7 @@ def mapped_layers(machines: dict[str, Any], rounds: int) -> dict[str, dict[str, 
 
 def sweep(machines: dict[str, Any], points: int, workers: int) -> dict[str, float]:
     """Seconds of so many points of LeNet: every precision of the table on presets and sizes of DianNao's tile."""
-    precisions = list(load_technology().datapaths)
+    precisions = list(dict.fromkeys(one.name for one in load_technology().precisions()))
     sizes = (Accelerator(neurons=n, buffer_rows=rows) for rows in count(16, 4) for n in range(4, 68, 4))
     accelerators = list(machines.values())
     accelerators += [next(sizes) for _ in range(-(-points // len(precisions)) - len(accelerators))]

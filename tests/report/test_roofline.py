@@ -214,3 +214,12 @@ def test_costs_on_several_accelerators_are_told_apart(tmp_path: Path, capsys: py
     assert "fixed8 on systolic-os by layer, of one image" in printed
     assert "fixed8 on systolic-os conv1 loops: in space: " in printed
     assert all(f"fixed8 on {name}" in file.read_text() for name in ("diannao-16x16", "systolic-os"))
+
+
+def test_costs_at_several_clocks_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    from fewbits.cli import main
+
+    file = tmp_path / "roof.svg"
+    assert main(["cost", "mlp", "fixed8", "--clock", "100", "--clock", "200", "--layers", "--roofline", str(file)]) == 0
+    assert "fixed8 at 100 MHz by layer, of one image" in capsys.readouterr().out
+    assert all(f"fixed8 at {mhz} MHz" in file.read_text() for mhz in (100, 200))
