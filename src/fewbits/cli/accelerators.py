@@ -29,7 +29,7 @@ def accelerators(
     """List the accelerators, or draw one."""
     from fewbits.errors import HardwareError
     from fewbits.hardware.dataflow.loops.drawing import columns, drawing
-    from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
+    from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of, definition_of
     from fewbits.hardware.dataflow.registry import accelerators as all_of_them
     from fewbits.hardware.dataflow.toml_text import toml_text
 
@@ -53,7 +53,7 @@ def accelerators(
         typer.echo(json.dumps(_as_json(name, made)))
         return
     if as_toml:
-        typer.echo(toml_text({"dataflow": made.dataflow, **made.definition()}), nl=False)
+        typer.echo(toml_text(definition_of(made)), nl=False)
         return
     dataflow = dataflow_of(made)
     described = dataflow.describe(made)
@@ -136,7 +136,7 @@ def _row(name: str, accelerator: AnyAccelerator) -> tuple[str, ...]:
 
 
 def _as_json(name: str, accelerator: AnyAccelerator) -> dict[str, Any]:
-    from fewbits.hardware.dataflow.registry import dataflow_of
+    from fewbits.hardware.dataflow.registry import dataflow_of, definition_of
 
     dataflow = dataflow_of(accelerator)
     described = dataflow.describe(accelerator)
@@ -148,5 +148,5 @@ def _as_json(name: str, accelerator: AnyAccelerator) -> dict[str, Any]:
         "bandwidth_gb_s": accelerator.bandwidth,
         "source": "" if described is None else described.source,
         "unverified": "" if described is None else described.unverified,
-        "definition": {"dataflow": accelerator.dataflow, **accelerator.definition()},
+        "definition": definition_of(accelerator),
     }

@@ -83,6 +83,7 @@ def run(
     if outcome.failed:
         first = outcome.failed[0]
         which = f"{first.model}, {first.data}, {first.precision}, seed {first.seed}"
+        which += f", on {first.accelerator}" if first.accelerator else ""
         runs = len(outcome.results) + len(outcome.failed)
         complain(f"{len(outcome.failed)} of {runs} runs failed, the others are kept; {which}: {first.error}")
         raise typer.Exit(RUN_FAILED)
@@ -137,6 +138,7 @@ def export(
     data: Annotated[str | None, typer.Option(help="The same.")] = None,
     recipe: Annotated[str | None, typer.Option(help="The same.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="The same.")] = None,
 ) -> None:
     """Write a bit-exact network as a file for other programs."""
     from fewbits.bitexact import load
@@ -149,9 +151,11 @@ def export(
 
         if precision is None:
             raise StudyError(f"{str(source)!r} is a study's folder: choose one of its networks, with --precision first")
-        stored = stored_network(source, precision, model=model, data=data, recipe=recipe, seed=seed)
+        stored = stored_network(
+            source, precision, model=model, data=data, recipe=recipe, seed=seed, accelerator=accelerator
+        )
         network = stored.network
-    elif source.exists() and any(value is not None for value in (precision, model, data, recipe, seed)):
+    elif source.exists() and any(value is not None for value in (precision, model, data, recipe, seed, accelerator)):
         raise StudyError(f"{str(source)!r} is no study's folder: --precision and the like choose a study's network")
     else:
         network = load(source)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fewbits.hardware.costing.breakdown import DRAM
 from fewbits.hardware.dataflow.registry import area_basis
 from fewbits.report.networks import across_networks, comparison, front_line
+from fewbits.study.sections import AcceleratorSection, MachineSection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def basis_of(studies: Sequence[ReadStudy], groups: Sequence[Group]) -> Basis:
     entries = [
         ("Accuracy", ACCURACY),
         ("Memory", MEMORY),
-        ("Area", each(lambda study: [area_basis(study.record.definition.get("accelerator", {}))])),
+        ("Area", each(_areas)),
         ("Datapaths", runs(_datapaths)),
         ("Cycles", ("From the schedule of the layers on the tile, for one image.", *runs(lambda of: [_clocks(of)]))),
         ("Energy and power", (*ENERGY, *runs(_activities), *runs(lambda of: [_off_chip(of)]))),
@@ -89,6 +90,23 @@ def basis_of(studies: Sequence[ReadStudy], groups: Sequence[Group]) -> Basis:
     )
 
 
+def _asked(study: ReadStudy) -> Any:
+    """What the study says of its accelerator, or of its several."""
+    definition = study.record.definition
+    return definition.get("accelerators") or definition.get("accelerator", {})
+
+
+def _areas(study: ReadStudy) -> list[str]:
+    """What the area counts, of each accelerator."""
+    machines = study.record.definition.get("accelerators")
+    if not machines:
+        return [area_basis(AcceleratorSection(**_asked(study)).given())]
+    sections = [MachineSection.model_validate(one) for one in machines]
+    return [
+        f"{one.name}: {area_basis(one.given())}" if len(sections) > 1 else area_basis(one.given()) for one in sections
+    ]
+
+
 def mixed(studies: Sequence[ReadStudy]) -> tuple[str, ...]:
     """What several studies of one report do not share, though figures stand side by side: a line for each thing."""
     if len(studies) == 1:
@@ -96,7 +114,7 @@ def mixed(studies: Sequence[ReadStudy]) -> tuple[str, ...]:
     kinds: tuple[tuple[str, Callable[[ReadStudy], dict[str, str]]], ...] = (
         ("technology", lambda study: {"": f"{study.record.technology.get('name', 'unknown')}"}),
         ("technology table", lambda study: {"": _short(study.record.technology)}),
-        ("accelerator", lambda study: {"": json.dumps(study.record.definition.get("accelerator", {}))}),
+        ("accelerator", lambda study: {"": json.dumps(_asked(study))}),
         ("data", lambda study: {name: _short(about) for name, about in study.record.data.items()}),
         ("version", lambda study: study.record.versions),
     )

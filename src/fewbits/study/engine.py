@@ -324,6 +324,7 @@ class _Engine:
             recipe=label.recipe,
             seed=label.seed,
             error=error,
+            accelerator=label.accelerator,
         )
         self._observer(RunFailed(label, failure))
 
@@ -332,8 +333,8 @@ def _label(task: Task) -> TaskLabel:
     from fewbits.study.tasks import Run
 
     training = training_of(task)
-    recipe = task.recipe if isinstance(task, Run) else FLOAT_TRAINING
-    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed, task.key)
+    recipe, machine = (task.recipe, task.accelerator_name) if isinstance(task, Run) else (FLOAT_TRAINING, "")
+    return TaskLabel(training.model, training.data, training.precision, recipe, training.seed, task.key, machine)
 
 
 def _progress(task: Task, progress: Progress) -> TaskProgress:

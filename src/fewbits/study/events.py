@@ -26,10 +26,14 @@ class TaskLabel:
     key: str = ""
     """Hash of all that defines the task: that of the run's result; of a float network, that of its training."""
 
+    accelerator: str = ""
+    """Of a run, where the study has several; else empty."""
+
     def __str__(self) -> str:
         what = self.recipe if self.recipe == FLOAT_TRAINING else self.precision
         recipe = "" if self.recipe in (FLOAT_TRAINING, FLOAT_RECIPE) else f" {self.recipe}"
-        return f"{Path(self.model).name} {Path(self.data).name} {what}{recipe} seed {self.seed}"
+        machine = f" on {self.accelerator}" if self.accelerator else ""
+        return f"{Path(self.model).name} {Path(self.data).name} {what}{recipe} seed {self.seed}{machine}"
 
 
 @dataclass(frozen=True)

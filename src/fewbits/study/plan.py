@@ -7,12 +7,13 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from typing import Any, TypeVar
 
 from fewbits import __version__, data
 from fewbits.data import Dataset, Stated
 from fewbits.errors import FewbitsError, StudyError
-from fewbits.hardware import Technology, accelerator_from, load_technology
+from fewbits.hardware import AnyAccelerator, Technology, accelerator_from, load_technology
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
 from fewbits.study.checks import (
@@ -51,7 +52,7 @@ class Plan:
 
     float_trainings: tuple[Training, ...]
     runs: tuple[Run, ...]
-    """In the order of the study: model, data, precision, recipe, seed."""
+    """In the order of the study: model, data, accelerator, precision, recipe, seed."""
 
     rests_on: dict[str, Any]
     """`data`, `technology` and `versions`, as `StudyRecord` has them."""
@@ -76,7 +77,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         _checked(spec, "device", lambda: refuse_absent_device(spec.device))
     table = _located_table(spec)
     technology = _checked(spec, "technology", lambda: load_technology(table))
-    accelerator = _checked(spec, "accelerator", lambda: accelerator_from(spec.accelerator.given()))
+    machines = _machines(spec)
     precisions = [
         _checked(spec, "precisions", lambda text=text: checked_precision(text, technology)) for text in spec.precisions
     ]
@@ -97,7 +98,8 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         for name, what in stated.items()
     }
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
-    cost_basis = CostBasis(table, json_sha256(technology.figures()), accelerator)
+    technology_sha256 = json_sha256(technology.figures())
+    cost_bases = [CostBasis(table, technology_sha256, machine, name) for name, machine in machines.items()]
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:
@@ -115,7 +117,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
             bases = [_checked(spec, "models", partial(float_training, *fixed, seed)) for seed in spec.seeds]
             bases = [replace(base, stated=what) for base in bases]
             float_trainings += bases
-            for precision in precisions:
+            for cost_basis, precision in product(cost_bases, precisions):
                 runs += [
                     run_of(tested_as, part, training, base, cost_basis)
                     for recipe, training, base in trainings(
@@ -125,7 +127,17 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
                 ]
     first = {training.key: training for training in reversed(float_trainings)}  # two files may hold one network
     distinct = tuple(training for training in float_trainings if first[training.key] is training)
-    return Plan(distinct, tuple(runs), _rests_on(technology, cost_basis.technology_sha256, datasets, digests))
+    return Plan(distinct, tuple(runs), _rests_on(technology, technology_sha256, datasets, digests))
+
+
+def _machines(spec: StudySpec) -> dict[str, AnyAccelerator]:
+    """The study's accelerators by name; of one alone, the name is empty."""
+    if spec.accelerators is None:
+        return {"": _checked(spec, "accelerator", lambda: accelerator_from(spec.accelerator.given()))}
+    machines = {
+        one.name: _checked(spec, "accelerators", partial(accelerator_from, one.given())) for one in spec.accelerators
+    }
+    return machines if len(machines) > 1 else {"": next(iter(machines.values()))}
 
 
 def _located_table(spec: StudySpec) -> str:

@@ -101,6 +101,7 @@ class Workshop:
         began = float_outcome.notices if run.training.start is not None else ()
         one_class = one_class_notice(dataset, dataset.test, "test images")
         said = dict.fromkeys((*began, *notices, *outcome.notices, *([one_class] if one_class else [])))
+        costed = f"{run.training.precision}{f' on {run.accelerator_name}' if run.accelerator_name else ''}"
         return RunResult(
             key=run.key,
             model=run.training.model,
@@ -108,12 +109,13 @@ class Workshop:
             precision=run.training.precision,
             recipe=run.recipe,
             stands_for=run.stands_for,
+            accelerator=run.accelerator_name,
             seed=run.training.seed,
             skipped=tuple(f"{one.name} ({one.kind}): {one.reason}" for one in module.skipped),
             wall_time_s=time.perf_counter() - start,
             notices=(
                 *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in said),
-                *(f"{run.training.precision}: {note}" for note in (*module.notices, *figures.notes)),
+                *(f"{costed}: {note}" for note in (*module.notices, *figures.notes)),
             ),
             versions=versions(),
             **kept_of_test(tested),

@@ -64,7 +64,9 @@ class RunResult(RunFigures):
 def run_json(run: RunResult) -> dict[str, Any]:
     """What `fewbits run --json` prints of a run."""
     point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
-    return {**point, **{one.name: one.value(run) for one in FIGURES if one.in_run_json}, "stands_for": run.stands_for}
+    machine = {"accelerator": run.accelerator} if run.accelerator else {}
+    figures = {one.name: one.value(run) for one in FIGURES if one.in_run_json}
+    return {**point, **figures, "stands_for": run.stands_for, **machine}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,9 @@ class FailedRun:
     seed: Count
     error: str
     """Why, in one line."""
+
+    accelerator: str = ""
+    """As of a result."""
 
 
 @dataclass(frozen=True, kw_only=True)

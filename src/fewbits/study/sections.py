@@ -15,9 +15,10 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from fewbits.arguments import is_real
-from fewbits.toml_table import Table
+from fewbits.toml_table import INCOMPLETE, Table
 from fewbits.train.catalog import RECIPES
 
 
@@ -183,7 +184,13 @@ class AcceleratorSection(Table):
     """The accelerator; what is left out takes the default of `fewbits.hardware.Accelerator`, or the preset's value."""
 
     preset: str | None = None
-    """A dataflow's accelerator, by name; of the other keys it takes those that its dataflow knows."""
+    """An accelerator's name; of the other keys it takes those that its dataflow knows."""
+
+    file: Text | None = None
+    """One of the user's own, looked for from the study's folder; the same."""
+
+    definition: dict[str, Any] | None = None
+    """What the file held, as a store keeps it."""
 
     neurons: int | None = None
     synapses: int | None = None
@@ -192,6 +199,38 @@ class AcceleratorSection(Table):
     memory_latency: int | None = None
     bandwidth: float | None = None
 
+    @model_validator(mode="after")
+    def _one_start(self) -> AcceleratorSection:
+        if self.preset is not None and self.file is not None:
+            raise PydanticCustomError(INCOMPLETE, "give preset or file, not both")
+        return self
+
     def given(self) -> dict[str, Any]:
-        """The keys that the study gives."""
-        return self.model_dump(exclude_none=True)
+        """The keys that the study gives, as `fewbits.hardware.accelerator_from` takes them; of a file, what it held."""
+        given = self.model_dump(exclude_none=True, exclude={"file", "definition"})
+        return {**(self.definition or {}), **given}
+
+
+class MachineSection(Table):
+    """One of several accelerators: a name, or a file's path with what it held."""
+
+    name: Text
+    """A name or a path, as `fewbits.hardware.accelerator_named` takes it; looked for from the study's folder."""
+
+    definition: dict[str, Any] | None = None
+    """What the file held, as a store keeps it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        """A name alone stands for its table."""
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> object:
+        """The name alone where there was no file."""
+        return self.name if self.definition is None else handler(self)
+
+    def given(self) -> dict[str, Any]:
+        """As `fewbits.hardware.accelerator_from` takes it."""
+        return {"preset": self.name} if self.definition is None else self.definition

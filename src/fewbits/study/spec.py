@@ -12,10 +12,11 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    ValidationInfo,
     field_validator,
 )
 
-from fewbits.errors import StudyError
+from fewbits.errors import FewbitsError, StudyError
 from fewbits.executors.description import ClusterSection
 from fewbits.study.sections import (
     AcceleratorSection,
@@ -23,6 +24,7 @@ from fewbits.study.sections import (
     DataSection,
     FineTuneSection,
     FloatTrainingSection,
+    MachineSection,
     MethodsSection,
     Name,
     Names,
@@ -86,6 +88,9 @@ class StudySpec(Table):
     methods: MethodsSection = MethodsSection()
     calibration: CalibrationSection = CalibrationSection()
     accelerator: AcceleratorSection = AcceleratorSection()
+    accelerators: Annotated[tuple[MachineSection, ...], Field(min_length=1, max_length=100)] | None = None
+    """Names and files of several, in place of `accelerator`: each network, trained once, is costed on each."""
+
     cluster: ClusterSection | None = None
     """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""
 
@@ -109,10 +114,17 @@ class StudySpec(Table):
         """Where relative paths begin: the folder of the study's file, or the current one."""
         return self._folder
 
-    @field_validator("models", "widen", "data", "precisions", "recipes", "seeds")
+    @field_validator("accelerators")
     @classmethod
-    def _refuse_repeats(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        names = [value.name if isinstance(value, DataSection) else value for value in values]
+    def _refuse_both(cls, values: object, info: ValidationInfo) -> object:
+        if values is not None and info.data.get("accelerator", AcceleratorSection()) != AcceleratorSection():
+            raise ValueError("the study has a table [accelerator] too; leave one of them out")
+        return values
+
+    @field_validator("models", "widen", "data", "precisions", "recipes", "seeds", "accelerators")
+    @classmethod
+    def _refuse_repeats(cls, values: tuple[object, ...] | None) -> tuple[object, ...] | None:
+        names = [value.name if isinstance(value, (DataSection, MachineSection)) else value for value in values or ()]
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"{name!r} is listed twice; give each once")
@@ -156,9 +168,7 @@ def load_study(name_or_path: str | Path) -> StudySpec:
         raise StudyError(f"cannot read the study {name!r}: {error.strerror}; give a TOML file") from None
     except UnicodeDecodeError:
         raise StudyError(f"{name}: not a TOML file, since it is not UTF-8 text; give a TOML file") from None
-    spec = parse_toml(text, name)
-    spec._folder = path.parent  # pyright: ignore[reportPrivateUsage]
-    return spec
+    return parse_toml(text, name, path.parent)
 
 
 def load_cluster(path: str | Path) -> ClusterSection:
@@ -188,16 +198,48 @@ class _ClusterFile(Table):
     cluster: ClusterSection
 
 
-def parse_toml(text: str, source: str) -> StudySpec:
-    """The study that a TOML text describes. Raises StudyError; source: named in messages."""
-    return parse_study(read_toml(text, source), source)
+def parse_toml(text: str, source: str, folder: Path = Path()) -> StudySpec:
+    """The study that a TOML text describes. As `parse_study`."""
+    return parse_study(read_toml(text, source), source, folder)
 
 
-def parse_study(values: Mapping[str, Any], source: str) -> StudySpec:
-    """The study that a mapping describes. Raises StudyError; source: named in messages."""
-    spec = checked(StudySpec, values, source, "a study needs name, models, data and precisions")
-    spec._source = source  # pyright: ignore[reportPrivateUsage]
+def parse_study(values: Mapping[str, Any], source: str, folder: Path = Path()) -> StudySpec:
+    """The study that a mapping describes, with what its accelerators' files hold.
+
+    source: named in messages; folder: where relative paths begin. Raises StudyError.
+    """
+    read = checked(StudySpec, values, source, "a study needs name, models, data and precisions")
+    spec = read.model_copy(update=_files_read(read, source, folder))
+    spec._source, spec._folder = source, folder  # pyright: ignore[reportPrivateUsage]
     return spec
+
+
+def _files_read(spec: StudySpec, source: str, folder: Path) -> dict[str, object]:
+    """The keys of accelerators that name files, with their definitions, so that a store needs no file."""
+    read: dict[str, object] = {}
+    one = spec.accelerator
+    file = one.preset if one.file is None and one.preset is not None and one.preset.endswith(".toml") else one.file
+    if file is not None and one.definition is None:
+        definition = _definition(file, folder, f"{source}: key 'accelerator'")
+        read["accelerator"] = one.model_copy(update={"preset": None, "file": file, "definition": definition})
+    if spec.accelerators is not None:
+        where = f"{source}: key 'accelerators'"
+        read["accelerators"] = tuple(
+            each.model_copy(update={"definition": _definition(each.name, folder, where)})
+            if each.name.endswith(".toml") and each.definition is None
+            else each
+            for each in spec.accelerators
+        )
+    return read
+
+
+def _definition(file: str, folder: Path, where: str) -> dict[str, Any]:
+    from fewbits.hardware.dataflow.registry import accelerator_named, definition_of
+
+    try:
+        return definition_of(accelerator_named(folder / file))
+    except FewbitsError as error:
+        raise StudyError(f"{where}: {error}") from None
 
 
 def _no_such_study(name: str) -> str:

@@ -253,7 +253,13 @@ def _failures(connection: sqlite3.Connection, path: Path) -> tuple[FailedRun, ..
         "SELECT key, definition, error FROM runs WHERE position IS NOT NULL AND state = 'failed' ORDER BY position"
     )
     read = [(key, _load(text, path), error) for key, text, error in rows]
-    made = [{"key": key, "error": error, **{name: run.get(name) for name in _POINT}} for key, run, error in read]
+    made = [
+        {
+            **{"key": key, "error": error, "accelerator": run.get("accelerator_name", "")},
+            **{name: run.get(name) for name in _POINT},
+        }
+        for key, run, error in read
+    ]
     return tuple(_valid(_FAILURE, json.dumps(values), path) for values in made)
 
 
@@ -271,7 +277,7 @@ def _outdated(
 
 def _point(run: Mapping[str, Any]) -> str:
     """What of a run's definition names it, as one text."""
-    return json.dumps([run.get(name) for name in _POINT])
+    return json.dumps([run.get(name) for name in (*_POINT, "accelerator_name")])
 
 
 def _valid(kind: TypeAdapter[_T], text: object, path: Path) -> _T:

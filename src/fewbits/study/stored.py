@@ -31,7 +31,7 @@ class StoredNetwork:
     """The first test image of its data, normalized, with the leading dimension of 1."""
 
     accelerator: AnyAccelerator
-    """The study's."""
+    """The run's."""
 
     about: str
     """Which run of which study, in words."""
@@ -45,6 +45,7 @@ def stored_network(
     data: str | None = None,
     recipe: str | None = None,
     seed: int | None = None,
+    accelerator: str | None = None,
 ) -> StoredNetwork:
     """The network that a study trained for one of its runs; whatever is None may be left out where one run is left.
 
@@ -60,6 +61,7 @@ def stored_network(
         "data": data,
         "recipe": recipe,
         "seed": seed,
+        "accelerator": accelerator,
     }
     try:
         runs = make_plan(parse_study(record.definition, f"the study in {folder}"), trains_here=False).runs
@@ -68,14 +70,14 @@ def stored_network(
             f"{error} (relative paths of a stored study begin in the current folder: give the command where the "
             "study's file lies)"
         ) from None
-    found = [run for run in runs if all(value in (None, _fields(run)[name]) for name, value in wanted.items())]
+    found = [run for run in runs if all(value in (None, _fields(run).get(name)) for name, value in wanted.items())]
     given = ", ".join(f"{name} {value}" for name, value in wanted.items() if value is not None)
     if not found:
         raise StudyError(f"the study in {folder} has no run of {given}: it has {_listed(runs)}")
     if len(found) > 1:
         raise StudyError(
-            f"the study in {folder} has {len(found)} runs of {given}: choose one by model, data, recipe or seed: "
-            f"{_listed(found)}"
+            f"the study in {folder} has {len(found)} runs of {given}: choose one by model, data, recipe, seed or "
+            f"accelerator: {_listed(found)}"
         )
     (run,) = found
     for training in (run.float_training, run.training):
@@ -101,6 +103,7 @@ def _fields(run: Run) -> dict[str, object]:
         "precision": training.precision,
         "recipe": run.recipe,
         "seed": training.seed,
+        **({"accelerator": run.accelerator_name} if run.accelerator_name else {}),
     }
 
 

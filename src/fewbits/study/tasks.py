@@ -104,6 +104,9 @@ class Run:
     technology_sha256: str
     accelerator: AnyAccelerator
 
+    accelerator_name: str = ""
+    """As the study names it where it has several; else empty."""
+
     part: float = 1.0
     """Of the trained network's inner channels: below 1 at an operating point of a runtime-configurable network."""
 
@@ -132,6 +135,7 @@ class Run:
             **_device(self.training.device),
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
             "accelerator": self.accelerator.definition(),
+            **({"accelerator_name": self.accelerator_name} if self.accelerator_name else {}),
         }
 
 
@@ -148,6 +152,8 @@ class CostBasis:
 
     technology_sha256: str
     accelerator: AnyAccelerator
+    accelerator_name: str = ""
+    """As the study names it where it has several; else empty. Part of a run's key then, since results tell it."""
 
 
 def float_training(
@@ -270,6 +276,8 @@ def run_of(recipe: str, part: float, training: Training, base: Training, basis: 
         definition["recipe"] = recipe
     if part < 1:
         definition["part"] = part
+    if basis.accelerator_name:
+        definition["accelerator_name"] = basis.accelerator_name
     return Run(
         key=json_sha256(definition),
         training=training,
@@ -278,5 +286,6 @@ def run_of(recipe: str, part: float, training: Training, base: Training, basis: 
         technology=basis.technology,
         technology_sha256=basis.technology_sha256,
         accelerator=basis.accelerator,
+        accelerator_name=basis.accelerator_name,
         part=part,
     )

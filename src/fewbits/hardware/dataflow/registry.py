@@ -118,7 +118,7 @@ def _sized(name: str, match: re.Match[str], presets: Mapping[str, AnyAccelerator
     for other in (*PRESETS, *presets):
         sized = _SIZED.fullmatch(other)
         if match["family"] == (sized["family"] if sized else other):
-            table = dict(preset(other) if other in PRESETS else _definition(presets[other]))
+            table = dict(preset(other) if other in PRESETS else definition_of(presets[other]))
             kind = table.pop("dataflow", LOOPS)
             if (dataflow := dataflow_named(kind)).takes_sizes:
                 made = dataflow.resized(table, sizes, other)
@@ -126,7 +126,8 @@ def _sized(name: str, match: re.Match[str], presets: Mapping[str, AnyAccelerator
     return None
 
 
-def _definition(accelerator: AnyAccelerator) -> dict[str, Any]:
+def definition_of(accelerator: AnyAccelerator) -> dict[str, Any]:
+    """What `accelerator_from` makes an equal one of, its dataflow named."""
     return {"dataflow": accelerator.dataflow, **accelerator.definition()}
 
 
@@ -165,6 +166,6 @@ def with_sizes(accelerator: AnyAccelerator, sizes: Mapping[str, Any]) -> AnyAcce
 
 
 def area_basis(definition: Mapping[str, Any]) -> str:
-    """What the area of such an accelerator counts, in sentences; as `accelerator_from`."""
+    """What the area of an accelerator counts, in sentences. definition: as `accelerator_from` takes it."""
     accelerator = accelerator_from(definition)
     return dataflow_of(accelerator).area_basis(accelerator)
