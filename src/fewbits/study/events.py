@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult
 from fewbits.train.record import EpochRecord
@@ -119,3 +120,9 @@ Event = Notice | StudyStarted | TaskStarted | TaskProgress | FloatNetworkTrained
 
 Observer = Callable[[Event], None]
 """Called in the process that runs the study, between its steps: it should return at once."""
+
+
+def point_of(run: TaskLabel | RunResult | FailedRun) -> dict[str, Any]:
+    """What names a run, by key; its accelerator only where the study has several."""
+    point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
+    return {**point, "accelerator": run.accelerator} if run.accelerator else point

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewbits.errors import StudyError
-from fewbits.study.events import FLOAT_TRAINING
+from fewbits.study.events import FLOAT_TRAINING, point_of
 from fewbits.study.tracking.sinks import SinkWriter, plain_figures
 
 if TYPE_CHECKING:
@@ -102,14 +102,14 @@ class MlflowWriter(SinkWriter):
         """Those that are not there yet; a float network is no run, its curve comes with the runs that start from it."""
         if task.recipe == FLOAT_TRAINING:
             return
-        point = {name: getattr(task, name) for name in ("model", "data", "precision", "recipe", "seed")}
+        point = point_of(task)
         run = self._begun(task.key, point)
         if not run.is_finished:
             self._log_epochs(run, epochs)
 
     def finished(self, run: RunResult) -> None:
         """All figures; a run that is finished there stays as it is."""
-        point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
+        point = point_of(run)
         logged = self._begun(run.key, point)
         if logged.is_finished:
             return
@@ -132,7 +132,7 @@ class MlflowWriter(SinkWriter):
 
     def failed(self, run: FailedRun) -> None:
         """Why, as a tag."""
-        point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
+        point = point_of(run)
         logged = self._begun(run.key, point)
         self._log(logged, [], {"fewbits.error": run.error})
         self._end(logged, "FAILED")
@@ -198,7 +198,8 @@ class MlflowWriter(SinkWriter):
 
 
 def _name(point: Mapping[str, Any]) -> str:
-    return "{model} {data} {precision} {recipe} seed {seed}".format_map(point)
+    machine = f" on {point['accelerator']}" if "accelerator" in point else ""
+    return "{model} {data} {precision} {recipe} seed {seed}".format_map(point) + machine
 
 
 def _now() -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from fewbits.errors import StudyError
-from fewbits.study.events import FLOAT_TRAINING
+from fewbits.study.events import FLOAT_TRAINING, point_of
 from fewbits.study.tracking.sinks import SinkWriter, plain_figures
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class _Events:
 
         figures = dict(plain_figures(run))
         numbers = {f"figures/{name}": float(value) for name, value in figures.items() if isinstance(value, int | float)}
-        chosen: dict[str, Any] = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
+        chosen = point_of(run)
         for summary in hparams(chosen, dict.fromkeys(numbers, 0.0)):
             self._add(summary=summary)
         self._add_numbers(numbers, 0)
