@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from mapped_layers import convolution, cycles, mapped, preset
 from scalesim_oracle import compute_cycles
 
+from fewbits import parse_precision
 from fewbits.hardware.dataflow.loops.description import LoopAccelerator
 from fewbits.hardware.dataflow.loops.reading import read_loops
-from fewbits.hardware.workload.workload import LayerShape
+from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
+from fewbits.hardware.datapath.neuron_design import design
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 DATAFLOWS = ("os", "ws", "is")
 
@@ -97,6 +100,24 @@ def test_twenty_shapes_take_the_cycles_of_the_package(
     ours = [as_scalesim_counts(dataflow, layer, *array) for layer in SHAPES]
     names = [layer.name for layer in SHAPES]
     assert dict(zip(names, ours, strict=True)) == dict(zip(names, reported, strict=True))
+
+
+def in_the_array_of_the_circuit(layer: LayerShape, rows: int, columns: int) -> int:
+    """Cycles by the schedule of the array whose RTL is generated, but for set-up and for the last results' way out."""
+    machine = accelerator_named(f"systolic-ws-{rows}x{columns}")
+    plan = dataflow_of(machine).schedule(Workload((layer, layer)), machine, design(parse_precision("fixed8")))
+    return plan.layers[0].busy_cycles + plan.layers[0].stall_cycles
+
+
+def test_the_array_of_the_circuit_meets_the_golden_report():
+    assert in_the_array_of_the_circuit(PRODUCT, 32, 32) == GOLDEN["ws"]
+
+
+def test_twenty_shapes_take_the_cycles_of_the_package_in_the_array_of_the_circuit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    reported = compute_cycles(list(SHAPES), "ws", 8, 24, tmp_path, monkeypatch)
+    assert [in_the_array_of_the_circuit(layer, 8, 24) for layer in SHAPES] == reported
 
 
 @settings(max_examples=30, deadline=None)
