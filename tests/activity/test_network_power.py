@@ -34,7 +34,7 @@ from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 
 TABLE = "ihp-sg13g2"
 TILE = Accelerator()
-SHIPPED = tuple(load_technology(TABLE).datapaths)
+SHIPPED = tuple(name for name, one in load_technology(TABLE).datapaths.items() if one.synapses == 16)
 
 
 def deep_network(precision: str) -> tuple[BitExactNetwork, torch.Tensor]:

@@ -3,7 +3,7 @@
 The accelerator's dataflow (`dataflow.base`) says how many datapaths there are, which memories, and each layer's
 schedule; what follows names DianNao's. What is counted:
 - Area: `neurons` copies of the synthesized neuron, and the buffers Bin, SB and Bout, of two-port macros: a row is
-  written while another is read, or transfers could not overlap with computation as the schedule has it.
+  written while another is read; with macros of one port such a row waits (`buffer_ports`).
 - Dynamic energy: the energy of each component of a neuron for every busy cycle, in all neurons (those without an output
   to compute are not gated off). With the network's own activity (`network_power`) that energy is the layer's, and in
   cycles that stall, fill or pool the clock alone toggles. Without, it is the table's at a uniform activity; there
@@ -202,7 +202,7 @@ def cost(
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
     accelerator: an `Accelerator`, one of another dataflow, a preset's name or a TOML file. By default DianNao's,
-    16 x 16 with 64 rows at 250 MHz and any bandwidth; a number of synapses other than 16 is not characterized.
+    16 x 16 with 64 rows at 250 MHz and any bandwidth; what of other sizes the table lacks is estimated, and noted.
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
