@@ -84,7 +84,7 @@ def walked(problem: Problem, accesses: Accesses, space: tuple[tuple[int, ...], .
     return Nest(problem.layer, problem.accelerator, problem.bits, space, time, ends).walk()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(layer=layers(), space=arrays(), held=memories(), data=st.data())
 def test_accesses_are_those_of_a_walk_through_the_loops(
     layer: LayerLoops, space: tuple[Axis, ...], held: tuple[LoopMemory, ...], data: st.DataObject

@@ -214,6 +214,7 @@ def test_small_memories_in_elements_tell_the_macro_they_take():
     )
 
 
-def test_an_array_without_memories_is_costed():
-    made = fb.cost("lenet", "fixed8", accelerator=replace(TREE, memories=()))
+def test_an_array_with_registers_alone_is_costed():
+    register = LoopMemory("register", ("inputs", "weights", "outputs"), values=1, row_values=1, instances="element")
+    made = fb.cost("lenet", "fixed8", accelerator=replace(TREE, memories=(register,)))
     assert set(made.breakdown.area_mm2) == {"multipliers", "adder_tree", "registers", "rest", "control", "clock"}
