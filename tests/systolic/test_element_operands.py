@@ -12,7 +12,10 @@ from amaranth.sim import Simulator
 from systolic_comparison import lowered
 from torch import nn
 
+from fewbits import data, models
+from fewbits.hardware import load_technology
 from fewbits.hardware.activity.kernels import BLOCK_CYCLES
+from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.hardware.dataflow.diannao.operands import layer_operands
 from fewbits.hardware.dataflow.diannao.windows import layer_windows
 from fewbits.hardware.dataflow.systolic import operands as element_operands
@@ -22,6 +25,7 @@ from fewbits.hardware.datapath import design
 from fewbits.hardware.datapath.element_arithmetic import column_bits
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.datapath.processing_element import ProcessingElement
+from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path
 from fewbits.hardware.rtl.bit_heap import delayed
 
 ARRAY = Systolic(3, 2, accumulator_rows=9)
@@ -114,3 +118,20 @@ def test_a_weight_stays_for_all_positions_of_a_fold():
     assert len(stimulus.nets) == 19
     assert stimulus.words.shape[0] == 2 * 2
     assert BLOCK_CYCLES == 256
+
+
+@pytest.mark.slow
+def test_an_element_whose_weight_stays_takes_less_energy_than_a_synapse_whose_weight_changes():
+    table = load_technology()
+    if not compiled_netlist_path(table.name, "fixed8 processing element").exists():
+        pytest.skip("the shipped table has no netlist of a processing element of fixed8")
+    loaded = data.load("digits")
+    images = loaded.inputs(loaded.test.images[:4])
+    network = lowered(models.build("lenet", seed=1), "fixed8", images)
+    element = power_from_operands(network, images, table, table.name, Systolic())
+    neuron = power_from_operands(network, images, table, table.name)
+    assert element is not None
+    assert neuron is not None
+    for name, one in element.layers.items():
+        energy = sum(one.energy_pj.values())
+        assert element.idle_clock_pj < energy < sum(neuron.layers[name].energy_pj.values()) / 16

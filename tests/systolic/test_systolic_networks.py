@@ -163,6 +163,13 @@ def test_addition_on_an_array_of_another_size(size: str, channels: int):
     check(Residual(channels, ends=True), (2, 5, 5), "fixed4", SIZES[size])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_pooling_reads_no_channels_beyond_the_last(size: str):
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.MaxPool2d(3, 3), nn.Conv2d(3, 1, 1))
+    check(model, (2, 6, 6), "fixed4", SIZES[size])
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("precision", [*INTEGERS, *OTHERS])
 @random_networks(200)

@@ -10,6 +10,7 @@ from fewbits.hardware.dataflow.diannao.circuit.lane import LANE_PORTS, LANE_SETT
 from fewbits.hardware.dataflow.diannao.circuit.sequencer import LANE_WORD_BITS, next_stage
 from fewbits.hardware.dataflow.diannao.opcodes import opcodes
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, GROUP_BITS, SIZE_BITS
+from fewbits.hardware.dataflow.systolic.latency import pooling_lanes
 from fewbits.hardware.dataflow.systolic.program import layout
 from fewbits.hardware.dataflow.systolic.sizes import Systolic
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
@@ -176,6 +177,8 @@ class ArraySequencer(Component):
         for number in range(self.array.rows):
             first = {f"first_{name}": s[f"{name}_{number}"] for name in ("offset", "column", "row")}
             loads = loads_inputs & ((number < s["tail"]) | ~partial)
+            if number >= pooling_lanes(self.array):  # pooling takes no more channels side by side
+                loads &= streams
             lane = instance(m, "lane", LANE_PORTS, f"lane{number}", **shared, **first, loads=loads)
             m.d.comb += [
                 self.load_request[number].eq(lane["request"]),
