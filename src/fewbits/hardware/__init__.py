@@ -17,6 +17,7 @@ from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, L
 from fewbits.hardware.dataflow.plan import Accesses, AnyAccelerator, LayerSchedule, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_from, accelerator_named, dataflow_of, dataflows
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.process.corners import ControlAtCorner, Corner, DatapathAtCorner, MacroAtCorner
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import (
     ComponentCost,
@@ -51,10 +52,13 @@ __all__ = [
     "CircuitPart",
     "Clock",
     "ComponentCost",
+    "ControlAtCorner",
     "ControlCost",
+    "Corner",
     "Cost",
     "CostPoint",
     "Dataflow",
+    "DatapathAtCorner",
     "DatapathCost",
     "DatapathKey",
     "Header",
@@ -64,6 +68,7 @@ __all__ = [
     "LayerShape",
     "LoopAccelerator",
     "LoopMemory",
+    "MacroAtCorner",
     "MacroCost",
     "Memory",
     "MemoryCost",
