@@ -338,3 +338,17 @@ def test_a_damaged_file_of_corners_is_refused(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(HardwareError, match=r"holds no corners of a technology table: .*; make it anew"):
         load_corners(path)
+
+
+@pytest.mark.parametrize("options", [("--accelerator", "systolic-ws"), ("--synapses", "32")])
+def test_a_datapath_that_a_corner_lacks_is_not_told_from_others(
+    capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    assert main(["cost", "lenet", "fixed8", *options, "--corner", "all"]) == 2
+    assert "technology 'ihp-sg13g2 at slow' has no precision 'fixed8 " in capsys.readouterr().err
+
+
+def test_widths_are_interpolated_at_a_corner_as_at_the_typical_one() -> None:
+    slow = cost(LENET, "fixed9", technology=at_corner(SHIPPED, "slow"))
+    assert slow.interpolated
+    assert slow.clock_mhz < cost(LENET, "fixed9", technology=SHIPPED).clock_mhz

@@ -328,3 +328,18 @@ def test_the_scripts_area_is_near_the_report_s(folder: Path, pdk: Path, tmp_path
     (area,) = re.findall(r"Chip area for top module '\\binary_neuron': ([\d.]+)", done.stdout)
     reported = next(area for _, name, area in report_rows((folder / "area.rpt").read_text()) if name == "datapath")
     assert float(area) == pytest.approx(reported, rel=0.05)
+
+
+@pytest.mark.slow
+def test_a_systolic_array_is_handed_over_alike(tmp_path: Path) -> None:
+    out = tmp_path / "rtl"
+    assert main(["rtl", "fixed4", "--accelerator", "systolic-ws", "--out", str(out)]) == 0
+    header, instance, nets = read_saif((out / "element.saif").read_text())
+    assert instance == "fixed4_processing_element"
+    assert {net.zero + net.one for net in nets.values()} == {int(header["DURATION"])}
+    assert {"value[0]", "above[0]", "below[0]"} <= set(nets)
+    assert sum(net.toggles for name, net in nets.items() if name.startswith("value[")) > 0
+    constrained = (out / "element.sdc").read_text()
+    assert "{load weight value above}" in constrained
+    assert "{weight_out value_out below}" in constrained
+    assert report_rows((out / "area.rpt").read_text())[0][1] == "fixed4_accelerator"

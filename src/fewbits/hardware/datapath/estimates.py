@@ -14,6 +14,7 @@ from fewbits.hardware.datapath.interpolation import can_interpolate, interpolate
 from fewbits.hardware.datapath.lines import neighbours
 from fewbits.hardware.datapath.neuron_design import design
 from fewbits.hardware.datapath.sizes import SizeError, between_sizes, error_of, reference_for, scaled_like, sizes_of
+from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, DatapathKey
 from fewbits.hardware.process.technology import ComponentCost, DatapathCost, Technology
 
@@ -31,8 +32,15 @@ class Found:
 
 
 def find(table: Technology, key: DatapathKey) -> Found | None:
-    """A datapath with the control around it, characterized or estimated; None where the table has nothing like it."""
-    for way in (_characterized, _between_sizes, _between_widths, _grown, _from_neuron):
+    """A datapath with the control around it, characterized or estimated; None where the table has nothing like it.
+
+    A table at a corner holds fewer datapaths than the typical one: what it lacks is not told from those of other sizes
+    or kinds, as the corners of a cost would then rest on other ground than its typical figures.
+    """
+    ways = (_characterized, _between_sizes, _between_widths, _grown, _from_neuron)
+    if AT_CORNER in table.provenance:
+        ways = (_characterized, _between_widths)
+    for way in ways:
         if (found := way(table, key)) is not None:
             return _with_control(found, table, key)
     return None

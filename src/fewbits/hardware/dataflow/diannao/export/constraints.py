@@ -33,7 +33,7 @@ def constraints(key: DatapathKey, verilog: str) -> Constraints:
     """Constraints of the first module of a Verilog text, whose clock is `clk`. key: of the datapath in it."""
     module = verilog[: verilog.index("endmodule")]
     (top,) = re.findall(r"(?m)^module (\w+)", module)
-    ports = re.findall(r"(?m)^  (input|output) (?:\[.*\] )?(\w+);", module)
+    ports = re.findall(r"(?m)^  (input|output) (?:signed )?(?:\[.*\] )?(\w+);", module)
     table = load_technology()
     known = table.find(key)
     clock_mhz = table.target_clock_mhz if known is None else known.clock_mhz

@@ -15,6 +15,7 @@ from fewbits.hardware.dataflow.diannao.export.network import BenchNetwork, fresh
 from fewbits.hardware.dataflow.diannao.export.verilog_export import check_place, say_nothing
 from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS
+from fewbits.hardware.dataflow.exported import Exported, HandOver
 from fewbits.hardware.dataflow.systolic.circuit.accelerator import OUTPUT_STAGE, to_rtlil
 from fewbits.hardware.dataflow.systolic.compiler import compile_network
 from fewbits.hardware.dataflow.systolic.export.headers import headers
@@ -23,7 +24,7 @@ from fewbits.hardware.dataflow.systolic.scheduling import schedule
 from fewbits.hardware.dataflow.systolic.sizes import Systolic
 from fewbits.hardware.datapath.element_arithmetic import element_design
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
-from fewbits.hardware.datapath.processing_element import ELEMENT
+from fewbits.hardware.datapath.processing_element import ELEMENT, element_rtlil
 from fewbits.hardware.datapath.simulation import hexadecimal
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, to_verilog, verilog_file
@@ -34,6 +35,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.bitexact import BitExactNetwork
+
+FILES = {
+    "array.v": "the array, and its processing element",
+    "accelerator.v": "the accelerator around it",
+    "buffers.v": "the buffers, a module each, to put macros into",
+    "element.sdc": "constraints of the processing element",
+    "accelerator.sdc": "constraints of the accelerator",
+    "accelerator_bench.v": "self-checking bench of the accelerator: a network on an image, in the .hex files",
+}
+"""What each file is."""
 
 README = """# Systolic array {name}, {rows} x {columns}
 
@@ -78,6 +89,7 @@ def export_verilog(
     origin: str = "the network that was given",
     accelerator: Systolic | None = None,
     progress: Progress | None = None,
+    hand_over: HandOver | None = None,
 ) -> tuple[Path, ...]:
     """Write array and accelerator with bench and memories to a folder, and return their paths.
 
@@ -95,8 +107,31 @@ def export_verilog(
     else:
         bench = fresh_network(made, model, dataset)
     texts = _texts(made, array, bench, say)
+    if hand_over is not None:
+        more = hand_over(_exported(made, array, bench), say)
+        texts = {**texts, **more, "README.md": texts["README.md"] + more.get("README.md", "")}
     say(f"writing {len(texts)} files")
     return folder.write({name: text.encode() for name, text in texts.items()})
+
+
+def _exported(made: NeuronDesign, array: Systolic, bench: BenchNetwork) -> Exported:
+    prefix = module_prefix(made.name)
+    element, whole = f"{prefix}_{ELEMENT}", f"{prefix}_accelerator"
+    return Exported(
+        made,
+        array,
+        bench.network,
+        bench.image,
+        bench.about,
+        datapath="element",
+        rtlil=element_rtlil(made, array.rows),
+        tops={element: "element.sdc", whole: "accelerator.sdc"},
+        sources={element: ("array.v",), whole: ("array.v", "accelerator.v")},
+        kept=(element,),
+        memories="buffers.v",
+        ports={},
+        files=FILES,
+    )
 
 
 def _texts(made: NeuronDesign, array: Systolic, bench: BenchNetwork, say: Progress) -> dict[str, str]:
@@ -109,6 +144,7 @@ def _texts(made: NeuronDesign, array: Systolic, bench: BenchNetwork, say: Progre
     verilog = _verilog(made, array, prefix)
     key = replace(made.key, element="processing-element")
     timing = constraints(key, verilog["accelerator.v"])
+    element = verilog["array.v"][verilog["array.v"].index(f"module {prefix}_{ELEMENT}") :]
     weight_bits = array.columns * made.precision.weights.bits
     fields = {
         "prefix": prefix,
@@ -145,6 +181,7 @@ def _texts(made: NeuronDesign, array: Systolic, bench: BenchNetwork, say: Progre
     return {
         **verilog,
         "accelerator.sdc": timing.text,
+        "element.sdc": constraints(key, element).text,
         "accelerator_bench.v": accelerator_bench(fields, NO_PARTIAL_SUMS),
         "program.hex": hexadecimal(program.words, WORD_BITS),
         "accelerator_weights.hex": hexadecimal(program.weights, weight_bits),
