@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.errors import HardwareError
-from fewbits.hardware import Axis, LoopAccelerator, LoopMemory, accelerator_from, accelerator_named
+from fewbits.hardware import Axis, LoopAccelerator, LoopMemory, accelerator_from, accelerator_named, cost
 from fewbits.hardware.dataflow.loops.reading import read_loops
 
 ARRAY = Path(__file__).with_name("array.toml")
@@ -196,3 +196,11 @@ def test_nothing_but_a_hardware_error_comes_out_of_a_description(place: tuple[An
 def test_nothing_but_a_hardware_error_comes_out_of_any_table(table: dict[str, Any]):
     with pytest.raises(HardwareError):
         accelerator_from({"dataflow": "loops", **table})
+
+
+def test_a_memory_too_small_for_one_tile_of_a_layer_is_refused_with_layer_memory_and_key():
+    table = deepcopy(GOOD)
+    table["memory"][1]["kib"] = 0.005
+    with pytest.raises(HardwareError, match="memory 'inputs' is too small for layer 'conv1': .* more kib") as error:
+        cost("lenet", "fixed16", accelerator=accelerator_from({"dataflow": "loops", **table}))
+    assert str(error.value).isprintable()
