@@ -55,11 +55,13 @@ def outcome(tiny, tmp_path_factory: pytest.TempPathFactory):
     return done, [event for event in started if isinstance(event, TaskStarted)], folder
 
 
+@pytest.mark.slow
 def test_two_workers_train_each_network_once(outcome):
     _, started, _ = outcome
     assert sorted(event.epochs for event in started if event.epochs) == [1, 1]
 
 
+@pytest.mark.slow
 def test_accuracy_is_that_of_one_network_and_cost_that_of_each_machine(outcome):
     results = outcome[0].results
     assert [run.accelerator for run in results] == [*[MACHINES[0]] * 2, *[MACHINES[1]] * 2]
@@ -67,6 +69,7 @@ def test_accuracy_is_that_of_one_network_and_cost_that_of_each_machine(outcome):
     assert results[0].area_mm2 > results[2].area_mm2
 
 
+@pytest.mark.slow
 def test_a_second_start_finds_all_of_it_done(outcome, tiny):
     done, _, folder = outcome
     spec = tiny(
@@ -77,6 +80,7 @@ def test_a_second_start_finds_all_of_it_done(outcome, tiny):
     assert not [event for event in again if isinstance(event, TaskStarted)]
 
 
+@pytest.mark.slow
 def test_json_and_csv_name_the_machine_only_where_there_are_several(outcome):
     results = outcome[0].results
     assert [run_json(run)["accelerator"] for run in results[::2]] == MACHINES
@@ -84,6 +88,7 @@ def test_json_and_csv_name_the_machine_only_where_there_are_several(outcome):
     assert [row["accelerator"] for row in read[::2]] == MACHINES
 
 
+@pytest.mark.slow
 def test_a_network_of_such_a_study_is_chosen_by_its_machine(outcome):
     folder = outcome[2]
     with pytest.raises(StudyError, match="choose one by model, data, recipe, seed or accelerator"):
@@ -91,6 +96,7 @@ def test_a_network_of_such_a_study_is_chosen_by_its_machine(outcome):
     assert stored_network(folder, "fixed8", accelerator="diannao-4x16").accelerator == Accelerator(neurons=4)
 
 
+@pytest.mark.slow
 def test_results_are_read_with_their_machines(outcome):
     assert read_results(outcome[2]) == outcome[0].results
 

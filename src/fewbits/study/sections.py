@@ -198,6 +198,8 @@ class AcceleratorSection(Table):
     clock_mhz: float | None = None
     memory_latency: int | None = None
     bandwidth: float | None = None
+    buffer_ports: int | None = None
+    buffer_banks: int | None = None
 
     @model_validator(mode="after")
     def _one_start(self) -> AcceleratorSection:
