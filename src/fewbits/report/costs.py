@@ -35,7 +35,7 @@ def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False, accelerators: S
     off_chip: also the energy with off-chip DRAM. accelerators: the name of each cost's, a column where they differ.
     """
     several = len(set(accelerators)) > 1
-    names = [f"{one.precision} on {name}" if several else one.precision for one, name in _named(costs, accelerators)]
+    names = cost_labels(costs, accelerators)
     wide = max(map(len, ("accelerator", *accelerators))) if several else 0
     column = [f"  {name:<{wide}}" if several else "" for _, name in _named(costs, accelerators)]
     told = list(zip(names, costs, strict=True))
@@ -57,6 +57,12 @@ def cost_lines(costs: Sequence[Cost], *, off_chip: bool = False, accelerators: S
     )
 
 
+def cost_labels(costs: Sequence[Cost], accelerators: Sequence[str]) -> list[str]:
+    """What tells costs apart: the precision, and the accelerator where these differ."""
+    several = len(set(accelerators)) > 1
+    return [f"{one.precision} on {name}" if several else one.precision for one, name in _named(costs, accelerators)]
+
+
 def _named(costs: Sequence[Cost], accelerators: Sequence[str]) -> list[tuple[Cost, str]]:
     return list(zip(costs, accelerators or [""] * len(costs), strict=True))
 
@@ -64,7 +70,7 @@ def _named(costs: Sequence[Cost], accelerators: Sequence[str]) -> list[tuple[Cos
 def layer_lines(cost: Cost, label: str) -> Iterator[str]:
     """What `fewbits cost --layers` adds: each layer's cycles and limit, its memories, the loops that were chosen.
 
-    label: what is in front of each heading, such as `fixed8 on eyeriss`.
+    label: what is in front of each heading, as `cost_labels` has it.
     """
     layers = layer_records(cost)
     yield f"{label} by layer, of one image. {OPERATIONS}"
