@@ -147,3 +147,10 @@ def test_a_size_that_cannot_be_is_refused_in_a_line(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ):
     assert message in refused(capsys, "cost", "lenet", "fixed8", *arguments)
+
+
+def test_layers_of_several_accelerators_are_told_apart(capsys: pytest.CaptureFixture[str]):
+    machines = ("--accelerator", "diannao-16x16", "--accelerator", "diannao-8x16")
+    told = answered(capsys, "cost", "lenet", "fixed8", "--layers", *machines)
+    for machine in machines[1::2]:
+        assert f"fixed8 on {machine} by layer, of one image" in told
