@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fewbits.errors import HardwareError
-from fewbits.hardware.fpga.families import Family
+from fewbits.hardware.fpga.families import CARRY_CHAIN, Family
 from fewbits.hardware.fpga.kept import kept
 from fewbits.hardware.fpga.resources import Resources
 from fewbits.hardware.mapping.synthesis import Progress, run_yosys
@@ -94,7 +94,7 @@ def cells_of(
         with tempfile.TemporaryDirectory(prefix="fewbits-fpga-") as folder:
             return _mapped(rtlil, top, family, Path(folder))
 
-    return kept((yosys_version(), _script(top, family), rtlil), count, progress)
+    return kept((yosys_version(), _script(top, family), f"{family.carry}", rtlil), count, progress)
 
 
 def resources_of(cells: Mapping[str, float], family: Family) -> Resources:
@@ -148,7 +148,17 @@ def _mapped(rtlil: str, top: str, family: Family, folder: Path) -> dict[str, flo
     run_yosys(folder, "count.ys")
     told: Any = json.loads((folder / "cells.json").read_text(encoding="utf-8"))
     cells: dict[str, int] = told["design"].get("num_cells_by_type", {})
-    return {name: float(number) for name, number in cells.items() if name not in _UNPLACED}
+    counts = {name: float(number) for name, number in cells.items() if name not in _UNPLACED}
+    if family.carry is not None and family.carry[0] in counts:
+        counts[CARRY_CHAIN] = float(_chains(folder, top, *family.carry))
+    return counts
+
+
+def _chains(folder: Path, top: str, cell: str, port: str) -> int:
+    """Carry chains of the netlist in a folder: those cells whose carry in is a constant, which JSON has as text."""
+    told: Any = json.loads((folder / "circuit.json").read_text(encoding="utf-8"))
+    cells = told.get("modules", {}).get(top, {}).get("cells", {}).values()
+    return sum(one["type"] == cell and isinstance(one["connections"][port][0], str) for one in cells)
 
 
 def _placed(folder: Path, tool: str) -> dict[str, float]:

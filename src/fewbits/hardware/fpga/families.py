@@ -53,6 +53,9 @@ class Family:
     no_clock: str
     """Why no clock can be told, in words, where no placer has told one."""
 
+    carry: tuple[str, str] | None = None
+    """The carry cell and its port that another one's carry comes to, where chains take something of their own."""
+
     placer: str | None = None
     """The placer and router that tells its clock; None where fewbits runs none."""
 
@@ -79,6 +82,9 @@ def _each(names: str, taken: Resources) -> dict[str, Resources]:
     """What several cells take alike."""
     return dict.fromkeys(names.split(), taken)
 
+
+CARRY_CHAIN = "carry chain"
+"""In a family's table: no cell, but a row of carry cells that begins with a constant."""
 
 _LUT, _FLIP_FLOP, _NOTHING = Resources(luts=1), Resources(flip_flops=1), Resources()
 
@@ -126,6 +132,8 @@ FAMILIES: Mapping[str, Family] = {
             "LUT4": _LUT,
             # Two LUTs with the carry between them; a LUT of distributed RAM has two more for writing (nextpnr).
             "CCU2C": Resources(luts=2, carries=1),
+            # The placer puts a CCU2C in front of each chain and one behind it, for carries from and to logic; measured.
+            CARRY_CHAIN: Resources(luts=4),
             "TRELLIS_DPR16X4": Resources(luts=6),
             "TRELLIS_FF": _FLIP_FLOP,
             **_each("PFUMX L6MUX21 VLO VHI", _NOTHING),
@@ -142,6 +150,7 @@ FAMILIES: Mapping[str, Family] = {
         ),
         names="LUTs of four inputs, MULT18X18D, DP16KD (sysMEM EBR), CCU2C",
         no_clock="nextpnr-ecp5 is not installed; pip install 'fewbits[fpga]' for the clock that is reached",
+        carry=("CCU2C", "CIN"),
         placer="nextpnr-ecp5",
     ),
     "ice40": Family(
