@@ -11,7 +11,7 @@ import fewbits as fb
 from fewbits import HardwareError
 from fewbits.cli import main
 from fewbits.formats import STUDY_PRECISIONS
-from fewbits.hardware import Accelerator, LoopAccelerator
+from fewbits.hardware import Accelerator, accelerator_named
 from fewbits.hardware.fpga import Clock, Resources, fpga_cost, network_fpga
 
 CELLS = {
@@ -108,7 +108,7 @@ def test_products_too_narrow_for_dsp_blocks_are_told(mapper: Callable[..., list[
 
 def test_an_accelerator_without_a_circuit_is_refused():
     with pytest.raises(HardwareError, match=r"loops|dataflow"):
-        fpga_cost("lenet", "fixed8", "ecp5", accelerator=LoopAccelerator((), ()), with_clock=False)
+        fpga_cost("lenet", "fixed8", "ecp5", accelerator=accelerator_named("eyeriss"), with_clock=False)
 
 
 def test_layers_of_other_precisions_are_refused():
@@ -177,7 +177,6 @@ def test_json_has_a_list_of_its_own_where_it_is_asked_for(ecp5_cells: list[str],
         (["--fill", "0.5"], ["--fill", "--best"]),
         (["--device", "xc7a35t", "--best", "--fill", "2"], ["fill must be", "2"]),
         (["--fpga", "ecp5", "--fpga-multiplier", "dsp"], ["booth", "array", "operator", "'dsp'"]),
-        (["--fpga", "ecp5", "--synapses", "17"], ["17"]),
         (["--fpga", "ecp5", "--clock", "-1"], ["clock_mhz", "-1"]),
         (["--fpga", "ecp5", "--product-bits", "99"], ["product_bits", "99"]),
     ],

@@ -56,6 +56,7 @@ import json, os, signal
 from fewbits.hardware import Accelerator, costs
 def interrupt(done, total):
     os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
 accelerators = [Accelerator(buffer_rows=rows) for rows in range(16, 4016)]
 points = costs("mlp", ["fixed8"], accelerators, workers=2, progress=interrupt)
 try:

@@ -303,7 +303,7 @@ def test_a_precision_without_datapath_is_refused(precision: str):
         design(precision)
 
 
-@pytest.mark.parametrize(("synapses", "largest"), [(3, 64), (0, 64), (16, 8)])
+@pytest.mark.parametrize(("synapses", "largest"), [(-1, 64), (0, 64), (16, 8)])
 def test_senseless_sizes_are_refused(synapses: int, largest: int):
     with pytest.raises(HardwareError):
         design("fixed8", synapses, largest)

@@ -94,7 +94,9 @@ def test_floats_are_refused_before_a_file_is_written(tmp_path: Path):
 
 def test_the_command_writes_the_accelerator_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = str(tmp_path / "out")
-    assert main(["rtl", "fixed4", "--accelerator", "systolic-ws", "--neurons", "2", "--out", out]) == 0
+    assert (
+        main(["rtl", "fixed4", "--accelerator", "systolic-ws", "--neurons", "2", "--synapses", "2", "--out", out]) == 0
+    )
     assert "array.v" in capsys.readouterr().out
     assert "localparam ROWS = 2;\n  localparam COLUMNS = 2;" in (tmp_path / "out" / "array.v").read_text()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 import fewbits
-from fewbits.cli.accelerators import accelerators
-from fewbits.cli.cost import cost
+from fewbits.cli.accelerators_command import accelerators
+from fewbits.cli.cost_command import cost
 from fewbits.cli.hardware import characterize, formats, rtl
 from fewbits.cli.shared import app, listing
 from fewbits.cli.studies import export, report, run

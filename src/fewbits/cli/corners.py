@@ -74,15 +74,18 @@ class Asked:
     accelerator: str
     """Its name; empty for the default one."""
 
+    label: str
+    """What tells it from others: precision, accelerator, and the clock where several are asked for."""
+
     costs: Mapping[str, Cost]
     """By operating point; under the empty name where none is asked for."""
 
     signed: SignOff | None = None
 
     @property
-    def label(self) -> str:
-        """For rows."""
-        return f"{self.precision} {self.accelerator}".strip()
+    def labelled(self) -> dict[str, Cost]:
+        """Its costs by what tells each from all others."""
+        return {f"{self.label}{f', {point}' if point else ''}": cost for point, cost in self.costs.items()}
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class OperatingRequest:
         """The clock, if one was given."""
         return self.given_mhz[0] if len(self.given_mhz) == 1 else None
 
-    def check(self, *, on_fpga: bool, draws: bool) -> None:
+    def check(self, *, on_fpga: bool) -> None:
         """Raise HardwareError for what cannot be, before any work."""
         if self.corner is not None and self.voltage_v is not None:
             raise HardwareError("--corner and --voltage both say the voltage: give one of them")
@@ -114,8 +117,6 @@ class OperatingRequest:
             raise HardwareError("--clock gives a clock twice: give each once")
         if on_fpga and len(self.given_mhz) > 1:
             raise HardwareError("--fpga and --device take one clock: give --clock once")
-        if draws and (self.corner == ALL or len(self.given_mhz) > 1):
-            raise HardwareError("--roofline draws one operating point: give one --corner and one --clock")
 
     def tables(self, table: Technology) -> dict[str, Technology]:
         """The tables at each operating point, by name; the given one under the empty name where none is asked for.
@@ -150,13 +151,16 @@ class OperatingRequest:
         from fewbits.hardware.dataflow.registry import with_sizes
 
         costs = {point: cost_of(table, machine) for point, table in points.items()}
+        label = f"{precision} on {name}" if name else precision
+        if len(self.given_mhz) > 1:
+            label += f" at {machine.clock_mhz:g} MHz"
         if self.corner != ALL:
-            return Asked(precision, name, costs)
+            return Asked(precision, name, label, costs)
 
         def at_clock(table: Technology, mhz: float) -> Cost:
             return cost_of(table, with_sizes(machine, {"clock_mhz": mhz}))
 
-        return Asked(precision, name, costs, sign_off(points, machine.clock_mhz, at_clock))
+        return Asked(precision, name, label, costs, sign_off(points, machine.clock_mhz, at_clock))
 
     def fields(self, one: Asked, point: str, table: Technology) -> dict[str, Any]:
         """What `--json` adds to a cost."""
@@ -182,7 +186,13 @@ class OperatingRequest:
         if self.corner != ALL:
             lines += plain
             if len(self.clocks_mhz) > 1:
-                lines += clock_lines([(one.label, cost) for one in asked for cost in one.costs.values()])
+                lines += clock_lines(
+                    [
+                        (f"{one.precision} {one.accelerator}".strip(), cost)
+                        for one in asked
+                        for cost in one.costs.values()
+                    ]
+                )
         if self.utilization is not None:
             lines += [
                 die_line(f"{one.label} {point}".strip(), cost, die_of(cost, self.utilization))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fewbits.cli.accelerators import sized
+from fewbits.cli.accelerators_command import sized
 from fewbits.cli.corners import corner_files
 from fewbits.cli.shared import progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError

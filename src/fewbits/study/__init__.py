@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         DataSection,
         FineTuneSection,
         FloatTrainingSection,
+        MachineSection,
         MethodsSection,
         TrainingSection,
     )
@@ -49,6 +50,7 @@ __all__ = [
     "FloatNetworkTrained",
     "FloatTrainingSection",
     "LayerRecord",
+    "MachineSection",
     "MemoryRecord",
     "MethodsSection",
     "Notice",
@@ -109,6 +111,7 @@ _NAMES = {
         "DataSection",
         "FineTuneSection",
         "FloatTrainingSection",
+        "MachineSection",
         "MethodsSection",
         "TrainingSection",
     ),

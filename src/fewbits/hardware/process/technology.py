@@ -258,7 +258,7 @@ class Technology:
         return found
 
     def save(self, path: Path | str) -> None:
-        """Write the table as JSON: to a temporary name beside `path`, then renamed.
+        """Write the table as JSON: to a temporary name beside `path`, then renamed; its corners to the file beside it.
 
         Raises HardwareError if the folder cannot be written.
         """
@@ -269,6 +269,11 @@ class Technology:
             temporary.replace(path)
         except OSError as error:
             raise HardwareError(f"cannot write the technology table {path}: {error.strerror}") from None
+        if self.corners:
+            from fewbits.hardware.process.corners_file import corners_path, load_corners, save_corners
+
+            if load_corners(corners_path(path)) != self.corners:
+                save_corners(self.corners, corners_path(path), {"table": self.name})
 
 
 def rounded(value: float) -> float:

@@ -251,7 +251,6 @@ def re_rows(text: str) -> list[float]:
         (("--technology", "ihp-sg13g2@slow", "--corner", "fast"), "is at a corner already"),
         (("--clock", "100", "--clock", "100"), "--clock gives a clock twice"),
         (("--clock", "100", "--clock", "50", "--fpga", "ecp5"), "take one clock: give --clock once"),
-        (("--corner", "all", "--roofline", "r.svg"), "--roofline draws one operating point"),
         (("--technology", "ihp-sg13g2@slow", "--node", "65"), "is at a corner: scale the table"),
     ],
 )
@@ -286,7 +285,7 @@ def test_corners_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_a_table_joins_the_corners_beside_it(tmp_path: Path) -> None:
-    SHIPPED.save(tmp_path / "own.json")
+    replace(SHIPPED, corners={}).save(tmp_path / "own.json")
     assert load_technology(tmp_path / "own.json").corners == {}
     save_corners(SHIPPED.corners, corners_path(tmp_path / "own.json"), {})
     assert load_technology(tmp_path / "own.json").corners == SHIPPED.corners

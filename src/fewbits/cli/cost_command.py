@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fewbits.cli.accelerators import chosen, chosen_tile
+from fewbits.cli.accelerators_command import chosen, chosen_tile
 from fewbits.cli.corners import Clocks, CornerName, OperatingRequest, Utilization, Voltage
 from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
 from fewbits.cli.shared import image_shape, progress_line
@@ -66,13 +66,13 @@ def cost(
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
     from fewbits.report.chart_files import check_image
-    from fewbits.report.costs import cost_json, cost_labels, cost_lines, layer_lines
+    from fewbits.report.costs import cost_json, cost_lines, layer_lines
     from fewbits.report.fpga import fpga_json, fpga_lines
 
     if roofline is not None:
         check_image(roofline)
     operating = OperatingRequest(corner, voltage, clock or (), utilization)
-    operating.check(on_fpga=bool(fpga or device), draws=roofline is not None)
+    operating.check(on_fpga=bool(fpga or device))
     on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, operating.one_clock_mhz)
     on_fpga.check()
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
@@ -100,9 +100,9 @@ def cost(
     ]
     costs = [each for one in asked for each in one.costs.values()]
     names = [one.accelerator for one in asked for _ in points]
-    labelled = list(zip(cost_labels(costs, names), costs, strict=True))
+    labelled = {label: each for one in asked for label, each in one.labelled.items()}
     if roofline is not None:
-        _draw_roofline(model, dict(labelled), roofline)
+        _draw_roofline(model, labelled, roofline)
     fpgas = [on_fpga.costs(workload, precision, machine) for precision in precisions for _, machine in machines]
     scaled = {key: table.provenance[key] for key in ("scaled",) if key in table.provenance}
     if as_json:
@@ -118,7 +118,7 @@ def cost(
         typer.echo(json.dumps(found))
         return
     lines = operating.lines(asked, points, cost_lines(costs, off_chip=off_chip, accelerators=names))
-    by_layer = [line for label, one in labelled for line in layer_lines(one, label)] if layers else []
+    by_layer = [line for label, one in labelled.items() for line in layer_lines(one, label)] if layers else []
     for line in (*scaled.values(), *lines, *by_layer):
         typer.echo(line)
     if counts := [count for each in fpgas for count in each]:
