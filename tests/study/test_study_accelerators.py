@@ -138,3 +138,14 @@ def test_a_file_is_looked_for_beside_the_study_and_kept_with_it(tiny, tmp_path: 
 def test_what_is_no_accelerator_is_refused_with_its_key(tiny, changes, message: str):
     with pytest.raises(StudyError, match=message):
         make_plan(tiny(**changes))
+
+
+@pytest.mark.slow
+def test_a_machine_without_floats_has_costs_and_says_why_no_energy_is_saved(tiny, tmp_path: Path):
+    spec = tiny(name="integers", precisions=["fixed8"], accelerators=["systolic-ws-4x4", MACHINES[0]])
+    done = run_study(spec, tmp_path / "out", 1)
+    assert not done.failed
+    integers, tile = done.results
+    assert integers.energy_saving_percent is None
+    assert tile.energy_saving_percent is not None
+    assert any("no energy saved is told, since float32 has no cost on this machine" in one for one in integers.notices)

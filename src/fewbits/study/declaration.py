@@ -45,7 +45,7 @@ class Tested:
     float_training: TrainingOutcome
     cost: Cost
     baseline_uj: float | None
-    """Energy of the same network at float32; None if the technology table has no float32."""
+    """Energy of the same network at float32; None if the technology table or the accelerator has no float32."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from torch import nn
 from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.data import Dataset, Inputs, Split
-from fewbits.errors import DataError
+from fewbits.errors import DataError, HardwareError
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
@@ -89,6 +89,7 @@ class Workshop:
         predictions = torch.cat([network.predict(chunk.to(device)).cpu() for chunk in images.chunks()])
         technology = load_technology(run.technology)
         figures = _cost(network, images, technology, run)
+        baseline_uj, without = self._baseline_uj(figures, folded, images, technology, run)
         tested = Tested(
             labels=dataset.test.labels,
             predictions=predictions,
@@ -96,7 +97,7 @@ class Workshop:
             training=outcome,
             float_training=float_outcome,
             cost=figures,
-            baseline_uj=self._baseline_uj(figures, folded, images, technology, run),
+            baseline_uj=baseline_uj,
         )
         began = float_outcome.notices if run.training.start is not None else ()
         one_class = one_class_notice(dataset, dataset.test, "test images")
@@ -115,7 +116,7 @@ class Workshop:
             wall_time_s=time.perf_counter() - start,
             notices=(
                 *(f"{run.training.model}, seed {run.training.seed}: {one}" for one in said),
-                *(f"{costed}: {note}" for note in (*module.notices, *figures.notes)),
+                *(f"{costed}: {note}" for note in (*module.notices, *figures.notes, *without)),
             ),
             versions=versions(),
             **kept_of_test(tested),
@@ -144,14 +145,14 @@ class Workshop:
 
     def _baseline_uj(
         self, figures: Cost, base: nn.Module, images: Inputs, technology: Technology, run: Run
-    ) -> float | None:
+    ) -> tuple[float | None, tuple[str, ...]]:
         """Energy of the same network at float32, costed alike: both from operands, or both at the assumed activity.
 
         The first worker to know it keeps it on disk for all that see the folder. base: batch normalization folded. None
-        if the technology has no float32.
+        if the technology has no float32, or the accelerator does not compute it; then a note says why.
         """
         if _BASELINE not in technology.datapaths:
-            return None
+            return None, ()
         from_operands = figures.energy_interval_uj is not None
         baseline = baseline_of(run, self.folder, from_operands=from_operands)
         known = self._baselines
@@ -161,9 +162,13 @@ class Workshop:
             kept = baseline.kept()
             if kept is None:
                 network = _lowered(quantize(base, _BASELINE).eval(), images[:1], run)
-                kept = baseline.keep(_cost(network, images, technology, run, from_operands=from_operands).energy_uj)
+                try:
+                    cost_there = _cost(network, images, technology, run, from_operands=from_operands)
+                except HardwareError as refusal:
+                    return None, (f"no energy saved is told, since {_BASELINE} has no cost on this machine: {refusal}",)
+                kept = baseline.keep(cost_there.energy_uj)
             known[baseline.key] = kept
-        return known[baseline.key]
+        return known[baseline.key], ()
 
     def _dataset(self, training: Training) -> Dataset:
         """The data, loaded once. Raises DataError if it changed since the study was planned."""
