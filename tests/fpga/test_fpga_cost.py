@@ -193,7 +193,9 @@ def test_senseless_requests_are_refused_in_a_line(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [*STUDY_PRECISIONS, "binary", "fp8-e4m3", "ternary/fixed8", "fixed2", "bfloat16"])
-@pytest.mark.parametrize("family", ["ice40", "ecp5", "xc7"])
+@pytest.mark.parametrize(
+    "family", ["xc7", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("ice40", "ecp5"))]
+)
 def test_neurons_of_all_precisions_are_counted(precision: str, family: str):
     from fewbits.hardware.datapath import design, to_rtlil
     from fewbits.hardware.fpga import FAMILIES, counted

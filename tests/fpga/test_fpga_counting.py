@@ -49,7 +49,9 @@ def test_a_buffer_is_block_ram_without_a_flip_flop(family: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", ["ecp5", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("ice40", "xc7"))]
+)
 @pytest.mark.parametrize(
     ("rows", "bits"), [(64, 128), (64, 2048), (64, 40), (512, 8), (1024, 24), (2048, 64), (16, 16)]
 )

@@ -157,7 +157,7 @@ def test_random_network_on_an_array_of_another_size(size: str, chain: Chain, see
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("channels", [1, 7, 40])
+@pytest.mark.parametrize("channels", [7, *(pytest.param(one, marks=pytest.mark.nightly) for one in (1, 40))])
 def test_addition_on_an_array_of_another_size(size: str, channels: int):
     check(Residual(channels), (2, 6, 7), "fixed4", SIZES[size])
     check(Residual(channels, ends=True), (2, 5, 5), "fixed4", SIZES[size])

@@ -15,7 +15,7 @@ from fewbits.exit_status import BAD_REQUEST, RUN_FAILED, complain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from fewbits.study import StudySpec
+    from fewbits.study import RunResult, StudySpec
 
 _Track = Annotated[
     list[str] | None,
@@ -77,8 +77,8 @@ def run(
         from fewbits.report import group_runs, print_study
 
         print_study(group_runs(outcome.results, outcome.failed))
-        for activity in dict.fromkeys(result.activity for result in outcome.results):
-            typer.echo(f"Power and energy: {activity}.")
+        for line in _activity_lines(outcome.results):
+            typer.echo(line)
         typer.echo(f"For charts and a page: fewbits report {folder}")
     if outcome.failed:
         first = outcome.failed[0]
@@ -87,6 +87,16 @@ def run(
         runs = len(outcome.results) + len(outcome.failed)
         complain(f"{len(outcome.failed)} of {runs} runs failed, the others are kept; {which}: {first.error}")
         raise typer.Exit(RUN_FAILED)
+
+
+def _activity_lines(results: Sequence[RunResult]) -> Iterator[str]:
+    """What the switching activity behind the energies is; of which machines, where a study has several kinds of it."""
+    machines: dict[str, dict[str, None]] = {}
+    for result in results:
+        machines.setdefault(result.activity, {})[result.accelerator] = None
+    for activity, names in machines.items():
+        of = f" on {', '.join(names)}" if len(machines) > 1 and all(names) else ""
+        yield f"Power and energy{of}: {activity}."
 
 
 def report(

@@ -152,7 +152,7 @@ def _note(group: Group, several_recipes: bool) -> str:
 def _two_activities(group: Group) -> str:
     """A warning, where some energies rest on the networks' own operands and others on an assumed activity."""
     assumed = [
-        f"{row.precision} ({row.recipe_in_words})"
+        f"{row.precision}{f' on {row.accelerator}' if group.accelerators else ''} ({row.recipe_in_words})"
         for row in group.rows
         if any(run.energy_interval_uj is None for run in row.runs)
     ]

@@ -210,7 +210,7 @@ class RunFigures:
             of_test=lambda test: (
                 None if test.baseline_uj is None else 100 * (1 - test.cost.energy_uj / test.baseline_uj)
             ),
-            meaning="Against the same network at float32; none if the technology table or the accelerator has no float32.",
+            meaning="Against the same network at float32; none if technology table or accelerator have no float32.",
             unit="%",
             against_baseline=lambda run, baseline: run.energy_saving_percent,
             heading="energy saved",
