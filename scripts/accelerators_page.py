@@ -115,7 +115,7 @@ LETTERS = {
 """Of what limits a layer. A dataflow's own words stand as they are."""
 
 MEANINGS = {
-    "M": "the multipliers: most of them do needed products in most cycles",
+    "M": "the multipliers: needed products take the largest share of the cycles",
     "I": "idle multipliers: the layer's sizes do not fill the array",
     "B": f"the bandwidth to the memory off the chip, {ASSUMED_BANDWIDTH:g} GB/s",
     "F": "filling and draining the array or the pipeline",

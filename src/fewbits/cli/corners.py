@@ -107,7 +107,7 @@ class OperatingRequest:
         """The clock, if one was given."""
         return self.given_mhz[0] if len(self.given_mhz) == 1 else None
 
-    def check(self, *, on_fpga: bool) -> None:
+    def check(self, *, on_fpga: bool, off_chip: bool) -> None:
         """Raise HardwareError for what cannot be, before any work."""
         if self.corner is not None and self.voltage_v is not None:
             raise HardwareError("--corner and --voltage both say the voltage: give one of them")
@@ -115,6 +115,8 @@ class OperatingRequest:
             raise HardwareError(f"--voltage takes volts, such as 1.1, not {self.voltage_v:g}")
         if len(set(self.given_mhz)) < len(self.given_mhz):
             raise HardwareError("--clock gives a clock twice: give each once")
+        if off_chip and self.corner == ALL:
+            raise HardwareError("--off-chip is told of one operating point: give one --corner, such as slow")
         if on_fpga and len(self.given_mhz) > 1:
             raise HardwareError("--fpga and --device take one clock: give --clock once")
 

@@ -13,6 +13,7 @@ from fewbits.cli.accelerators_command import chosen, chosen_tile
 from fewbits.cli.corners import Clocks, CornerName, OperatingRequest, Utilization, Voltage
 from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
 from fewbits.cli.shared import image_shape, progress_line
+from fewbits.errors import HardwareError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,7 @@ def cost(
     if roofline is not None:
         check_image(roofline)
     operating = OperatingRequest(corner, voltage, clock or (), utilization)
-    operating.check(on_fpga=bool(fpga or device))
+    operating.check(on_fpga=bool(fpga or device), off_chip=off_chip)
     on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, operating.one_clock_mhz)
     on_fpga.check()
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
@@ -88,13 +89,23 @@ def cost(
     points = operating.tables(table)
     workload = workload_of(model, image_shape(image))
 
-    def cost_at(precision: str, at: Technology, machine: AnyAccelerator) -> Cost:
-        return cost_of(
-            workload, precision, technology=at, accelerator=machine, multiplier=multiplier, product_bits=product_bits
-        )
+    def cost_at(precision: str, name: str, at: Technology, machine: AnyAccelerator) -> Cost:
+        try:
+            return cost_of(
+                workload,
+                precision,
+                technology=at,
+                accelerator=machine,
+                multiplier=multiplier,
+                product_bits=product_bits,
+            )
+        except HardwareError as error:
+            raise HardwareError(
+                f"{precision} on {name}: {error}" if len(machines) > 1 and name else str(error)
+            ) from None
 
     asked = [
-        operating.asked(precision, name, machine, points, partial(cost_at, precision))
+        operating.asked(precision, name, machine, points, partial(cost_at, precision, name))
         for precision in precisions
         for name, machine in machines
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fewbits.hardware.costing.chip_parts import OFF_CHIP
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
 OPERATIONS = "A product is two operations, a multiplication and an addition."
 
-OFF_CHIP = "off-chip"
 """Where a memory's name stands, for the one beyond the chip's border."""
 
 BITS_PER_KIB = 8 * 1024

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fewbits.errors import HardwareError
 from fewbits.hardware.costing.layer_power import CLOCK
 from fewbits.hardware.dataflow.base import Memory
 from fewbits.hardware.process.memory import sram
 from fewbits.hardware.process.technology import ComponentCost, ControlCost, Technology
 
 CONTROL = "control"
+
+OFF_CHIP = "off-chip"
+"""What the memory beyond the chip is called among memories."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,19 @@ def chip_parts(
     The components of all datapaths (`logic`), the control, the clock, the composed memories, of which there are so many
     `instances` each: a read or a write is of one of them. The clock has no area of
     its own: its pins are the registers', its tree is an estimate of energy alone. At a uniform activity its energy is
-    among theirs.
+    among theirs. Raises HardwareError for a memory with the name of another part.
     """
     parts = {name: Part(one.area_um2, one.leakage_uw, cycle_pj=one.energy_pj) for name, one in logic.items()}
     parts |= {CONTROL: Part(0.0, 0.0), CLOCK: Part(0.0, 0.0)}
     if control is not None:
         parts[CONTROL] = Part(control.area_um2, control.leakage_uw, control.computing_pj, control.pooling_pj)
         parts[CLOCK] = Part(0.0, 0.0, cycle_pj=control.clock_tree_pj)
+    taken = [*parts, OFF_CHIP]
     for name, buffer in buffers.items():
+        if name in taken:
+            raise HardwareError(
+                f"memory {name!r} has the name of another part of figures ({', '.join(taken)}): give it another name"
+            )
         parts[name] = Part(
             instances[name] * buffer.area_um2,
             instances[name] * buffer.leakage_uw,

@@ -23,6 +23,7 @@ from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.datapath.estimates import find
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
+from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.datapath_key import DatapathKey, architecture
 from fewbits.hardware.process.memory.sram import Buffer
 from fewbits.hardware.process.technology import DatapathCost, Technology
@@ -128,12 +129,17 @@ def tile_of(
         _design(key, DEFAULT)  # refuses what no circuit computes
         raise HardwareError(
             f"technology {table.name!r} has no precision {key.name!r}, only {table.told_datapaths}: "
-            f"add it with 'fewbits characterize --precision {key.arguments}'"
+            + (
+                "corners hold neurons of 16 synapses"
+                if AT_CORNER in table.provenance
+                else f"add it with 'fewbits characterize --precision {key.arguments}'"
+            )
         )
     made = _design(key, found.cost.pipelining)
     declared = _declared(found.cost, made, table)
     sized = replace(declared, control=dataflow.control(declared, made, accelerator))
-    return Tile(key.name, made, sized, found.is_estimate, found.notes, accelerator, dataflow, table)
+    told = [found.control_note] if found.control_note and sized.control is not None else []
+    return Tile(key.name, made, sized, found.is_estimate, (*found.notes, *told), accelerator, dataflow, table)
 
 
 def _design(key: DatapathKey, stages: str) -> NeuronDesign:

@@ -27,6 +27,9 @@ class Found:
     notes: tuple[str, ...] = ()
     """What was not characterized, and how it was found; empty where all was."""
 
+    control_note: str = ""
+    """How the control around it was found, where it was not characterized."""
+
     is_estimate: bool = False
     """Whether the datapath was not characterized itself, whatever the control around it."""
 
@@ -157,5 +160,5 @@ def _with_control(found: Found, table: Technology, key: DatapathKey) -> Found:
     if control is None:
         return found
     cost, way = control
-    notes = (f"the control around {key.name} is estimated: {way}",) if way else ()
-    return replace(found, cost=replace(found.cost, control=cost), notes=(*found.notes, *notes))
+    note = f"the control around {key.name} is estimated: {way}" if way else ""
+    return replace(found, cost=replace(found.cost, control=cost), control_note=note)

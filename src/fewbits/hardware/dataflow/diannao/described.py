@@ -21,5 +21,5 @@ def described(accelerator: Accelerator) -> LoopAccelerator:
         ),
         clock_mhz=accelerator.clock_mhz,
         bandwidth=accelerator.bandwidth,
-        source="Chen et al., DianNao, ASPLOS 2014, section 5; the clock is what SG13G2 (130 nm) keeps",
+        source="Chen et al., DianNao, ASPLOS 2014, section 5: the organization; sizes and clock are this project's",
     )

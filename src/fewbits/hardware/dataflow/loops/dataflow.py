@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from fewbits.errors import HardwareError
 from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory, named
 from fewbits.hardware.dataflow.loops.description import LOOPS, Axis, LoopAccelerator, LoopMemory
 from fewbits.hardware.dataflow.loops.layer_loops import SUMMED
@@ -60,6 +61,12 @@ class Loops(Dataflow[LoopAccelerator]):
     def memories(self, accelerator: LoopAccelerator, widths: Widths) -> tuple[Memory, ...]:
         """All but single registers of elements, which the datapath's figures hold."""
         bits = _bits(widths)
+        for memory in accelerator.memories:
+            if not is_register(memory) and row_bits(memory, bits) > capacity_bits(memory, bits):
+                raise HardwareError(
+                    f"a row of memory {memory.name!r} has {row_bits(memory, bits):,} bits, the memory "
+                    f"{capacity_bits(memory, bits):,.0f}: make row_bits or row_values less, or the memory larger"
+                )
         return tuple(
             Memory(
                 memory.name,
@@ -131,6 +138,13 @@ class Loops(Dataflow[LoopAccelerator]):
         if synapses(accelerator) == 1:
             yield "what rounds the sums that leave the processing elements is not characterized: not counted"
         yield "control, address generation and the wires of the array are not characterized: not counted"
+        if accelerator.stated or any(one.read_pj_per_bit or one.write_pj_per_bit for one in accelerator.memories):
+            yield "the energies that the accelerator's source states are in no figure: all are of this technology"
+        if any(axis.outputs == "stay" and "systolic" in (axis.inputs, axis.weights) for axis in accelerator.space):
+            yield (
+                "sums that stay in the elements leave them while the next ones are made, as SCALE-Sim has it: no cycles "
+                "are counted for that"
+            )
         if registers := [memory.name for memory in accelerator.memories if is_register(memory)]:
             yield (
                 f"{', '.join(registers)}: one value in each element is a register of the datapath, and in its figures; "
