@@ -30,6 +30,7 @@ def test_the_first_command_prints_the_table_of_the_page():
     assert shown in run("-m", "fewbits", *COMMANDS[0].split())
 
 
+@pytest.mark.nightly
 def test_the_best_size_fits_the_part_of_the_device_that_was_given():
     out = run("-m", "fewbits", *COMMANDS[1].split())
     (luts,) = re.findall(r"xc7a35t in %: LUT ([\d.]+)", out)

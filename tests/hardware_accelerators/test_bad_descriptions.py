@@ -200,7 +200,22 @@ def test_nothing_but_a_hardware_error_comes_out_of_any_table(table: dict[str, An
 
 def test_a_memory_too_small_for_one_tile_of_a_layer_is_refused_with_layer_memory_and_key():
     table = deepcopy(GOOD)
-    table["memory"][1]["kib"] = 0.005
+    table["memory"][1]["kib"] = 0.032
     with pytest.raises(HardwareError, match=r"memory 'inputs' is too small for layer 'conv1': .* more kib") as error:
         cost("lenet", "fixed16", accelerator=accelerator_from({"dataflow": "loops", **table}))
     assert str(error.value).isprintable()
+
+
+def test_a_row_wider_than_its_memory_is_refused_at_the_format_that_makes_it_so():
+    table = deepcopy(GOOD)
+    table["memory"][1]["kib"] = 0.005
+    with pytest.raises(HardwareError, match="a row of memory 'inputs' has 256 bits, the memory 40: make row_bits"):
+        cost("lenet", "fixed16", accelerator=accelerator_from({"dataflow": "loops", **table}))
+
+
+@pytest.mark.parametrize("name", ["adder_tree", "multipliers", "rest", "control", "clock", "off-chip"])
+def test_a_memory_with_the_name_of_another_part_of_figures_is_refused(name: str):
+    table = deepcopy(GOOD)
+    table["memory"][1]["name"] = name
+    with pytest.raises(HardwareError, match=f"memory '{name}' has the name of another part of figures"):
+        cost("lenet", "fixed8", accelerator=accelerator_from({"dataflow": "loops", **table}))

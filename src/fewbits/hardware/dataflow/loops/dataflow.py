@@ -142,7 +142,7 @@ class Loops(Dataflow[LoopAccelerator]):
             yield "the energies that the accelerator's source states are in no figure: all are of this technology"
         if any(axis.outputs == "stay" and "systolic" in (axis.inputs, axis.weights) for axis in accelerator.space):
             yield (
-                "sums that stay in the elements leave them while the next ones are made, as SCALE-Sim has it: no cycles "
+                "sums that stay in the elements leave them while the next ones are made, as in SCALE-Sim: no cycles "
                 "are counted for that"
             )
         if registers := [memory.name for memory in accelerator.memories if is_register(memory)]:
