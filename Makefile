@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two workers of one thread each: two of two on two cores wait for one another, up to tenfold.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
-SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?')
+SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?' | sed 's/ /\\ /g')  # names of netlists have spaces
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: study test test-slow lint setup bench silicon clean
