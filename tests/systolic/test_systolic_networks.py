@@ -110,13 +110,13 @@ def test_random_network_on_a_tiny_array(chain: Chain, seed: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", INTEGERS)
+@pytest.mark.parametrize("precision", [*INTEGERS, "ternary/fixed8"])
 def test_lenet_on_two_digits_equals_the_bit_exact_network(precision: str, digits: Tensor):
     assert_equal(lowered(models.build("lenet", seed=1), precision, digits), digits[:2])
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("precision", INTEGERS)
+@pytest.mark.parametrize("precision", [*INTEGERS, "ternary/fixed8"])
 def test_lenet_on_twenty_digits_equals_the_bit_exact_network(precision: str, digits: Tensor):
     assert_equal(lowered(models.build("lenet", seed=1), precision, digits), digits)
 
