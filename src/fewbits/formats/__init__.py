@@ -22,10 +22,13 @@ from fewbits.formats.units import Binary, Ternary
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
+    from fewbits.formats.assignment import Assignment
     from fewbits.formats.encoded import Encoded
+    from fewbits.formats.product_table import LayerProducts, ProductTable
 
 __all__ = [
     "STUDY_PRECISIONS",
+    "Assignment",
     "Binary",
     "Block",
     "BlockCodes",
@@ -36,10 +39,12 @@ __all__ = [
     "Format",
     "FormatFamily",
     "FusedPass",
+    "LayerProducts",
     "Multipliers",
     "PowerOfTwo",
     "PowersOfTwo",
     "Precision",
+    "ProductTable",
     "Scale",
     "Ternary",
     "all_format_names",
@@ -49,5 +54,12 @@ __all__ = [
     "parse_precision",
 ]
 
+_HOLDERS = {
+    "Assignment": "fewbits.formats.assignment",
+    "Encoded": "fewbits.formats.encoded",
+    "LayerProducts": "fewbits.formats.product_table",
+    "ProductTable": "fewbits.formats.product_table",
+}
+
 if not TYPE_CHECKING:  # codes are numpy's, which descriptions of formats have no use for
-    __getattr__, __dir__ = lazily(__name__, {"Encoded": "fewbits.formats.encoded"})
+    __getattr__, __dir__ = lazily(__name__, _HOLDERS)

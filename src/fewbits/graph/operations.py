@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.formats.encoded import Encoded
+from fewbits.formats.product_table import LayerProducts
 from fewbits.graph.geometry import average_divisors, pooling_windows
 
 ObjectArray = NDArray[Any]
@@ -137,6 +138,9 @@ class Layer(Operation):
 
     dropped_product_bits: int = 0
     """Bits that are cut off each product: it is floor(weight * input / 2**dropped_product_bits)."""
+
+    products: LayerProducts | None = None
+    """What the products are, where they are not exact: tables by the codes of weights and inputs."""
 
     @property
     def weight_format(self) -> Format:
