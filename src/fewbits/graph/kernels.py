@@ -4,7 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
 from fewbits.compiled import compiled
+
+LANES = 16
+"""Outputs that are computed together: 64 bytes of int32, a cache line and the widest vector register."""
+
+_FEWEST_LANES = 8
+"""Fewer outputs than this are computed one by one: most lanes would be idle."""
+
+_FEWEST_LOOK_UPS = 2
+"""Look-ups for each entry of an interleaved table, from which on it pays to make one (benchmarks/product_tables.py)."""
 
 
 @compiled  # pragma: no cover (runs as machine code)
@@ -17,25 +31,80 @@ def to_columns_of_tables(numbers, low, out):
         out[index] = np.uint8(np.int64(numbers[index]) - low)
 
 
+@intrinsic
+def _add_lanes(typing_context, sums, at, table, first, second):  # pragma: no cover (runs as machine code)
+    """sums[at + k] += table[first + k] + table[second + k] for all lanes k, as vectors: numba's own loops over so few
+    elements are not made such, as arrays might overlap.
+    """
+
+    def generate(context, builder, signature, arguments):
+        element = context.get_data_type(signature.args[0].dtype)
+        vector = ir.VectorType(element, LANES)
+        size = context.get_abi_sizeof(element)
+
+        def pointer(which, index):
+            array = make_array(signature.args[which])(context, builder, arguments[which])
+            return builder.bitcast(builder.gep(array.data, [index]), vector.as_pointer())
+
+        def load(place):
+            values = builder.load(place)
+            values.align = size
+            return values
+
+        target = pointer(0, arguments[1])
+        pair = builder.add(load(pointer(2, arguments[3])), load(pointer(2, arguments[4])))
+        builder.store(builder.add(load(target), pair), target).align = size
+        return context.get_dummy_value()
+
+    return types.void(sums, at, table, first, second), generate
+
+
 @compiled  # pragma: no cover (runs as machine code)
-def add_products(columns, rows, tables, bias, moves, sums, out):
+def add_products(columns, rows, tables, bias, moves, sums, interleaved, out):
     """Out = sum over synapses of tables[row of the weight, column of the input] * 2**move + bias, for all outputs.
 
-    columns: synapses x positions, uint8; rows: outputs x synapses; tables: rows x columns; bias, moves: outputs, int64;
-    sums: positions, of a type that no sum leaves; out: outputs x positions, of a type that holds every result.
+    columns: synapses x positions, uint8; rows: outputs x synapses; tables: rows x columns, the last row zeros; bias,
+    moves: outputs, int64; sums: LANES x positions, flat, interleaved: 2 x LANES x columns of the tables, flat, both of
+    a type that no sum leaves; out: outputs x positions, of a type that holds every result.
     """
-    synapses, positions = columns.shape
-    paired = synapses - synapses % 2
-    for output in range(len(rows)):
-        for position in range(positions):
-            sums[position] = 0
-        for synapse in range(0, paired, 2):
+    outputs, (synapses, positions) = len(rows), columns.shape
+    lowest, highest = 255, 0
+    for value in columns.flat:
+        lowest, highest = min(lowest, value), max(highest, value)
+    whole = 0
+    if positions >= _FEWEST_LOOK_UPS * (highest - lowest + 1):
+        whole = outputs - outputs % LANES
+        if outputs - whole >= _FEWEST_LANES:
+            whole = outputs
+    for start in range(0, whole, LANES):
+        sums[: positions * LANES] = 0
+        lanes = min(LANES, outputs - start)
+        for synapse in range(0, synapses, 2):
+            for half in range(2):
+                for lane in range(LANES):
+                    is_there = lane < lanes and synapse + half < synapses
+                    row = tables[rows[start + lane, synapse + half] if is_there else len(tables) - 1]
+                    at = half * tables.shape[1] * LANES + lane
+                    for column in range(lowest, highest + 1):
+                        interleaved[at + column * LANES] = row[column]
+            ours, theirs = columns[synapse], columns[min(synapse + 1, synapses - 1)]
+            for position in range(positions):
+                first = np.int64(ours[position]) * LANES
+                second = (np.int64(theirs[position]) + tables.shape[1]) * LANES
+                _add_lanes(sums, position * LANES, interleaved, first, second)
+        for lane in range(lanes):
+            output = start + lane
+            for position in range(positions):
+                out[output, position] = (np.int64(sums[position * LANES + lane]) << moves[output]) + bias[output]
+    for output in range(whole, outputs):
+        sums[:positions] = 0
+        for synapse in range(0, synapses - 1, 2):
             first, second = tables[rows[output, synapse]], tables[rows[output, synapse + 1]]
             ours, theirs = columns[synapse], columns[synapse + 1]
             for position in range(positions):
                 sums[position] += first[ours[position]] + second[theirs[position]]
-        if paired < synapses:
-            last, ours = tables[rows[output, paired]], columns[paired]
+        if synapses % 2:
+            last, ours = tables[rows[output, synapses - 1]], columns[synapses - 1]
             for position in range(positions):
                 sums[position] += last[ours[position]]
         for position in range(positions):

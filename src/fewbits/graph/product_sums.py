@@ -13,10 +13,10 @@ from torch import Tensor
 from fewbits.formats import Format
 from fewbits.formats.product_table import LayerProducts, integers_of
 from fewbits.graph.gather import Windows, gather_of_windows
-from fewbits.graph.kernels import add_products, gather, to_columns_of_tables
+from fewbits.graph.kernels import LANES, add_products, gather, to_columns_of_tables
 
-_COLUMN_BYTES = 2**19
-"""Operands that are gathered at a time: half of a second cache, the tables being the other half."""
+_POSITIONS = 2**13
+"""Outputs of a channel that are computed at a time: their sums then stay in a processor's second cache."""
 
 
 class ProductSums:
@@ -29,13 +29,14 @@ class ProductSums:
         self._gather = gather_of_windows(windows)
         self._operands = _Operands(products.inputs)
         self._padding = int(self._operands.of(torch.tensor([float(windows.padding_value)]))[0])
-        self._tables = np.concatenate([table.values[:, self._operands.codes] for table in products.tables])
+        tables = [table.values[:, self._operands.codes] for table in products.tables]
+        self._tables = np.concatenate([*tables, np.zeros_like(tables[0][:1])])
         self.groups, self._synapses = self._gather.taps.shape
         self.outputs = len(codes)
         self._rows = self._ranges = np.empty(0)
         self.set_weight(codes)
         positions = math.prod(windows.map_shape)
-        self.images_at_once = max(1, _COLUMN_BYTES // (self.groups * self._synapses * positions))
+        self.images_at_once = max(1, _POSITIONS // positions)
         """Images for which `add` is best called."""
 
     def set_weight(self, codes: NDArray[Any]) -> None:
@@ -55,11 +56,14 @@ class ProductSums:
         columns = self._columns(numbers)
         count = columns.shape[-1]
         out = torch.empty((self.outputs, count), dtype=dtype)
-        sums = np.empty(count, dtype=self._sum_type)
+        sums = np.empty(count * LANES, dtype=self._sum_type)
+        interleaved = np.empty(2 * LANES * self._tables.shape[1], dtype=self._sum_type)
         each = self.outputs // self.groups
         for group in range(self.groups):
             of = slice(group * each, (group + 1) * each)
-            add_products(columns[group], self._rows[of], self._tables, bias[of], moves[of], sums, out.numpy()[of])
+            add_products(
+                columns[group], self._rows[of], self._tables, bias[of], moves[of], sums, interleaved, out.numpy()[of]
+            )
         return out.view(self.outputs, len(numbers), *self.windows.map_shape)
 
     def _columns(self, numbers: Tensor) -> NDArray[np.uint8]:
