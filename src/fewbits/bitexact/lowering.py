@@ -23,7 +23,7 @@ from fewbits.graph.parameters import check_types
 from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import IMAGES, Call, Trace
 from fewbits.graph.wrappers import unwrapped
-from fewbits.quantization import QuantizedModel
+from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.model import trace_quantized
 
 
@@ -63,8 +63,13 @@ def lower(
     prove_lowering(model, traced, operations, example, shape)
     if product_bits is not None:
         operations = operations_of(traced, shape, product_bits)
-    if products is not None:
-        operations = with_products(operations, products_of(operations, products))
+    own = {
+        call.name: call.module.products
+        for call in traced.calls
+        if isinstance(call.module, QuantizedLayer) and call.module.products is not None
+    }
+    given = own if products is None else products
+    operations = with_products(operations, products_of(operations, given))
     is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
     return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None, sum_order)
 

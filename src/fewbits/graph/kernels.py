@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
@@ -60,53 +59,74 @@ def _add_lanes(typing_context, sums, at, table, first, second):  # pragma: no co
 
 
 @compiled  # pragma: no cover (runs as machine code)
+def _interleave(rows, synapse, tables, lowest, highest, interleaved):
+    """The tables of two neighbouring synapses of LANES outputs, entry by entry; zeros where there are fewer.
+
+    rows: at most LANES outputs x synapses; lowest, highest: columns that are looked up.
+    """
+    for half in range(2):
+        for lane in range(LANES):
+            is_there = lane < len(rows) and synapse + half < rows.shape[1]
+            row = tables[rows[lane, synapse + half] if is_there else len(tables) - 1]
+            at = half * tables.shape[1] * LANES + lane
+            for column in range(lowest, highest + 1):
+                interleaved[at + column * LANES] = row[column]
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _add_together(columns, rows, tables, lowest, highest, sums, interleaved):
+    """Sums of LANES outputs at a time; sums: positions x LANES, flat."""
+    synapses, positions = columns.shape
+    sums[: positions * LANES] = 0
+    for synapse in range(0, synapses, 2):
+        _interleave(rows, synapse, tables, lowest, highest, interleaved)
+        ours, theirs = columns[synapse], columns[min(synapse + 1, synapses - 1)]
+        for position in range(positions):
+            first = np.int64(ours[position]) * LANES
+            second = (np.int64(theirs[position]) + tables.shape[1]) * LANES
+            _add_lanes(sums, position * LANES, interleaved, first, second)
+
+
+@compiled  # pragma: no cover (runs as machine code)
+def _add_alone(columns, row, tables, sums):
+    """Sums of one output; sums: positions."""
+    synapses, positions = columns.shape
+    sums[:positions] = 0
+    for synapse in range(0, synapses - 1, 2):
+        first, second = tables[row[synapse]], tables[row[synapse + 1]]
+        ours, theirs = columns[synapse], columns[synapse + 1]
+        for position in range(positions):
+            sums[position] += first[ours[position]] + second[theirs[position]]
+    if synapses % 2:
+        last, ours = tables[row[synapses - 1]], columns[synapses - 1]
+        for position in range(positions):
+            sums[position] += last[ours[position]]
+
+
+@compiled  # pragma: no cover (runs as machine code)
 def add_products(columns, rows, tables, bias, moves, sums, interleaved, out):
     """Out = sum over synapses of tables[row of the weight, column of the input] * 2**move + bias, for all outputs.
 
     columns: synapses x positions, uint8; rows: outputs x synapses; tables: rows x columns, the last row zeros; bias,
-    moves: outputs, int64; sums: LANES x positions, flat, interleaved: 2 x LANES x columns of the tables, flat, both of
+    moves: outputs, int64; sums: positions x LANES, flat, interleaved: 2 x columns of the tables x LANES, flat, both of
     a type that no sum leaves; out: outputs x positions, of a type that holds every result.
     """
-    outputs, (synapses, positions) = len(rows), columns.shape
+    outputs, positions = len(rows), columns.shape[1]
     lowest, highest = 255, 0
     for value in columns.flat:
         lowest, highest = min(lowest, value), max(highest, value)
-    whole = 0
+    together = 0
     if positions >= _FEWEST_LOOK_UPS * (highest - lowest + 1):
-        whole = outputs - outputs % LANES
-        if outputs - whole >= _FEWEST_LANES:
-            whole = outputs
-    for start in range(0, whole, LANES):
-        sums[: positions * LANES] = 0
-        lanes = min(LANES, outputs - start)
-        for synapse in range(0, synapses, 2):
-            for half in range(2):
-                for lane in range(LANES):
-                    is_there = lane < lanes and synapse + half < synapses
-                    row = tables[rows[start + lane, synapse + half] if is_there else len(tables) - 1]
-                    at = half * tables.shape[1] * LANES + lane
-                    for column in range(lowest, highest + 1):
-                        interleaved[at + column * LANES] = row[column]
-            ours, theirs = columns[synapse], columns[min(synapse + 1, synapses - 1)]
+        together = outputs if outputs % LANES >= _FEWEST_LANES else outputs - outputs % LANES
+    for start in range(0, together, LANES):
+        stop = min(start + LANES, together)
+        _add_together(columns, rows[start:stop], tables, lowest, highest, sums, interleaved)
+        for output in range(start, stop):
             for position in range(positions):
-                first = np.int64(ours[position]) * LANES
-                second = (np.int64(theirs[position]) + tables.shape[1]) * LANES
-                _add_lanes(sums, position * LANES, interleaved, first, second)
-        for lane in range(lanes):
-            output = start + lane
-            for position in range(positions):
-                out[output, position] = (np.int64(sums[position * LANES + lane]) << moves[output]) + bias[output]
-    for output in range(whole, outputs):
-        sums[:positions] = 0
-        for synapse in range(0, synapses - 1, 2):
-            first, second = tables[rows[output, synapse]], tables[rows[output, synapse + 1]]
-            ours, theirs = columns[synapse], columns[synapse + 1]
-            for position in range(positions):
-                sums[position] += first[ours[position]] + second[theirs[position]]
-        if synapses % 2:
-            last, ours = tables[rows[output, synapses - 1]], columns[synapses - 1]
-            for position in range(positions):
-                sums[position] += last[ours[position]]
+                total = np.int64(sums[position * LANES + output - start])
+                out[output, position] = (total << moves[output]) + bias[output]
+    for output in range(together, outputs):
+        _add_alone(columns, rows[output], tables, sums)
         for position in range(positions):
             out[output, position] = (np.int64(sums[position]) << moves[output]) + bias[output]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fewbits.data import Dataset
 from fewbits.data.torch_sets import for_training
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
+from fewbits.formats.approximations import Products
 from fewbits.quantization import QuantizedModel, equalize_channels, quantize
 from fewbits.torch_data import TorchData
 from fewbits.train.best import trained_recipe
@@ -82,6 +84,7 @@ def run_recipe(
     checkpoint_folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
     device: str = "cpu",
+    products: Products | Mapping[str, Products | None] | None = None,
 ) -> tuple[QuantizedModel, TrainRecord]:
     """Bring a network to a precision; it comes back in evaluation mode, on `device`.
 
@@ -91,6 +94,8 @@ def run_recipe(
     settings, options: None takes the defaults; `post-training` uses the calibration's alone.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
+    products: what makes the products where they are not exact, as for `quantize`; for recipes that train by the
+    straight-through estimator alone.
     Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
     of binary and ternary layers once). Nothing here sees the test split.
     Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, for a precision that
@@ -99,7 +104,7 @@ def run_recipe(
     settings = settings or TrainSettings()
     given, data = data, for_training(data)
     float_model = _start(name, float_model, settings)
-    model = prepare_recipe(name, float_model, precision).to(device)
+    model = prepare_recipe(name, float_model, precision, products=products).to(device)
     trained = trained_recipe(name, model.precision)
     if RECIPES[trained].start == "scratch":
         _initialize_anew(name, model, seed)
@@ -121,13 +126,19 @@ def run_recipe(
     return model.eval(), _with_notes(record, given, data)
 
 
-def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision) -> QuantizedModel:
+def prepare_recipe(
+    name: str,
+    float_model: nn.Module,
+    precision: str | Precision,
+    *,
+    products: Products | Mapping[str, Products | None] | None = None,
+) -> QuantizedModel:
     """The network that a recipe ends with, before training: its state takes what `run_recipe` returns.
 
     Raises ModelError for an unknown recipe, or for a precision that it does not take; what `quantize` raises.
     """
     _refuse_unknown(name)
-    model = quantize(float_model, precision)
+    model = quantize(float_model, precision, products=products)
     chosen = model.precision
     trained = trained_recipe(name, chosen)
     refusal = RECIPES[trained].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
