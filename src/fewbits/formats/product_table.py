@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ class ProductTable:
     @classmethod
     def exact(cls, weights: Format, inputs: Format) -> ProductTable:
         """That of an exact multiplier. Raises FormatError for formats that no table is of."""
-        return cls.of("exact", weights, inputs, lambda w, x: w * x)
+        return _exact(weights, inputs)
 
     @classmethod
     def of(cls, name: str, weights: Format, inputs: Format, product: Callable[[int, int], int]) -> ProductTable:
@@ -140,6 +140,11 @@ class ProductTable:
 
     def __hash__(self) -> int:
         return hash(self.sha256)
+
+
+@lru_cache(maxsize=64)
+def _exact(weights: Format, inputs: Format) -> ProductTable:
+    return ProductTable.of("exact", weights, inputs, lambda w, x: w * x)
 
 
 @dataclass(frozen=True, eq=False)
