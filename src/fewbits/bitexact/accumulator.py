@@ -27,9 +27,29 @@ def format_range(weights: Range, inputs: Range, synapses: int, bias: tuple[int, 
 
     dropped: bits that are cut off a product.
     """
-    products = [product >> dropped for product in product_range(weights, inputs)]
+    low, high = product_range(weights, inputs)
+    return sums_of_products((low >> dropped, high >> dropped), synapses, bias)
+
+
+def sums_of_products(products: Range, synapses: int, bias: tuple[int, ...] | None) -> Range:
+    """Range of every partial sum of so many products within a range, on top of this bias."""
     smallest, largest = min(bias or (0,)), max(bias or (0,))
-    return synapses * min(0, *products) + min(0, smallest), synapses * max(0, *products) + max(0, largest)
+    return synapses * min(0, products[0]) + min(0, smallest), synapses * max(0, products[1]) + max(0, largest)
+
+
+def table_range(products: NDArray[np.int64], moves: tuple[int, ...] | None, bias: tuple[int, ...] | None) -> Range:
+    """Range of every partial sum of products that tables give; see `weight_range`.
+
+    products: smallest and largest of each weight, outputs x synapses x 2. moves: places by which each output's sums
+    move left.
+    """
+    smallest = _row_sums(np.minimum(products[..., 0], 0))
+    largest = _row_sums(np.maximum(products[..., 1], 0))
+    each = list(zip(moves or (0,) * len(products), bias or (0,) * len(products), strict=True))
+    return (
+        min((total << move) + min(0, b) for total, (move, b) in zip(smallest, each, strict=True)),
+        max((total << move) + max(0, b) for total, (move, b) in zip(largest, each, strict=True)),
+    )
 
 
 def weight_range(weight: NDArray[Any], inputs: Range, bias: tuple[int, ...] | None, dropped: int = 0) -> Range:

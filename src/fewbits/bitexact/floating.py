@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fewbits.bitexact.float_kernels import float_average, float_layer, float_maximum
-from fewbits.bitexact.gather import gather_of
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.bitexact.tables import FLOAT
 from fewbits.bitexact.window_tables import window_tables
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Format
+from fewbits.graph.gather import gather_of
 from fewbits.graph.operations import (
     Addition,
     AveragePool,

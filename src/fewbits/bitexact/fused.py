@@ -45,6 +45,7 @@ from fewbits.graph.operations import (
     ReLU,
     Rounding,
     ValueRange,
+    layers_of,
 )
 
 Run = Callable[..., Value]
@@ -64,15 +65,23 @@ class Stage:
     run: Run
 
 
+_BATCH_SIZE = 64
+
+_TABLES_BATCH_SIZE = 256
+"""A table is put in order for each weight, which pays for many look-ups."""
+
+
 class FusedExecutor:
     """Executes an integer network stage by stage, in memory that is used again and again."""
 
-    batch_size = 64
+    batch_size: int
     """Images at a time: what they need then stays in the cache between stages."""
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         """Prepare weights and buffers."""
         self._operations = operations
+        has_tables = any(layer.products is not None for layer in layers_of(operations))
+        self.batch_size = _TABLES_BATCH_SIZE if has_tables else _BATCH_SIZE
         self._stages = _stages(operations)
         self._lock = threading.Lock()
 

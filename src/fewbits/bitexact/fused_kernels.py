@@ -110,28 +110,6 @@ def average_maps(x, rows, columns, divisors, out, low, high, magic):
 
 
 @compiled  # pragma: no cover (runs as machine code)
-def gather(flat, taps, rows, step, out):
-    """Operands of every synapse at every position of every image.
-
-    flat: N x elements; taps: synapses; rows: first position of each row of the output, `step` elements between the
-    positions of a row (see `Gather`); out: synapses x N x rows x positions in a row, float64.
-    """
-    width = out.shape[3]
-    for synapse in range(len(taps)):
-        for image in range(len(flat)):
-            for row in range(len(rows)):
-                start = taps[synapse] + rows[row]
-                target = out[synapse, image, row]
-                if step == 1:  # a copy, which the compiler vectorizes
-                    source = flat[image, start : start + width]
-                    for column in range(width):
-                        target[column] = source[column]
-                else:
-                    for column in range(width):
-                        target[column] = flat[image, start + column * step]
-
-
-@compiled  # pragma: no cover (runs as machine code)
 def split(columns, low):
     """Integers to limbs of 16 bits, in place: what lies above stays (signed), the rest (0 to 2**16 - 1) goes to `low`.
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from fewbits.bitexact.accumulator import magnitude
 from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT, LayerArithmetic
+from fewbits.bitexact.table_products import TableArithmetic
 from fewbits.bitexact.tables import INTEGER
 from fewbits.bitexact.truncated_products import TruncatedArithmetic
 from fewbits.bitexact.wide import WideIntegers, as_objects, split_weight
@@ -73,6 +74,8 @@ class IntegerExecutor:
 
 @INTEGER.register(Convolution, Linear)
 def _layer(layer: Layer) -> Step:
+    if layer.products is not None:
+        return TableArithmetic(layer, layer.products).run
     return TruncatedArithmetic(layer).run if layer.dropped_product_bits else LayerArithmetic(layer).run
 
 

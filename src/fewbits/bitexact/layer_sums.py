@@ -10,18 +10,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewbits.bitexact.accumulator import Range, magnitude, weight_range
-from fewbits.bitexact.fused_kernels import gather, round_wide, split
-from fewbits.bitexact.gather import gather_of
+from fewbits.bitexact.fused_kernels import round_wide, split
 from fewbits.bitexact.layer_arithmetic import FLOAT32_EXACT, FLOAT64_EXACT, convolve, integer_bias
+from fewbits.bitexact.table_products import TableSums, range_of_sums
 from fewbits.bitexact.wide import LIMB_BITS, split_weight
+from fewbits.graph.gather import gather_of
+from fewbits.graph.kernels import gather
 from fewbits.graph.operations import Layer, Rounding
 
 _FLOAT32_ELEMENTS = 2**18
 """Accumulators that are computed at a time: what follows then finds them in the cache."""
 
 
-def layer_sums(layer: Layer, inputs: Range) -> LayerSums:
-    """The arithmetic of a layer whose input codes lie in a range."""
+def layer_sums(layer: Layer, inputs: Range) -> LayerSums | None:
+    """The arithmetic of a layer whose input codes lie in a range; None if there is no fast one."""
+    if layer.products is not None:
+        is_wide = magnitude(range_of_sums(layer, layer.products)) >= FLOAT64_EXACT
+        return None if is_wide else TableSums(layer, layer.products)
     bound = magnitude(weight_range(layer.weight.integers, inputs, integer_bias(layer)))
     if bound < FLOAT32_EXACT:
         sums = Float32Sums(layer)
@@ -153,7 +158,7 @@ class WideSums:
         return rounded.view(groups * outputs, len(codes), *self.map_shape)
 
 
-LayerSums = Float32Sums | Float64Sums | WideSums
+LayerSums = Float32Sums | Float64Sums | WideSums | TableSums
 
 _COLUMN_ELEMENTS = 2**18
 """Operands that are gathered for one matrix product: 2 MiB, enough to be efficient, few enough to stay in cache."""

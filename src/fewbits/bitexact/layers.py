@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -12,19 +11,15 @@ import torch
 from torch import Tensor
 
 from fewbits.arguments import is_integer, shown
-from fewbits.bitexact.accumulator import format_range, product_range, twos_complement_bits, weight_range
-from fewbits.bitexact.truncated_products import LARGEST_SUM_BITS
+from fewbits.bitexact.accumulator import product_range, twos_complement_bits
+from fewbits.bitexact.layer_widths import FLOAT_ACCUMULATOR_BITS, LARGEST_SUM_BITS, accumulator_widths
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision
-from fewbits.formats.encoded import Encoded
 from fewbits.graph.operations import Operation
 from fewbits.quantization import QuantizedLayer
 
 LARGEST_PRODUCT_BITS = 64
 """Widest product, sign included, that is cut: an int64 holds it."""
-
-_FLOAT_ACCUMULATOR_BITS = 32
-"""Float precisions add in float32 (docs/architecture.md)."""
 
 
 def layer_settings(
@@ -40,7 +35,7 @@ def layer_settings(
     weight = quantized.encoded_weight()
     dropped = 0 if product_bits is None else _dropped_bits(name, quantized, product_bits)
     bias = None if layer.bias is None else _biases(layer.bias, quantized, dropped)
-    accumulator_bits, worst_case_bits = _widths(quantized, weight, bias, dropped)
+    accumulator_bits, worst_case_bits = accumulator_widths(weight, quantized.input_format, bias, dropped)
     if dropped and accumulator_bits > LARGEST_SUM_BITS:
         raise ModelError(
             f"layer {name!r}: sums of truncated products need {accumulator_bits} bits, {LARGEST_SUM_BITS} are "
@@ -69,7 +64,7 @@ def sum_bits(formats: Sequence[Format], shifts: Sequence[int]) -> int:
         names = " and ".join(number_format.name for number_format in formats)
         raise ModelError(f"values of {names} cannot be added: give their layers integer formats alone, or floats alone")
     if formats[0].arithmetic == "float32":
-        return _FLOAT_ACCUMULATOR_BITS
+        return FLOAT_ACCUMULATOR_BITS
     limits = [number_format.integer_limits for number_format in formats]
     low = sum(low << shift for (low, _), shift in zip(limits, shifts, strict=True))
     return twos_complement_bits(low, sum(high << shift for (_, high), shift in zip(limits, shifts, strict=True)))
@@ -124,17 +119,3 @@ def _biases(bias: Tensor, quantized: QuantizedLayer, dropped: int) -> tuple[int,
     finest = max(moves)  # of the coarsest output, whose shift is 0
     rounded = (round(Fraction(value) * scale * 2 ** (finest - move)) for value, move in zip(values, moves, strict=True))
     return tuple(number << move for number, move in zip(rounded, moves, strict=True))
-
-
-def _widths(quantized: QuantizedLayer, weight: Encoded, bias: Any, dropped: int) -> tuple[int, int]:
-    """Accumulator bits with these weights, and with any weights of the format."""
-    if quantized.input_format.arithmetic == "float32":
-        return _FLOAT_ACCUMULATOR_BITS, _FLOAT_ACCUMULATOR_BITS
-    inputs = quantized.input_format.integer_limits
-    synapses = math.prod(weight.shape[1:])
-    low, high = quantized.weight_format.integer_limits
-    moved = max(weight.scale.moves or (0,))
-    return (
-        twos_complement_bits(*weight_range(weight.integers, inputs, bias, dropped)),
-        twos_complement_bits(*format_range((low << moved, high << moved), inputs, synapses, bias, dropped)),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,10 @@ from fewbits.bitexact.layers import layer_settings, sum_bits
 from fewbits.bitexact.network import BitExactNetwork
 from fewbits.bitexact.proof import prove_lowering
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
+from fewbits.bitexact.table_products import products_of, with_products
 from fewbits.errors import DataError, ModelError
 from fewbits.formats import Format
+from fewbits.formats.approximations import Products
 from fewbits.graph.catalogue import kind_of
 from fewbits.graph.kind import Codes
 from fewbits.graph.operations import InputRounding, Operation, Rounding, layers_of
@@ -21,12 +23,17 @@ from fewbits.graph.parameters import check_types
 from fewbits.graph.size_search import misfit_of
 from fewbits.graph.tracing import IMAGES, Call, Trace
 from fewbits.graph.wrappers import unwrapped
-from fewbits.quantization import QuantizedModel
+from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.model import trace_quantized
 
 
 def lower(
-    module: nn.Module, example: Tensor, *, product_bits: int | None = None, sum_order: SumOrder = DEFAULT
+    module: nn.Module,
+    example: Tensor,
+    *,
+    product_bits: int | None = None,
+    sum_order: SumOrder = DEFAULT,
+    products: Products | Mapping[str, Products | None] | None = None,
 ) -> BitExactNetwork:
     """The bit-exact network of a calibrated quantized network, in evaluation mode.
 
@@ -38,6 +45,8 @@ def lower(
     example: one image (channels, height, width) or a batch of them; its shape counts.
     product_bits: cut every product to its top bits, as a neuron made by `hardware.rtl.design` with the same setting
     does (docs/architecture.md, "Arithmetic"); None keeps products whole. The quantized network keeps them whole.
+    products: what makes the products where they are not exact (docs/approximate.md): an approximation's name, a table,
+    or these by a layer's name. None: what the quantized layers compute with.
     sum_order: in which a float precision sums its products; that of the default accelerator if not given.
     Raises ModelError, naming the layer, if a layer is not calibrated, holds NaN, has a hook that changes values,
     computes something else than what it was lowered to, or if layers that share an input want
@@ -54,6 +63,13 @@ def lower(
     prove_lowering(model, traced, operations, example, shape)
     if product_bits is not None:
         operations = operations_of(traced, shape, product_bits)
+    own = {
+        call.name: call.module.products
+        for call in traced.calls
+        if isinstance(call.module, QuantizedLayer) and call.module.products is not None
+    }
+    given = own if products is None else products
+    operations = with_products(operations, products_of(operations, given))
     is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
     return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None, sum_order)
 

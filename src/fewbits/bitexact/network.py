@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from fewbits.bitexact.integer import Value
 from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT
 from fewbits.bitexact.saved import load_network, save_network
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
+from fewbits.bitexact.table_products import products_of, with_products
 from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.devices import parse_device
 from fewbits.errors import DataError
 from fewbits.formats import Precision
+from fewbits.formats.approximations import Products
 from fewbits.graph.operations import Layer, ObjectArray, Operation, arithmetics, layers_of
 
 ExactValues = Tensor | ObjectArray
@@ -166,6 +168,15 @@ class BitExactNetwork:
         with exact_arithmetic(images.device.type):
             values = self._executor(images.device).values(images)
             return {name: exact_values(value) for name, value in values.items()}
+
+    def with_products(self, products: Mapping[str, Products | None]) -> BitExactNetwork:
+        """The same network with other products in some layers; accumulators are as wide as these need.
+
+        products: by a layer's name; None for exact ones. Raises ModelError for a layer that is not there, or whose
+        formats or sizes the tables do not fit.
+        """
+        operations = with_products(self._operations, products_of(self._operations, products))
+        return BitExactNetwork(operations, self._precision, self._input_shape, self._product_bits, self._sum_order)
 
     def save(self, path: str | Path) -> None:
         """Write the network to a file that `fewbits.load` reads, here or on another machine; whole or not at all.

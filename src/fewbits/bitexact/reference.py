@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fewbits.bitexact.sum_order import DEFAULT, SumOrder
 from fewbits.bitexact.tables import REFERENCE
 from fewbits.formats import Format
+from fewbits.formats.product_table import LayerProducts
 from fewbits.graph.operations import (
     Addition,
     AveragePool,
@@ -107,6 +108,9 @@ def _layer(layer: Layer, sources: list[Numbers], order: SumOrder | None) -> Numb
     result: Numbers = np.empty(layer.output_shape, dtype=object)
     for index in np.ndindex(*layer.output_shape):
         bias = 0 if layer.bias is None else layer.bias[int(index[0])]
+        if layer.products is not None:
+            result[index] = _table_sum(layer, layer.products, sources[0], index) + int(bias)
+            continue
         operands = list(_operands(layer, sources[0], index))
         result[index] = (
             _integer_sum(layer.dropped_product_bits, operands, int(bias))
@@ -117,10 +121,16 @@ def _layer(layer: Layer, sources: list[Numbers], order: SumOrder | None) -> Numb
 
 
 def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator[tuple[Any, Any]]:
-    """Weight and input of each synapse of one output; what zero is rounded to where there is padding."""
+    """Weight and input of each synapse of one output."""
+    weights = layer.weight.numbers[index[0]].astype(object)
+    for tap, value in _inputs(layer, source, index):
+        yield weights[tap], value
+
+
+def _inputs(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Place in the weights and input of each synapse of one output; what zero is rounded to where there is padding."""
     output, *position = index
     channels, *kernel = layer.weight.shape[1:]
-    weights = layer.weight.numbers[output].astype(object)
     padded = int(layer.input_format.quantize_scalar(Fraction(0)))
     first_channel = output // (len(layer.weight) // layer.groups) * channels
     for tap in itertools.product(range(channels), *map(range, kernel)):
@@ -131,7 +141,20 @@ def _operands(layer: Layer, source: Numbers, index: tuple[int, ...]) -> Iterator
             )
         ]
         inside = all(0 <= at < length for at, length in zip(place, source.shape[1:], strict=True))
-        yield weights[tap], source[(first_channel + tap[0], *place)] if inside else padded
+        yield tap, source[(first_channel + tap[0], *place)] if inside else padded
+
+
+def _table_sum(layer: Layer, products: LayerProducts, source: Numbers, index: tuple[int, ...]) -> int:
+    """What the tables say for each synapse, by the codes of its weight and input, moved left with the output."""
+    output = index[0]
+    move = 0 if layer.output_shifts is None else layer.output_shifts[output]
+    kernel = layer.weight.shape[1:]
+    total = 0
+    for tap, value in _inputs(layer, source, index):
+        which = 0 if products.choice is None else products.choice[output, np.ravel_multi_index(tap, kernel)]
+        code = layer.input_format.code_of(Fraction(value))
+        total += int(products.tables[which].values[layer.weight.codes[(output, *tap)], code]) * 2**move
+    return total
 
 
 def _integer_sum(dropped: int, operands: list[tuple[int, int]], bias: int) -> int:

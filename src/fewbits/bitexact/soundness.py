@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from fewbits.bitexact.accumulator import twos_complement_bits, weight_range
+from fewbits.bitexact.layer_widths import LARGEST_SUM_BITS, accumulator_widths
 from fewbits.bitexact.layers import sum_bits
+from fewbits.bitexact.table_products import products_refusal
 from fewbits.errors import FewbitsError, ModelError
 from fewbits.formats import Format, Precision
 from fewbits.formats.encoded import Encoded
@@ -175,17 +176,22 @@ def _check_floats(operation: Layer) -> None:
     biases = operation.bias or ()
     are_float32 = all(isinstance(each, float) and float(np.float32(each)) == each for each in biases)
     _require(are_float32, "a bias is no float32")
+    _require(operation.products is None, "floats have no product tables")
 
 
 def _check_integers(operation: Layer) -> None:
     dropped = operation.dropped_product_bits
     _require(all(type(each) is int for each in operation.bias or ()), "a bias is no integer")
     _require(0 <= dropped < 64, f"{dropped} bits of a product cannot be cut")
-    bias: Any = operation.bias
-    limits = operation.input_format.integer_limits
-    needed = twos_complement_bits(*weight_range(operation.weight.integers, limits, bias, dropped))
+    problem = None if operation.products is None else products_refusal(operation, operation.products)
+    _require(problem is None, f"it {problem}")
+    needed, _ = accumulator_widths(
+        operation.weight, operation.input_format, operation.bias, dropped, operation.products
+    )
     _require(operation.accumulator_bits == needed, f"its sums need {needed} bits, not {operation.accumulator_bits}")
     _require(operation.worst_case_accumulator_bits >= needed, "its worst case is narrower than its sums")
+    is_computed = operation.products is None or needed <= LARGEST_SUM_BITS
+    _require(is_computed, f"its sums need {needed} bits, {LARGEST_SUM_BITS} are computed")
 
 
 def _sum(operation: Addition, sources: Sequence[_Values]) -> _Values:

@@ -106,7 +106,7 @@ def layer_stage(layer: Layer, followers: Followers, inputs: Range) -> LayerStage
     if rounding is None or not rounding.number_format.is_uniform or abs(rounding.shift) > _LARGEST_SHIFT:
         return None
     sums = layer_sums(layer, inputs)
-    if isinstance(sums, WideSums) and rounding.shift < 1:
+    if sums is None or (isinstance(sums, WideSums) and rounding.shift < 1):
         return None
     return LayerStage(sums, followers, rounding)
 

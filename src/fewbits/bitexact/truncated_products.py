@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from fewbits.bitexact.accumulator import magnitude, weight_range
-from fewbits.bitexact.gather import gather_of
 from fewbits.bitexact.layer_arithmetic import FLOAT64_EXACT, integer_bias
 from fewbits.bitexact.wide import WideIntegers
 from fewbits.compiled import compiled
+from fewbits.graph.gather import gather_of
 from fewbits.graph.operations import Layer
-
-LARGEST_SUM_BITS = 62
-"""Widest accumulator, sign included, that is computed: an int64 then holds every sum, and carries of limbs."""
 
 
 @compiled  # pragma: no cover (runs as machine code)

@@ -203,7 +203,7 @@ def without_roundings(network: nn.Module, *, weights: bool = False) -> Generator
     try:
         for layer in layers:
             if weights:
-                layer.rounds_inputs = False
+                layer.rounds_inputs, layer.multiplies_exactly = False, True
             else:
                 layer.__dict__["forward"] = layer.layer.forward
         for rounding in roundings:
@@ -211,7 +211,7 @@ def without_roundings(network: nn.Module, *, weights: bool = False) -> Generator
         yield
     finally:
         for layer, before in zip(layers, rounded_inputs, strict=True):
-            layer.rounds_inputs = before
+            layer.rounds_inputs, layer.multiplies_exactly = before, False
             layer.__dict__.pop("forward", None)
         for rounding, before in zip(roundings, rounds, strict=True):
             rounding.rounds = before

@@ -21,6 +21,9 @@ class WrappedLayer(nn.Module):
 
     input_format: Format
 
+    multiplies_exactly: bool = False
+    """Whether its products are exact for now, whatever tables it has."""
+
     @property
     def input_fraction_bits(self) -> int:
         """Radix point of the input."""

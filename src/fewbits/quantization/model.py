@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Precision, parse_precision
+from fewbits.formats.approximations import Products
 from fewbits.graph.equivalence import prove, sample
 from fewbits.graph.hooks import changed_by_hooks, watching_hooks
 from fewbits.graph.module_kinds import is_float_layer, is_opaque, reason_left_float, reason_to_skip
@@ -25,6 +26,7 @@ from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.placement import place_roundings
+from fewbits.quantization.products import set_products
 from fewbits.quantization.rounded_graph import RoundedGraph
 
 
@@ -115,6 +117,7 @@ def quantize(
     *,
     layers: Mapping[str, str | Precision] | None = None,
     per_channel: bool = False,
+    products: Products | Mapping[str, Products | None] | None = None,
 ) -> QuantizedModel:
     """A copy of a network that computes at a precision; the network itself stays as it is.
 
@@ -133,6 +136,7 @@ def quantize(
     precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
     per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
     then stores a shift for each output.
+    products: what makes the products where they are not exact, for all layers or by name (docs/approximate.md).
     DataParallel and torch.compile's wrapper are taken off. What the formats change beyond rounding (weights of zero
     where they have none) is told in `.notices`. The result is compared with the model, roundings off: see
     `QuantizedModel.prove`.
@@ -149,6 +153,8 @@ def quantize(
     network = _copy(given)
     quantized = _quantized(network, type(given).__name__, choice).train(given.training)
     quantized.prove_against(given)
+    if products is not None:
+        set_products(quantized.layers, products)
     return quantized
 
 

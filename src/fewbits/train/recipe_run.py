@@ -82,6 +82,7 @@ class RecipeRun:
         settings = settings or self.settings
         options = {name: getattr(self.options, name) for name in self.option_names}
         options |= {"keeps_start": True} if self.keeps_start else {}
+        options |= {"products": products} if (products := _products(self.model)) else {}
         name = f"{self.name}-{stage}" if stage else self.name
         precision = self.model.precision.name
         plan = Plan(
@@ -133,3 +134,8 @@ def clipper(model: QuantizedModel) -> Callable[[], None]:
                 layer.layer.weight.clamp_(low, high)
 
     return clip
+
+
+def _products(model: QuantizedModel) -> dict[str, str]:
+    """The hash of each layer's product tables, by its name; of layers that have some."""
+    return {name: layer.products.sha256 for name, layer in model.layers.items() if layer.products is not None}

@@ -13,6 +13,7 @@ from fewbits.data import Dataset
 from fewbits.data.torch_sets import for_training
 from fewbits.errors import ModelError
 from fewbits.formats import Precision
+from fewbits.formats.approximations import Products
 from fewbits.quantization import QuantizedModel, equalize_channels, quantize
 from fewbits.torch_data import TorchData
 from fewbits.train.best import trained_recipe
@@ -84,6 +85,7 @@ def run_recipe(
     checkpoint_folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
     device: str = "cpu",
+    products: Products | Mapping[str, Products | None] | None = None,
 ) -> tuple[QuantizedModel, TrainRecord]:
     """Bring a network to a precision; it comes back in evaluation mode, on `device`.
 
@@ -94,6 +96,8 @@ def run_recipe(
     layers: other precisions for some layers, by name, as `quantize` takes them.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
+    products: what makes the products where they are not exact, as for `quantize`; for recipes that train by the
+    straight-through estimator alone.
     Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
     of binary and ternary layers once). Nothing here sees the test split.
     Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, for a precision that
@@ -102,7 +106,7 @@ def run_recipe(
     settings = settings or TrainSettings()
     given, data = data, for_training(data)
     float_model = _start(name, float_model, settings)
-    model = prepare_recipe(name, float_model, precision, layers).to(device)
+    model = prepare_recipe(name, float_model, precision, layers, products=products).to(device)
     trained = trained_recipe(name, model.precision)
     if RECIPES[trained].start == "scratch":
         _initialize_anew(name, model, seed)
@@ -129,6 +133,8 @@ def prepare_recipe(
     float_model: nn.Module,
     precision: str | Precision,
     layers: Mapping[str, str | Precision] | None = None,
+    *,
+    products: Products | Mapping[str, Products | None] | None = None,
 ) -> QuantizedModel:
     """The network that a recipe ends with, before training: its state takes what `run_recipe` returns.
 
@@ -136,7 +142,7 @@ def prepare_recipe(
     the network or of a layer, that it does not take; what `quantize` raises.
     """
     _refuse_unknown(name)
-    model = quantize(float_model, precision, layers=layers)
+    model = quantize(float_model, precision, layers=layers, products=products)
     trained = trained_recipe(name, model.precision)
     own = (Precision(layer.weight_format, layer.input_format) for layer in model.layers.values())
     refuse_precisions(name, dict.fromkeys((model.precision, *own)), has_layers=bool(layers))

@@ -13,6 +13,7 @@ from fewbits.formats import Format, Precision, Scale
 from fewbits.formats.capture import is_captured
 from fewbits.formats.encoded import Encoded
 from fewbits.formats.operators import round_to_accumulator
+from fewbits.formats.product_table import LayerProducts
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
 from fewbits.quantization.layers.captured import Points, captured_padding, refuse_onnx, rounded, rounded_bias
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
@@ -26,6 +27,7 @@ from fewbits.quantization.layers.stored import (
     start,
 )
 from fewbits.quantization.layers.straight_through import StraightThrough
+from fewbits.quantization.layers.table_products import TableProducts
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.layers.training_method import TrainingMethod
 
@@ -62,6 +64,7 @@ class QuantizedLayer(WrappedLayer):
         self.layer = layer
         self.name = name
         self.method = None
+        self._tables: TableProducts | None = None
         self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
         self._take_formats(precision, 0)
         self._weight_point = start(precision.weights)
@@ -104,6 +107,11 @@ class QuantizedLayer(WrappedLayer):
         scale_bits: width of multipliers that the weights' values hold.
         Raises ModelError for another input format where the input is rounded for several operations together.
         """
+        if self._tables is not None:
+            raise ModelError(
+                f"layer {self.name!r} computes with product tables of its formats: take them off first, "
+                "layer.products = None"
+            )
         shared = self.input_rounding
         if shared is not None and shared.number_format != precision.inputs:
             raise ModelError(
@@ -127,6 +135,15 @@ class QuantizedLayer(WrappedLayer):
         self._has_integer_bias = precision.is_integer
         self.rounds_weights = precision.weights.name != "float32"
         self.rounds_inputs = precision.inputs.name != "float32" and not self._input_rounding
+
+    @property
+    def products(self) -> LayerProducts | None:
+        """What its products are, where they are not exact; see `set_products`. They are no part of its state."""
+        return None if self._tables is None else self._tables.products
+
+    @products.setter
+    def products(self, products: LayerProducts | None) -> None:
+        self._tables = None if products is None else TableProducts(products)
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -233,12 +250,30 @@ class QuantizedLayer(WrappedLayer):
 
         x: as the float layer takes it. Raises ModelError before calibration, FormatError if `x` holds NaN.
         """
+        if self._tables is not None and not self.multiplies_exactly:
+            return self._with_tables(self._tables, x, rectified=rectified)
         if self.method is not None:
             if is_captured(x):
                 refuse_onnx(self.name)
             return self.method(self, F.relu(x) if rectified else x)
         weight, bias = self._rounded_parameters()
         return apply_layer(self.layer, self.rounded_input(x, rectified=rectified), weight, bias, self.padding_value)
+
+    def _with_tables(self, tables: TableProducts, x: Tensor, *, rectified: bool) -> Tensor:
+        """The result with product tables."""
+        if self.method is not None:
+            raise ModelError(
+                f"layer {self.name!r} computes with product tables, and a recipe's method multiplies exactly: take a "
+                "recipe that trains by the straight-through estimator alone, such as fine-tune"
+            )
+        if is_captured(x):
+            raise ModelError(
+                f"layer {self.name!r} computes with product tables, which torch does not capture: run it eagerly, or "
+                "lower it"
+            )
+        weight, bias = self._rounded_parameters()
+        inputs = self.rounded_input(x, rectified=rectified)
+        return tables.result(self, inputs, apply_layer(self.layer, inputs, weight, bias, self.padding_value))
 
     def rounded_input(self, x: Tensor, *, rectified: bool = False) -> Tensor:
         """The input, or max(x, 0), rounded to its format, with a straight-through gradient where one is wanted."""

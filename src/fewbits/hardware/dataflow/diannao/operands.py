@@ -106,7 +106,7 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
 
     values: the layer's input for each image, as `network.trace` gives it under `layer.inputs[0]`.
     """
-    from fewbits.bitexact.gather import gather_of
+    from fewbits.graph.gather import gather_of
 
     synapses = design.synapses
     gather = gather_of(layer)
