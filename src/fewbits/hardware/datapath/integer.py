@@ -54,6 +54,8 @@ class Integer(IntegerSums):
         """With the product's width and form."""
         if self.kept_product_bits is not None:
             return super().multiplier
+        if not self.multiplier_made.is_exact:
+            return self.multiplier_kind
         return f"{self.multiplier_kind}, full product" + (" in carry-save form" if self.carry_save_products else "")
 
     @property

@@ -49,6 +49,10 @@ def design(
     if stages != DEFAULT and strategy.pipelinings == (DEFAULT,):
         raise HardwareError(f"{chosen.name} has one pipeline, {DEFAULT!r}, not {stages!r}: float neurons have no other")
     made = strategy(chosen, synapses, maximum_synapses, kind.name, pipelining=pipelining(stages))
+    if product_bits is not None and not kind.is_exact:
+        raise HardwareError(
+            f"products of {kind.name} are approximate as they are: leave product_bits out, or use booth"
+        )
     if product_bits is not None:
         made = replace(made, kept_product_bits=_checked_product_bits(made, product_bits))
     return made

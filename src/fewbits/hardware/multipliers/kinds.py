@@ -23,6 +23,9 @@ class MultiplierKind(ABC):
     words: str
     """For whoever reads of it."""
 
+    is_exact: ClassVar[bool] = True
+    """Whether it gives the product of any two numbers; else `table` tells what it gives."""
+
     is_one_row: ClassVar[bool] = False
     """Whether the product is one row: it has no carry-save form."""
 
@@ -50,3 +53,20 @@ class MultiplierKind(ABC):
     def refusal(self, precision: Precision) -> str | None:
         """Why it cannot multiply numbers of a precision, as a sentence; None where it can."""
         return None
+
+
+LARGEST_TABLE_BITS = 8
+"""Of either operand of a multiplier that is not exact: its table has an entry for each pair of codes."""
+
+
+def refused_operands(name: str, precision: Precision) -> str | None:
+    """Why a multiplier that is not exact does not take a precision's formats; None where it does."""
+    from fewbits.formats import FixedPoint
+
+    formats = (precision.weights, precision.inputs)
+    if all(isinstance(one, FixedPoint) and one.bits <= LARGEST_TABLE_BITS for one in formats):
+        return None
+    return (
+        f"multiplier {name} multiplies integers of at most {LARGEST_TABLE_BITS} bits (fixed2 to "
+        f"fixed{LARGEST_TABLE_BITS}, weights and inputs), not {precision.name}: choose such a precision, or booth"
+    )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fewbits.arguments import shown
 from fewbits.errors import HardwareError
 from fewbits.hardware.multipliers.exact import EXACT
+from fewbits.hardware.multipliers.given import given_circuit
 from fewbits.hardware.multipliers.kinds import MultiplierKind
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ def multiplier_kind(name: str) -> MultiplierKind:
     """A multiplier by its name. Raises HardwareError for another."""
     if name in EXACT:
         return EXACT[name]
-    *names, last = map(repr, EXACT)
-    raise HardwareError(f"multiplier must be {', '.join(names)} or {last}, not {shown(name)}")
+    if (given := given_circuit(name)) is not None:
+        return given
+    names = ", ".join(map(repr, EXACT))
+    raise HardwareError(f"multiplier must be {names} or a Verilog file of a multiplier, FILE.v, not {shown(name)}")
 
 
 def product_table(multiplier: str, precision: str | Precision) -> ProductTable:
