@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision
@@ -24,6 +24,7 @@ from fewbits.hardware.rtl.verilog import Header
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
     from amaranth.lib.wiring import Component
+    from numpy.typing import NDArray
 
     from fewbits.hardware.datapath.neuron import Neuron
 
@@ -206,6 +207,21 @@ class Datapath(ABC):
     def lane_padding(self, synapses: int) -> int:
         """What the lanes beyond a layer's synapses, of codes 0, add to a sum: the bias is to be less by as much."""
         return 0
+
+    def integer_products(self, weights: NDArray[Any], inputs: NDArray[Any]) -> NDArray[Any]:
+        """Products of integers as the datapath makes them, from codes; shape of both, which broadcast.
+
+        Python's integers where sums may leave int64.
+        """
+        import torch  # late: whoever asks has networks or vectors at hand
+
+        kind = object if self.accumulator_bits > 63 else "int64"
+        table = self.multiplier_made.table(self.precision)
+        if table is not None:
+            return table.values[weights, inputs].astype(kind)
+        w = self.precision.weights.to_integers(torch.tensor(weights)).numpy().astype(kind)
+        x = self.precision.inputs.to_integers(torch.tensor(inputs)).numpy().astype(kind)
+        return w * x >> self.dropped_product_bits  # towards minus infinity
 
     @abstractmethod
     def accumulator_code(self, number: float) -> int:

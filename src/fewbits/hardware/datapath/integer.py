@@ -39,6 +39,11 @@ class Integer(IntegerSums):
         """For wide products that are truncated."""
         return self._adds_two_rows and self.kept_product_bits is not None
 
+    def lane_padding(self, synapses: int) -> int:
+        """What the multiplier makes of two codes 0, in each lane that a layer leaves over."""
+        table = self.multiplier_made.table(self.precision)
+        return 0 if table is None else -synapses % self.synapses * int(table.values[0, 0])
+
     @property
     def multiply_stages(self) -> int:
         """Those of the compression of partial products, and of rows that are added apart."""

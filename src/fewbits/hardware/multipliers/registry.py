@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.arguments import shown
 from fewbits.errors import HardwareError
+from fewbits.hardware.multipliers.approximate import approximate_multiplier, approximate_patterns
 from fewbits.hardware.multipliers.exact import EXACT
 from fewbits.hardware.multipliers.given import given_circuit
 from fewbits.hardware.multipliers.kinds import MultiplierKind
@@ -18,9 +19,11 @@ def multiplier_kind(name: str) -> MultiplierKind:
     """A multiplier by its name. Raises HardwareError for another."""
     if name in EXACT:
         return EXACT[name]
+    if (made := approximate_multiplier(name)) is not None:
+        return made
     if (given := given_circuit(name)) is not None:
         return given
-    names = ", ".join(map(repr, EXACT))
+    names = ", ".join([*map(repr, EXACT), *approximate_patterns()])
     raise HardwareError(f"multiplier must be {names} or a Verilog file of a multiplier, FILE.v, not {shown(name)}")
 
 

@@ -32,7 +32,7 @@ _LARGEST_NETLIST = 64 << 20
 
 _SANDBOX = Sandbox(seconds=60.0, memory_bytes=1 << 30)
 
-_SCRIPT = """read_verilog {options} /given/given.v
+_SCRIPT = """{reader} /given/given.v
 {models}proc
 write_json /given/modules.json
 hierarchy -check {top}
@@ -68,6 +68,15 @@ def circuit_of(text: str, top: str | None = None, *, system_verilog: bool = Fals
     top: the module; None for the one that no other holds. Cells of the shipped technology are known. Raises
     HardwareError, one line, for a text that is no such circuit.
     """
+    return _circuit_of(text, "read_verilog -sv" if system_verilog else "read_verilog", top)
+
+
+def circuit_of_rtlil(rtlil: str, top: str) -> GateCircuit:
+    """The same of a circuit of fewbits' own, as RTLIL."""
+    return _circuit_of(rtlil.replace(" signed \\", " \\"), "read_rtlil", top)
+
+
+def _circuit_of(text: str, reader: str, top: str | None) -> GateCircuit:
     if top is not None and not re.fullmatch(r"[A-Za-z_]\w*", top):
         raise HardwareError(f"no module {top!r}: a module's name has letters, digits and underscores")
     with tempfile.TemporaryDirectory(prefix="fewbits-multiplier-") as name:
@@ -76,7 +85,7 @@ def circuit_of(text: str, top: str | None = None, *, system_verilog: bool = Fals
         (folder / "given.v").write_text(text, encoding="utf-8")
         (folder / "cells.v").write_text(models, encoding="utf-8")
         script = _SCRIPT.format(
-            options="-sv" if system_verilog else "",
+            reader=reader,
             models="read_verilog /given/cells.v\n" if models else "",
             top=f"-top {top}" if top else "-auto-top",
         )
