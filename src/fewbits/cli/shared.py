@@ -25,7 +25,12 @@ app = typer.Typer(
 )
 
 Multiplier = Annotated[
-    str, typer.Option(metavar="NAME", help="How products are made: booth, array or operator, a * b.")
+    str,
+    typer.Option(
+        metavar="NAME|FILE.v",
+        help="How products are made: booth, array, operator (a * b), an approximation such as truncated-6, "
+        "or your circuit.",
+    ),
 ]
 """Of a datapath: the name of one of `hardware/multipliers/registry.py`."""
 
