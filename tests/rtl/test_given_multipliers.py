@@ -203,6 +203,18 @@ def test_a_gates_table_is_that_of_yosys_names(kind: str):
     assert truth_table(kind) == expected[kind]
 
 
+@pytest.mark.parametrize("name", ["s_dadda8", "s_wallace8", "s_arrmul8", "s_csamul8"])
+def test_signed_multipliers_of_ariths_gen_are_exact(name: str):
+    pytest.importorskip("ariths_gen", reason="needs ariths-gen, the extra 'approximate'")
+    assert product_table(f"ariths:{name}", "fixed8") == EXACT
+
+
+@pytest.mark.parametrize("name", ["s_dadda", "s_dadda99", "u_bam8", "", "../x8"])
+def test_what_ariths_gen_does_not_generate_is_refused(name: str):
+    with pytest.raises(HardwareError, match="no generated multiplier"):
+        product_table(f"ariths:{name}", "fixed8")
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.sampled_from(["&", "|", "^", "~^", "+", "-", "*"]), min_size=3, max_size=3))
 def test_any_expression_is_simulated_as_its_integers(operations: list[str]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,7 +93,10 @@ def approximate_multiplier(name: str) -> ApproximateMultiplier | None:
         else:
             break
     plain = "-".join([kind.name, *map(str, given)])  # a default that was given is left out: one name a circuit
-    return ApproximateMultiplier(plain, f"{plain}: {kind.words}", kind, parameters)
+    words = kind.words
+    for parameter, value in zip(kind.parameters, parameters, strict=True):
+        words = re.sub(rf"\b{parameter.words.upper()}\b", str(value), words)
+    return ApproximateMultiplier(plain, f"{plain}: {words}", kind, parameters)
 
 
 def approximate_patterns() -> tuple[str, ...]:
