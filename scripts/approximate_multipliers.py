@@ -1,6 +1,6 @@
 """Measure multipliers of fixed8 alone, on a cell library: area, energy, path and error, as a table and a chart.
 
-Usage: python scripts/approximate_multipliers.py LIBERTY [--out docs/approximate] [FILE.v ...]
+Usage: python scripts/approximate_multipliers.py LIBERTY [--out docs/figures/approximate_multipliers] [FILE.v ...]
 LIBERTY: of the standard cells, such as IHP's sg13g2_stdcell_typ_1p20V_25C.lib. FILE.v: circuits of a user's beside the
 multipliers of NAMES. Each multiplier is combinational, mapped by yosys and ABC for half of 4 ns; energy is at 0.2
 toggles a net, as in technology tables. Error: mean of |product - exact| over all pairs, in percent of 2**16, as
@@ -81,11 +81,12 @@ def sentence(found: Sequence[Measured]) -> str:
     close = [one for one in found if 0 < one.error_percent <= 0.06]
     best = min(close, key=lambda one: one.area_um2)
     larger = [one.name for one in found if one.error_percent > 0 and one.area_um2 >= booth.area_um2]
+    area, energy = best.area_um2 / booth.area_um2 - 1, best.energy_pj / booth.energy_pj - 1
     return (
         f"Of the multipliers with a mean error of at most 0.06 %, the smallest, {best.name} ({best.error_percent:.2g} "
-        f"%), takes {100 * (1 - best.area_um2 / booth.area_um2):.0f} % less area and "
-        f"{100 * (1 - best.energy_pj / booth.energy_pj):.0f} % less energy than the exact radix-4 Booth multiplier; "
-        f"{', '.join(larger) or 'none'} {'take' if len(larger) > 1 else 'takes'} at least as much area as it."
+        f"%), takes {abs(area):.0%} {'more' if area > 0 else 'less'} area and {abs(energy):.0%} "
+        f"{'more' if energy > 0 else 'less'} energy than the exact radix-4 Booth multiplier; as large as that or larger: "
+        f"{', '.join(larger) or 'none'}."
     )
 
 
@@ -144,7 +145,7 @@ def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("liberty", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("docs/approximate"))
+    parser.add_argument("--out", type=Path, default=Path("docs/figures/approximate_multipliers"))
     parser.add_argument("files", nargs="*")
     given = parser.parse_args()
     library = complete(read_libraries([given.liberty])).library
