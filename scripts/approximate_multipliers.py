@@ -85,7 +85,7 @@ def sentence(found: Sequence[Measured]) -> str:
     return (
         f"Of the multipliers with a mean error of at most 0.06 %, the smallest, {best.name} ({best.error_percent:.2g} "
         f"%), takes {abs(area):.0%} {'more' if area > 0 else 'less'} area and {abs(energy):.0%} "
-        f"{'more' if energy > 0 else 'less'} energy than the exact radix-4 Booth multiplier; as large as that or larger: "
+        f"{'more' if energy > 0 else 'less'} energy than the exact radix-4 Booth multiplier; as large or larger: "
         f"{', '.join(larger) or 'none'}."
     )
 
