@@ -162,7 +162,12 @@ def truth_table(kind: str) -> int:
 
 
 def check_nets(circuit: GateCircuit) -> None:
-    """Raise HardwareError for a net without a driver that something reads, or with several."""
+    """Raise HardwareError for an unknown gate, and a net without a driver that something reads, or with several."""
+    for gate in circuit.gates:
+        if gate.kind not in GATES or len(gate.inputs) != len(GATES[gate.kind][0]):
+            raise HardwareError(f"{circuit.name}: no gate {gate.kind!r} of {len(gate.inputs)} inputs")
+        if not CONSTANT_ONE < gate.output < circuit.net_count:
+            raise HardwareError(f"{circuit.name}: net {gate.output} is none of its {circuit.net_count}")
     driven = {CONSTANT_ZERO, CONSTANT_ONE}
     for net in (*(net for port in circuit.inputs for net in port.nets), *(gate.output for gate in circuit.gates)):
         if net in driven:

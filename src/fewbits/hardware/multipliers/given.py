@@ -133,7 +133,7 @@ def _read(path: Path, top: str | None) -> GivenCircuit:
 
 def circuit_from(text: str, top: str | None = None, *, system_verilog: bool = False) -> GivenCircuit:
     """A multiplier from Verilog. Raises HardwareError, one line, for what is no combinational circuit."""
-    parts = (str(_FORMAT), str(system_verilog), top or "", text)
+    parts = (str(_FORMAT), str(system_verilog), repr(top), text)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return _from_text(digest, lambda: circuit_of(text, top, system_verilog=system_verilog))
 
