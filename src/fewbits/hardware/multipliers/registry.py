@@ -8,8 +8,6 @@ from fewbits.arguments import shown
 from fewbits.errors import HardwareError
 from fewbits.hardware.multipliers.approximate import approximate_multiplier, approximate_patterns
 from fewbits.hardware.multipliers.exact import EXACT
-from fewbits.hardware.multipliers.generated import generated_circuit
-from fewbits.hardware.multipliers.given import given_circuit
 from fewbits.hardware.multipliers.kinds import MultiplierKind
 
 if TYPE_CHECKING:
@@ -22,12 +20,15 @@ def multiplier_kind(name: str) -> MultiplierKind:
         return EXACT[name]
     if (made := approximate_multiplier(name)) is not None:
         return made
+    from fewbits.hardware.multipliers.generated import generated_circuit  # they load compiled loops: late
+    from fewbits.hardware.multipliers.given import given_circuit
+
     if (generated := generated_circuit(name)) is not None:
         return generated
     if (given := given_circuit(name)) is not None:
         return given
-    names = ", ".join([*map(repr, EXACT), *approximate_patterns()])
-    raise HardwareError(f"multiplier must be {names} ariths:NAME or a Verilog file, FILE.v, not {shown(name)}")
+    names = ", ".join([*map(repr, EXACT), *approximate_patterns(), "ariths:NAME"])
+    raise HardwareError(f"multiplier must be {names} or a Verilog file, FILE.v, not {shown(name)}")
 
 
 def product_table(multiplier: str, precision: str | Precision) -> ProductTable:
