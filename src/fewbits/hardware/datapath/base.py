@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from numpy.typing import NDArray
+
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision
 from fewbits.hardware.multipliers.kinds import MultiplierKind
@@ -24,7 +26,6 @@ from fewbits.hardware.rtl.verilog import Header
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
     from amaranth.lib.wiring import Component
-    from numpy.typing import NDArray
 
     from fewbits.hardware.datapath.neuron import Neuron
 
