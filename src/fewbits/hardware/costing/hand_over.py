@@ -136,7 +136,10 @@ def _measured(netlist: CompiledNetlist, tile: Tile, exported: Exported) -> dict[
     """Mapped netlist and SAIF."""
     named = with_ports(netlist, next(iter(exported.tops)), dict(exported.ports))
     busy = _busy_cycles(tile, exported)
-    activity = network_activity(exported.network, exported.image, netlist, busy, exported.accelerator)
+    activity = network_activity(
+        exported.network, exported.image, netlist, busy, exported.accelerator,
+        multiplier=exported.design.architecture,
+    )  # fmt: skip
     cycles = sum(busy.values())
     nets = named_nets(named)
     chosen = np.array(list(nets.values()), dtype=np.int64)

@@ -28,8 +28,9 @@ from fewbits.hardware.energy.compiled_netlist import (
     read_compiled_netlist,
 )
 from fewbits.hardware.energy.power import CLOCK_TOGGLES, Activity, power_of, toggle_costs, uniform_activity
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.corners import AT_CORNER
-from fewbits.hardware.process.datapath_key import DatapathKey
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DatapathKey
 from fewbits.hardware.workload.networks import workload_of
 
 if TYPE_CHECKING:
@@ -60,15 +61,17 @@ def network_power(
     glitches: bool = True,
     blocks: int = 1,
     seed: int = 0,
+    multiplier: str = DEFAULT_MULTIPLIER,
 ) -> NetworkPower:
     """Simulate a neuron on a network's operands.
 
     images: N, then the network's input shape; all are taken, N at least 2. blocks: stretches of BLOCK_CYCLES cycles
     from each image and layer. glitches: whether toggles beyond the settled ones count. seed: of the places drawn.
+    multiplier: of the netlist.
     Raises HardwareError if the netlist is of another precision, the accelerator's dataflow has no order of operands, or
     the network's float sums have another order than the accelerator's, DataError for images that do not fit.
     """
-    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks)
+    simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks, multiplier)
     if len(images) < 2:
         raise DataError(f"power from operands takes at least 2 images, for its confidence interval: not {len(images)}")
     trace = network.trace(images)
@@ -88,18 +91,25 @@ def network_power(
 
 
 def _simulation(
-    network: BitExactNetwork, netlist: CompiledNetlist, tile: AnyAccelerator, glitches: bool, blocks: int
+    network: BitExactNetwork,
+    netlist: CompiledNetlist,
+    tile: AnyAccelerator,
+    glitches: bool,
+    blocks: int,
+    multiplier: str,
 ) -> _Simulation:
     """Raises HardwareError as `network_power` does."""
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
-    asked = DatapathKey(network.precision, product_bits=network.product_bits)
+    asked = DatapathKey(network.precision, multiplier_kind(multiplier).name, network.product_bits)
     key = dataflow_of(tile).datapath_key(asked, tile)
     if key.name != netlist.precision:
         raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {key.name!r}")
     stages = netlist.provenance.get(PIPELINING, DEFAULT)
-    neuron = design(network.precision, key.synapses, product_bits=network.product_bits, stages=stages)
+    neuron = design(
+        network.precision, key.synapses, multiplier=multiplier, product_bits=network.product_bits, stages=stages
+    )
     dataflow_of(tile).check_sum_order(network.sum_order, neuron, tile)
     model = netlist.model
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
@@ -116,13 +126,14 @@ def network_activity(
     *,
     blocks: int = 1,
     seed: int = 0,
+    multiplier: str = DEFAULT_MULTIPLIER,
 ) -> Activity:
     """Toggles and time at one of every net of a neuron, glitches among the toggles: the mean over a network's layers.
 
     cycles: of each layer in which its neurons work, by name: its weight. The others are as of `network_power`; one
     image is enough. Raises HardwareError as that does.
     """
-    simulation = _simulation(network, netlist, accelerator or Accelerator(), True, blocks)
+    simulation = _simulation(network, netlist, accelerator or Accelerator(), True, blocks, multiplier)
     model = netlist.model
     trace = network.trace(images)
     generator = np.random.default_rng(seed)

@@ -232,9 +232,21 @@ class NetworkCompiler(ABC):
                     f"layer {addition.name!r} adds two tensors: the neurons need a weight of {factor} for it, which "
                     f"{weights.name} does not have"
                 )
-        if self._design.dropped_product_bits:
+        made = self._design.multiplier_made
+        if self._design.dropped_product_bits or not made.is_exact:
+            what = "truncated products" if made.is_exact else f"products of multiplier {made.name}"
+            raise HardwareError(f"layer {addition.name!r} adds two tensors: a datapath with {what} does not")
+
+    def _check_products(self, layer: Layer) -> None:
+        """Raise HardwareError unless the layer's products are the multiplier's."""
+        made = self._design.multiplier_made
+        table, own = made.table(self._design.precision), layer.products
+        is_made_so = own is None or own.is_exact if table is None else own is not None and own.tables == (table,)
+        if not is_made_so:
+            what = "exact products" if own is None else f"products of {own.name}"
             raise HardwareError(
-                f"layer {addition.name!r} adds two tensors: a datapath with truncated products does not"
+                f"layer {layer.name!r} has {what}, the datapath the multiplier {made.name}: give both the same, by "
+                "lower(..., products=hardware.multipliers.product_table(multiplier, precision))"
             )
 
     def _check_sums(self, layer: Layer) -> None:
@@ -253,6 +265,7 @@ class NetworkCompiler(ABC):
                 f"layer {layer.name!r} drops {layer.dropped_product_bits} bits of a product, the datapath "
                 f"{design.dropped_product_bits}: give both the same product_bits"
             )
+        self._check_products(layer)
         if layer.synapses > self._design.maximum_synapses:
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products: this datapath's accumulator takes "

@@ -10,11 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision
-from fewbits.hardware.process.datapath_key import Accumulation, Architecture, DatapathKey
+from fewbits.hardware.multipliers.kinds import MultiplierKind
+from fewbits.hardware.multipliers.registry import multiplier_kind
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, Accumulation, DatapathKey
 from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS, Pipelining
 from fewbits.hardware.rtl.verilog import Header
@@ -38,7 +42,9 @@ class Datapath(ABC):
     maximum_synapses: int
     """Largest layer (synapses of one output) whose sums can't overflow the accumulator."""
 
-    architecture: Architecture = "booth"
+    architecture: str = DEFAULT_MULTIPLIER
+    """Name of its kind of multiplier (`hardware/multipliers`), where anything is multiplied."""
+
     kept_product_bits: int | None = None
     """Width that products are truncated to; None leaves them whole."""
 
@@ -87,6 +93,11 @@ class Datapath(ABC):
     def name(self) -> str:
         """The precision's name, and what differs from a Booth multiplier with whole products."""
         return self.key.name
+
+    @property
+    def multiplier_made(self) -> MultiplierKind:
+        """Its kind of multiplier."""
+        return multiplier_kind(self.architecture)
 
     @property
     @abstractmethod
@@ -197,6 +208,21 @@ class Datapath(ABC):
     def lane_padding(self, synapses: int) -> int:
         """What the lanes beyond a layer's synapses, of codes 0, add to a sum: the bias is to be less by as much."""
         return 0
+
+    def integer_products(self, weights: NDArray[Any], inputs: NDArray[Any]) -> NDArray[Any]:
+        """Products of integers as the datapath makes them, from codes; shape of both, which broadcast.
+
+        Python's integers where sums may leave int64.
+        """
+        import torch  # late: whoever asks has networks or vectors at hand
+
+        kind = object if self.accumulator_bits > 63 else "int64"
+        table = self.multiplier_made.table(self.precision)
+        if table is not None:
+            return table.values[weights, inputs].astype(kind)
+        w = self.precision.weights.to_integers(torch.tensor(weights)).numpy().astype(kind)
+        x = self.precision.inputs.to_integers(torch.tensor(inputs)).numpy().astype(kind)
+        return w * x >> self.dropped_product_bits  # towards minus infinity
 
     @abstractmethod
     def accumulator_code(self, number: float) -> int:

@@ -28,14 +28,8 @@ def partial_sums(
 def _integer_sums(
     weights: NDArray[np.int64], inputs: NDArray[np.int64], starts: list[int | float], design: Datapath
 ) -> list[int | float]:
-    """Each output's products, truncated where the design truncates them, added to what it starts from."""
-    import torch
-
-    w = design.precision.weights.to_integers(torch.tensor(weights)).numpy()
-    x = design.precision.inputs.to_integers(torch.tensor(inputs)).numpy()
-    if design.accumulator_bits > 63:  # beyond int64: Python's integers
-        w, x = w.astype(object), x.astype(object)
-    products = w * x >> design.dropped_product_bits
+    """Each output's products, as the design makes them, added to what it starts from."""
+    products = design.integer_products(weights, inputs)
     added = products.reshape(len(products), -1).sum(axis=1).tolist()
     return [start + total for start, total in zip(starts, added, strict=True)]
 

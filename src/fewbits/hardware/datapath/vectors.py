@@ -132,8 +132,7 @@ def _integer_vectors(
     relu: bool,
     generator: np.random.Generator,
 ) -> Vectors:
-    whole = _integers(design.precision.weights, weights) * _integers(design.precision.inputs, inputs)
-    products: NDArray[np.object_] = whole // (1 << design.dropped_product_bits)  # towards minus infinity
+    products = design.integer_products(weights, inputs)
     room = design.accumulator_bits - 2
     drawn = min(20, room)
     bias = [int(generator.integers(-(1 << drawn), 1 << drawn)) << (room - drawn) for _ in first]
@@ -153,13 +152,6 @@ def _integer_vectors(
 def _nearest_code(number_format: Format, number: Fraction) -> int:
     """Code of the nearest number of a format, by its scalar reference."""
     return number_format.code_of(number_format.quantize_scalar(number))
-
-
-def _integers(number_format: Format, codes: NDArray[np.int64]) -> NDArray[np.object_]:
-    import torch
-
-    integers = number_format.to_integers(torch.tensor(codes))
-    return integers.numpy().astype(object)
 
 
 def _float_vectors(

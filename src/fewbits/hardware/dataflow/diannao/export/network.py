@@ -40,7 +40,16 @@ def given_network(
             f"the network is of precision {network.precision.name}, the circuit of {design.precision.name}: give both "
             "the same"
         )
-    return BenchNetwork(network, images[:1], f"{origin} on an image of its data")
+    made, about = _with_products(design, network)
+    return BenchNetwork(made, images[:1], f"{origin}{about} on an image of its data")
+
+
+def _with_products(design: NeuronDesign, network: BitExactNetwork) -> tuple[BitExactNetwork, str]:
+    """The network with the products that the datapath's multiplier makes, and words for it."""
+    table = design.multiplier_made.table(design.precision)
+    if table is None or any(layer.products is not None for layer in network.layers):
+        return network, ""
+    return network.with_products({layer.name: table for layer in network.layers}), f" with products of {table.name}"
 
 
 def fresh_network(design: NeuronDesign, model: str | None = None, dataset: str = "digits") -> BenchNetwork:
@@ -63,11 +72,12 @@ def fresh_network(design: NeuronDesign, model: str | None = None, dataset: str =
     quantized = fb.quantize(network, design.precision)
     fb.calibrate(quantized, images)
     lowered = fb.lower(quantized, images[:1], product_bits=design.kept_product_bits)
+    lowered, about = _with_products(design, lowered)
     what = f"the network `{model}`" if model is not None else _SMALL
     weights = (
         "untrained weights" if model is None or models.is_built_in(model) else "the weights that its code gives it"
     )
-    return BenchNetwork(lowered, images[:1], f"{what} with {weights} on an image of `{dataset}`")
+    return BenchNetwork(lowered, images[:1], f"{what} with {weights}{about} on an image of `{dataset}`")
 
 
 def _small_network(design: NeuronDesign) -> nn.Module:
