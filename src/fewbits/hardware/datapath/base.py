@@ -196,6 +196,9 @@ class Datapath(ABC):
         """Pins of one bit that hold for a layer, beside `shift` and `relu`: what each is for this precision."""
         return {}
 
+    setting_words: ClassVar[Mapping[str, str]] = {}
+    """What each of the settings tells, for whoever reads the Verilog."""
+
     # Cycles.
 
     @property

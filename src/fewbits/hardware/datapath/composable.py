@@ -12,7 +12,7 @@ has 8 bits, a code of 4 its sign in the upper half: it is the code of 8 bits, to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from fewbits.formats import Precision
 from fewbits.hardware.datapath.integer_sums import UNIT_RESET, IntegerSums
@@ -37,11 +37,16 @@ SPLIT, NARROW = "split", "narrow"
 class Composable(IntegerSums):
     """Weights and inputs of 8 bits, or of 4 bits, of one circuit."""
 
-    truncation_refusal = "of a multiplier that splits are whole"
+    truncation_refusal = "are summed from those of their halves"
     accelerator_refusal = (
         "the composable multiplier comes as a neuron alone, no accelerator's circuit splits its lanes yet: take "
         "`fewbits rtl` without a model and at the default accelerator, or another multiplier"
     )
+
+    setting_words: ClassVar[Mapping[str, str]] = {
+        SPLIT: f"operands have {PART_BITS} bits, not {COMPOSED_BITS}",
+        NARROW: f"outputs have {PART_BITS} bits, not {COMPOSED_BITS}",
+    }
 
     @classmethod
     def computes(cls, precision: Precision) -> bool:

@@ -58,6 +58,7 @@ class ComposableLane(Component):
             row0, row1 = heap.compress(m)
             sums.append((row0 + row1)[: heap.width])
         m.d.sync += self.high.eq(Cat(*sums))
+        m.d.comb += self.low.eq(0)
         return m
 
 
