@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fewbits.arguments import shown
 from fewbits.errors import HardwareError
 from fewbits.hardware.multipliers.approximate import approximate_multiplier, approximate_patterns
+from fewbits.hardware.multipliers.composable import COMPOSABLE
 from fewbits.hardware.multipliers.exact import EXACT
 from fewbits.hardware.multipliers.kinds import MultiplierKind
 
@@ -14,10 +16,13 @@ if TYPE_CHECKING:
     from fewbits.formats import Precision, ProductTable
 
 
+_KINDS: Mapping[str, MultiplierKind] = {**EXACT, COMPOSABLE.name: COMPOSABLE}
+
+
 def multiplier_kind(name: str) -> MultiplierKind:
     """A multiplier by its name. Raises HardwareError for another."""
-    if name in EXACT:
-        return EXACT[name]
+    if name in _KINDS:
+        return _KINDS[name]
     if (made := approximate_multiplier(name)) is not None:
         return made
     from fewbits.hardware.multipliers.generated import generated_circuit  # they load compiled loops: late
@@ -27,7 +32,7 @@ def multiplier_kind(name: str) -> MultiplierKind:
         return generated
     if (given := given_circuit(name)) is not None:
         return given
-    names = ", ".join([*map(repr, EXACT), *approximate_patterns(), "ariths:NAME"])
+    names = ", ".join([*map(repr, _KINDS), *approximate_patterns(), "ariths:NAME"])
     raise HardwareError(f"multiplier must be {names} or a Verilog file, FILE.v, not {shown(name)}")
 
 

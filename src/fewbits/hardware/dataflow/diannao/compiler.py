@@ -39,6 +39,8 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
     """
     if network.precision != design.precision:
         raise HardwareError(f"a network of {network.precision.name} does not run on a {design.precision.name} datapath")
+    if design.accelerator_refusal is not None:
+        raise HardwareError(design.accelerator_refusal)
     check_two_ports(accelerator)
     needed = design.accumulate_cycles + 1  # rows of one block, and the next row that arrives
     if accelerator.buffer_rows < max(2, needed):

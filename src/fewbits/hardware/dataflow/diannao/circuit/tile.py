@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
+from fewbits.errors import HardwareError
 from fewbits.hardware.datapath.neuron import to_rtlil as neuron_rtlil
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.instances import component_rtlil
@@ -14,6 +15,8 @@ class Tile(Component):
     """`neurons` neurons; see `Neuron` for the ports, which lie side by side, neuron 0 lowest."""
 
     def __init__(self, design: NeuronDesign, neurons: int) -> None:
+        if design.accelerator_refusal is not None:
+            raise HardwareError(design.accelerator_refusal)
         self.design, self.neurons = design, neurons
         self.weight_bits = design.precision.weights.bits * design.synapses
         super().__init__(

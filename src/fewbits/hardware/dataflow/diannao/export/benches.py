@@ -28,7 +28,7 @@ NEURON_BENCH = """// Self-checking test bench: feeds golden vectors to the neuro
   wire valid;
   integer cycle, errors = 0, checked = 0;
   {prefix}_neuron dut(.clk(clk), .rst(rst), .weights(weights), .inputs(inputs), .first(first), .last(last), .bias(bias),
-             .shift({shift_bits}'d{shift}), .relu(1'd{relu}), .output_value(output_value), .valid(valid),
+             .shift({shift_bits}'d{shift}), .relu(1'd{relu}), {settings}.output_value(output_value), .valid(valid),
              .total(total));
   initial begin
     $readmemh("weights.hex", weights_at);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fewbits.formats import Format
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import READ_STAGES
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS
@@ -34,7 +35,8 @@ def neuron_headers(design: NeuronDesign) -> dict[str, Header]:
 def _neuron(design: NeuronDesign) -> str:
     limits = f" {design.limits}" if design.limits else ""
     return (
-        f"one neuron of precision {design.precision.name}: {design.synapses} products a cycle ({design.multiplier}), "
+        f"one neuron of precision {design.precision.name}: {design.products_per_cycle} products a cycle "
+        f"({design.multiplier}), "
         f"their sum, an accumulator for outputs of up to {design.maximum_synapses} synapses, rounding to the format of "
         f"the inputs. output_value and valid come {design.pipeline_stages} cycles after the operands, total "
         f"{design.accumulator_delay}; chunks of one output take {design.accumulate_cycles} cycles each.{limits}"
@@ -46,27 +48,41 @@ def _neuron_ports(design: NeuronDesign) -> dict[str, str]:
     return {
         **CLOCK_PORT,
         "rst": "synchronous reset, one cycle: clears valid and what is on its way to it; data need none",
-        "weights": f"{design.synapses} codes of {weights.name}, {weights.bits} bits each, synapse 0 lowest",
-        "inputs": f"{design.synapses} codes of {inputs.name}, {inputs.bits} bits each, synapse 0 lowest",
+        "weights": _codes(design, weights, design.weight_lane_bits),
+        "inputs": _codes(design, inputs, design.input_lane_bits),
         "first": "the operands are the first chunk of an output: its sum begins at the bias",
         "last": "they are its last chunk: valid follows",
         "bias": f"what a sum begins at, {design.accumulator_bits} bits; read {design.bias_delay} cycles after a first "
         "chunk",
         "shift": "places that the sum is moved right by before it is rounded; holds for a layer",
         "relu": "negative outputs become zero; holds for a layer",
+        **{
+            name: f"{design.setting_words[name]}; {held} for {design.precision.name}; holds for a layer"
+            for name, held in design.settings.items()
+        },
         "output_value": f"the output's code, {inputs.name}",
         "valid": "output_value belongs to a last chunk",
         "total": f"the accumulator, {design.accumulator_bits} bits",
     }
 
 
+def _codes(design: NeuronDesign, number_format: Format, lane_bits: int) -> str:
+    """What an operand port holds."""
+    used = number_format.bits * design.products_per_lane
+    lanes = "" if used == lane_bits else f", {lane_bits} bits apart: those between mean nothing"
+    return (
+        f"{design.products_per_cycle} codes of {number_format.name}, {number_format.bits} bits each, synapse 0 lowest"
+        f"{lanes}"
+    )
+
+
 def _neuron_constants(design: NeuronDesign) -> dict[str, int]:
     return {
-        "SYNAPSES": design.synapses,
+        "SYNAPSES": design.products_per_cycle,
         "MAXIMUM_SYNAPSES": design.maximum_synapses,
         "WEIGHT_BITS": design.precision.weights.bits,
         "INPUT_BITS": design.precision.inputs.bits,
-        "OUTPUT_BITS": design.output_bits,
+        "OUTPUT_BITS": design.output_port_bits,
         "TOTAL_BITS": design.accumulator_bits,
         "SHIFT_BITS": design.shift_bits,
         "BIAS_DELAY": design.bias_delay,

@@ -46,8 +46,9 @@ README = """# Neuron {name}
 
 `neuron.v` is one neuron of {synapses} synapses, pipelined in {stages} stages, with an accumulator of {total} bits
 ({multiplier}). Each cycle it takes {synapses} weight codes of {weight_bits} bits and {synapses} input codes of
-{input_bits} bits, synapse 0 in the lowest bits. `first` and `last` mark an output's first and last chunk; `bias` is
-read {bias_delay} cycles after a first chunk; `shift` and `relu` are settings of a layer. `valid` marks `output_value`.
+{input_bits} bits, synapse 0 in the lowest bits{lanes}. `first` and `last` mark an output's first and last chunk;
+`bias` is read {bias_delay} cycles after a first chunk; `shift` and `relu`{pins} are settings of a layer.
+`valid` marks `output_value`.
 {limits}
 **Reset.** `rst` is synchronous, and one cycle of it is enough, whatever the registers hold: it clears valid bits, state
 and counters. Registers of data have no reset, and none has an initial value. Before the reset, outputs mean nothing.
@@ -60,7 +61,7 @@ accumulator and output:
 
     iverilog -g2012 -o bench neuron_bench.v neuron.v && vvp bench
 
-`neuron.sdc` and `accelerator.sdc` hold the clock of {clock_mhz:g} MHz
+{constraints} the clock of {clock_mhz:g} MHz
 ({clock_source}) and assumed delays of the ports.
 
 Made by `fewbits rtl {command}`.
@@ -104,20 +105,34 @@ def export_verilog(
     folder = OutputFolder(out, HardwareError)
     folder.check(("README.md", "neuron.v"))  # before the work that would be lost
     check_place(out)
+    if made.accelerator_refusal is not None:
+        if model is not None or network is not None or images is not None or chosen != _around(chosen.synapses):
+            raise HardwareError(made.accelerator_refusal)
+        say(f"making the neuron alone and {CHUNKS} golden vectors: {made.accelerator_refusal}")
+        return folder.write({name: text.encode() for name, text in _neuron_files(made).items()})
     if network is not None or images is not None:
         bench = given_network(made, network, images, origin)
     else:
         bench = fresh_network(made, model, dataset)
     accelerator_texts = accelerator_files(made, chosen, bench, say)
     say(f"making the neuron and {CHUNKS} golden vectors")
-    neuron = to_verilog(made)
-    texts = {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made.key, neuron))}
+    texts = _neuron_files(made)
     texts = {**accelerator_texts, **texts, "README.md": texts["README.md"] + accelerator_texts["README.md"]}
     if hand_over is not None:
         more = hand_over(_exported(made, chosen, bench), say)
         texts = {**texts, **more, "README.md": texts["README.md"] + more.get("README.md", "")}
     say(f"writing {len(texts)} files")
     return folder.write({name: text.encode() for name, text in texts.items()})
+
+
+def _around(synapses: int) -> Accelerator:
+    """What a neuron of so many synapses is exported with if no accelerator is asked for."""
+    return Accelerator(synapses=synapses)
+
+
+def _neuron_files(made: NeuronDesign) -> dict[str, str]:
+    neuron = to_verilog(made)
+    return {"neuron.v": neuron, **_bench_files(made, make_vectors(made, CHUNKS), constraints(made.key, neuron))}
 
 
 def _exported(made: NeuronDesign, accelerator: Accelerator, bench: BenchNetwork) -> Exported:
@@ -162,7 +177,7 @@ def say_nothing(_: str) -> None:
 
 def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) -> dict[str, str]:
     operands = vectors.operands(chosen)
-    total, output = chosen.accumulator_bits, chosen.output_bits
+    total, output = chosen.accumulator_bits, chosen.output_port_bits
     control = [int(first) | int(last) << 1 for first, last in zip(operands.first, operands.last, strict=True)]
     prefix = module_prefix(chosen.name)
     fields = {
@@ -172,11 +187,19 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "command": chosen.key.arguments,
         "multiplier": chosen.multiplier,
         "limits": f"{chosen.limits}\n" if chosen.limits else "",
-        "synapses": chosen.synapses,
+        "synapses": chosen.products_per_cycle,
+        "constraints": "`neuron.sdc` and `accelerator.sdc` hold"
+        if chosen.accelerator_refusal is None
+        else "`neuron.sdc` holds",
+        "lanes": f" (ports of {chosen.weight_lane_bits} and {chosen.input_lane_bits} bits a lane, see the header)"
+        if chosen.settings
+        else "",
+        "pins": "".join(f", `{name}` ({held} here)" for name, held in chosen.settings.items()),
+        "settings": "".join(f".{name}(1'd{held}), " for name, held in chosen.settings.items()),
         "weight_bits": chosen.precision.weights.bits,
         "input_bits": chosen.precision.inputs.bits,
-        "weights": chosen.precision.weights.bits * chosen.synapses,
-        "inputs": chosen.precision.inputs.bits * chosen.synapses,
+        "weights": chosen.weight_lane_bits * chosen.synapses,
+        "inputs": chosen.input_lane_bits * chosen.synapses,
         "total": total,
         "output": output,
         "chunks": len(vectors.first),
@@ -194,10 +217,17 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "neuron_bench.v": NEURON_BENCH.format(**fields),
         "neuron.sdc": timing.text,
         "README.md": README.format(**fields),
-        "weights.hex": hexadecimal(operands.weights, chosen.precision.weights.bits * chosen.synapses),
-        "inputs.hex": hexadecimal(operands.inputs, chosen.precision.inputs.bits * chosen.synapses),
+        "weights.hex": hexadecimal(operands.weights, chosen.weight_lane_bits * chosen.synapses),
+        "inputs.hex": hexadecimal(operands.inputs, chosen.input_lane_bits * chosen.synapses),
         "bias.hex": hexadecimal(operands.bias, total),
         "control.hex": "".join(f"{value:x}\n" for value in control),
         "total.hex": "".join(f"{value & ((1 << total) - 1):x}\n" for value in vectors.totals),
-        "output.hex": "".join(f"{value & ((1 << output) - 1):x}\n" for value in vectors.outputs),
+        "output.hex": "".join(f"{_extended(chosen, value):x}\n" for value in vectors.outputs),
     }
+
+
+def _extended(chosen: NeuronDesign, code: int) -> int:
+    """An output's code as its port shows it: the sign in the places above."""
+    above = chosen.output_port_bits - chosen.output_bits
+    sign = code >> (chosen.output_bits - 1) & 1
+    return code & ((1 << chosen.output_bits) - 1) | sign * (((1 << above) - 1) << chosen.output_bits)
