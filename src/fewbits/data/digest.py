@@ -12,10 +12,13 @@ from torch import Tensor
 from fewbits.data.dataset import Dataset
 
 
-def data_sha256(dataset: Dataset) -> str:
-    """Hash of all images, labels and the normalization: what a network sees of a data set."""
+def data_sha256(dataset: Dataset, *, with_test: bool = True) -> str:
+    """Hash of all images, labels and the normalization: what a network sees of a data set.
+
+    with_test: False leaves the test images out, for whoever may not look at them.
+    """
     digest = hashlib.sha256(json.dumps([dataset.classes, *_normalization(dataset)]).encode())
-    for split in (dataset.train, dataset.validation, dataset.test):
+    for split in (dataset.train, dataset.validation, *((dataset.test,) if with_test else ())):
         digest.update(f"{split.images.dtype} {split.images.shape}".encode())
         for chunk in split.images.chunks():
             digest.update(chunk.numpy().data)

@@ -88,6 +88,10 @@ class Engine:
         """The float network's own; no evaluation of an assignment."""
         return self.journal.outcome({**self.defined_by, "float": True}, self.evaluator.float_outcome)
 
+    def anew(self) -> Engine:
+        """Another search of the same, that knows nothing yet; the journal is shared."""
+        return Engine(self.evaluator, self.machine, self.settings, self.journal, self.defined_by, self.told)
+
     def run(self) -> None:
         """All evaluations but those of refinement."""
         for number in range(len(self.space.precisions)):
@@ -177,7 +181,7 @@ class Engine:
         known = {choice: one.accuracy_percent for choice, one in self.evaluations.items()}
         start = self.evaluations[self.space.reference].accuracy_percent
         expected = Surrogate(self.scores, start, self.images, known).expect(choices)
-        costs = [self.machine.costs(choice).of(self.settings.objective) for choice in choices]
+        costs = [self.machine.figure(choice, self.settings.objective) for choice in choices]
         figures = list(zip(costs, expected.means.tolist(), expected.deviations.tolist(), strict=True))
         front = self.front()
         gains = [front.expected_gain(*one) for one in figures]
@@ -228,7 +232,7 @@ class Engine:
 
     def _computed(self, choice: Choice) -> bool:
         try:
-            self.machine.costs(choice)
+            self.machine.figure(choice, self.settings.objective)
         except HardwareError:
             return False
         return True

@@ -117,7 +117,7 @@ def trained_network(
     definition = {
         "computes": computation_sha256(network),
         "state": state_sha256(network),
-        "data": data_sha256(dataset),
+        "data": data_sha256(dataset, with_test=False),
         "settings": asdict(settings),
         "seed": seed,
         "device": device.partition(":")[0],

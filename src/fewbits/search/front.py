@@ -29,7 +29,7 @@ class Front:
 
         Source: E. Zitzler and L. Thiele, "Multiobjective optimization using evolutionary algorithms" (PPSN V, 1998).
         """
-        ends = (*self.costs[1:], self.ceiling)
+        ends = (*self.costs[1:], self.ceiling) if self.costs else ()
         steps = zip(self.costs, ends, self.accuracies, strict=True)
         return sum((end - start) * (accuracy - self.floor) for start, end, accuracy in steps)
 

@@ -102,14 +102,30 @@ def _held(folder: Path | None) -> Generator[None]:
         yield
 
 
-def _search(
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A search before its first evaluation; `scripts/search_fronts.py` begins here too."""
+
+    engine: Engine
+    network: FloatNetwork
+    technology: Technology
+    accelerator: AnyAccelerator | None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data."""
+        return self.engine.evaluator.dataset
+
+
+def prepare(
     model: str | nn.Module,
     data: str | Path | Dataset,
     settings: SearchSettings,
     weights: Path | None,
     folder: Path | None,
     tell: Observer,
-) -> SearchResult:
+) -> Prepared:
+    """Check all that is asked for, then see that the float network is trained. Raises as `search`."""
     source = ModelSource()
     parse_device(settings.device)
     if settings.refine is not None:
@@ -138,7 +154,7 @@ def _search(
     defined_by: dict[str, Any] = {
         "format": FORMAT,
         "network": network.sha256,
-        "data": data_sha256(dataset),
+        "data": data_sha256(dataset, with_test=False),
         "images": len(split),
         "seed": settings.seed,
         "device": settings.device.partition(":")[0],
@@ -150,10 +166,23 @@ def _search(
     engine = Engine(
         evaluator, machine, settings, journal, defined_by, lambda line, done, of: tell(SearchProgress(line, done, of))
     )
+    return Prepared(engine, network, technology, accelerator)
+
+
+def _search(
+    model: str | nn.Module,
+    data: str | Path | Dataset,
+    settings: SearchSettings,
+    weights: Path | None,
+    folder: Path | None,
+    tell: Observer,
+) -> SearchResult:
+    prepared = prepare(model, data, settings, weights, folder, tell)
+    engine = prepared.engine
     engine.run()
     if settings.refine is not None:
         refine(engine, settings.refine, engine.allowed, settings.seed)
-    points = [_point(space, one) for one in engine.evaluations.values()]
+    points = [_point(engine.space, one) for one in engine.evaluations.values()]
     if settings.fine_tune_epochs:
         points += fine_tune(
             engine,
@@ -161,11 +190,11 @@ def _search(
             lambda one: tell(SearchProgress(_training_line(one), training=one)),
             lambda line: tell(SearchProgress(line)),
         )
-    result = _result(model, dataset, settings, network, engine, points, technology, accelerator, journal)
+    result = _result(model, prepared, points)
     if folder is not None:
         named = model if isinstance(model, str) and not isinstance(data, Dataset) else None
         machine_name = None if settings.accelerator is None else str(settings.accelerator)
-        write_files(folder, result, named, str(data), network.file, machine_name)
+        write_files(folder, result, named, str(data), prepared.network.file, machine_name)
     return result
 
 
@@ -207,28 +236,20 @@ def _point(space: Space, one: Evaluation) -> Point:
     )
 
 
-def _result(
-    model: str | nn.Module,
-    dataset: Dataset,
-    settings: SearchSettings,
-    network: FloatNetwork,
-    engine: Engine,
-    points: list[Point],
-    technology: Technology,
-    accelerator: AnyAccelerator | None,
-    journal: Journal,
-) -> SearchResult:
+def _result(model: str | nn.Module, prepared: Prepared, points: list[Point]) -> SearchResult:
+    engine, settings = prepared.engine, prepared.engine.settings
     space = engine.space
     pairs = [(point.costs.of(settings.objective), point.accuracy_percent) for point in points]
     front = undominated([cost for cost, _ in pairs], [accuracy for _, accuracy in pairs])
     chosen = chosen_point(pairs, engine.float_percent - settings.max_loss_points)
     name = model if isinstance(model, str) else type(model).__name__
-    machine = "diannao-16x16" if accelerator is None else str(settings.accelerator)
-    asked = {**asdict(settings), "accelerator": machine, "technology": technology.name}
+    machine = "diannao-16x16" if settings.accelerator is None else str(settings.accelerator)
+    technology = prepared.technology.name
+    asked = {**asdict(settings), "accelerator": machine, "technology": technology}
     basis = Basis(
         model=name,
-        data=dataset.name,
-        weights=network.weights,
+        data=prepared.dataset.name,
+        weights=prepared.network.weights,
         seed=settings.seed,
         images=engine.images,
         formats=space.names,
@@ -239,7 +260,7 @@ def _result(
         max_loss_points=float(settings.max_loss_points),
         datapaths=settings.datapaths,
         accelerator=machine,
-        technology=technology.name,
+        technology=technology,
         evaluations=engine.allowed,
         refine=settings.refine,
         fine_tune_epochs=settings.fine_tune_epochs,
@@ -255,24 +276,17 @@ def _result(
         points=tuple(points),
         front=tuple(points[number].name for number in front),
         chosen=None if chosen is None else points[chosen].name,
-        notices=tuple(_notices(dataset, settings, network, engine, points, chosen, journal)),
+        notices=tuple(_notices(prepared, points, chosen)),
     )
 
 
-def _notices(
-    dataset: Dataset,
-    settings: SearchSettings,
-    network: FloatNetwork,
-    engine: Engine,
-    points: list[Point],
-    chosen: int | None,
-    journal: Journal,
-) -> Generator[str]:
+def _notices(prepared: Prepared, points: list[Point], chosen: int | None) -> Generator[str]:
     """What a reader must know."""
-    yield from network.notices
-    yield from dataset.notes
-    if journal.damaged:
-        yield f"{journal.damaged} lines of the journal were damaged, and what they told was evaluated anew"
+    engine, settings = prepared.engine, prepared.engine.settings
+    yield from prepared.network.notices
+    yield from prepared.dataset.notes
+    if engine.journal.damaged:
+        yield f"{engine.journal.damaged} lines of the journal were damaged, and what they told was evaluated anew"
     shared = [", ".join(unit) for unit in engine.space.units if len(unit) > 1]
     if shared:
         yield f"layers that share an input have one precision together: {'; '.join(shared)}"

@@ -73,7 +73,8 @@ class SearchSettings:
             _require("refine", self.refine, get_args(Refinement))
         for name, low in (("evaluations", 1), ("images", 1), ("fine_tune_epochs", 0), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and not is_integer(value, low, _LARGEST):
+            optional = name in ("evaluations", "images") and value is None
+            if not optional and not is_integer(value, low, _LARGEST):
                 raise SearchError(f"{_called(name)} is an integer of at least {low}, below 2**31, not {shown(value)}")
         if not isinstance(self.device, str) or not re.fullmatch(r"cpu|cuda(:\d{1,3})?", self.device):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SearchError(f"unknown device {shown(self.device)}: give cpu, cuda or cuda:N")
