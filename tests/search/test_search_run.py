@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_second_search_evaluates_nothing_and_gives_the_same_digits(
     assert (found[1] / "search.json").read_bytes() == written
 
 
-@pytest.mark.parametrize("cut", [0, 1, 40])
+@pytest.mark.parametrize("cut", [0, 40])
 def test_a_search_goes_on_from_a_journal_that_ends_in_half_a_line(
     found: tuple[SearchResult, Path], trained: nn.Module, unread: Dataset, tmp_path: Path, cut: int
 ):
@@ -95,21 +96,22 @@ def test_a_line_of_the_journal_that_was_changed_is_evaluated_anew_and_said(
 ):
     search(trained, unread, SETTINGS, out=tmp_path)
     journal = tmp_path / "search.journal"
-    journal.write_bytes(journal.read_bytes().replace(b'"right": 5', b'"right": 4', 1))
+    journal.write_bytes(journal.read_bytes().replace(b'"right": ', b'"right": 1', 1))
     again = search(trained, unread, SETTINGS, out=tmp_path)
     assert again.points == found[0].points
     assert "1 lines of the journal were damaged, and what they told was evaluated anew" in again.notices
 
 
 def test_another_objective_uses_the_same_evaluations(
-    found: tuple[SearchResult, Path], trained: nn.Module, unread: Dataset
+    found: tuple[SearchResult, Path], trained: nn.Module, unread: Dataset, tmp_path: Path
 ):
+    folder = shutil.copytree(found[1], tmp_path / "copy")
     lines: list[str] = []
 
     def observe(progress: SearchProgress) -> None:
         lines.append(progress.line)
 
-    search(trained, unread, replace(SETTINGS, objective="memory", evaluations=9), out=found[1], observer=observe)
+    search(trained, unread, replace(SETTINGS, objective="memory", evaluations=9), out=folder, observer=observe)
     assert lines[0].endswith("going on from there")
 
 
@@ -122,8 +124,10 @@ def test_the_written_assignment_is_the_chosen_one(found: tuple[SearchResult, Pat
 
 
 def test_a_choice_that_loses_nothing_else_is_said_where_none_is_within_the_loss(trained: nn.Module, unread: Dataset):
-    strict = SearchSettings(formats=("fixed3", "fixed2"), max_loss_points=0.0)
-    result = search(trained, unread, replace(strict, formats=("binary/fixed2", "binary")))
+    settings = SearchSettings(
+        formats=("ternary/fixed8", "binary"), max_loss_points=0.0, score="gradient", evaluations=2
+    )
+    result = search(trained, unread, settings)
     assert result.chosen is None
     assert any(notice.startswith("no assignment is within 0 points") for notice in result.notices)
 

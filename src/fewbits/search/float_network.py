@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections import OrderedDict
@@ -20,7 +21,7 @@ from fewbits.data.digest import data_sha256
 from fewbits.errors import SearchError
 from fewbits.graph.module_kinds import is_float_layer
 from fewbits.models import ModelSource
-from fewbits.quantization import batch_norms, fold_batch_norm
+from fewbits.quantization import QuantizedModel, batch_norms, fold_batch_norm
 from fewbits.search.journal import CHECKPOINTS, NETWORKS, json_sha256
 from fewbits.tensor_file import DamagedFileError, read_tensors, write_tensors
 from fewbits.train import Progress, TrainSettings, train_float
@@ -55,6 +56,8 @@ def fresh_network(model: str | nn.Module, dataset: Dataset, seed: int, source: M
     Raises SearchError, ModelError or DataError if it does not take the images or gives no logits of their classes.
     """
     if isinstance(model, nn.Module):
+        if isinstance(model, QuantizedModel):
+            raise SearchError("the model is quantized already: give the float model")
         network, name = model, type(model).__name__
     else:
         shape = models.input_shape(model, source=source)
@@ -83,11 +86,15 @@ def fresh_network(model: str | nn.Module, dataset: Dataset, seed: int, source: M
     return network
 
 
-def folded(network: nn.Module) -> nn.Module:
+def folded(network: nn.Module, image_shape: tuple[int, ...]) -> nn.Module:
     """The network as it is quantized: normalization folded, in evaluation mode; a module that was given stays."""
     if is_float_layer(network):  # as `quantize` names it
         network = nn.Sequential(OrderedDict(layer=network))
-    return (fold_batch_norm(network.eval()) if batch_norms(network) else network).eval()
+    made = (fold_batch_norm(network.eval()) if batch_norms(network) else network).eval()
+    if getattr(made, "input_shape", None) is None:  # what each rewrite proves itself on need not be looked for
+        made = copy.copy(made)
+        made.input_shape = image_shape  # pyright: ignore[reportArgumentType]
+    return made
 
 
 def trained_network(
@@ -107,12 +114,14 @@ def trained_network(
     if isinstance(model, nn.Module):
         if weights is not None:
             raise SearchError("weights are for a model's name: a module is searched with those that it has")
-        return FloatNetwork(folded(model), "those of the module that was given", None)
+        return FloatNetwork(folded(model, dataset.image_shape), "those of the module that was given", None)
     network = models.build(model, seed, source=source)
     if weights is not None:
         notices = models.load_weights(network, weights)
         said = f"weights {weights.name!r}: {'; '.join(notices)}" if notices else ""
-        return FloatNetwork(folded(network), f"file {weights.name}", weights, (said,) if said else ())
+        return FloatNetwork(
+            folded(network, dataset.image_shape), f"file {weights.name}", weights, (said,) if said else ()
+        )
     settings = TrainSettings()
     definition = {
         "computes": computation_sha256(network),
@@ -126,7 +135,7 @@ def trained_network(
     file = None if folder is None else folder / NETWORKS / f"float-{key[:16]}.safetensors"
     words = f"trained here for {settings.epochs} epochs, seed {seed}"
     if file is not None and _filled(network, file, key):
-        return FloatNetwork(folded(network), words, file)
+        return FloatNetwork(folded(network, dataset.image_shape), words, file)
     trained = models.build(model, seed, source=source)
     checkpoints = checkpoints_of(folder, definition)
     record = train_float(
@@ -143,7 +152,7 @@ def trained_network(
         write_tensors(file, state, json.dumps({"key": key}))
         remove_checkpoints(checkpoints)
     network.load_state_dict(state)  # so that layouts do not depend on how the weights came
-    return FloatNetwork(folded(network), words, file, record.notices)
+    return FloatNetwork(folded(network, dataset.image_shape), words, file, record.notices)
 
 
 def checkpoints_of(folder: Path | None, definition: Mapping[str, Any]) -> Path | None:

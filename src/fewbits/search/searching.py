@@ -132,7 +132,7 @@ def prepare(
         loaded_optuna()
     dataset = data if isinstance(data, Dataset) else data_sets.load(data)
     split = validation_split(dataset, settings.images, settings.seed)
-    fresh = folded(fresh_network(model, dataset, settings.seed, source))
+    fresh = folded(fresh_network(model, dataset, settings.seed, source), dataset.image_shape)
     space = space_of(fresh, parsed_precisions(settings.formats))
     refuse_few(space, settings)
     technology = load_technology(settings.technology or DEFAULT_TECHNOLOGY)
