@@ -94,7 +94,7 @@ def write_truth(arguments: argparse.Namespace) -> None:
     record = {
         "made by": "python scripts/search_fronts.py truth --folder DIR",
         "what": "LeNet on the digits, trained as fewbits search trains it with these seeds. Of each assignment of "
-        "conv1, conv2, fc1, fc2, post-training and bit-exact: validation images that are classified right, in the order "
+        "conv1, conv2, fc1, fc2, post-training and bit-exact: right validation images, in the order "
         "of counting with a digit a layer over these formats, fc2 fastest",
         "formats": list(SearchSettings().formats),
         "images": engine.images,

@@ -2,8 +2,7 @@
 
 The integer program proposes the assignments of least score within budgets from the dearest to the cheapest; single
 changes of the front's points join them (a greedy step each). Of all these the one is evaluated next that is expected to
-add most to the area below the front; in turn with it, the one that is expected to make the cheapest assignment within
-the allowed loss cheaper. Each evaluation teaches the next expectation (`surrogate`).
+add most to the area below the front. Each evaluation teaches the next expectation (`surrogate`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 from fewbits.errors import HardwareError, SearchError
 from fewbits.search.assignment import Numbers, sweep
 from fewbits.search.evaluation import Evaluator, Outcome
-from fewbits.search.front import Front, chance_above, front_of
+from fewbits.search.front import Front, front_of
 from fewbits.search.journal import Journal
 from fewbits.search.machine import Machine
 from fewbits.search.result import UNITS, Costs, Method, Objective, Sensitivity
@@ -185,22 +184,8 @@ class Engine:
         figures = list(zip(costs, expected.means.tolist(), expected.deviations.tolist(), strict=True))
         front = self.front()
         gains = [front.expected_gain(*one) for one in figures]
-        if len(self.evaluations) % 2:
-            best, least = self._cheapest_allowed(), self.float_percent - self.settings.max_loss_points
-            savings = [max(0.0, best - cost) * chance_above(mean - least, spread) for cost, mean, spread in figures]
-            gains = savings if any(savings) else gains
         chosen = choices[int(np.argmax(gains))]
         return chosen, proposals[chosen]
-
-    def _cheapest_allowed(self) -> float:
-        """The least cost of what was evaluated and keeps the allowed loss; that of the reference if nothing does."""
-        least = self.float_percent - self.settings.max_loss_points
-        costs = [
-            one.costs.of(self.settings.objective)
-            for one in self.evaluations.values()
-            if one.accuracy_percent >= least - 1e-9
-        ]
-        return min(costs, default=self.evaluations[self.space.reference].costs.of(self.settings.objective))
 
     def _proposals(self) -> dict[Choice, Method]:
         """Choices that were not evaluated: the integer program's, and single changes of the front's points."""

@@ -54,14 +54,7 @@ def expected_excess(mean: float, deviation: float) -> float:
     if deviation <= 0:
         return max(0.0, mean)
     z = mean / deviation
-    return deviation * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) + mean * chance_above(mean, deviation)
-
-
-def chance_above(mean: float, deviation: float) -> float:
-    """The chance that a normally distributed value is above zero."""
-    if deviation <= 0:
-        return float(mean >= 0)
-    return 0.5 * math.erfc(-mean / deviation / math.sqrt(2))
+    return deviation * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) + mean * 0.5 * math.erfc(-z / math.sqrt(2))
 
 
 def front_of(costs: Iterable[float], accuracies: Iterable[float], floor: float, ceiling: float) -> Front:

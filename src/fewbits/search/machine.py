@@ -35,6 +35,10 @@ class Machine:
 
     def costs(self, choice: Choice) -> Costs:
         """Of an assignment. Raises HardwareError where the machine does not compute it."""
+        if self.datapaths == "composable":
+            raise HardwareError(
+                "costs of a composable datapath by layer are not in this version: give --datapaths one or each"
+            )
         if choice not in self._known:
             made = self._each(choice) if self.datapaths == "each" else self._one(choice)
             self._known[choice] = made
