@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,7 +82,6 @@ def run_recipe(
     checkpoint_folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
     device: str = "cpu",
-    layers: Mapping[str, str | Precision] | None = None,
 ) -> tuple[QuantizedModel, TrainRecord]:
     """Bring a network to a precision; it comes back in evaluation mode, on `device`.
 
@@ -93,7 +91,6 @@ def run_recipe(
     settings, options: None takes the defaults; `post-training` uses the calibration's alone.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
-    layers: other precisions for some layers, by name.
     Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
     of binary and ternary layers once). Nothing here sees the test split.
     Raises what `quantize`, `calibrate` and `train_float` raise; ModelError for an unknown recipe, for a precision that
@@ -102,7 +99,7 @@ def run_recipe(
     settings = settings or TrainSettings()
     given, data = data, for_training(data)
     float_model = _start(name, float_model, settings)
-    model = prepare_recipe(name, float_model, precision, layers).to(device)
+    model = prepare_recipe(name, float_model, precision).to(device)
     trained = trained_recipe(name, model.precision)
     if RECIPES[trained].start == "scratch":
         _initialize_anew(name, model, seed)
@@ -124,18 +121,13 @@ def run_recipe(
     return model.eval(), _with_notes(record, given, data)
 
 
-def prepare_recipe(
-    name: str,
-    float_model: nn.Module,
-    precision: str | Precision,
-    layers: Mapping[str, str | Precision] | None = None,
-) -> QuantizedModel:
+def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision) -> QuantizedModel:
     """The network that a recipe ends with, before training: its state takes what `run_recipe` returns.
 
     Raises ModelError for an unknown recipe, or for a precision that it does not take; what `quantize` raises.
     """
     _refuse_unknown(name)
-    model = quantize(float_model, precision, layers=layers)
+    model = quantize(float_model, precision)
     chosen = model.precision
     trained = trained_recipe(name, chosen)
     refusal = RECIPES[trained].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
