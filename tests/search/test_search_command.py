@@ -15,6 +15,7 @@ import torch
 
 from fewbits import models
 from fewbits.cli import main
+from fewbits.study import load_study
 
 SMALL = ("--formats", "fixed8,fixed2", "--images", "20", "--weights", "lenet.pt")
 
@@ -79,6 +80,15 @@ def test_a_request_that_cannot_be_met_is_one_line(
 def test_the_json_is_the_result_of_the_folder(folder: Path, capfd: pytest.CaptureFixture[str]):
     main(["search", "lenet", "--data", "digits", *SMALL, "--out", "out", "--max-loss", "100", "--json"])
     assert json.loads(capfd.readouterr().out) == json.loads((folder / "out" / "search.json").read_text())
+
+
+def test_the_written_study_tests_the_chosen_assignment_beside_the_uniform_precisions(folder: Path):
+    main(["search", "lenet", "--data", "digits", *SMALL, "--out", "out", "--max-loss", "100"])
+    spec = load_study(str(folder / "out" / "study.toml"))
+    chosen = json.loads((folder / "out" / "search.json").read_text())["chosen"]
+    names = [one if isinstance(one, str) else one.name for one in spec.precisions]
+    assert set(names) == {"float32", "fixed8", "fixed2", chosen}
+    assert spec.recipes == ("post-training",)
 
 
 def test_a_search_without_an_answer_ends_with_1_and_says_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]):

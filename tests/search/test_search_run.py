@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import nn
 
 from fewbits.data import Dataset, Split
 from fewbits.errors import DataError, FewbitsError, SearchError
+from fewbits.formats.assignment import Assignment
 from fewbits.quantization import quantize
 from fewbits.search import SearchProgress, SearchResult, SearchSettings, read_result, search
 from fewbits.search.evaluation import Evaluator, validation_split
@@ -119,8 +119,7 @@ def test_the_written_assignment_is_the_chosen_one(found: tuple[SearchResult, Pat
     result, folder = found
     assert result.chosen is not None
     chosen = result.by_name[result.chosen]
-    written = tomllib.loads((folder / "best.toml").read_text())
-    assert (written["precision"], written.get("layers", {})) == (chosen.precision, dict(chosen.layers))
+    assert Assignment.read(folder / "best.toml") == chosen.assignment()
 
 
 def test_a_choice_that_loses_nothing_else_is_said_where_none_is_within_the_loss(trained: nn.Module, unread: Dataset):

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fewbits.models.user_function import is_function_name
 from fewbits.search.fine_tuning import RECIPE
-from fewbits.search.journal import search_folder
+from fewbits.search.journal import json_sha256, search_folder
 from fewbits.search.result import RESULT_NAME, Point, SearchResult
 
 BEST_NAME = "best.toml"
 """The chosen assignment, as `precisions` of a study and `fewbits cost` take it."""
+
+_LONGEST_NAME = 100
+"""That an assignment takes (`assignment_table.py`)."""
 
 STUDY_NAME = "study.toml"
 """A study of the chosen assignment and the uniform precisions, on the test images."""
@@ -37,10 +42,12 @@ def write_files(
 
 def assignment_text(point: Point) -> str:
     """A point's assignment as TOML."""
-    lines = [f"name = {_text(point.name)}", f"precision = {_text(point.precision)}"]
-    if point.layers:
-        lines += ["", "[layers]", *(f"{_text(layer)} = {_text(name)}" for layer, name in point.layers.items())]
-    return "\n".join(lines) + "\n"
+    label = point.name.removesuffix(", fine-tuned")
+    name = label if len(label) <= _LONGEST_NAME else f"mixed {json_sha256({'point': point.name})[:8]}"
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / BEST_NAME
+        replace(point.assignment(), name=name).write(file)
+        return file.read_text(encoding="utf-8")
 
 
 def _study(
