@@ -25,6 +25,7 @@ ORDER = (
         "compiled",
         "devices",
         "extensions",
+        "folder_lock",
         "lazy",
         "output_folder",
         "tensor_file",

@@ -1,7 +1,7 @@
 """fewbits: how few bits a neural network needs, and what each bit costs in silicon.
 
-Everything is loaded at first use: `fewbits.models`, `data`, `train`, `study`, `report`, `hardware`, `formats`,
-`graph`, `quantization`, `bitexact`, `executors` and `export` too.
+Everything is loaded at first use: `fewbits.models`, `data`, `train`, `study`, `report`, `hardware`, `formats`, `graph`,
+`quantization`, `bitexact`, `search`, `executors` and `export` too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fewbits.errors import (
     FormatError,
     HardwareError,
     ModelError,
+    SearchError,
     StudyError,
 )
 from fewbits.lazy import lazily
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from fewbits import models as models
     from fewbits import quantization as quantization
     from fewbits import report as report
+    from fewbits import search as search
     from fewbits import study as study
     from fewbits import train as train
     from fewbits.bitexact import BitExactNetwork, Difference, ExactValues, Operation, first_difference, load, lower
@@ -52,7 +54,7 @@ __version__ = "0.1.0"
 
 _SUBPACKAGES = (
     *("bitexact", "data", "executors", "export", "formats", "graph", "hardware"),
-    *("models", "quantization", "report", "study", "train"),
+    *("models", "quantization", "report", "search", "study", "train"),
 )
 
 _HOLDERS = {name: f"fewbits.{name}" for name in _SUBPACKAGES} | {
@@ -98,6 +100,7 @@ __all__ = [
     "Precision",
     "QuantizedLayer",
     "QuantizedModel",
+    "SearchError",
     "Skipped",
     "Split",
     "StudyError",

@@ -31,3 +31,7 @@ class HardwareError(FewbitsError):
 
 class ExecutorError(FewbitsError):
     """Workers, a cluster or an address that cannot be used."""
+
+
+class SearchError(FewbitsError):
+    """A search that cannot be done as it is asked for, or its folder or result that cannot be used."""

@@ -20,7 +20,7 @@ import fewbits as fb
 
 SUBPACKAGES = (
     *("bitexact", "data", "executors", "export", "formats", "graph", "hardware"),
-    *("models", "quantization", "report", "study", "train"),
+    *("models", "quantization", "report", "search", "study", "train"),
 )
 
 

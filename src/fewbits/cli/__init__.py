@@ -11,6 +11,7 @@ import fewbits
 from fewbits.cli.accelerators_command import accelerators
 from fewbits.cli.cost_command import cost
 from fewbits.cli.hardware import characterize, formats, rtl
+from fewbits.cli.search_command import search
 from fewbits.cli.shared import app, listing
 from fewbits.cli.studies import export, report, run
 from fewbits.exit_status import told
@@ -27,6 +28,7 @@ for command, names in (  # in the order of the help
     (formats, None),
     (cost, None),
     (accelerators, None),
+    (search, None),
     (rtl, None),
     (export, listing("Forms", lambda: fewbits.export.EXPORTERS)),
     (characterize, None),

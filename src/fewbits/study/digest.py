@@ -1,4 +1,4 @@
-"""Hashes of what defines a run: a data set's content, a fresh network, a definition."""
+"""Hashes of what defines a run: a data set's content (`data/digest.py`), a fresh network, a definition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fewbits.data import Dataset
+from fewbits.data.digest import data_sha256 as data_sha256
 
 
 class _Digest(Protocol):
@@ -18,23 +18,6 @@ class _Digest(Protocol):
 
     def update(self, piece: Any, /) -> None:
         """Add a piece."""
-
-
-def data_sha256(dataset: Dataset) -> str:
-    """Hash of all images, labels and the normalization: what a network sees of a data set."""
-    digest = hashlib.sha256(json.dumps([dataset.classes, *_normalization(dataset)]).encode())
-    for split in (dataset.train, dataset.validation, dataset.test):
-        digest.update(f"{split.images.dtype} {split.images.shape}".encode())
-        for chunk in split.images.chunks():
-            digest.update(chunk.numpy().data)
-        _update(digest, split.labels)
-    return digest.hexdigest()
-
-
-def _normalization(dataset: Dataset) -> list[Any]:
-    """Mean, one deviation where all are equal, and the range of values where it is not that of bytes."""
-    std = dataset.std[0] if len(set(dataset.std)) == 1 else dataset.std
-    return [dataset.mean, std] if dataset.value_range == (0, 255) else [dataset.mean, std, dataset.value_range]
 
 
 def network_sha256(network: nn.Module) -> str:

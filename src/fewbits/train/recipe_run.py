@@ -58,9 +58,7 @@ class RecipeRun:
 
     def calibration_inputs(self) -> Tensor:
         """The training images from which radix points are chosen, normalized."""
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, 0))
-        chosen = torch.randperm(len(self.data.train), generator=generator)[: self.settings.calibration_images]
-        return self.data.inputs(self.data.train.images[chosen])
+        return self.data.inputs(self.data.train.images[calibration_choice(self.data, self.settings, self.seed)])
 
     def calibrate_again(self) -> None:
         """Choose those radix points that training with the straight-through estimator may move."""
@@ -121,6 +119,12 @@ class RecipeRun:
             resumed_epochs=0,
             notices=notices,
         )
+
+
+def calibration_choice(data: Dataset, settings: TrainSettings, seed: int) -> Tensor:
+    """Numbers of the training images from which a run's radix points are chosen."""
+    generator = torch.Generator().manual_seed(epoch_seed(seed, 0))
+    return torch.randperm(len(data.train), generator=generator)[: settings.calibration_images]
 
 
 def clipper(model: QuantizedModel) -> Callable[[], None]:

@@ -1,0 +1,71 @@
+"""The integer program against trying all assignments."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fewbits.errors import SearchError
+from fewbits.search.assignment import Pair, Program, sweep
+
+UNITS, PRECISIONS = 3, 3
+CHOICES = list(product(range(PRECISIONS), repeat=UNITS))
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[np.ndarray, Program]:
+    """Scores, some of them negative, and costs with parts for precisions in use and for neighbours."""
+    scores = np.array(draw(st.lists(st.integers(-3, 20), min_size=9, max_size=9)), float).reshape(UNITS, PRECISIONS)
+    costs = np.array(draw(st.lists(st.integers(1, 20), min_size=9, max_size=9)), float).reshape(UNITS, PRECISIONS)
+    used = np.array(draw(st.lists(st.integers(0, 9), min_size=3, max_size=3)), float)
+    pairs = tuple(
+        Pair((unit, one), (unit + 1, other), float(draw(st.integers(0, 9))))
+        for unit in range(UNITS - 1)
+        for one in range(PRECISIONS)
+        for other in range(PRECISIONS)
+        if one != other
+    )
+    return scores, Program(costs, used, pairs, constant=2.0)
+
+
+def score(scores: np.ndarray, choice: tuple[int, ...]) -> float:
+    """Of all units."""
+    return float(scores[range(UNITS), list(choice)].sum())
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems())
+def test_no_assignment_within_the_cost_of_a_proposed_one_has_a_lower_score(problem: tuple[np.ndarray, Program]):
+    scores, program = problem
+    for found in sweep(scores, [program], budgets=6):
+        within = [one for one in CHOICES if program.cost(one) <= program.cost(found) + 1e-6]
+        assert score(scores, found) == pytest.approx(min(score(scores, one) for one in within), abs=1e-3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(problems())
+def test_the_sweep_reaches_from_the_best_to_the_cheapest_assignment(problem: tuple[np.ndarray, Program]):
+    scores, program = problem
+    found = sweep(scores, [program], budgets=6)
+    assert min(program.cost(one) for one in found) == min(map(program.cost, CHOICES))
+    assert min(score(scores, one) for one in found) == pytest.approx(min(score(scores, one) for one in CHOICES))
+
+
+def test_a_precision_that_a_machine_does_not_compute_is_not_proposed_for_it():
+    costs = np.array([[5.0, np.nan], [5.0, 1.0]])
+    found = sweep(np.array([[0.0, 1.0], [0.0, 1.0]]), [Program(costs, np.zeros(2))])
+    assert set(found) == {(0, 0), (0, 1)}
+
+
+def test_of_equal_scores_the_cheaper_assignment_is_proposed():
+    costs = np.array([[5.0, 1.0], [5.0, 1.0]])
+    assert sweep(np.zeros((2, 2)), [Program(costs, np.zeros(2))]) == [(1, 1)]
+
+
+def test_a_machine_that_computes_nothing_is_refused():
+    with pytest.raises(SearchError, match="no assignment is computed by the machine"):
+        sweep(np.zeros((1, 2)), [Program(np.full((1, 2), np.nan), np.zeros(2))])
