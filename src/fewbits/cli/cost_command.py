@@ -12,7 +12,7 @@ import typer
 from fewbits.cli.accelerators_command import chosen, chosen_tile
 from fewbits.cli.corners import Clocks, CornerName, OperatingRequest, Utilization, Voltage
 from fewbits.cli.fpga import Best, Devices, Families, Fill, FpgaMultiplier, FpgaRequest
-from fewbits.cli.shared import image_shape, progress_line
+from fewbits.cli.shared import DEFAULT_MULTIPLIER, Multiplier, image_shape, progress_line
 from fewbits.errors import HardwareError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def cost(
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
-    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
+    multiplier: Multiplier = DEFAULT_MULTIPLIER,
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     accelerator: Annotated[
         list[str] | None,

@@ -9,7 +9,7 @@ import typer
 
 from fewbits.cli.accelerators_command import sized
 from fewbits.cli.corners import corner_files
-from fewbits.cli.shared import progress_line, refuse_unused_cluster
+from fewbits.cli.shared import DEFAULT_MULTIPLIER, Multiplier, progress_line, refuse_unused_cluster
 from fewbits.errors import HardwareError, StudyError
 from fewbits.exit_status import complain
 
@@ -45,7 +45,7 @@ def formats(
 def rtl(
     precision: Annotated[str, typer.Argument(metavar="PRECISION", help="Such as fixed8 or pow2-6/fixed16.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
-    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
+    multiplier: Multiplier = DEFAULT_MULTIPLIER,
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     model: Annotated[
         str | None,
@@ -113,7 +113,7 @@ def characterize(
     node: Annotated[
         float | None, typer.Option(metavar="NM", min=1.0, help="Process node, so that costs can be scaled.")
     ] = None,
-    multiplier: Annotated[str, typer.Option(help="booth, array or operator.")] = "booth",
+    multiplier: Multiplier = DEFAULT_MULTIPLIER,
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
     synapses: Annotated[
         list[int] | None, typer.Option(help="Of a neuron, 1 to 16384; repeat for several sizes; 16 if none.")

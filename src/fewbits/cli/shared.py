@@ -24,6 +24,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Multiplier = Annotated[
+    str, typer.Option(metavar="NAME", help="How products are made: booth, array or operator, a * b.")
+]
+"""Of a datapath: the name of one of `hardware/datapath/multiplier_kinds.py`."""
+
+DEFAULT_MULTIPLIER = "booth"
+"""As in `hardware/process/datapath_key.py`, which no command loads for its help."""
+
 
 def listing(what: str, names: Callable[[], Iterable[str]]) -> type[TyperCommand]:
     """A command whose help ends with names; they and extensions are looked up only where that is printed."""

@@ -39,6 +39,7 @@ from fewbits.hardware.process.corners import (
     macro_at_corner,
 )
 from fewbits.hardware.process.corners_file import corners_path, load_corners, save_corners
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.library.check import complete
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_libraries
@@ -64,7 +65,7 @@ def characterize_corners(
     precisions: Sequence[str],
     *,
     progress: Progress,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
 ) -> dict[str, Corner]:
     """Write the corners of a table that `characterize` made to the file beside it, and return them.

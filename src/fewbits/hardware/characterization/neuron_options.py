@@ -11,7 +11,7 @@ from fewbits.hardware.mapping.clocked_synthesis import synthesize_for_clock
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress, top_module
 from fewbits.hardware.mapping.timing import Conditions, Timing
-from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, Element
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DEFAULT_SYNAPSES, Element
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.technology import DatapathCost, Technology
 from fewbits.hardware.rtl.pipelining import DEFAULT
@@ -57,7 +57,7 @@ class Neuron:
 
 def build_neuron(
     precision: str,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
     stages: str = DEFAULT,
     synapses: int = DEFAULT_SYNAPSES,

@@ -40,7 +40,7 @@ from fewbits.hardware.energy.compiled_netlist import (
 )
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, Element
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DEFAULT_SYNAPSES, Element
 from fewbits.hardware.process.library.check import CompleteLibrary, complete
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_libraries
@@ -63,7 +63,7 @@ def characterize(
     progress: Progress | None = None,
     toggles_per_cycle: float = TOGGLES_PER_CYCLE,
     node_nm: float | None = None,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
     synapses: Sequence[int] = (DEFAULT_SYNAPSES,),
     element: Element = "neuron",

@@ -50,6 +50,7 @@ from fewbits.hardware.costing.tiles import Tile, Tiles, tile_of, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, with_bandwidth
 from fewbits.hardware.dataflow.registry import accelerator_named
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
@@ -191,7 +192,7 @@ def cost(
     technology: Technology | Path | str | None = None,
     accelerator: AnyAccelerator | Path | str | None = None,
     activity: NetworkPower | None = None,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
 ) -> Cost:
     """What a network costs at a precision.

@@ -22,9 +22,10 @@ from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.datapath.estimates import find
+from fewbits.hardware.datapath.multiplier_kinds import multiplier_kind
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.process.corners import AT_CORNER
-from fewbits.hardware.process.datapath_key import DatapathKey, architecture
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DatapathKey
 from fewbits.hardware.process.memory.sram import Buffer
 from fewbits.hardware.process.technology import DatapathCost, Technology
 from fewbits.hardware.rtl.pipelining import DEFAULT
@@ -112,7 +113,7 @@ def tile_of(
     table: Technology,
     accelerator: AnyAccelerator,
     *,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
 ) -> Tile:
     """The tile of a precision, its datapath estimated from others where the table lacks it (`estimates`).
@@ -121,7 +122,7 @@ def tile_of(
     """
     dataflow = dataflow_of(accelerator)
     dataflow.check(accelerator, table)
-    key = dataflow.datapath_key(DatapathKey(precision, architecture(multiplier), product_bits), accelerator)
+    key = dataflow.datapath_key(DatapathKey(precision, multiplier_kind(multiplier).name, product_bits), accelerator)
     if product_bits is not None:  # as many as the whole product has are the whole product
         key = replace(key, product_bits=_design(key, DEFAULT).kept_product_bits)
     found = find(table, key)

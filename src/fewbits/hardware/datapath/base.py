@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision
-from fewbits.hardware.process.datapath_key import Accumulation, Architecture, DatapathKey
+from fewbits.hardware.datapath.multiplier_kinds import MultiplierKind, multiplier_kind
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, Accumulation, DatapathKey
 from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS, Pipelining
 from fewbits.hardware.rtl.verilog import Header
@@ -38,7 +39,9 @@ class Datapath(ABC):
     maximum_synapses: int
     """Largest layer (synapses of one output) whose sums can't overflow the accumulator."""
 
-    architecture: Architecture = "booth"
+    architecture: str = DEFAULT_MULTIPLIER
+    """Name of its kind of multiplier (`multiplier_kinds`), where anything is multiplied."""
+
     kept_product_bits: int | None = None
     """Width that products are truncated to; None leaves them whole."""
 
@@ -87,6 +90,11 @@ class Datapath(ABC):
     def name(self) -> str:
         """The precision's name, and what differs from a Booth multiplier with whole products."""
         return self.key.name
+
+    @property
+    def multiplier_made(self) -> MultiplierKind:
+        """Its kind of multiplier."""
+        return multiplier_kind(self.architecture)
 
     @property
     @abstractmethod

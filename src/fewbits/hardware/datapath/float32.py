@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from fewbits.formats import Precision
 from fewbits.formats.floating import FLOAT32
 from fewbits.hardware.datapath.float_sums import FloatSums
-from fewbits.hardware.process.datapath_key import ARCHITECTURES
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module
@@ -45,7 +44,7 @@ class Float32(FloatSums):
     @property
     def multiplier(self) -> str:
         """That of the mantissas, and the rounding."""
-        words = ARCHITECTURES[self.architecture]
+        words = self.multiplier_made.words
         return f"float32: {words} mantissa, round to nearest even, subnormals are zeros"
 
     def output_shift(self, shift: int) -> int:
@@ -56,7 +55,7 @@ class Float32(FloatSums):
         """Rounds its product."""
         from fewbits.hardware.datapath.floating import FloatMultiplier
 
-        return FloatMultiplier(self.architecture)
+        return FloatMultiplier(self.multiplier_made)
 
     def connect_output(self, m: Module, neuron: Neuron) -> None:
         """The accumulator, but for ReLU."""

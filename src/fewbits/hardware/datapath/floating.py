@@ -10,8 +10,8 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.datapath.multipliers import multiply
-from fewbits.hardware.process.datapath_key import Architecture
+from fewbits.hardware.datapath.multiplier_kinds import MultiplierKind, multiplier_kind
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.rtl.bit_heap import registered, shared
 
 EXPONENT, MANTISSA = 8, 23
@@ -36,8 +36,9 @@ def packed(sign: Value, exponent: Value, mantissa: Value) -> Value:
 class FloatMultiplier(Component):
     """The product, three cycles later: compressed rows, their sum, the rounded number."""
 
-    def __init__(self, architecture: Architecture = "booth") -> None:
-        self.architecture: Architecture = architecture
+    def __init__(self, multiplier: MultiplierKind | None = None) -> None:
+        """multiplier: of the significands; None is the one by default."""
+        self.multiplier = multiplier or multiplier_kind(DEFAULT_MULTIPLIER)
         super().__init__({"weight": In(BITS), "value": In(BITS), "product": Out(BITS)})
 
     def elaborate(self, platform: object) -> Module:
@@ -46,7 +47,7 @@ class FloatMultiplier(Component):
         (mantissa_a, exponent_a, sign_a), (mantissa_b, exponent_b, sign_b) = fields(self.weight), fields(self.value)
         one = Const(1, 1)
         significands = (Cat(mantissa, one, Const(0, 1)) for mantissa in (mantissa_a, mantissa_b))
-        rows = multiply(m, self.architecture, *significands, 2 * SIGNIFICAND)
+        rows = self.multiplier.rows(m, *significands, 2 * SIGNIFICAND)
         zero = registered(m, (exponent_a == 0) | (exponent_b == 0), "zero1")
         exponent = registered(m, exponent_a + exponent_b - BIAS, "exponent1")
         sign = registered(m, sign_a ^ sign_b, "sign1")

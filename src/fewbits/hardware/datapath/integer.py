@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from fewbits.formats import FixedPoint, Precision
 from fewbits.hardware.datapath.integer_sums import IntegerSums
-from fewbits.hardware.process.datapath_key import ARCHITECTURES, ONE_ROW
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
@@ -24,7 +23,7 @@ class Integer(IntegerSums):
 
     @property
     def _adds_two_rows(self) -> bool:
-        return self.architecture not in ONE_ROW and self.full_product_bits >= self.pipelining.adds_products_below
+        return not self.multiplier_made.is_one_row and self.full_product_bits >= self.pipelining.adds_products_below
 
     @property
     def carry_save_products(self) -> bool:
@@ -48,7 +47,7 @@ class Integer(IntegerSums):
     @property
     def multiplier_kind(self) -> str:
         """How partial products are made."""
-        return ARCHITECTURES[self.architecture]
+        return self.multiplier_made.words
 
     @property
     def multiplier(self) -> str:
@@ -67,22 +66,17 @@ class Integer(IntegerSums):
 
     def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
         """Less what rows in carry-save form are too large by; nothing for 2**n of them, which wrap around."""
-        from fewbits.hardware.datapath.multipliers import excess
-
         super().add_products(heap, high, low)
         if self.carry_save_products:
             weights, inputs = self.precision.weights.bits, self.precision.inputs.bits
-            heap.constant -= self.synapses * excess(self.architecture, weights, inputs)
+            heap.constant -= self.synapses * self.multiplier_made.excess(weights, inputs)
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The compressed partial products, added where that fits the cycle."""
         from amaranth.hdl import Const  # late, as all circuits: a cost builds none
 
-        from fewbits.hardware.datapath.multipliers import multiply
-
         two_rows, width = self.carry_save_products, self.full_product_bits
-        rows = multiply(
-            m, self.architecture, weight, value, self.high_bits if two_rows else width,
-            self.pipelining.multiply_cycles - 1,
-        )  # fmt: skip
+        rows = self.multiplier_made.rows(
+            m, weight, value, self.high_bits if two_rows else width, self.pipelining.multiply_cycles - 1
+        )
         return rows if two_rows or self.adds_rows_apart else ((rows[0] + rows[1])[:width], Const(0, 1))

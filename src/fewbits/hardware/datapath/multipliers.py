@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.process.datapath_key import Architecture
 from fewbits.hardware.rtl.bit_heap import BitHeap, registered, shared
 
 if TYPE_CHECKING:
@@ -65,7 +63,8 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     Radix-4 recoding: MacSorley, "High-speed arithmetic in binary computers" (Proceedings of the IRE, 1961). A row's
     sign weighs -2**top = 2**top + 2**(top + 1) - 2**(top + 2): its inverse, a one above it, and what the next row's
     sign takes up. For the last row nothing does, so that the sum is too large by 2**excess, excess = len(multiplicand)
-    + 2 * digits, no less than the product's width: out of range, or taken off again in a tree of several (`excess`).
+    + 2 * digits, no less than the product's width: out of range, or taken off again in a tree
+    (`MultiplierKind.excess`).
     The one that completes a negated row lies in the free places below the next row.
     """
     digits = (len(multiplier) + 1) // 2
@@ -89,11 +88,6 @@ def booth(m: Module, multiplier: Value, multiplicand: Value, width: int, registe
     return heap.compress(m, registers)
 
 
-def excess(made: Architecture, multiplier_bits: int, multiplicand_bits: int) -> int:
-    """What the sum of two rows is too large by, where they are wider than the product."""
-    return 2 ** (multiplicand_bits + 2 * ((multiplier_bits + 1) // 2)) if made == "booth" else 0
-
-
 def operator(m: Module, multiplier: Value, multiplicand: Value, width: int, registers: int = 0) -> tuple[Value, Value]:
     """The product of two signed numbers modulo 2**width as one row, and a row of zeros: synthesis makes it.
 
@@ -105,20 +99,3 @@ def operator(m: Module, multiplier: Value, multiplicand: Value, width: int, regi
     for _ in range(registers):
         row = registered(m, row, "product")
     return row.as_unsigned(), Const(0, width)
-
-
-_ROWS: Mapping[Architecture, Callable[[Module, Value, Value, int, int], tuple[Value, Value]]] = {
-    "booth": booth,
-    "array": array,
-    "operator": operator,
-}
-
-
-def multiply(
-    m: Module, architecture: Architecture, multiplier: Value, multiplicand: Value, width: int, registers: int = 0
-) -> tuple[Value, Value]:
-    """Two rows that sum to the product of two signed numbers, as an architecture makes them.
-
-    registers: in the compression, as of `BitHeap.compress`.
-    """
-    return _ROWS[architecture](m, multiplier, multiplicand, width, registers)

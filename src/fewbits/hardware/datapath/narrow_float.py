@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from fewbits.formats import FloatFormat, Precision
 from fewbits.hardware.datapath.float_sums import FloatSums
-from fewbits.hardware.process.datapath_key import ARCHITECTURES
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module
@@ -67,7 +66,7 @@ class NarrowFloat(FloatSums):
     @property
     def multiplier(self) -> str:
         """That of the mantissas."""
-        return f"{ARCHITECTURES[self.architecture]} mantissa, exact product in float32"
+        return f"{self.multiplier_made.words} mantissa, exact product in float32"
 
     def output_shift(self, shift: int) -> int:
         """Either way; the port holds what the output stage takes."""
@@ -77,7 +76,7 @@ class NarrowFloat(FloatSums):
         """Need not round."""
         from fewbits.hardware.datapath.narrow_float_circuits import NarrowFloatMultiplier
 
-        return NarrowFloatMultiplier(*self.formats, self.architecture)
+        return NarrowFloatMultiplier(*self.formats, self.multiplier_made)
 
     def connect_output(self, m: Module, neuron: Neuron) -> None:
         """Rounded to the inputs' format."""

@@ -9,8 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import FloatFormat
 from fewbits.hardware.datapath.floating import BIAS, BITS, EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
-from fewbits.hardware.datapath.multipliers import multiply
-from fewbits.hardware.process.datapath_key import Architecture
+from fewbits.hardware.datapath.multiplier_kinds import MultiplierKind
 from fewbits.hardware.rtl.bit_heap import registered, shared
 
 
@@ -26,8 +25,8 @@ class _Operand:
 class NarrowFloatMultiplier(Component):
     """The product of two narrow floats as a float32, two cycles later: significands' product, then normalization."""
 
-    def __init__(self, weights: FloatFormat, inputs: FloatFormat, architecture: Architecture) -> None:
-        self.architecture: Architecture = architecture
+    def __init__(self, weights: FloatFormat, inputs: FloatFormat, multiplier: MultiplierKind) -> None:
+        self.multiplier = multiplier
         self.formats = (weights, inputs)
         super().__init__({"weight": In(weights.bits), "value": In(inputs.bits), "product": Out(BITS)})
 
@@ -38,7 +37,7 @@ class NarrowFloatMultiplier(Component):
         a, b = _operand(m, self.weight, weights), _operand(m, self.value, inputs)
         bits = len(a.significand) + len(b.significand)
         zero = Const(0, 1)
-        rows = multiply(m, self.architecture, Cat(a.significand, zero), Cat(b.significand, zero), bits)
+        rows = self.multiplier.rows(m, Cat(a.significand, zero), Cat(b.significand, zero), bits)
         product = registered(m, (rows[0] + rows[1])[:bits], "significands")
         exponent = registered(m, a.exponent + b.exponent + (BIAS + 1 - weights.bias - inputs.bias), "exponent1")
         sign = registered(m, a.sign ^ b.sign, "sign1")

@@ -8,8 +8,9 @@ from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware.datapath.base import Datapath
+from fewbits.hardware.datapath.multiplier_kinds import multiplier_kind
 from fewbits.hardware.datapath.strategies import strategy_for
-from fewbits.hardware.process.datapath_key import DEFAULT_SYNAPSES, LARGEST_NEURON, architecture
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DEFAULT_SYNAPSES, LARGEST_NEURON
 from fewbits.hardware.rtl.pipelining import DEFAULT, pipelining
 
 NeuronDesign = Datapath
@@ -21,14 +22,15 @@ def design(
     synapses: int = DEFAULT_SYNAPSES,
     maximum_synapses: int = 16384,
     *,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
     stages: str = DEFAULT,
 ) -> NeuronDesign:
     """The neuron of a precision.
 
-    multiplier: how products are made, where anything is multiplied: "booth", "array" (a partial product for each bit of
-    the weight), or "operator", a plain product for a mapper's DSP blocks.
+    multiplier: how products are made, where anything is multiplied: the name of one of `multiplier_kinds`, such as
+    "booth", "array" (a partial product for each bit of the weight), or "operator", a plain product for a mapper's DSP
+    blocks.
     product_bits: truncate integer products to their top bits; None keeps all (docs/architecture.md, "Arithmetic").
     stages: name of one of `pipelining.PIPELININGS`; of integer neurons.
     Raises FormatError for an unknown precision, HardwareError where there is no datapath or for a senseless size.
@@ -41,10 +43,12 @@ def design(
             f"a neuron of {synapses} synapses needs an accumulator of as many products, it takes {maximum_synapses}: "
             f"give at most {maximum_synapses} synapses, or a larger maximum_synapses"
         )
-    partial_products, strategy = architecture(multiplier), strategy_for(chosen)
+    kind, strategy = multiplier_kind(multiplier), strategy_for(chosen)
+    if (refusal := kind.refusal(chosen)) is not None:
+        raise HardwareError(refusal)
     if stages != DEFAULT and strategy.pipelinings == (DEFAULT,):
         raise HardwareError(f"{chosen.name} has one pipeline, {DEFAULT!r}, not {stages!r}: float neurons have no other")
-    made = strategy(chosen, synapses, maximum_synapses, partial_products, pipelining=pipelining(stages))
+    made = strategy(chosen, synapses, maximum_synapses, kind.name, pipelining=pipelining(stages))
     if product_bits is not None:
         made = replace(made, kept_product_bits=_checked_product_bits(made, product_bits))
     return made

@@ -21,7 +21,6 @@ from fewbits.hardware.fpga.families import Device, Family, device_named, family_
 from fewbits.hardware.fpga.parts import PartResources, resources_of_parts, total
 from fewbits.hardware.fpga.resources import Resources
 from fewbits.hardware.mapping.synthesis import Progress
-from fewbits.hardware.process.datapath_key import ARCHITECTURES
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.workload import Workload
 
@@ -189,7 +188,8 @@ def neuron_of(
 
 def _multiplier_notes(made: NeuronDesign, taken: Resources) -> tuple[str, ...]:
     """Where plain products were asked for, and no DSP block took one."""
-    if taken.dsps or ARCHITECTURES["operator"] not in made.multiplier:
+    asked = made.multiplier_made
+    if taken.dsps or not asked.fits_dsp_blocks or asked.words not in made.multiplier:
         return ()
     return ("no product went into a DSP block, they are too narrow: Booth multipliers may take fewer LUTs",)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,19 +9,8 @@ from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision
 
-Architecture = Literal["booth", "array", "operator"]
-"""How products are made: of partial products by radix-4 Booth recoding, or one for each bit of the weight; or by a
-plain `a * b`, which is left to synthesis: mappers for FPGAs put it into DSP blocks."""
-
-ARCHITECTURES: Mapping[Architecture, str] = {
-    "booth": "radix-4 Booth",
-    "array": "array",
-    "operator": "multiplication left to synthesis",
-}
-"""In words."""
-
-ONE_ROW: frozenset[Architecture] = frozenset({"operator"})
-"""Those that give a product as one row: they have no carry-save form."""
+DEFAULT_MULTIPLIER = "booth"
+"""That names of datapaths leave out. All that there are: `datapath/multiplier_kinds.py`."""
 
 Accumulation = Literal["integer", "float32"]
 """What sums are held in: integers, wide enough for every sum; float32, where each addition rounds."""
@@ -46,7 +34,9 @@ class DatapathKey:
     """
 
     precision: Precision
-    multiplier: Architecture = "booth"
+    multiplier: str = DEFAULT_MULTIPLIER
+    """Name of a kind of multiplier; of a user's circuit with the start of its hash."""
+
     product_bits: int | None = None
     """Width that products are truncated to; None keeps them whole."""
 
@@ -74,7 +64,7 @@ class DatapathKey:
         return " ".join(
             [
                 self.precision.name,
-                *([self.multiplier] if self.multiplier != "booth" else []),
+                *([self.multiplier] if self.multiplier != DEFAULT_MULTIPLIER else []),
                 *([f"product{self.product_bits}"] if self.product_bits is not None else []),
                 *([f"{self.accumulation} sums"] if self.accumulation is not None else []),
                 *([f"{self.synapses} synapses"] if self._differs_in_synapses else []),
@@ -88,7 +78,7 @@ class DatapathKey:
         return " ".join(
             [
                 self.precision.name,
-                *([f"--multiplier {self.multiplier}"] if self.multiplier != "booth" else []),
+                *([f"--multiplier {self.multiplier}"] if self.multiplier != DEFAULT_MULTIPLIER else []),
                 *([f"--product-bits {self.product_bits}"] if self.product_bits is not None else []),
                 *([f"--synapses {self.synapses}"] if self._differs_in_synapses else []),
                 *([f"--element {self.element}"] if self.element != "neuron" else []),
@@ -110,12 +100,3 @@ def datapath_element(name: str) -> Element:
     if name != "neuron" and name != "processing-element":
         raise HardwareError(f"an element is 'neuron' or 'processing-element', not {name!r}")
     return name
-
-
-def architecture(multiplier: str) -> Architecture:
-    """An architecture of multipliers by its name. Raises HardwareError for another."""
-    for known in ARCHITECTURES:
-        if multiplier == known:
-            return known
-    *names, last = map(repr, ARCHITECTURES)
-    raise HardwareError(f"multiplier must be {', '.join(names)} or {last}, not {shown(multiplier)}")

@@ -17,6 +17,7 @@ from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.datapath.simulation import hexadecimal
 from fewbits.hardware.datapath.vectors import Vectors, make_vectors
 from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, verilog_file
 from fewbits.hardware.rtl.verilog import to_verilog as modules_of
 from fewbits.output_folder import OutputFolder
@@ -70,7 +71,7 @@ def export_verilog(
     precision: str,
     out: Path,
     *,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
     model: str | None = None,
     dataset: str = "digits",

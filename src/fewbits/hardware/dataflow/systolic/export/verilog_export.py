@@ -27,6 +27,7 @@ from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
 from fewbits.hardware.datapath.processing_element import ELEMENT, element_rtlil
 from fewbits.hardware.datapath.simulation import hexadecimal
 from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, to_verilog, verilog_file
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.output_folder import OutputFolder
@@ -80,7 +81,7 @@ def export_verilog(
     precision: str,
     out: Path,
     *,
-    multiplier: str = "booth",
+    multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
     model: str | None = None,
     dataset: str = "digits",
