@@ -24,7 +24,7 @@ import_graph = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(import_graph)
 
 HARDWARE = (
-    *("process", "workload", "mapping", "energy", "activity", "rtl", "datapath", "dataflow", "fpga"),
+    *("process", "workload", "mapping", "energy", "activity", "rtl", "multipliers", "datapath", "dataflow", "fpga"),
     *("costing", "characterization"),
 )
 """The rooms of `hardware`, from the lowest."""

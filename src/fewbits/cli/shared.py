@@ -27,7 +27,7 @@ app = typer.Typer(
 Multiplier = Annotated[
     str, typer.Option(metavar="NAME", help="How products are made: booth, array or operator, a * b.")
 ]
-"""Of a datapath: the name of one of `hardware/datapath/multiplier_kinds.py`."""
+"""Of a datapath: the name of one of `hardware/multipliers/registry.py`."""
 
 DEFAULT_MULTIPLIER = "booth"
 """As in `hardware/process/datapath_key.py`, which no command loads for its help."""

@@ -17,6 +17,7 @@ from fewbits.hardware.dataflow.loops.description import Axis, LoopAccelerator, L
 from fewbits.hardware.dataflow.plan import Accesses, AnyAccelerator, LayerSchedule, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_from, accelerator_named, dataflow_of, dataflows
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
+from fewbits.hardware.multipliers.kinds import MultiplierKind
 from fewbits.hardware.process.corners import ControlAtCorner, Corner, DatapathAtCorner, MacroAtCorner
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import (
@@ -38,6 +39,7 @@ from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
     from fewbits.hardware import fpga as fpga
+    from fewbits.hardware import multipliers as multipliers
     from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.workload.operations import WORKLOAD
 
@@ -72,6 +74,7 @@ __all__ = [
     "MacroCost",
     "Memory",
     "MemoryCost",
+    "MultiplierKind",
     "NetworkPower",
     "Neuron",
     "NeuronDesign",
@@ -108,5 +111,6 @@ if not TYPE_CHECKING:  # they load torch and Amaranth
             "WORKLOAD": "fewbits.hardware.workload.operations",
             "Neuron": "fewbits.hardware.datapath.neuron",
             "fpga": "fewbits.hardware.fpga",
+            "multipliers": "fewbits.hardware.multipliers",
         },
     )

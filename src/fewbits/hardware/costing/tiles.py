@@ -22,8 +22,8 @@ from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import dataflow_of
 from fewbits.hardware.datapath.estimates import find
-from fewbits.hardware.datapath.multiplier_kinds import multiplier_kind
 from fewbits.hardware.datapath.neuron_design import NeuronDesign, design
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DatapathKey
 from fewbits.hardware.process.memory.sram import Buffer

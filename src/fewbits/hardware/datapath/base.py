@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision
-from fewbits.hardware.datapath.multiplier_kinds import MultiplierKind, multiplier_kind
+from fewbits.hardware.multipliers.kinds import MultiplierKind
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, Accumulation, DatapathKey
 from fewbits.hardware.process.technology import LOGIC_COMPONENTS
 from fewbits.hardware.rtl.pipelining import DEFAULT, PIPELININGS, Pipelining
@@ -40,7 +41,7 @@ class Datapath(ABC):
     """Largest layer (synapses of one output) whose sums can't overflow the accumulator."""
 
     architecture: str = DEFAULT_MULTIPLIER
-    """Name of its kind of multiplier (`multiplier_kinds`), where anything is multiplied."""
+    """Name of its kind of multiplier (`hardware/multipliers`), where anything is multiplied."""
 
     kept_product_bits: int | None = None
     """Width that products are truncated to; None leaves them whole."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.hardware.datapath.multiplier_kinds import MultiplierKind, multiplier_kind
+from fewbits.hardware.multipliers.kinds import MultiplierKind
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.rtl.bit_heap import registered, shared
 

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.formats import FloatFormat
 from fewbits.hardware.datapath.floating import BIAS, BITS, EXPONENT, MANTISSA, SIGNIFICAND, fields, packed
-from fewbits.hardware.datapath.multiplier_kinds import MultiplierKind
+from fewbits.hardware.multipliers.kinds import MultiplierKind
 from fewbits.hardware.rtl.bit_heap import registered, shared
 
 

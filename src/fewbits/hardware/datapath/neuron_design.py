@@ -8,8 +8,8 @@ from fewbits.arguments import is_integer, shown
 from fewbits.errors import HardwareError
 from fewbits.formats import Precision, parse_precision
 from fewbits.hardware.datapath.base import Datapath
-from fewbits.hardware.datapath.multiplier_kinds import multiplier_kind
 from fewbits.hardware.datapath.strategies import strategy_for
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, DEFAULT_SYNAPSES, LARGEST_NEURON
 from fewbits.hardware.rtl.pipelining import DEFAULT, pipelining
 
@@ -28,7 +28,7 @@ def design(
 ) -> NeuronDesign:
     """The neuron of a precision.
 
-    multiplier: how products are made, where anything is multiplied: the name of one of `multiplier_kinds`, such as
+    multiplier: how products are made, where anything is multiplied: the name of one of `hardware/multipliers`, such as
     "booth", "array" (a partial product for each bit of the weight), or "operator", a plain product for a mapper's DSP
     blocks.
     product_bits: truncate integer products to their top bits; None keeps all (docs/architecture.md, "Arithmetic").

@@ -10,7 +10,7 @@ from fewbits.errors import HardwareError
 from fewbits.formats import FixedPoint, Precision
 
 DEFAULT_MULTIPLIER = "booth"
-"""That names of datapaths leave out. All that there are: `datapath/multiplier_kinds.py`."""
+"""That names of datapaths leave out. All that there are: `multipliers/registry.py`."""
 
 Accumulation = Literal["integer", "float32"]
 """What sums are held in: integers, wide enough for every sum; float32, where each addition rounds."""
