@@ -321,7 +321,7 @@ def test_a_cut_float_product_is_refused():
 
 
 def test_an_unknown_multiplier_is_refused():
-    with pytest.raises(HardwareError, match="'booth', 'array' or 'operator'"):
+    with pytest.raises(HardwareError, match="'booth', 'array', 'operator' or 'composable'"):
         design("fixed8", multiplier="wallace")
 
 

@@ -52,7 +52,7 @@ def output_stage_ports(design: IntegerSums) -> dict[str, Member]:
         "total": In(design.accumulator_bits),
         "shift": In(design.shift_bits),
         "relu": In(1),
-        "output": Out(design.output_bits),
+        "output": Out(design.output_port_bits),
     }
 
 
@@ -82,10 +82,10 @@ class OutputStage(Component):
             registers = [Signal(len(value), reset_less=True) for value in (word, guard, sticky)]
             m.d.sync += [r.eq(v) for r, v in zip(registers, (word, guard, sticky), strict=True)]
             word, guard, sticky = registers
-        m.d.sync += self.output.eq(self._rounded(word, guard, sticky))
+        m.d.sync += self.output.eq(self.rounded(word, guard, sticky))
         return m
 
-    def _rounded(self, word: Value, guard: Value, sticky: Value) -> Value:
+    def rounded(self, word: Value, guard: Value, sticky: Value) -> Value:
         """Round half to even, saturate, and cut off negatives if `relu` is set."""
         bits = self.design.output_bits
         sign, above = word[-1], word[bits - 1 :]

@@ -77,6 +77,9 @@ class Datapath(ABC):
     average_refusal: ClassVar[str | None] = None
     """Why no average pooling can be built, behind the layer's name; None where it can."""
 
+    accelerator_refusal: ClassVar[str | None] = None
+    """Why no accelerator's circuit is built around such neurons, as a sentence; None where one is."""
+
     @classmethod
     @abstractmethod
     def computes(cls, precision: Precision) -> bool:
@@ -159,6 +162,38 @@ class Datapath(ABC):
     def output_bits(self) -> int:
         """Width of an output, which is rounded to the format of the inputs."""
         return self.precision.inputs.bits
+
+    # Ports.
+
+    @property
+    def products_per_lane(self) -> int:
+        """Products that the lane of one of the `synapses` makes in a cycle."""
+        return self.multiplier_made.products_per_lane(self.precision)
+
+    @property
+    def products_per_cycle(self) -> int:
+        """Products of a chunk: what a neuron adds to an output's sum in a cycle."""
+        return self.synapses * self.products_per_lane
+
+    @property
+    def weight_lane_bits(self) -> int:
+        """Width of the weights' port for a lane, whose codes lie evenly in it, the first lowest."""
+        return self.precision.weights.bits
+
+    @property
+    def input_lane_bits(self) -> int:
+        """The same of the inputs' port."""
+        return self.precision.inputs.bits
+
+    @property
+    def output_port_bits(self) -> int:
+        """Of the output's port: its code, with its sign in the places above."""
+        return self.output_bits
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """Pins of one bit that hold for a layer, beside `shift` and `relu`: what each is for this precision."""
+        return {}
 
     # Cycles.
 

@@ -12,7 +12,7 @@ from fewbits.hardware.datapath.integer_sums import IntegerSums
 def element_design(design: Datapath) -> IntegerSums:
     """The arithmetic of an element: a neuron's, but that wide products are one row, added in a cycle of their own.
 
-    Raises HardwareError for floats.
+    Raises HardwareError for floats, and for a multiplier that only neurons have.
     """
     if not isinstance(design, IntegerSums):
         raise HardwareError(
@@ -20,6 +20,8 @@ def element_design(design: Datapath) -> IntegerSums:
             "and a float adder takes several: choose integers (fixedN, pow2-N, ternary, binary), or a dataflow whose "
             "neurons add in a tree"
         )
+    if design.accelerator_refusal is not None:
+        raise HardwareError(design.accelerator_refusal)
     if design.carry_save_products:
         return replace(design, kept_product_bits=design.full_product_bits)
     return design

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
     from amaranth.lib.wiring import Component
 
+    from fewbits.hardware.datapath.accumulate import OutputStage
     from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.rtl.bit_heap import BitHeap
 
@@ -175,17 +176,29 @@ class IntegerSums(Datapath):
         }
         return {"multiplier": Header(about, ports, {"LATENCY": self.multiply_stages})}
 
+    def lane(self, neuron: Neuron, synapse: int) -> dict[str, Value]:
+        """What a multiplier takes."""
+        return neuron.operands(synapse)
+
+    def output_stage(self, m: Module, neuron: Neuron) -> OutputStage:
+        """What rounds outputs; total, shift and relu are connected by `connect`."""
+        from fewbits.hardware.datapath.accumulate import OutputStage
+
+        return OutputStage(self)
+
     def connect(self, m: Module, neuron: Neuron, first: Value) -> None:
         """Multipliers, tree, accumulator, output stage."""
         from amaranth.hdl import Cat
 
-        from fewbits.hardware.datapath.accumulate import Accumulator, OutputStage
+        from fewbits.hardware.datapath.accumulate import Accumulator
         from fewbits.hardware.datapath.adder_tree import AdderTree
 
-        rows = [neuron.instance(m, "multiplier", f"multiplier{i}", **neuron.operands(i)) for i in range(self.synapses)]
+        rows = [
+            neuron.instance(m, "multiplier", f"multiplier{i}", **self.lane(neuron, i)) for i in range(self.synapses)
+        ]
         m.submodules.adder_tree = tree = AdderTree(self)
         m.submodules.accumulator = accumulator = Accumulator(self)
-        m.submodules.output_stage = stage = OutputStage(self)
+        m.submodules.output_stage = stage = self.output_stage(m, neuron)
         m.d.comb += [
             tree.high.eq(Cat(*(row["high"] for row in rows))),
             tree.low.eq(Cat(*(row["low"] for row in rows))),

@@ -14,10 +14,11 @@ from fewbits.hardware.rtl.instances import instance as instance_of
 class Neuron(Component):
     """A neuron of a design.
 
-    Each cycle takes a chunk of `synapses` weights and inputs (codes, side by side, synapse 0 lowest). `first` and
-    `last` mark the first and last chunk of an output; `bias` is read `bias_delay` cycles after a first chunk, `shift`
-    and `relu` hold for a layer. `valid` marks `output`; `total` is the accumulator. `rst` clears what is on its way to
-    `valid`, and no data: what was begun without a first chunk means nothing.
+    Each cycle takes a chunk: a weight and an input for each product (codes, side by side, that of synapse 0 lowest).
+    `first` and `last` mark the first and last chunk of an output; `bias` is read `bias_delay` cycles after a first
+    chunk; `shift`, `relu` and the design's own `settings` hold for a layer. `valid` marks `output`; `total` is the
+    accumulator. `rst` clears what is on its way to `valid`, and no data: what was begun without a first chunk means
+    nothing.
     """
 
     def __init__(self, design: Datapath) -> None:
@@ -26,15 +27,16 @@ class Neuron(Component):
         """Modules that the neuron holds several instances of: by name, `to_rtlil` adds them."""
         super().__init__(
             {
-                "weights": In(design.precision.weights.bits * design.synapses),
-                "inputs": In(design.precision.inputs.bits * design.synapses),
+                "weights": In(design.weight_lane_bits * design.synapses),
+                "inputs": In(design.input_lane_bits * design.synapses),
                 "rst": In(1),
                 "first": In(1),
                 "last": In(1),
                 "bias": In(design.accumulator_bits),
                 "shift": In(design.shift_bits),
                 "relu": In(1),
-                "output": Out(design.output_bits),
+                **dict.fromkeys(design.settings, In(1)),
+                "output": Out(design.output_port_bits),
                 "valid": Out(1),
                 "total": Out(design.accumulator_bits),
             }
@@ -54,9 +56,13 @@ class Neuron(Component):
     def operands(self, synapse: int) -> dict[str, Value]:
         """What a multiplier takes."""
         return {
-            "weight": self.weights.word_select(synapse, self.design.precision.weights.bits),
-            "value": self.inputs.word_select(synapse, self.design.precision.inputs.bits),
+            "weight": self.weights.word_select(synapse, self.design.weight_lane_bits),
+            "value": self.inputs.word_select(synapse, self.design.input_lane_bits),
         }
+
+    def setting(self, name: str) -> Value:
+        """One of the design's own settings."""
+        return getattr(self, name)
 
     def instance(self, m: Module, unit: str, name: str, **inputs: Value) -> dict[str, Signal]:
         """Add an instance of one of the units and return its outputs by name."""

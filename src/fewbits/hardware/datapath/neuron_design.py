@@ -43,9 +43,10 @@ def design(
             f"a neuron of {synapses} synapses needs an accumulator of as many products, it takes {maximum_synapses}: "
             f"give at most {maximum_synapses} synapses, or a larger maximum_synapses"
         )
-    kind, strategy = multiplier_kind(multiplier), strategy_for(chosen)
+    kind = multiplier_kind(multiplier)
     if (refusal := kind.refusal(chosen)) is not None:
         raise HardwareError(refusal)
+    strategy = strategy_for(chosen, kind.name)
     if stages != DEFAULT and strategy.pipelinings == (DEFAULT,):
         raise HardwareError(f"{chosen.name} has one pipeline, {DEFAULT!r}, not {stages!r}: float neurons have no other")
     made = strategy(chosen, synapses, maximum_synapses, kind.name, pipelining=pipelining(stages))

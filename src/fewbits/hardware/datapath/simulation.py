@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -87,6 +88,7 @@ extern "C" void run(int64_t cycles, const uint32_t *weights, const uint32_t *inp
     set(top.p_bias, bias + cycle * top.p_bias.chunks);
     top.p_first.data[0] = control[cycle] & 1;
     top.p_last.data[0] = control[cycle] >> 1 & 1;
+    // settings
     top.p_clk.data[0] = 0;
     while (top.eval(), top.commit()) {}
     output += get(top.p_output, output);
@@ -98,6 +100,9 @@ extern "C" void run(int64_t cycles, const uint32_t *weights, const uint32_t *inp
   }
 }
 """
+
+_FIRST_SETTING = 2
+"""Its place in a cycle's control word, above `first` and `last`."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,8 @@ class Operands:
     bias: Words
     shift: int = 0
     relu: bool = False
+    settings: Mapping[str, NDArray[np.bool_]] | None = None
+    """The design's other settings by cycle; None for those of its precision throughout."""
 
 
 class Simulator:
@@ -127,18 +134,21 @@ class Simulator:
 
     def __init__(self, design: Datapath, progress: Progress | None = None) -> None:
         self.design = design
-        self._library = ctypes.CDLL(str(compiled_simulator(to_rtlil(design), "neuron", _DRIVER, progress)))
+        self._library = ctypes.CDLL(str(compiled_simulator(to_rtlil(design), "neuron", _driver(design), progress)))
 
     def run(self, operands: Operands) -> Trace:
         """Simulate from power-on (all registers zero), one cycle a row of the operands."""
         cycles = len(operands.first)
-        control = (operands.first.astype(np.uint32) | (operands.last.astype(np.uint32) << 1)).astype(np.uint32)
-        output = np.zeros((cycles, words_of(self.design.output_bits)), np.uint32)
+        control = operands.first.astype(np.uint32) | operands.last.astype(np.uint32) << 1
+        for place, (name, held) in enumerate(self.design.settings.items(), _FIRST_SETTING):
+            given_setting = np.full(cycles, held) if operands.settings is None else operands.settings[name]
+            control |= given_setting.astype(np.uint32) << place
+        output = np.zeros((cycles, words_of(self.design.output_port_bits)), np.uint32)
         valid = np.zeros(cycles, np.uint32)
         total = np.zeros((cycles, words_of(self.design.accumulator_bits)), np.uint32)
         given = [
-            _rows(operands.weights, cycles, self.design.precision.weights.bits * self.design.synapses, "weights"),
-            _rows(operands.inputs, cycles, self.design.precision.inputs.bits * self.design.synapses, "inputs"),
+            _rows(operands.weights, cycles, self.design.weight_lane_bits * self.design.synapses, "weights"),
+            _rows(operands.inputs, cycles, self.design.input_lane_bits * self.design.synapses, "inputs"),
             control,
             _rows(operands.bias, cycles, self.design.accumulator_bits, "bias"),
         ]
@@ -150,6 +160,15 @@ class Simulator:
             *(_pointer(array) for array in (output, valid, total)),
         )
         return Trace(output, valid.astype(bool), total)
+
+
+def _driver(design: Datapath) -> str:
+    """With the design's own settings, from the word that has `first` and `last`."""
+    lines = [
+        f"top.p_{name.replace('_', '__')}.data[0] = control[cycle] >> {place} & 1;\n"
+        for place, name in enumerate(design.settings, _FIRST_SETTING)
+    ]
+    return _DRIVER.replace("// settings\n", "    ".join(lines))
 
 
 def words_of(bits: int) -> int:

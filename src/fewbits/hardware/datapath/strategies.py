@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fewbits.errors import HardwareError
 from fewbits.extensions import found
 from fewbits.formats import Format, Precision
 from fewbits.hardware.datapath.base import Datapath
+from fewbits.hardware.datapath.composable import Composable
 from fewbits.hardware.datapath.float32 import Float32
 from fewbits.hardware.datapath.integer import Integer
 from fewbits.hardware.datapath.narrow_float import NarrowFloat
 from fewbits.hardware.datapath.population_count import PopulationCount
 from fewbits.hardware.datapath.shifter import Shifter
 from fewbits.hardware.datapath.sign_selection import SignSelection, TernarySelection
+from fewbits.hardware.multipliers.composable import COMPOSABLE
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 
 STRATEGIES: tuple[type[Datapath], ...] = (
     Integer,
@@ -29,8 +34,17 @@ ALLOWED = (
 )
 
 
-def strategy_for(precision: Precision) -> type[Datapath]:
-    """The strategy that computes a precision. Raises HardwareError, which names what can be done, where none does."""
+OF_MULTIPLIERS: Mapping[str, type[Datapath]] = {COMPOSABLE.name: Composable}
+"""Those of one multiplier, whose circuit is more than a product's: by its name."""
+
+
+def strategy_for(precision: Precision, multiplier: str = DEFAULT_MULTIPLIER) -> type[Datapath]:
+    """The strategy that computes a precision. Raises HardwareError, which names what can be done, where none does.
+
+    multiplier: name of its kind, which takes numbers of the precision.
+    """
+    if multiplier in OF_MULTIPLIERS:
+        return OF_MULTIPLIERS[multiplier]
     for strategy in STRATEGIES:
         if strategy.computes(precision):
             return strategy

@@ -27,7 +27,7 @@ class Vectors:
     """Chunks of operands, one a row, and the accumulator and output after each."""
 
     weights: NDArray[np.int64]
-    """Codes, (chunks, synapses)."""
+    """Codes, (chunks, products of a cycle)."""
 
     inputs: NDArray[np.int64]
     first: NDArray[np.bool_]
@@ -52,8 +52,8 @@ class Vectors:
         idle = np.zeros(empty, bool)
         bias = padded(pack(self.bias, design.accumulator_bits))
         return Operands(
-            weights=padded(_side_by_side(self.weights, design.precision.weights.bits)),
-            inputs=padded(_side_by_side(self.inputs, design.precision.inputs.bits)),
+            weights=padded(_side_by_side(self.weights, design.weight_lane_bits // design.products_per_lane)),
+            inputs=padded(_side_by_side(self.inputs, design.input_lane_bits // design.products_per_lane)),
             first=np.concatenate([self.first, idle]),
             last=np.concatenate([np.ones(len(self.first), bool), idle]),
             bias=np.roll(bias, design.bias_delay, axis=0),
@@ -65,8 +65,8 @@ class Vectors:
 def make_vectors(design: Datapath, chunks: int, seed: int = 0) -> Vectors:
     """Random operands, a fifth of them corner cases, in accumulations of random length; one shift and ReLU setting."""
     generator = np.random.default_rng(seed)
-    weights = random_codes(design.precision.weights, (chunks, design.synapses), generator)
-    inputs = random_codes(design.precision.inputs, (chunks, design.synapses), generator)
+    weights = random_codes(design.precision.weights, (chunks, design.products_per_cycle), generator)
+    inputs = random_codes(design.precision.inputs, (chunks, design.products_per_cycle), generator)
     first = generator.random(chunks) < 0.2
     first[: design.accumulate_cycles] = True
     relu = bool(seed % 2)

@@ -43,6 +43,10 @@ class MultiplierKind(ABC):
         """What the sum of two rows is too large by, where they are wider than the product."""
         return 0
 
+    def products_per_lane(self, precision: Precision) -> int:
+        """Products that one of it makes in a cycle, of numbers of a precision; they are added."""
+        return 1
+
     def table(self, precision: Precision) -> ProductTable | None:
         """Its products of all pairs of codes; None where they are exact."""
         return None

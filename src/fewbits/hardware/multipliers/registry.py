@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fewbits.arguments import shown
 from fewbits.errors import HardwareError
+from fewbits.hardware.multipliers.composable import COMPOSABLE
 from fewbits.hardware.multipliers.exact import EXACT
 from fewbits.hardware.multipliers.kinds import MultiplierKind
 
@@ -13,11 +15,14 @@ if TYPE_CHECKING:
     from fewbits.formats import Precision, ProductTable
 
 
+_KINDS: Mapping[str, MultiplierKind] = {**EXACT, COMPOSABLE.name: COMPOSABLE}
+
+
 def multiplier_kind(name: str) -> MultiplierKind:
     """A multiplier by its name. Raises HardwareError for another."""
-    if name in EXACT:
-        return EXACT[name]
-    *names, last = map(repr, EXACT)
+    if name in _KINDS:
+        return _KINDS[name]
+    *names, last = map(repr, _KINDS)
     raise HardwareError(f"multiplier must be {', '.join(names)} or {last}, not {shown(name)}")
 
 

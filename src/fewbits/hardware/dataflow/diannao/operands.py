@@ -108,7 +108,7 @@ def layer_operands(network: BitExactNetwork, layer: Layer, values: object, desig
     """
     from fewbits.bitexact.gather import gather_of
 
-    synapses = design.synapses
+    synapses = design.products_per_cycle
     gather = gather_of(layer)
     taps = gather.taps[:, None, :] + gather.positions[None, :, None]
     chunks = -(-taps.shape[2] // synapses)
@@ -280,13 +280,14 @@ def stream_bits(design: NeuronDesign, operands: LayerOperands, taken: Stream) ->
     bias[: design.bias_delay] = 0
     shift = np.array([operands.shift >> k & 1 for k in range(design.shift_bits)], np.uint8)
     return {
-        "weights": code_bits(taken.weights, design.precision.weights.bits),
-        "inputs": code_bits(taken.inputs, design.precision.inputs.bits),
+        "weights": code_bits(taken.weights, design.weight_lane_bits // design.products_per_lane),
+        "inputs": code_bits(taken.inputs, design.input_lane_bits // design.products_per_lane),
         "first": taken.first[:, None].astype(np.uint8),
         "last": taken.last[:, None].astype(np.uint8),
         "bias": bias,
         "shift": np.broadcast_to(shift, (cycles, len(shift))),
         "relu": np.full((cycles, 1), operands.relu, np.uint8),
+        **{name: np.full((cycles, 1), held, np.uint8) for name, held in design.settings.items()},
     }
 
 

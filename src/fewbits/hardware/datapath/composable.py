@@ -1,0 +1,148 @@
+"""A neuron whose multipliers split: one product of 8 bits a lane, or four of 4 bits, by a pin that holds for a layer.
+
+`fixed8` is the one mode of the circuit, `fixed4` the other: area, leakage, clock and cycles are one circuit's, energy
+and products a cycle are the mode's. Both sums go through one tree, one accumulator and one output stage. A second pin
+tells the format of the outputs, so that a layer of one mode can hand its outputs to a layer of the other.
+
+Ports: a lane has 16 bits of weights and 16 of inputs. In 4-bit mode they are four codes, the first lowest; lane i has
+synapses 4 i to 4 i + 3 of a chunk. In 8-bit mode the lower half is a code, and the upper half means nothing. An output
+has 8 bits, a code of 4 its sign in the upper half: it is the code of 8 bits, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fewbits.formats import Precision
+from fewbits.hardware.datapath.integer_sums import UNIT_RESET, IntegerSums
+from fewbits.hardware.multipliers.composable import COMPOSED_BITS, PART_BITS, PARTS
+from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
+
+if TYPE_CHECKING:
+    from amaranth.hdl import Module, Value
+    from amaranth.lib.wiring import Component
+
+    from fewbits.hardware.datapath.accumulate import OutputStage
+    from fewbits.hardware.datapath.neuron import Neuron
+    from fewbits.hardware.rtl.bit_heap import BitHeap
+
+SPLIT, NARROW = "split", "narrow"
+"""Pins: operands of 4 bits; outputs of 4 bits."""
+
+
+class Composable(IntegerSums):
+    """Weights and inputs of 8 bits, or of 4 bits, of one circuit."""
+
+    truncation_refusal = "of a multiplier that splits are whole"
+    accelerator_refusal = (
+        "the composable multiplier comes as a neuron alone, no accelerator's circuit splits its lanes yet: take "
+        "`fewbits rtl` without a model and at the default accelerator, or another multiplier"
+    )
+
+    @classmethod
+    def computes(cls, precision: Precision) -> bool:
+        """By its multiplier alone: of a precision without one, `Integer` is the strategy."""
+        return False
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it is the mode of 4 bits."""
+        return self.precision.weights.bits == PART_BITS
+
+    # What the circuit is made for, in both modes.
+
+    @property
+    def full_product_bits(self) -> int:
+        """Of a product of 8 bits, in which the sum of four products of 4 bits has room."""
+        return 2 * COMPOSED_BITS
+
+    @property
+    def weight_lane_bits(self) -> int:
+        """Four codes of 4 bits."""
+        return PARTS * PART_BITS
+
+    @property
+    def input_lane_bits(self) -> int:
+        """Four codes of 4 bits."""
+        return PARTS * PART_BITS
+
+    @property
+    def output_port_bits(self) -> int:
+        """Of the wider format."""
+        return COMPOSED_BITS
+
+    @property
+    def settings(self) -> Mapping[str, int]:
+        """The mode, of operands and of outputs."""
+        return {SPLIT: int(self.is_split), NARROW: int(self.is_split)}
+
+    def takes(self, synapses: int) -> bool:
+        """Products of half the bits are smaller by 2**8, so that as many more fit."""
+        smaller = 2 * COMPOSED_BITS - 2 * self.precision.weights.bits
+        return synapses <= self.maximum_synapses << smaller
+
+    @property
+    def multiplier_kind(self) -> str:
+        """Both modes."""
+        return self.multiplier_made.words
+
+    @property
+    def multiplier(self) -> str:
+        """With the mode."""
+        products = f"{PARTS} products of {PART_BITS} bits" if self.is_split else f"a product of {COMPOSED_BITS} bits"
+        return f"{self.multiplier_kind}, here {products}"
+
+    # Circuit.
+
+    def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
+        """The lane's own circuit has them (`composable_circuits`)."""
+        raise NotImplementedError
+
+    def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
+        """Sums of lanes are unsigned, each too large by a constant of the mode; `low` is the mode."""
+        from fewbits.hardware.datapath.composable_circuits import excess
+
+        for lane in range(self.synapses):
+            heap.add_unsigned(high.word_select(lane, self.high_bits))
+        split, mask = low[0], (1 << heap.width) - 1
+        whole_places, split_places = (-self.synapses * excess(is_split) & mask for is_split in (False, True))
+        heap.constant += whole_places & split_places
+        for place in range(heap.width):
+            if (whole_places ^ split_places) >> place & 1:
+                heap.add_bit(split if split_places >> place & 1 else ~split, place)
+
+    def units(self) -> dict[str, Component]:
+        """A lane."""
+        from fewbits.hardware.datapath.composable_circuits import ComposableLane
+
+        return {"multiplier": ComposableLane(self)}
+
+    def unit_headers(self) -> Mapping[str, Header]:
+        """Of the lane."""
+        about = (
+            f"a lane's product of two codes of {COMPOSED_BITS} bits, or the sum of {PARTS} products of codes of "
+            f"{PART_BITS} bits, too large by a constant that the tree takes off; {self.multiply_stages} cycle later. "
+            f"{UNIT_RESET}"
+        )
+        ports = {
+            **CLOCK_PORT,
+            "weight": f"a code of fixed{COMPOSED_BITS}, lowest; or {PARTS} of fixed{PART_BITS}, side by side",
+            "value": "inputs likewise",
+            "split": f"{PARTS} products of {PART_BITS} bits; holds for a layer",
+            "high": "the sum, unsigned",
+            "low": "`split`, as the tree needs it",
+        }
+        return {"multiplier": Header(about, ports, {"LATENCY": self.multiply_stages})}
+
+    def lane(self, neuron: Neuron, synapse: int) -> dict[str, Value]:
+        """With the mode."""
+        return {**neuron.operands(synapse), SPLIT: neuron.setting(SPLIT)}
+
+    def output_stage(self, m: Module, neuron: Neuron) -> OutputStage:
+        """To one of two formats."""
+        from fewbits.hardware.datapath.composable_circuits import TwoFormatOutput
+
+        stage = TwoFormatOutput(self)
+        m.d.comb += stage.narrow.eq(neuron.setting(NARROW))
+        return stage
