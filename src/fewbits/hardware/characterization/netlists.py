@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 
 import fewbits
+from fewbits.hardware.activity.held import held_nets
 from fewbits.hardware.characterization.neuron_options import Neuron, path_end
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.energy.clock_tree import SINKS_PER_BUFFER, estimate_clock_tree
@@ -64,7 +66,7 @@ def datapath_cost(
     toggles_per_cycle: float = TOGGLES_PER_CYCLE,
 ) -> DatapathCost:
     """What a table says of a neuron: area and timing of the netlist, its energy at uniform activity."""
-    power = power_of(model, uniform_activity(model, toggles_per_cycle))
+    power = _power(model, neuron.design, toggles_per_cycle)
     meets = timing.highest_clock_mhz >= target_mhz
     return DatapathCost(
         precision=neuron.precision,
@@ -82,6 +84,33 @@ def datapath_cost(
         path_end=path_end(netlist, timing),
         synapses=neuron.design.synapses,
     )
+
+
+def _power(model: EnergyModel, design: Datapath, toggles_per_cycle: float) -> Power:
+    """At the same toggles on every net, but none where the design's precision holds it: by settings, unused port bits.
+
+    Leakage is that of nets which are one half of the time: like area, it does not depend on a circuit's mode.
+    """
+    uniform = uniform_activity(model, toggles_per_cycle)
+    power = power_of(model, uniform)
+    if not design.settings:
+        return power
+    held = _held(model, design)
+    dynamic = power_of(model, replace(uniform, toggles=np.where(held, 0.0, uniform.toggles)))
+    return replace(dynamic, leakage_uw=power.leakage_uw)
+
+
+def _held(model: EnergyModel, design: Datapath) -> NDArray[np.bool_]:
+    """Nets that keep their level while the design computes at its precision, shape (net_count,)."""
+    ports: dict[str, list[int | None]] = {name: [level] for name, level in design.settings.items()}
+    for name, bits, lane_bits in (
+        ("weights", design.precision.weights.bits, design.weight_lane_bits),
+        ("inputs", design.precision.inputs.bits, design.input_lane_bits),
+    ):
+        used = bits * design.products_per_lane
+        ports[name] = ([None] * used + [0] * (lane_bits - used)) * design.synapses
+    held = held_nets(model, ports)
+    return held
 
 
 def components_of(netlist: Netlist, declared: Datapath | type[Datapath]) -> NDArray[np.uint8]:

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
 
     from fewbits.hardware.datapath.accumulate import OutputStage
+    from fewbits.hardware.datapath.adder_tree import AdderTree
     from fewbits.hardware.datapath.neuron import Neuron
-    from fewbits.hardware.rtl.bit_heap import BitHeap
+
+LANE_FIELDS = (2 * PART_BITS, 2 * PART_BITS + 1, 2 * PART_BITS)
+"""Widths of a lane's product of lower halves, sum of the two mixed products, and product of upper halves."""
 
 SPLIT, NARROW = "split", "narrow"
 """Pins: operands of 4 bits; outputs of 4 bits."""
@@ -56,6 +59,11 @@ class Composable(IntegerSums):
     def full_product_bits(self) -> int:
         """Of a product of 8 bits, in which the sum of four products of 4 bits has room."""
         return 2 * COMPOSED_BITS
+
+    @property
+    def high_bits(self) -> int:
+        """Of a lane's products, side by side."""
+        return sum(LANE_FIELDS)
 
     @property
     def weight_lane_bits(self) -> int:
@@ -96,21 +104,8 @@ class Composable(IntegerSums):
     # Circuit.
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
-        """The lane's own circuit has them (`composable_circuits`)."""
+        """Not of a multiplier by itself: the lane has its own circuit (`composable_circuits.ComposableLane`)."""
         raise NotImplementedError
-
-    def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
-        """Sums of lanes are unsigned, each too large by a constant of the mode; `low` is the mode."""
-        from fewbits.hardware.datapath.composable_circuits import excess
-
-        for lane in range(self.synapses):
-            heap.add_unsigned(high.word_select(lane, self.high_bits))
-        split, mask = low[0], (1 << heap.width) - 1
-        whole_places, split_places = (-self.synapses * excess(is_split) & mask for is_split in (False, True))
-        heap.constant += whole_places & split_places
-        for place in range(heap.width):
-            if (whole_places ^ split_places) >> place & 1:
-                heap.add_bit(split if split_places >> place & 1 else ~split, place)
 
     def units(self) -> dict[str, Component]:
         """A lane."""
@@ -121,23 +116,31 @@ class Composable(IntegerSums):
     def unit_headers(self) -> Mapping[str, Header]:
         """Of the lane."""
         about = (
-            f"a lane's product of two codes of {COMPOSED_BITS} bits, or the sum of {PARTS} products of codes of "
-            f"{PART_BITS} bits, too large by a constant that the tree takes off; {self.multiply_stages} cycle later. "
-            f"{UNIT_RESET}"
+            f"the products of a lane's halves of codes of {COMPOSED_BITS} bits, or of {PARTS} pairs of codes of "
+            f"{PART_BITS} bits, which the tree adds; {self.multiply_stages} cycle later. {UNIT_RESET}"
         )
         ports = {
             **CLOCK_PORT,
             "weight": f"a code of fixed{COMPOSED_BITS}, lowest; or {PARTS} of fixed{PART_BITS}, side by side",
             "value": "inputs likewise",
             "split": f"{PARTS} products of {PART_BITS} bits; holds for a layer",
-            "high": "the sum, unsigned",
-            "low": "`split`, as the tree needs it",
+            "high": "product of lower halves (lowest), sum of the two mixed ones, product of upper halves: unsigned, "
+            "too large by constants that the tree takes off",
+            "low": "zero",
         }
         return {"multiplier": Header(about, ports, {"LATENCY": self.multiply_stages})}
 
     def lane(self, neuron: Neuron, synapse: int) -> dict[str, Value]:
         """With the mode."""
         return {**neuron.operands(synapse), SPLIT: neuron.setting(SPLIT)}
+
+    def adder_tree(self, m: Module, neuron: Neuron) -> AdderTree:
+        """Of sums apart, which the mode puts together."""
+        from fewbits.hardware.datapath.composable_circuits import ComposableTree
+
+        tree = ComposableTree(self)
+        m.d.comb += tree.split.eq(neuron.setting(SPLIT))
+        return tree
 
     def output_stage(self, m: Module, neuron: Neuron) -> OutputStage:
         """To one of two formats."""

@@ -13,6 +13,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.datapath.accumulate import OutputStage, output_stage_ports
+from fewbits.hardware.datapath.adder_tree import AdderTree, adder_tree_ports
+from fewbits.hardware.datapath.composable import LANE_FIELDS
 from fewbits.hardware.multipliers.composable import COMPOSED_BITS, PART_BITS, PARTS
 from fewbits.hardware.rtl.bit_heap import BitHeap, shared
 
@@ -23,7 +25,10 @@ _TOP = PART_BITS - 1
 
 
 class ComposableLane(Component):
-    """One product of 8 bits or four of 4 bits a cycle, as an unsigned sum `high`, too large by `excess`; registered."""
+    """Four products of 4 bits a cycle, those of a product of 8 bits or of operands of their own; registered.
+
+    `high` holds them as `LANE_FIELDS` tells.
+    """
 
     def __init__(self, design: Composable) -> None:
         self.design = design
@@ -33,42 +38,31 @@ class ComposableLane(Component):
                 "value": In(design.input_lane_bits),
                 "split": In(1),
                 "high": Out(design.high_bits),
-                "low": Out(1),
+                "low": Out(design.low_bits),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Operands chosen, four products, each moved to its place, their sum."""
+        """Operands chosen, four products; the mixed ones are added, as they weigh the same in both modes."""
         m = Module()
         split: Value = self.split
         w, x = ([port.word_select(k, PART_BITS) for k in range(PARTS)] for port in (self.weight, self.value))
         one = Const(1, 1)
-        ll = _product(m, w[0], x[0], split, split, "ll")
-        hh = _product(m, w[1], x[1], one, one, "hh")
-        lh = _product(m, shared(m, Mux(split, w[2], w[0])), shared(m, Mux(split, x[2], x[1])), split, one, "lh")
-        hl = _product(m, shared(m, Mux(split, w[3], w[1])), shared(m, Mux(split, x[3], x[0])), one, split, "hl")
-        whole = ~split
-        heap = BitHeap(self.design.high_bits)
-        heap.add_unsigned(Cat(ll, hh & whole.replicate(len(hh))))
-        heap.add_unsigned(hh & split.replicate(len(hh)))
-        for middle in (lh, hl):
-            heap.add_unsigned(_placed(m, middle, split))
-        row0, row1 = heap.compress(m)
-        m.d.sync += self.high.eq(row0 + row1)
-        m.d.comb += self.low.eq(split)
+        lower, mixed, upper = (BitHeap(bits) for bits in LANE_FIELDS)
+        _add_product(m, lower, w[0], x[0], split, split)
+        _add_product(m, mixed, shared(m, Mux(split, w[2], w[0])), shared(m, Mux(split, x[2], x[1])), split, one)
+        _add_product(m, mixed, shared(m, Mux(split, w[3], w[1])), shared(m, Mux(split, x[3], x[0])), one, split)
+        _add_product(m, upper, w[1], x[1], one, one)
+        sums: list[Value] = []
+        for heap in (lower, mixed, upper):
+            row0, row1 = heap.compress(m)
+            sums.append((row0 + row1)[: heap.width])
+        m.d.sync += self.high.eq(Cat(*sums))
         return m
 
 
-def _placed(m: Module, product: Value, split: Value) -> Value:
-    """A product in place 0 where the lane is split, else in place PART_BITS."""
-    whole = (~split).replicate(PART_BITS)
-    low, high = product[:PART_BITS], product[PART_BITS:]
-    return shared(m, Cat(low & ~whole, Mux(split, high, low), high & whole), "placed")
-
-
-def _product(m: Module, a: Value, b: Value, a_is_signed: Value, b_is_signed: Value, name: str) -> Value:
-    """Product of two halves, as an unsigned number of 8 bits: too large by `_part_excess`."""
-    heap = BitHeap(2 * PART_BITS)
+def _add_product(m: Module, heap: BitHeap, a: Value, b: Value, a_is_signed: Value, b_is_signed: Value) -> None:
+    """Add the product of two halves to a heap, as an unsigned number: too large by `_part_excess`."""
     for i in range(PART_BITS):
         for j in range(PART_BITS):
             bit = a[i] & b[j]
@@ -77,8 +71,51 @@ def _product(m: Module, a: Value, b: Value, a_is_signed: Value, b_is_signed: Val
             if j == _TOP:
                 bit = bit ^ b_is_signed
             heap.add_bit(shared(m, bit, "partial"), i + j)
-    row0, row1 = heap.compress(m)
-    return shared(m, (row0 + row1)[: 2 * PART_BITS], name)
+
+
+class ComposableTree(AdderTree):
+    """Sums of all lanes' lower, mixed and upper products, which the mode moves to their places and adds.
+
+    Sums first, then places: one shift a neuron in place of one a lane (Ryu et al., "BitBlade: Area and energy-efficient
+    precision-scalable neural network accelerator with bitwise summation", DAC 2019).
+    """
+
+    design: Composable
+
+    def __init__(self, design: Composable) -> None:
+        self.design = design
+        Component.__init__(self, {**adder_tree_ports(design), "split": In(1)})
+
+    def rows(self, m: Module, registers: int) -> tuple[Value, Value]:
+        """The three sums in two rows each, and those of all three; the registers lie in front of the latter."""
+        split: Value = self.split
+        heap = BitHeap(self.design.tree_bits)
+        lanes = [self.high.word_select(lane, self.design.high_bits) for lane in range(self.design.synapses)]
+        start = 0
+        for number, bits in enumerate(LANE_FIELDS):
+            sums = BitHeap(bits + self.design.tree_levels)
+            for lane in lanes:
+                sums.add_unsigned(lane[start : start + bits])
+            for row in sums.compress(m, registers):
+                heap.add_unsigned(_placed(m, row, split, number * PART_BITS))
+            start += bits
+        mask = (1 << heap.width) - 1
+        whole_places, split_places = (-self.design.synapses * excess(is_split) & mask for is_split in (False, True))
+        heap.constant += whole_places & split_places
+        for place in range(heap.width):
+            if (whole_places ^ split_places) >> place & 1:
+                heap.add_bit(split if split_places >> place & 1 else ~split, place)
+        return heap.compress(m)
+
+
+def _placed(m: Module, row: Value, split: Value, places: int) -> Value:
+    """A row as it is where lanes are split, else moved up by so many places."""
+    if places == 0:
+        return row
+    whole = (~split).replicate(places)
+    low, high = row[:places], row[-places:]
+    middle = Mux(split, row[places:], row[:-places])
+    return shared(m, Cat(low & ~whole, middle, high & whole)[: len(row) + places], "placed")
 
 
 def _part_excess(a_is_signed: bool, b_is_signed: bool) -> int:
@@ -92,7 +129,7 @@ def _part_excess(a_is_signed: bool, b_is_signed: bool) -> int:
 
 
 def excess(is_split: bool) -> int:
-    """What the sum of a lane is too large by."""
+    """What the sum of a lane's products in their places is too large by."""
     if is_split:
         return PARTS * _part_excess(True, True)
     middle = _part_excess(True, False) + _part_excess(False, True)

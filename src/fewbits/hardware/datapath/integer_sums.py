@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from amaranth.lib.wiring import Component
 
     from fewbits.hardware.datapath.accumulate import OutputStage
+    from fewbits.hardware.datapath.adder_tree import AdderTree
     from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.rtl.bit_heap import BitHeap
 
@@ -180,6 +181,12 @@ class IntegerSums(Datapath):
         """What a multiplier takes."""
         return neuron.operands(synapse)
 
+    def adder_tree(self, m: Module, neuron: Neuron) -> AdderTree:
+        """What sums the multipliers' rows, which `connect` connects."""
+        from fewbits.hardware.datapath.adder_tree import AdderTree
+
+        return AdderTree(self)
+
     def output_stage(self, m: Module, neuron: Neuron) -> OutputStage:
         """What rounds outputs; total, shift and relu are connected by `connect`."""
         from fewbits.hardware.datapath.accumulate import OutputStage
@@ -191,12 +198,11 @@ class IntegerSums(Datapath):
         from amaranth.hdl import Cat
 
         from fewbits.hardware.datapath.accumulate import Accumulator
-        from fewbits.hardware.datapath.adder_tree import AdderTree
 
         rows = [
             neuron.instance(m, "multiplier", f"multiplier{i}", **self.lane(neuron, i)) for i in range(self.synapses)
         ]
-        m.submodules.adder_tree = tree = AdderTree(self)
+        m.submodules.adder_tree = tree = self.adder_tree(m, neuron)
         m.submodules.accumulator = accumulator = Accumulator(self)
         m.submodules.output_stage = stage = self.output_stage(m, neuron)
         m.d.comb += [

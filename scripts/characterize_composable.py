@@ -1,0 +1,64 @@
+"""Put the composable neuron into the shipped technology table: one circuit, an entry for each of its two modes.
+
+Usage: python scripts/characterize_composable.py LIBERTY
+Synthesizes the neuron as `fewbits characterize --multiplier composable` does, on the library that the table is of, and
+writes the entries `fixed8 composable` and `fixed4 composable`, their compiled netlists and what they were made from.
+Everything else in the table stays. Can be run again.
+
+The control around such neurons is not in RTL. It stands in the table as that of fixed4 at four times the synapses,
+which has as many address lanes and operand registers as the lanes' ports have bits: an estimate, and the provenance
+says so.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
+from fewbits.hardware.characterization.neuron_options import build_neuron
+from fewbits.hardware.characterization.precisions import Assumptions, make_neuron
+from fewbits.hardware.datapath.estimates import find
+from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path
+from fewbits.hardware.mapping.timing import Conditions
+from fewbits.hardware.process.datapath_key import DatapathKey, equal_widths
+from fewbits.hardware.process.library.check import complete
+from fewbits.hardware.process.library.liberty_reader import read_libraries
+from fewbits.hardware.process.technology import load_technology
+
+TABLE = Path(__file__).resolve().parents[1] / "src" / "fewbits" / "hardware" / "process" / "tables" / "ihp-sg13g2.json"
+
+MODES = ("fixed8", "fixed4")
+
+
+def main() -> None:
+    """Rewrite the table's two entries."""
+    library = complete(read_libraries([Path(sys.argv[1])])).library
+    table = load_technology(TABLE)
+    if library.sha256 != table.provenance["liberty_sha256"]:
+        raise SystemExit(f"{sys.argv[1]} is not the library that {TABLE.name} was made of")
+    given = Assumptions(
+        Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load), table.target_clock_mhz, TOGGLES_PER_CYCLE
+    )
+    around = DatapathKey(equal_widths(4).precision, synapses=64)
+    control = find(table, around)
+    if control is None or control.cost.control is None:
+        raise SystemExit(f"{TABLE.name} has no control around {around.name} to estimate from")
+    for mode in MODES:
+        made = make_neuron(print, pickle.dumps(library), [build_neuron(mode, "composable")], given)
+        table = made.into(table)
+        name = made.neuron.precision
+        estimate = replace(table.datapaths[name], control=control.cost.control)
+        table = replace(
+            table,
+            datapaths={**table.datapaths, name: estimate},
+            provenance={**table.provenance, f"control_estimate {name}": f"that of {around.name}, as it is found there"},
+        )
+        made.netlist.save(compiled_netlist_path(TABLE, name))
+    table.save(TABLE)
+
+
+if __name__ == "__main__":
+    main()
