@@ -56,6 +56,8 @@ def networks(draw: st.DrawFn, precisions: tuple[str, ...], mixed: bool = False) 
         fb.calibrate(model, images)
     except fb.ModelError:  # a pooling window of padding alone: minus infinity
         reject()
+    if model.skipped:  # the same, where no radix point is chosen
+        reject()
     if draw(st.booleans()):  # radix points off the calibrated ones: saturation, left shifts
         for layer in model.layers.values():
             layer.input_fraction_bits += draw(st.integers(-4, 4))

@@ -241,11 +241,17 @@ def test_a_float_with_an_integer_format_is_refused() -> None:
     assert "weights float32 with inputs fixed8" in _message(_quantized(nn.Conv2d(1, 2, 3), precision="float32/fixed8"))
 
 
-def test_a_float_layer_after_an_integer_layer_is_refused() -> None:
-    model = _quantized(nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 3))
-    other = fb.quantize(nn.Conv2d(2, 2, 3), "float32").layers["layer"]
-    model.network[1] = other  # type: ignore[index]
-    assert "cannot be lowered together" in _message(model)
+def test_layers_that_share_an_input_take_integers_or_floats_alike() -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left, self.right = nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.left(x) + self.right(x)
+
+    with pytest.raises(fb.ModelError, match="layers 'left' and 'right' share an input but want it as fixed8 and fp8"):
+        fb.quantize(Both(), "fixed8", layers={"right": "fp8-e4m3"})
 
 
 class Wayward(nn.Module):

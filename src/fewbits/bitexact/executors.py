@@ -10,8 +10,9 @@ from torch import Tensor
 from fewbits.bitexact.floating import FloatExecutor
 from fewbits.bitexact.fused import FusedExecutor
 from fewbits.bitexact.integer import IntegerExecutor
+from fewbits.bitexact.mixed import MixedExecutor
 from fewbits.bitexact.sum_order import SumOrder
-from fewbits.graph.operations import Operation, are_floats, layers_of
+from fewbits.graph.operations import Operation, arithmetics, layers_of
 
 
 class Executor(Protocol):
@@ -31,7 +32,10 @@ class Executor(Protocol):
 
 def choose_executor(operations: tuple[Operation, ...], device: torch.device, order: SumOrder) -> Executor:
     """The fastest executor that is exact. order: of the sums of a float precision."""
-    if are_floats(operations):
+    computed_in = set(arithmetics(operations).values())
+    if len(computed_in) > 1:
+        return MixedExecutor(operations, order)
+    if "float32" in computed_in:
         return FloatExecutor(operations, order)
     is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
     return FusedExecutor(operations) if device.type == "cpu" and not is_cut else IntegerExecutor(operations)

@@ -73,10 +73,10 @@ def _without_order(compute: Callable[..., FloatArray]) -> Callable[[Operation, S
     return lambda operation, _: partial(compute, operation)
 
 
-def _checked(compute: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+def checked(compute: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
     """The same, with a ModelError, naming the operation, where a result is infinite."""
 
-    def checked(operation: Operation, *sources: Any) -> FloatArray:
+    def finite(operation: Operation, *sources: Any) -> FloatArray:
         result = compute(operation, *sources)
         if not np.isfinite(result).all():
             raise ModelError(
@@ -85,7 +85,7 @@ def _checked(compute: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
             )
         return result
 
-    return checked
+    return finite
 
 
 class _FloatLayer:
@@ -116,7 +116,7 @@ class _FloatLayer:
 
 @FLOAT.register(Convolution, Linear)
 def _layer(layer: Layer, order: SumOrder) -> Step:
-    return partial(_checked(_products), layer, _FloatLayer(layer, order))
+    return partial(checked(_products), layer, _FloatLayer(layer, order))
 
 
 def _products(_: Layer, prepared: _FloatLayer, values: FloatArray) -> FloatArray:
@@ -125,18 +125,18 @@ def _products(_: Layer, prepared: _FloatLayer, values: FloatArray) -> FloatArray
 
 @FLOAT.register(InputRounding)
 @_without_order
-@_checked
+@checked
 def _images(operation: InputRounding, images: Tensor) -> FloatArray:
     """Images to numbers of the first layer's input format. Raises FormatError for NaN."""
     if bool(torch.isnan(images).any()):
         raise FormatError("the images hold NaN, which has no code: normalize them without dividing by zero")
     numbers = images.cpu().to(torch.float64).numpy() * 2.0**operation.fraction_bits
-    return _nearest(numbers, operation.number_format)
+    return nearest_numbers(numbers, operation.number_format)
 
 
 @FLOAT.register(Rounding)
 @_without_order
-@_checked
+@checked
 def _rounded(operation: Rounding, accumulators: FloatArray) -> FloatArray:
     """Accumulators to numbers of the next layer's format, without its radix point; none to change for float32."""
     if operation.number_format.name == "float32" and operation.shift == 0:
@@ -165,17 +165,17 @@ def _joined(operation: Concatenation, *parts: FloatArray) -> FloatArray:
 
 @FLOAT.register(Addition)
 @_without_order
-@_checked
+@checked
 def _sum(operation: Addition, first: FloatArray, second: FloatArray) -> FloatArray:
     """Both operands scaled to the finer radix point, added in float32."""
     scales = [np.float32(2.0**shift) for shift in operation.shifts]
-    with np.errstate(over="ignore"):  # `_checked` names the operation
+    with np.errstate(over="ignore"):  # `checked` names the operation
         return _flushed(_flushed(first * scales[0]) + _flushed(second * scales[1]))
 
 
 @FLOAT.register(MaxPool)
 @_without_order
-@_checked
+@checked
 def _greatest(operation: MaxPool, source: FloatArray) -> FloatArray:
     rows, columns = window_tables(operation)
     maps = _maps(source, operation)
@@ -186,7 +186,7 @@ def _greatest(operation: MaxPool, source: FloatArray) -> FloatArray:
 
 @FLOAT.register(AveragePool)
 @_without_order
-@_checked
+@checked
 def _averaged(operation: AveragePool, source: FloatArray) -> FloatArray:
     rows, columns = window_tables(operation)
     maps = _maps(source, operation)
@@ -194,7 +194,7 @@ def _averaged(operation: AveragePool, source: FloatArray) -> FloatArray:
     divisors = operation.divisors.astype(np.float32).reshape(len(rows), len(columns))
     float_average(maps, rows, columns, divisors, out)
     if operation.number_format is not None:
-        out = _nearest(out.astype(np.float64), operation.number_format)
+        out = nearest_numbers(out.astype(np.float64), operation.number_format)
     return out.reshape(len(source), *operation.output_shape)
 
 
@@ -204,7 +204,7 @@ def _maps(source: FloatArray, operation: Pooling) -> FloatArray:
     return source.reshape(shape if len(shape) == 3 else (shape[0], 1, shape[1]))
 
 
-def _nearest(numbers: NDArray[np.float64], number_format: Format) -> FloatArray:
+def nearest_numbers(numbers: NDArray[np.float64], number_format: Format) -> FloatArray:
     """Nearest numbers of a format that float32 holds."""
     rounded = number_format.reference_quantize(torch.from_numpy(numbers), float(number_format.largest))
     return rounded.to(torch.float32).numpy()

@@ -79,8 +79,6 @@ class _Sums:
 
     operation: Operation
     fraction_bits: int
-    operands: Format | None
-    """Format of what was multiplied; None for the sum of tensors."""
 
 
 class _Builder:
@@ -148,11 +146,6 @@ class _Builder:
         if demand is None:
             return
         wanted, source = demand.codes, sums.operation
-        if sums.operands is not None and wanted.number_format.arithmetic != sums.operands.arithmetic:
-            raise ModelError(
-                f"layer {demand.layer!r} takes {wanted.number_format.name}, layer {source.name!r} before it "
-                f"{sums.operands.name}: integer and float layers cannot be lowered together"
-            )
         rounding = Rounding(
             name=f"{source.name}.rounding",
             inputs=(self.results[call].name,),
@@ -240,9 +233,9 @@ class _Lowering:
     def add(self, operation: Operation, codes: Codes | None) -> None:
         self._builder.add(self.name, operation, codes)
 
-    def add_sums(self, operation: Operation, fraction_bits: int, operands: Format | None = None) -> None:
+    def add_sums(self, operation: Operation, fraction_bits: int) -> None:
         self.add(operation, None)
-        sums = _Sums(operation, fraction_bits, operands)
+        sums = _Sums(operation, fraction_bits)
         if self._builder.is_followed_by_relu(self.name):
             self._builder.waiting[operation.name] = sums
         else:

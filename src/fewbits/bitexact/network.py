@@ -23,7 +23,7 @@ from fewbits.bitexact.wide import WideIntegers, as_objects
 from fewbits.devices import parse_device
 from fewbits.errors import DataError
 from fewbits.formats import Precision
-from fewbits.graph.operations import Layer, ObjectArray, Operation, are_floats, layers_of
+from fewbits.graph.operations import Layer, ObjectArray, Operation, arithmetics, layers_of
 
 ExactValues = Tensor | ObjectArray
 """Exact integers: an int64 tensor, or Python integers where they are wider. float32 tensors in a float precision."""
@@ -103,7 +103,8 @@ class BitExactNetwork:
     @property
     def logits_divisor(self) -> int:
         """What the integers that are the logits are to be divided by: 1, unless the network ends in an average."""
-        return 1 if are_floats(self.layers[-1:]) else self._end[1]
+        is_float = arithmetics(self._operations)[self._operations[-1].name] == "float32"
+        return 1 if is_float else self._end[1]
 
     @property
     def _end(self) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from fewbits.graph.operations import (
     Pooling,
     ReLU,
     Rounding,
-    are_floats,
+    arithmetics,
 )
 
 Numbers = NDArray[Any]
@@ -45,11 +45,12 @@ def reference_values(
 
     image: float values in the shape of one image, without NaN. order: of the sums of a float precision.
     """
-    order_of_floats = order if are_floats(operations) else None
+    computed_in = arithmetics(operations)
     results: dict[str, Numbers] = {operations[0].inputs[0]: image}
     for operation in operations:
         sources = [results[name] for name in operation.inputs]
-        results[operation.name] = REFERENCE.of(operation)(operation, sources, order_of_floats)
+        own_order = order if computed_in[operation.name] == "float32" else None
+        results[operation.name] = REFERENCE.of(operation)(operation, sources, own_order)
     return {operation.name: results[operation.name] for operation in operations}
 
 

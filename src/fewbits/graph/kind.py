@@ -93,7 +93,7 @@ class Lowering(Protocol):
         """The call's result is an operation's, of these codes (None: accumulators or sums)."""
         ...
 
-    def add_sums(self, operation: Operation, fraction_bits: int, operands: Format | None = None) -> None:
+    def add_sums(self, operation: Operation, fraction_bits: int) -> None:
         """The call's result is an operation's sums at a radix point, to be rounded behind the ReLU that follows.
 
         operands: the format of what was multiplied.

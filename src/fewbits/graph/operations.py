@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.formats.encoded import Encoded
+from fewbits.formats.format import Arithmetic
 from fewbits.formats.product_table import LayerProducts
 from fewbits.graph.geometry import average_divisors, pooling_windows
 
@@ -54,6 +55,11 @@ class Operation:
         return None
 
     @property
+    def result_arithmetic(self) -> Arithmetic | None:
+        """What its result's numbers are, integers or floats; None where that is the inputs' own."""
+        return None
+
+    @property
     def uncounted(self) -> str | None:
         """What of it no figure of a cost holds, as a sentence that names it; None if nothing is left out."""
         return None
@@ -89,6 +95,11 @@ class InputRounding(Operation):
     def result_fraction_bits(self) -> int:
         """See `Operation`."""
         return self.fraction_bits
+
+    @property
+    def result_arithmetic(self) -> Arithmetic | None:
+        """See `Operation`."""
+        return self.number_format.arithmetic
 
     def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
         """That of the format."""
@@ -176,6 +187,11 @@ class Layer(Operation):
         return self.accumulator_fraction_bits
 
     @property
+    def result_arithmetic(self) -> Arithmetic | None:
+        """See `Operation`."""
+        return self.input_format.arithmetic
+
+    @property
     def padding_value(self) -> int:
         """The number of the input format that a padded element is: the one that zero is rounded to, 1 in `binary`."""
         return self.input_format.rounded_zero
@@ -257,7 +273,10 @@ class ReLU(Operation):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Rounding(Operation):
-    """Accumulators to values of the next layer's input format: nearest, ties to even, saturating."""
+    """Accumulators to values of the next layer's input format: nearest, ties to even, saturating.
+
+    Accumulators of integers may become floats and the other way round: the nearest value to the exact number.
+    """
 
     number_format: Format
     accumulator_fraction_bits: int
@@ -275,6 +294,11 @@ class Rounding(Operation):
     def result_fraction_bits(self) -> int:
         """See `Operation`."""
         return self.fraction_bits
+
+    @property
+    def result_arithmetic(self) -> Arithmetic | None:
+        """See `Operation`."""
+        return self.number_format.arithmetic
 
     def value_range(self, sources: Sequence[ValueRange]) -> ValueRange:
         """That of the format, without negatives where there are none to round."""
@@ -399,6 +423,14 @@ def input_rounding_of(operations: Sequence[Operation]) -> InputRounding:
 def are_floats(operations: Iterable[Operation]) -> bool:
     """Whether a network's layers multiply floats."""
     return any(layer.input_format.arithmetic == "float32" for layer in layers_of(operations))
+
+
+def arithmetics(operations: Iterable[Operation]) -> dict[str, Arithmetic]:
+    """What each operation's result is, by its name: integers, or floats of float32."""
+    found: dict[str, Arithmetic] = {}
+    for operation in operations:
+        found[operation.name] = operation.result_arithmetic or found[operation.inputs[0]]
+    return found
 
 
 def _format_range(number_format: Format, source: ValueRange) -> ValueRange:

@@ -69,7 +69,7 @@ class KindOfLayer(KindOfOperation):
         (source,) = call.sources
         call.require(call.codes(source), self.wants(call.meaning))
         layer = self.operation(call, source.output_shape)
-        call.add_sums(layer, layer.accumulator_fraction_bits, layer.input_format)
+        call.add_sums(layer, layer.accumulator_fraction_bits)
 
     def operation(self, call: Lowering, shape: Shape) -> Layer:
         """The operation, for an input of a shape. Raises DataError if that does not fit."""

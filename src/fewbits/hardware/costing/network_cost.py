@@ -226,8 +226,9 @@ def cost(
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
-    main.dataflow.check_sum_order(getattr(network, "sum_order", None), main.design, made)
     tiles = tiles_of(workload, main)
+    for tile in dict.fromkeys((main, *tiles.own.values())):
+        tile.dataflow.check_sum_order(getattr(network, "sum_order", None), tile.design, made)
     if activity is not None:
         _check_activity(activity, workload, tiles)
     without_factors = _cost(workload, tiles, activity)
