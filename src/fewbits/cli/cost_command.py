@@ -16,8 +16,9 @@ from fewbits.cli.shared import DEFAULT_MULTIPLIER, Multiplier, image_shape, prog
 from fewbits.errors import HardwareError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from fewbits.formats import Assignment
     from fewbits.hardware import AnyAccelerator, Cost, Technology
 
 
@@ -25,7 +26,10 @@ def cost(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="lenet, alex*2, package.module:function, file.py:function, ...")
     ],
-    precisions: Annotated[list[str], typer.Argument(metavar="PRECISION", help="Such as fixed8 pow2-6/fixed16.")],
+    precisions: Annotated[
+        list[str],
+        typer.Argument(metavar="PRECISION", help="Such as fixed8 pow2-6/fixed16, or an assignment's file."),
+    ],
     image: Annotated[str | None, typer.Option("--input", metavar="CxHxW", help="Shape of one image.")] = None,
     technology: Annotated[str | None, typer.Option(help="A technology table's name or file.")] = None,
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
@@ -87,13 +91,16 @@ def cost(
         or [("", chosen_tile(table.target_clock_mhz, sizes, mhz, bandwidth))]
     ]
     points = operating.tables(table)
-    workload = workload_of(model, image_shape(image))
+    shape = image_shape(image)
+    assignments = _assignments(precisions, on_fpga=bool(fpga or device))
+    workload = workload_of(model, shape)
 
     def cost_at(precision: str, name: str, at: Technology, machine: AnyAccelerator) -> Cost:
         try:
             return cost_of(
-                workload,
-                precision,
+                model if precision in assignments else workload,
+                assignments.get(precision, precision),
+                input_shape=shape,
                 technology=at,
                 accelerator=machine,
                 multiplier=multiplier,
@@ -135,6 +142,16 @@ def cost(
     if counts := [count for each in fpgas for count in each]:
         for line in ("", *fpga_lines(counts)):
             typer.echo(line)
+
+
+def _assignments(precisions: Sequence[str], *, on_fpga: bool) -> dict[str, Assignment]:
+    """Those that are files of assignments, read."""
+    from fewbits.formats import Assignment
+
+    found = {one: Assignment.read(one) for one in precisions if one.endswith(".toml")}
+    if found and on_fpga:
+        raise HardwareError("an assignment has no count of FPGA resources: give one precision for all layers")
+    return found
 
 
 def _draw_roofline(model: str, costs: Mapping[str, Cost], path: Path) -> None:

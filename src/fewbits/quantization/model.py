@@ -63,6 +63,11 @@ class QuantizedModel(nn.Module):
         """The roundings between layers by their name in `network`; empty for a chain without averages."""
         return {name: module for name, module in self.network.named_modules() if isinstance(module, TensorRounding)}
 
+    @property
+    def has_scaled_signs(self) -> bool:
+        """Whether weights of any layer are signs times a magnitude: binary or ternary."""
+        return any(layer.weight_format.is_scaled_sign for layer in self.layers.values())
+
     def name_misfit(self, image_shape: tuple[int, ...]) -> None:
         """Name in `skipped` what has no bit-exact form on images of a shape that the network takes.
 

@@ -201,6 +201,7 @@ def _family(row: Row) -> Family:
     from fewbits.formats import parse_precision  # loads torch: late
 
     try:
-        return FAMILIES.get(parse_precision(row.precision).weights.family, OTHERS)
+        name = row.runs[0].assignment.get("precision", row.precision)
+        return FAMILIES.get(parse_precision(name).weights.family, OTHERS)
     except FormatError:
         return OTHERS

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         FloatTrainingSection,
         MachineSection,
         MethodsSection,
+        PrecisionSection,
         TrainingSection,
     )
     from fewbits.study.spec import PRESETS, StudySpec, load_study
@@ -54,6 +55,7 @@ __all__ = [
     "MemoryRecord",
     "MethodsSection",
     "Notice",
+    "PrecisionSection",
     "RunFailed",
     "RunFinished",
     "RunResult",
@@ -112,6 +114,7 @@ _NAMES = {
         "FineTuneSection",
         "FloatTrainingSection",
         "MachineSection",
+        "PrecisionSection",
         "MethodsSection",
         "TrainingSection",
     ),

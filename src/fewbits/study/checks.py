@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from fewbits import models
 from fewbits.bitexact import lower
 from fewbits.data import Dataset
-from fewbits.errors import ModelError, StudyError
+from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, parse_precision
-from fewbits.hardware import Technology
+from fewbits.formats.assignment import Assignment
+from fewbits.hardware import AnyAccelerator, Technology, cost
 from fewbits.hardware.datapath.interpolation import can_interpolate
 from fewbits.hardware.datapath.strategies import strategy_for
 from fewbits.models import ModelSource
-from fewbits.quantization import fold_batch_norm, quantize
+from fewbits.quantization import calibrate, fold_batch_norm, quantize
+from fewbits.study.sections import PrecisionSection
 from fewbits.study.tasks import BASELINE
-from fewbits.train import RECIPES, RecipeOptions, TrainSettings
-from fewbits.train.best import trained_recipe
+from fewbits.train import RecipeOptions, TrainSettings
 from fewbits.train.operating_point import kept
+from fewbits.train.recipes import refuse_precisions
 from fewbits.train.temporary_batch_norm import refuse_unfit
 
 
-def checked_precision(text: str, technology: Technology) -> Precision:
+def checked_assignment(given: PrecisionSection, folder: Path, technology: Technology) -> Assignment:
+    """The assignment of an entry of a study, if its network's precision can be lowered and costed.
+
+    folder: where the path of a circuit begins. The precisions of single layers are tried with a network
+    (`try_assignment`).
+    """
+    if given.table is None:
+        return Assignment.uniform(_checked_precision(given.name, technology))
+    read = Assignment.from_definition(given.table.model_dump(exclude_none=True), given.name)
+    _checked_precision(read.precision.name, technology)
+    if read.product is not None and (folder / read.product).is_file():
+        return replace(read, product=str(folder / read.product))
+    return read
+
+
+def _checked_precision(text: str, technology: Technology) -> Precision:
     """The precision, if it can be lowered and costed."""
     precision = parse_precision(text)
     if {precision.weights.arithmetic, precision.inputs.arithmetic} == {"integer", "float32"}:
@@ -37,13 +56,35 @@ def checked_precision(text: str, technology: Technology) -> Precision:
     return precision
 
 
-def refuse_recipe(recipe: str, precisions: Sequence[Precision]) -> None:
+def refuse_recipe(recipe: str, asked: Sequence[Assignment]) -> None:
     """Raise StudyError if a recipe does not take one of the precisions; float32 is the float network's own."""
-    for precision in precisions:
-        families = (precision.weights.family, precision.inputs.family)
-        refusal = RECIPES[trained_recipe(recipe, precision)].refusal(recipe, precision.name, *families)
-        if refusal is not None and precision.name != BASELINE:
-            raise StudyError(refusal)
+    for one in asked:
+        if one.name == BASELINE:
+            continue
+        try:
+            refuse_precisions(recipe, one.precisions, has_layers=bool(one.layers))
+        except ModelError as error:
+            raise StudyError(str(error) if one.is_uniform else f"{one.name!r}: {error}") from None
+
+
+def try_assignment(
+    one: Assignment,
+    model: str,
+    source: ModelSource,
+    dataset: Dataset,
+    technology: Technology,
+    machines: Iterable[AnyAccelerator],
+) -> None:
+    """Raise StudyError if a model does not have an assignment's layers, or they cannot be lowered and costed so."""
+    network = fold_batch_norm(models.build(model, seed=0, source=source).eval())
+    try:
+        quantized = quantize(network, one.precision, layers=one.layers)
+        images = dataset.inputs(dataset.train.images[:2])
+        lower(calibrate(quantized, images), images[:1])
+        for machine in machines:
+            cost(quantized, input_shape=tuple(images.shape[1:]), technology=technology, accelerator=machine)
+    except FewbitsError as error:
+        raise StudyError(f"{one.name!r} on model {model!r}: {error}") from None
 
 
 def refuse_normalizing(model: str, source: ModelSource) -> None:

@@ -17,12 +17,13 @@ from fewbits.hardware import AnyAccelerator, Technology, accelerator_from, load_
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
 from fewbits.study.checks import (
-    checked_precision,
+    checked_assignment,
     refuse_absent_device,
     refuse_normalizing,
     refuse_recipe,
     refuse_undivided,
     refuse_unstarted,
+    try_assignment,
     try_model,
 )
 from fewbits.study.digest import data_sha256, json_sha256
@@ -78,14 +79,16 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     table = _located_table(spec)
     technology = _checked(spec, "technology", lambda: load_technology(table))
     machines = _machines(spec)
-    precisions = [
-        _checked(spec, "precisions", lambda text=text: checked_precision(text, technology)) for text in spec.precisions
+    asked = [
+        _checked(spec, "precisions", lambda one=one: checked_assignment(one, spec.folder, technology))
+        for one in spec.precisions
     ]
-    if len({one.name for one in precisions}) < len(precisions):
-        raise StudyError(f"{spec.source}: key 'precisions': {', '.join(spec.precisions)} names a precision twice")
+    if len({one.name for one in asked}) < len(asked):
+        names = ", ".join(one.name for one in spec.precisions)
+        raise StudyError(f"{spec.source}: key 'precisions': {names} names a precision twice")
     for recipe in spec.recipes:
-        _checked(spec, "recipes", lambda recipe=recipe: refuse_recipe(recipe, precisions))
-    trained = {one.name: {recipe: trained_recipe(recipe, one) for recipe in spec.recipes} for one in precisions}
+        _checked(spec, "recipes", lambda recipe=recipe: refuse_recipe(recipe, asked))
+    trained = {one.name: {recipe: trained_recipe(recipe, one.precision) for recipe in spec.recipes} for one in asked}
     names = {name for by_recipe in trained.values() for name in by_recipe.values()}
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
@@ -107,9 +110,12 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         if settings[FLOAT_RECIPE].batch_normalization:
             _checked(spec, "float_training.batch_normalization", partial(refuse_normalizing, model, source))
         for recipe in filter(has_operating_points, spec.recipes):
-            _checked(spec, "recipes", partial(refuse_undivided, recipe, model, source, precisions[0], options))
+            _checked(spec, "recipes", partial(refuse_undivided, recipe, model, source, asked[0].precision, options))
         for name, what in stated.items():
             has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
+            for one in (one for one in asked if one.layers):
+                try_layers = partial(try_assignment, one, model, source, datasets[name], technology)
+                _checked(spec, "precisions", partial(try_layers, machines.values()))
             fixed = (
                 *(model, source, name, digests[name], settings[FLOAT_RECIPE]),
                 *(starts.get(model), spec.device),
@@ -117,11 +123,11 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
             bases = [_checked(spec, "models", partial(float_training, *fixed, seed)) for seed in spec.seeds]
             bases = [replace(base, stated=what) for base in bases]
             float_trainings += bases
-            for cost_basis, precision in product(cost_bases, precisions):
+            for cost_basis, one in product(cost_bases, asked):
                 runs += [
                     run_of(tested_as, part, training, base, cost_basis)
                     for recipe, training, base in trainings(
-                        precision.name, trained[precision.name], settings, options, bases, has_roundings
+                        one, trained[one.name], settings, options, bases, has_roundings
                     )
                     for tested_as, part in operating_points(recipe, training)
                 ]

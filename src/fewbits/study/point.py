@@ -108,6 +108,7 @@ class Workshop:
             model=run.training.model,
             data=run.training.data,
             precision=run.training.precision,
+            assignment={} if run.training.assignment is None else run.training.assignment.definition(),
             recipe=run.recipe,
             stands_for=run.stands_for,
             accelerator=run.accelerator_name,
@@ -208,17 +209,19 @@ class Workshop:
     def _quantized(
         self, training: Training, base: nn.Module, folded: nn.Module
     ) -> tuple[QuantizedModel, TrainingOutcome]:
-        network = prepare_recipe(training.recipe, folded, training.precision)
+        asked = training.computes_at
+        network = prepare_recipe(training.recipe, folded, asked.precision, asked.layers)
 
         def train() -> tuple[nn.Module, TrainRecord]:
             module, record = run_recipe(
                 training.recipe,
                 base if RECIPES[training.recipe].trains_normalized else folded,
-                training.precision,
+                asked.precision,
                 self._dataset(training),
                 training.settings,
                 training.seed,
                 options=training.options,
+                layers=asked.layers,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
                 device=training.device,

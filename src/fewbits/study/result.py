@@ -44,6 +44,10 @@ class RunResult(RunFigures):
     accelerator: str = ""
     """Name of the accelerator that its cost is of, where the study has several; else empty."""
 
+    assignment: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What each layer computes with, where `precision` is an assignment's name: `precision`, `layers` and `product` as
+    in its file; else empty."""
+
     notices: tuple[str, ...] = ()
     """What happened on the way, such as a damaged checkpoint that was not used."""
 
@@ -66,7 +70,8 @@ def run_json(run: RunResult) -> dict[str, Any]:
     point = {name: getattr(run, name) for name in ("model", "data", "precision", "recipe", "seed")}
     machine = {"accelerator": run.accelerator} if run.accelerator else {}
     figures = {one.name: one.value(run) for one in FIGURES if one.in_run_json}
-    return {**point, **figures, "stands_for": run.stands_for, **machine}
+    assigned = {"assignment": run.assignment} if run.assignment else {}
+    return {**point, **figures, "stands_for": run.stands_for, **machine, **assigned}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fewbits.arguments import is_real
+from fewbits.assignment_table import AssignmentTable, Entry
 from fewbits.toml_table import INCOMPLETE, Table
 from fewbits.train.catalog import RECIPES
 
@@ -178,6 +179,53 @@ class DataSection(Table):
         given = {name: getattr(self, name) for name in DataSection.model_fields if name != "name"}
         given["validation_fraction"] = given.pop("split")
         return {name: value for name, value in given.items() if value is not None}
+
+
+class PrecisionSection(Table):
+    """A precision by its name, an assignment's file, or an assignment: a precision for each layer, under a name."""
+
+    name: Text
+    """A precision's; or the assignment's, or the path of its file, looked for from the study's folder."""
+
+    precision: Entry | None = None
+    layers: dict[Entry, Entry] = Field(default_factory=dict)
+    product: Entry | None = None
+    """As `AssignmentTable` has them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        """A name alone stands for its table."""
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, (Mapping, PrecisionSection)):
+            raise ValueError("it takes a name, an assignment's file, or a table with name, precision and layers")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> PrecisionSection:
+        if self.precision is None and (self.layers or self.product is not None):
+            raise ValueError("an assignment needs the precision of the layers that it does not name")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> object:
+        """The name alone where it is all."""
+        if self.precision is None:
+            return self.name
+        return {key: value for key, value in handler(self).items() if value not in (None, {})}
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the name is an assignment's file, not read yet."""
+        return self.precision is None and self.name.endswith(".toml")
+
+    @property
+    def table(self) -> AssignmentTable | None:
+        """The assignment; None for a precision's name."""
+        if self.precision is None:
+            return None
+        return AssignmentTable(name=self.name, precision=self.precision, layers=self.layers, product=self.product)
 
 
 class AcceleratorSection(Table):

@@ -16,6 +16,7 @@ from pydantic import (
     field_validator,
 )
 
+from fewbits.assignment_table import AssignmentTable
 from fewbits.errors import FewbitsError, StudyError
 from fewbits.executors.description import ClusterSection
 from fewbits.study.sections import (
@@ -28,6 +29,7 @@ from fewbits.study.sections import (
     MethodsSection,
     Name,
     Names,
+    PrecisionSection,
     RecipeName,
     Seed,
     Text,
@@ -37,7 +39,7 @@ from fewbits.study.sections import (
     listed,
     weight_files,
 )
-from fewbits.toml_table import Table, checked, read_toml
+from fewbits.toml_table import Table, checked, read_file, read_toml
 
 _PRESETS = files("fewbits.study") / "presets"
 
@@ -60,9 +62,10 @@ class StudySpec(Table):
     data: Annotated[tuple[DataSection, ...], Field(min_length=1), BeforeValidator(listed)]
     """Names, tables, or one table."""
 
-    precisions: Names
-    """Such as `fixed8` or `pow2-6/fixed16`. `float32` stands for the float network that the others start from: one
-    run for each seed, whatever the recipes."""
+    precisions: Annotated[tuple[PrecisionSection, ...], Field(min_length=1)]
+    """Such as `fixed8` or `pow2-6/fixed16`; or assignments, a precision for each layer: a file that a search has
+    written, or a table with `name`, `precision` and `layers`. `float32` stands for the float network that the others
+    start from: one run for each seed, whatever the recipes."""
 
     recipes: Annotated[tuple[RecipeName, ...], Field(min_length=1)] = ("fine-tune",)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
@@ -124,7 +127,10 @@ class StudySpec(Table):
     @field_validator("models", "widen", "data", "precisions", "recipes", "seeds", "accelerators")
     @classmethod
     def _refuse_repeats(cls, values: tuple[object, ...] | None) -> tuple[object, ...] | None:
-        names = [value.name if isinstance(value, (DataSection, MachineSection)) else value for value in values or ()]
+        names = [
+            value.name if isinstance(value, (DataSection, MachineSection, PrecisionSection)) else value
+            for value in values or ()
+        ]
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"{name!r} is listed twice; give each once")
@@ -230,7 +236,18 @@ def _files_read(spec: StudySpec, source: str, folder: Path) -> dict[str, object]
             else each
             for each in spec.accelerators
         )
+    if any(one.is_file for one in spec.precisions):
+        read["precisions"] = tuple(
+            _assignment(one.name, folder, f"{source}: key 'precisions'") if one.is_file else one
+            for one in spec.precisions
+        )
     return read
+
+
+def _assignment(file: str, folder: Path, where: str) -> PrecisionSection:
+    values = read_file(folder / file, "the assignment")
+    table = checked(AssignmentTable, values, f"{where}: {file}", "an assignment needs name and precision")
+    return PrecisionSection.model_validate(table.model_dump())
 
 
 def _definition(file: str, folder: Path, where: str) -> dict[str, Any]:

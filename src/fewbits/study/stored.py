@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from fewbits.hardware import AnyAccelerator
 from fewbits.study.networks import is_damaged, load_network, network_path
 from fewbits.study.plan import make_plan
 from fewbits.study.point import Workshop
+from fewbits.study.result import StudyRecord
 from fewbits.study.spec import parse_study
 from fewbits.study.store import read_study
 from fewbits.study.tasks import Run
@@ -56,7 +59,7 @@ def stored_network(
     folder = Path(folder)
     record = read_study(folder)
     wanted = {
-        "precision": parse_precision(precision).name,
+        "precision": _name_of(precision, record),
         "model": model,
         "data": data,
         "recipe": recipe,
@@ -93,6 +96,13 @@ def stored_network(
     return StoredNetwork(
         network, image, run.accelerator, f"the network of {_named(run)} that the study {record.name!r} trained"
     )
+
+
+def _name_of(precision: str, record: StudyRecord) -> str:
+    """The name that runs bear: that of an assignment of the study, or of a precision, however it was written."""
+    entries: Iterable[object] = record.definition.get("precisions", ())
+    names = [cast("dict[str, object]", one).get("name") for one in entries if isinstance(one, dict)]
+    return precision if precision in names else parse_precision(precision).name
 
 
 def _fields(run: Run) -> dict[str, object]:

@@ -13,6 +13,7 @@ from torch import nn
 from fewbits import models
 from fewbits.data import Stated
 from fewbits.extensions import giver_of
+from fewbits.formats.assignment import Assignment
 from fewbits.hardware import AnyAccelerator
 from fewbits.models import ModelSource
 from fewbits.study.digest import json_sha256, network_sha256
@@ -72,6 +73,14 @@ class Training:
     device: str = "cpu"
     """Where it is trained, calibrated and tested."""
 
+    assignment: Assignment | None = None
+    """Precisions of single layers, where `precision` is an assignment's name; None where it is one for all."""
+
+    @property
+    def computes_at(self) -> Assignment:
+        """What each layer computes with."""
+        return self.assignment or Assignment.uniform(self.precision)
+
     @property
     def stem(self) -> str:
         """A file name for the trained network: readable, then unique."""
@@ -122,6 +131,7 @@ class Run:
             "model": self.training.model,
             "data": self.training.data,
             "precision": self.training.precision,
+            **_assigned(self.training.assignment),
             "recipe": self.recipe,
             "seed": self.training.seed,
             "settings": asdict(self.training.settings),
@@ -209,19 +219,25 @@ def _own_network(network: nn.Module, computes: str) -> dict[str, Any]:
     return {"computes": computes, "state": state_sha256(network)}
 
 
+def _assigned(assignment: Assignment | None) -> dict[str, Any]:
+    """What an assignment adds to a definition; nothing for one precision."""
+    return {} if assignment is None else {"assignment": assignment.definition()}
+
+
 def trainings(
-    precision: str,
+    asked: Assignment,
     recipes: dict[str, str],
     settings: dict[str, TrainSettings],
     options: RecipeOptions,
     bases: list[Training],
     has_roundings: bool,
 ) -> Iterator[tuple[str, Training, Training]]:
-    """Each recipe of a precision with its training and the float one that this starts from, seed by seed.
+    """Each recipe of a precision or assignment with its training and the float one that it starts from, seed by seed.
 
     recipes: by the name in the study, that of the recipe that trains. has_roundings: what `checks.try_model` returns.
     """
-    if precision == BASELINE:
+    assignment = None if asked == Assignment.uniform(asked.precision) else asked
+    if assignment is None and asked.name == BASELINE:
         yield from ((FLOAT_RECIPE, base, base) for base in bases)
         return
     for name, recipe in recipes.items():
@@ -230,15 +246,16 @@ def trainings(
                 "format": TRAINING_FORMAT,
                 **({"rounding": ROUNDING} if has_roundings else {}),
                 "float": base.key,
-                "precision": precision,
+                "precision": asked.name,
+                **_assigned(assignment),
                 "recipe": recipe,
                 "settings": settings[recipe].definition(),
                 **_options_read(recipe, options),
                 **({"keeps_start": True} if RECIPES[recipe].start == "float" else {}),
                 **({"giver": giver} if (giver := giver_of("recipes", recipe)) is not None else {}),
             }
-            changes = {"precision": precision, "recipe": recipe, "settings": settings[recipe], "options": options}
-            yield name, replace(base, key=json_sha256(definition), **changes), base
+            changes = {"recipe": recipe, "settings": settings[recipe], "options": options, "assignment": assignment}
+            yield name, replace(base, key=json_sha256(definition), precision=asked.name, **changes), base
 
 
 def _options_read(recipe: str, options: RecipeOptions) -> dict[str, Any]:

@@ -55,6 +55,9 @@ class Recipe:
     """Whether batch normalization is folded after training, which it helps where weights are new; else before, so that
     the very weights are trained that are quantized."""
 
+    takes_layers: bool = True
+    """Whether layers may have precisions of their own; not where it chooses formats, or moves from one to another."""
+
     def __post_init__(self) -> None:
         """Refuse what no study could use."""
         if self.start not in get_args(Start):
@@ -94,6 +97,16 @@ class Recipe:
         return None
 
 
+def layers_refusal(name: str, recipe: Recipe) -> str | None:
+    """Why a recipe, called `name`, does not take precisions of single layers; None if it does."""
+    if recipe.takes_layers:
+        return None
+    return (
+        f"recipe {name!r} chooses the layers' formats itself, so that they have no precisions of their own: give it "
+        "one precision, or another recipe, such as 'fine-tune'"
+    )
+
+
 def _at(place: str) -> Callable[..., Any]:
     """A function of this package, from `module:function`."""
     module, _, function = place.partition(":")
@@ -126,12 +139,14 @@ _OWN: dict[str, Recipe] = {
         "scratch",
         _FIXED,
         train="update_rounding:nearest_update",
+        takes_layers=False,
     ),
     "stochastic-update": Recipe(
         "no float shadow: weights are rounded stochastically after each step (Gupta et al., arXiv:1502.02551)",
         "scratch",
         _FIXED,
         train="update_rounding:stochastic_update",
+        takes_layers=False,
     ),
     "lsq": Recipe(
         "learn each tensor's step, rounded to a power of two (Esser et al., arXiv:1902.08153; Jain et al., "
@@ -162,6 +177,7 @@ _OWN: dict[str, Recipe] = {
         "fine-tune at eight bits, then six, and so on down to the precision (Zhuang et al., arXiv:1711.00205)",
         "float",
         train="gradual:gradual",
+        takes_layers=False,
     ),
     "distill-lsq": Recipe("distill and lsq together", "float", options=_DISTILLATION, train="combined:distilled_steps"),
     "gradual-distill-lsq": Recipe(
@@ -169,6 +185,7 @@ _OWN: dict[str, Recipe] = {
         "float",
         options=_DISTILLATION,
         train="combined:gradual_distilled_steps",
+        takes_layers=False,
     ),
     "binary-connect": Recipe(
         "new shadow weights, clipped, seen by their signs alone (Courbariaux et al., arXiv:1511.00363)",
@@ -197,6 +214,7 @@ _OWN: dict[str, Recipe] = {
         _FIXED,
         ("error_margin_points",),
         train="ristretto:ristretto",
+        takes_layers=False,
     ),
     "binary-weight-network": Recipe(
         "binary weights with a factor for each output channel: one multiplier more in each neuron (Rastegari et al., "
@@ -213,6 +231,7 @@ _OWN: dict[str, Recipe] = {
         ("binary",),
         train="binary_networks:channel_scales",
         prepare="binary_networks:binarize_inputs",
+        takes_layers=False,
     ),
     "binary-net": Recipe(
         "binary weights and inputs, one power of two a layer; takes nn.ReLU out (Courbariaux et al., arXiv:1602.02830)",
@@ -221,6 +240,7 @@ _OWN: dict[str, Recipe] = {
         ("binary",),
         train="binary_networks:binary_net",
         prepare="binary_networks:binarize_inputs",
+        takes_layers=False,
     ),
     "runtime-configurable": Recipe(
         "channels trained in increments, earlier ones frozen: one set of weights, several operating points "
@@ -228,6 +248,7 @@ _OWN: dict[str, Recipe] = {
         "scratch",
         options=("increments",),
         train="runtime_configurable:runtime_configurable",
+        takes_layers=False,
     ),
 }
 """By name. `best` stands for another one."""

@@ -51,7 +51,7 @@ class TrainingHooks:
 
         What weights and inputs have become by training may need another range.
         """
-        self._calibrate(weights=not self.model.precision.weights.is_scaled_sign)
+        self._calibrate(weights=not self.model.has_scaled_signs)
 
     def after_step(self) -> None:
         """Clip the shadow weights of binary and ternary layers to the quantized range, behind an optimizer's step."""

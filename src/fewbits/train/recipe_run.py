@@ -64,7 +64,7 @@ class RecipeRun:
 
     def calibrate_again(self) -> None:
         """Choose those radix points that training with the straight-through estimator may move."""
-        self.calibrate(weights=not self.model.precision.weights.is_scaled_sign)
+        self.calibrate(weights=not self.model.has_scaled_signs)
 
     def train(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fewbits.formats import Precision
 from fewbits.quantization import QuantizedModel, equalize_channels, quantize
 from fewbits.torch_data import TorchData
 from fewbits.train.best import trained_recipe
-from fewbits.train.catalog import RECIPES
+from fewbits.train.catalog import RECIPES, layers_refusal
 from fewbits.train.computation import computation_sha256
 from fewbits.train.identity import checkpoint_path, run_hash
 from fewbits.train.loop import Plan, epoch_seed, train
@@ -79,6 +80,7 @@ def run_recipe(
     seed: int = 0,
     *,
     options: RecipeOptions | None = None,
+    layers: Mapping[str, str | Precision] | None = None,
     checkpoint_folder: str | Path | None = None,
     progress: ProgressCallback | None = None,
     device: str = "cpu",
@@ -89,6 +91,7 @@ def run_recipe(
     scratch only its shape counts: the weights are initialized anew from the seed.
     data: as `train_float` takes it.
     settings, options: None takes the defaults; `post-training` uses the calibration's alone.
+    layers: other precisions for some layers, by name, as `quantize` takes them.
     checkpoint_folder: where to write `NAME-PRECISION-seedN.safetensors` after each epoch; training goes on from it,
     exactly.
     Radix points are chosen from training images; most recipes choose them again before each epoch (the weights' scale
@@ -99,7 +102,7 @@ def run_recipe(
     settings = settings or TrainSettings()
     given, data = data, for_training(data)
     float_model = _start(name, float_model, settings)
-    model = prepare_recipe(name, float_model, precision).to(device)
+    model = prepare_recipe(name, float_model, precision, layers).to(device)
     trained = trained_recipe(name, model.precision)
     if RECIPES[trained].start == "scratch":
         _initialize_anew(name, model, seed)
@@ -121,21 +124,40 @@ def run_recipe(
     return model.eval(), _with_notes(record, given, data)
 
 
-def prepare_recipe(name: str, float_model: nn.Module, precision: str | Precision) -> QuantizedModel:
+def prepare_recipe(
+    name: str,
+    float_model: nn.Module,
+    precision: str | Precision,
+    layers: Mapping[str, str | Precision] | None = None,
+) -> QuantizedModel:
     """The network that a recipe ends with, before training: its state takes what `run_recipe` returns.
 
-    Raises ModelError for an unknown recipe, or for a precision that it does not take; what `quantize` raises.
+    layers: other precisions for some layers, by name. Raises ModelError for an unknown recipe, or for a precision, of
+    the network or of a layer, that it does not take; what `quantize` raises.
     """
     _refuse_unknown(name)
-    model = quantize(float_model, precision)
-    chosen = model.precision
-    trained = trained_recipe(name, chosen)
-    refusal = RECIPES[trained].refusal(name, chosen.name, chosen.weights.family, chosen.inputs.family)
-    if refusal is not None:
-        raise ModelError(refusal)
+    model = quantize(float_model, precision, layers=layers)
+    trained = trained_recipe(name, model.precision)
+    own = (Precision(layer.weight_format, layer.input_format) for layer in model.layers.values())
+    refuse_precisions(name, dict.fromkeys((model.precision, *own)), has_layers=bool(layers))
     if (preparation := RECIPES[trained].preparation()) is not None:
         preparation(model)
     return model
+
+
+def refuse_precisions(name: str, precisions: Iterable[Precision], *, has_layers: bool) -> None:
+    """Raise ModelError where a recipe does not take one of a network's precisions, or layers with their own.
+
+    precisions: the network's first. has_layers: whether layers have some of their own.
+    """
+    network, *others = precisions
+    trained = RECIPES[trained_recipe(name, network)]
+    if has_layers and (refusal := layers_refusal(name, trained)) is not None:
+        raise ModelError(refusal)
+    for one in (network, *others):
+        refusal = trained.refusal(name, one.name, one.weights.family, one.inputs.family)
+        if refusal is not None:
+            raise ModelError(refusal)
 
 
 def refuse_untrained(name: str, settings: TrainSettings) -> None:

@@ -36,7 +36,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fewbits.errors import HardwareError
 from fewbits.formats.scale import CHANNEL_SHIFT_BITS
@@ -52,14 +52,14 @@ from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, wit
 from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
-from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.networks import assigned_workload, workload_of
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.formats import Precision
+    from fewbits.formats import Assignment, Precision
 
 _BITS_PER_KIB = 8 * 1024
 
@@ -186,7 +186,7 @@ class Cost:
 
 def cost(
     network: Workload | BitExactNetwork | nn.Module | str,
-    precision: Precision | str | None = None,
+    precision: Precision | Assignment | str | None = None,
     *,
     input_shape: tuple[int, ...] | None = None,
     technology: Technology | Path | str | None = None,
@@ -198,7 +198,8 @@ def cost(
     """What a network costs at a precision.
 
     network: a bit-exact network, a workload, a torch module (quantized or not), or a model's name.
-    precision: may be left out if the network has one (a bit-exact network, a quantized module).
+    precision: may be left out if the network has one (a bit-exact network, a quantized module). An assignment gives
+    each layer of a float network, or of a model by name, its own.
     input_shape: channels, height, width, for a torch module without an attribute `input_shape` and for a model whose
     name does not tell.
     technology: a table or its file; the shipped one (IHP SG13G2, 130 nm) by default.
@@ -212,8 +213,15 @@ def cost(
     with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
     does not compute.
     """
-    from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
+    from fewbits.formats import Assignment, parse_precision  # loads torch: late, so that the package stays light
 
+    if isinstance(precision, Assignment):
+        assigned = assigned_workload(cast("nn.Module | str", network), precision, input_shape)
+        found = cost(
+            assigned, precision.precision, technology=technology, accelerator=accelerator, multiplier=multiplier,
+            product_bits=product_bits,
+        )  # fmt: skip
+        return replace(found, precision=precision.name)
     workload = workload_of(network, input_shape)
     chosen = precision if precision is not None else workload.precision
     if chosen is None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
+    from fewbits.formats.assignment import Assignment
 
 
 def workload_of(
@@ -40,6 +41,28 @@ def workload_of(
     from fewbits.hardware.workload.operations import bit_exact_workload
 
     return bit_exact_workload(network)
+
+
+def assigned_workload(
+    network: nn.Module | str, assignment: Assignment, input_shape: tuple[int, ...] | None = None
+) -> Workload:
+    """The layers of a float network, each at its precision of an assignment. As `workload_of`.
+
+    Raises ModelError too for a layer that the network does not have.
+    """
+    from torch import nn
+
+    from fewbits import models
+    from fewbits.quantization import fold_batch_norm, quantize
+
+    if isinstance(network, nn.Module):
+        module, shape = network, input_shape or getattr(network, "input_shape", None)
+    elif isinstance(network, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        module, shape = models.build(network, seed=0), input_shape or models.input_shape(network)
+    else:
+        raise ModelError(f"an assignment is for a float network or a model's name, not {type(network).__name__}")
+    folded = fold_batch_norm(module.eval())
+    return workload_of(quantize(folded, assignment.precision, layers=assignment.layers), shape)
 
 
 def _known_shape(shape: tuple[int, ...] | None, whose: str) -> tuple[int, ...]:
