@@ -35,6 +35,7 @@ def cost(
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     multiplier: Multiplier = DEFAULT_MULTIPLIER,
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    datapaths: Annotated[str, typer.Option(help="For layers of several precisions: one, each or composable.")] = "one",
     accelerator: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME|FILE", help="As fewbits accelerators lists them; repeat to compare several."),
@@ -105,6 +106,7 @@ def cost(
                 accelerator=machine,
                 multiplier=multiplier,
                 product_bits=product_bits,
+                datapaths=datapaths,
             )
         except HardwareError as error:
             raise HardwareError(

@@ -43,16 +43,18 @@ from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, break_down, dram_uj, joined
 from fewbits.hardware.costing.chip_parts import all_leaking
 from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.datapaths import DEFAULT_DATAPATHS, Request, datapaths_named, machine_for
 from fewbits.hardware.costing.factors import factor_bits, with_factors
 from fewbits.hardware.costing.layer_power import NetworkPower
 from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapaths
-from fewbits.hardware.costing.tiles import Tile, Tiles, tile_of, tiles_of
+from fewbits.hardware.costing.tiles import Tile, Tiles
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, with_bandwidth
 from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import assigned_workload, workload_of
+from fewbits.hardware.workload.own_precision import named
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
@@ -100,6 +102,10 @@ class Cost:
 
     own_datapaths: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
+
+    layer_datapaths: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All layers by name, with the datapath that computes each; pooling and additions go with who takes their result.
+    """
 
     narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers of narrower formats than the datapath that computes them, by name, with theirs; memory and traffic are of
@@ -194,6 +200,7 @@ def cost(
     activity: NetworkPower | None = None,
     multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
+    datapaths: str = DEFAULT_DATAPATHS,
 ) -> Cost:
     """What a network costs at a precision.
 
@@ -208,6 +215,9 @@ def cost(
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
+    datapaths: how the machine is built for layers of several precisions: "one", "each" or "composable" (`datapaths`).
+    "one" is the network's precision's, with datapaths beside it for layers that it does not hold; of an assignment,
+    the smallest that holds all layers.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
     the accumulator, a float network's sums have another order (`lower`), or the activity is another network's or of one
     with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
@@ -215,11 +225,14 @@ def cost(
     """
     from fewbits.formats import Assignment, parse_precision  # loads torch: late, so that the package stays light
 
+    way = datapaths_named(datapaths)
     if isinstance(precision, Assignment):
-        assigned = assigned_workload(cast("nn.Module | str", network), precision, input_shape)
         found = cost(
-            assigned, precision.precision, technology=technology, accelerator=accelerator, multiplier=multiplier,
-            product_bits=product_bits,
+            named(
+                assigned_workload(cast("nn.Module | str", network), precision, input_shape), precision.precision.name
+            ),
+            precision.precision, technology=technology, accelerator=accelerator, multiplier=multiplier,
+            product_bits=product_bits, datapaths=datapaths,
         )  # fmt: skip
         return replace(found, precision=precision.name)
     workload = workload_of(network, input_shape)
@@ -233,9 +246,10 @@ def cost(
     chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
-    tiles = tiles_of(workload, main)
-    for tile in dict.fromkeys((main, *tiles.own.values())):
+    if way != DEFAULT_DATAPATHS:
+        workload = named(workload, parsed.name)
+    tiles = machine_for(workload, parsed, Request(table, made, multiplier, width), way)
+    for tile in dict.fromkeys((tiles.main, *tiles.own.values())):
         tile.dataflow.check_sum_order(getattr(network, "sum_order", None), tile.design, made)
     if activity is not None:
         _check_activity(activity, workload, tiles)
@@ -272,13 +286,12 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
     clock = tiles.clock(used)
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    products_per_cycle = main.dataflow.products_per_cycle(main.accelerator)
     plans = [
         with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
     ]
     breakdown = joined(
         [
-            break_down(plan, parts, widths, clock.mhz, activity, datapaths, products_per_cycle, tile.memories)
+            break_down(plan, parts, widths, clock.mhz, activity, datapaths, tile.products_per_cycle, tile.memories)
             for tile, plan, parts in zip(
                 used, plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
             )
@@ -293,7 +306,8 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
         activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
-        utilization=workload.products / (cycles * products_per_cycle),
+        utilization=workload.products
+        / sum(plan.cycles * tile.products_per_cycle for tile, plan in zip(used, plans, strict=True)),
         clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
@@ -306,8 +320,9 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
         bandwidth_gb_s=main.accelerator.bandwidth,
-        products_per_cycle=products_per_cycle,
+        products_per_cycle=max(tile.products_per_cycle for tile in used),
         own_datapaths=own_datapaths(workload, tiles),
+        layer_datapaths={layer.name: tile_of_layer[layer.name].name for layer in workload.layers},
         narrower_layers=narrower_layers(workload, tiles),
         notes=notes_of(workload, tiles, clock, breakdown, plans),
     )

@@ -8,7 +8,7 @@ characterized. Memory holds the values of a layer at the layer's own width, what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,23 @@ class Tile:
     dataflow: Dataflow[Any]
     technology: Technology
 
+    is_mode: bool = False
+    """Whether it is another mode of a tile that is on the chip already: area and leakage are that one's."""
+
+    @property
+    def scheduled(self) -> AnyAccelerator:
+        """The accelerator as layers are scheduled on it: with as many synapses as its lanes make products in a cycle.
+
+        A composable neuron of 16 lanes takes 64 synapses a cycle in its mode of 4 bits. Rows of Bin and SB are then
+        chunks of so many, and there are as many rows; words are wide enough for either mode (`memories`).
+        """
+        return self.dataflow.split(self.accelerator, self.design.products_per_lane)
+
+    @property
+    def products_per_cycle(self) -> int:
+        """Most products that start in one cycle."""
+        return self.dataflow.products_per_cycle(self.scheduled)
+
     @property
     def precision(self) -> Precision:
         """Whose numbers it multiplies."""
@@ -65,14 +82,14 @@ class Tile:
 
         widths: of values as they are stored, by the layer's name.
         """
-        return self.dataflow.mapped(workload, self.accelerator, self.design, self._costs(widths))
+        return self.dataflow.mapped(workload, self.scheduled, self.design, self._costs(widths))
 
     def _costs(self, widths: Mapping[str, Widths]) -> AccessCosts:
         """Energies of its products and accesses, and the middle of those that transfers may take."""
         parts, memories = self.parts, self.buffers
         logic = self.dataflow.logic(self.datapath, self.accelerator).values()
         return AccessCosts(
-            product_pj=sum(one.energy_pj for one in logic) / self.dataflow.products_per_cycle(self.accelerator),
+            product_pj=sum(one.energy_pj for one in logic) / self.products_per_cycle,
             reads_pj={name: parts[name].read_pj for name in memories},
             writes_pj={name: parts[name].write_pj for name in memories},
             off_chip_pj_per_bit=sum(DRAM_PJ_PER_BIT) / len(DRAM_PJ_PER_BIT),
@@ -86,8 +103,14 @@ class Tile:
 
     @property
     def memories(self) -> tuple[Memory, ...]:
-        """Its dataflow's memories."""
-        return self.dataflow.memories(self.accelerator, self.widths)
+        """Its dataflow's memories, of words as wide as the ports of the datapath's lanes.
+
+        Those of a composable datapath hold four codes of 4 bits for each lane; in its mode of 8 bits half of a word of
+        inputs and of weights is empty, and is read and written all the same. Outputs have a code each.
+        """
+        made = self.design
+        ports = Widths(made.weight_lane_bits, made.input_lane_bits, made.accumulator_bits, made.output_port_bits)
+        return self.dataflow.memories(self.accelerator, ports)
 
     @cached_property
     def buffers(self) -> Mapping[str, Buffer]:
@@ -105,7 +128,10 @@ class Tile:
         """Every part of it, all datapaths together."""
         logic = self.dataflow.logic(self.datapath, self.accelerator)
         instances = {memory.name: memory.instances for memory in self.memories}
-        return chip_parts(logic, self.datapath.control, self.buffers, instances)
+        parts = chip_parts(logic, self.datapath.control, self.buffers, instances)
+        if self.is_mode:
+            return {name: replace(part, area_um2=0.0, leakage_uw=0.0) for name, part in parts.items()}
+        return parts
 
 
 def tile_of(
@@ -264,8 +290,12 @@ class Tiles:
         return replace(slowest.clock, reason=reason, unknown=tuple(unknown))
 
 
-def tiles_of(workload: Workload, main: Tile) -> Tiles:
-    """The tiles that a network needs beside that of the precision it is costed at.
+Choose = Callable[[str | None, str | None, Tile], Tile]
+"""The tile of a layer's own precision and multiplier, beside the main one."""
+
+
+def tiles_of(workload: Workload, main: Tile, choose: Choose | None = None) -> Tiles:
+    """The tiles that a network needs beside that of the precision it is costed at; by default as few as compute it.
 
     Raises HardwareError, naming the layer, if the technology has none for one of them.
     """
@@ -276,7 +306,7 @@ def tiles_of(workload: Workload, main: Tile) -> Tiles:
     for layer in workload.layers:
         if (need := need_of(layer)) not in own and need != (None, None):
             try:
-                tile = _own_tile(*need, main)
+                tile = (choose or own_tile)(*need, main)
             except HardwareError as error:
                 at = (f"at {need[0]}" if need[0] else "", f"of multiplier {need[1]}" if need[1] else "")
                 raise HardwareError(
@@ -294,7 +324,7 @@ def taking(workload: Workload, own: Mapping[Need, Tile], main: Tile) -> dict[str
     return {precision: own.get((precision, multiplier), main) for precision, multiplier in reversed(first)}
 
 
-def _own_tile(name: str | None, multiplier: str | None, main: Tile) -> Tile:
+def own_tile(name: str | None, multiplier: str | None, main: Tile) -> Tile:
     """The tile for layers of a precision or a multiplier of their own: the main one if it computes them, else that of
     the precision, or the smallest that computes it; of another multiplier, that of the precision alone.
     """
