@@ -32,7 +32,7 @@ schedule; what follows names DianNao's. What is counted:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -40,8 +40,8 @@ from typing import TYPE_CHECKING, cast
 
 from fewbits.errors import HardwareError
 from fewbits.formats.scale import CHANNEL_SHIFT_BITS
-from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, break_down, dram_uj, joined
-from fewbits.hardware.costing.chip_parts import all_leaking
+from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, dram_uj
+from fewbits.hardware.costing.chip import Chip, check_built_for, check_sums, chip_of, family_of
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.datapaths import DEFAULT_DATAPATHS, Request, datapaths_named, machine_for
 from fewbits.hardware.costing.factors import factor_bits, with_factors
@@ -49,7 +49,7 @@ from fewbits.hardware.costing.layer_power import NetworkPower
 from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapaths
 from fewbits.hardware.costing.tiles import Tile, Tiles
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, with_bandwidth
+from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
@@ -201,6 +201,7 @@ def cost(
     multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
     datapaths: str = DEFAULT_DATAPATHS,
+    built_for: Sequence[Precision | str] | None = None,
 ) -> Cost:
     """What a network costs at a precision.
 
@@ -218,6 +219,9 @@ def cost(
     datapaths: how the machine is built for layers of several precisions: "one", "each" or "composable" (`datapaths`).
     "one" is the network's precision's, with datapaths beside it for layers that it does not hold; of an assignment,
     the smallest that holds all layers.
+    built_for: the precisions that the machine is built for, those of the layers among them: it has the datapaths and
+    the conversions of all, used or not, so that assignments of these precisions are compared on one machine
+    (`layer_costs`). None for what this network needs.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
     the accumulator, a float network's sums have another order (`lower`), or the activity is another network's or of one
     with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
@@ -232,7 +236,7 @@ def cost(
                 assigned_workload(cast("nn.Module | str", network), precision, input_shape), precision.precision.name
             ),
             precision.precision, technology=technology, accelerator=accelerator, multiplier=multiplier,
-            product_bits=product_bits, datapaths=datapaths,
+            product_bits=product_bits, datapaths=datapaths, built_for=built_for,
         )  # fmt: skip
         return replace(found, precision=precision.name)
     workload = workload_of(network, input_shape)
@@ -248,12 +252,19 @@ def cost(
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     if way != DEFAULT_DATAPATHS:
         workload = named(workload, parsed.name)
-    tiles = machine_for(workload, parsed, Request(table, made, multiplier, width), way)
+    family = workload
+    if built_for is not None:
+        workload = named(workload, parsed.name)
+        family = family_of(
+            workload, [parse_precision(one).name if isinstance(one, str) else one.name for one in built_for]
+        )
+        check_built_for(workload, family)
+    tiles = machine_for(family, parsed, Request(table, made, multiplier, width), way)
     for tile in dict.fromkeys((tiles.main, *tiles.own.values())):
         tile.dataflow.check_sum_order(getattr(network, "sum_order", None), tile.design, made)
     if activity is not None:
         _check_activity(activity, workload, tiles)
-    without_factors = _cost(workload, tiles, activity)
+    without_factors = _cost(workload, chip_of(tiles, family.layers), activity)
     found = with_factors(without_factors, factor_bits(network), workload, table, made)
     notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
     return replace(found, notes=(*found.notes, *notices)) if notices else found
@@ -278,33 +289,21 @@ def _shipped() -> Technology:
     return load_technology()
 
 
-def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Cost:
-    """Join schedules, datapaths and buffers."""
+def _cost(workload: Workload, chip: Chip, activity: NetworkPower | None) -> Cost:
+    """What a network does on a chip."""
+    tiles, clock, used = chip.tiles, chip.clock, chip.used
     main, tile_of_layer = tiles.main, {layer.name: tiles.of(layer) for layer in workload.layers}
-    _check_sums(workload, tile_of_layer)
-    used = list(dict.fromkeys(tile_of_layer.values()))
-    clock = tiles.clock(used)
+    check_sums(workload, tile_of_layer)
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    plans = [
-        with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
-    ]
-    breakdown = joined(
-        [
-            break_down(plan, parts, widths, clock.mhz, activity, datapaths, tile.products_per_cycle, tile.memories)
-            for tile, plan, parts in zip(
-                used, plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
-            )
-        ],
-        [layer.name for layer in workload.layers],
-    )
+    plans, breakdown = chip.run(workload, activity)
     energy_uj = sum(breakdown.energy_uj.values())
     cycles = sum(plan.cycles for plan in plans)
     return Cost(
         precision=main.precision.name,
         technology=main.technology.name,
-        parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
-        activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
+        parameters_kib=sum(parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
+        activations_kib=activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
         utilization=workload.products
         / sum(plan.cycles * tile.products_per_cycle for tile, plan in zip(used, plans, strict=True)),
@@ -324,27 +323,11 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         own_datapaths=own_datapaths(workload, tiles),
         layer_datapaths={layer.name: tile_of_layer[layer.name].name for layer in workload.layers},
         narrower_layers=narrower_layers(workload, tiles),
-        notes=notes_of(workload, tiles, clock, breakdown, plans),
+        notes=(*notes_of(workload, tiles, clock, breakdown, plans), *_built_for(chip, tile_of_layer)),
     )
 
 
-def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
-    """The layers of a network's schedule that one tile computes."""
-    return replace(plan, layers=tuple(layer for layer in plan.layers if tiles[layer.name] is tile))
-
-
-def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
-    """Raise HardwareError for a layer whose sums could overflow the accumulator of its tile. tiles: by name."""
-    for layer in workload.layers:
-        design = tiles[layer.name].design
-        if layer.has_weights and not design.takes(layer.synapses):
-            raise HardwareError(
-                f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
-                f"{design.precision.name} takes up to {design.maximum_synapses}: split the layer, or use float32"
-            )
-
-
-def _activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Tiles) -> int:
+def activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Tiles) -> int:
     """Most bits of values in memory at a time."""
     return max(
         layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + tiles.held_bits(layer)
@@ -353,11 +336,17 @@ def _activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Ti
     )
 
 
-def _parameter_bits(layer: LayerShape, widths: Widths) -> int:
+def parameter_bits(layer: LayerShape, widths: Widths) -> int:
     """Bits of weights, biases and the shifts of outputs."""
     return (
         layer.weights * widths.weights + layer.biases * widths.accumulator + layer.channel_shifts * CHANNEL_SHIFT_BITS
     )
+
+
+def _built_for(chip: Chip, tiles: Mapping[str, Tile]) -> tuple[str, ...]:
+    """That the chip has datapaths which compute no layer. tiles: of the layers, by name."""
+    idle = [tile.name for tile in chip.used if tile not in tiles.values()]
+    return (f"the machine has datapaths that compute no layer, and leak: {', '.join(idle)}",) if idle else ()
 
 
 def uniform_basis(datapath: DatapathCost) -> str:
