@@ -157,7 +157,7 @@ def test_a_trained_network_has_the_layers_formats(recipe, tmp_path):
 def test_a_cost_takes_an_assignment():
     one = Assignment("mixed", parse_precision("fixed4"), {"conv1": parse_precision("fixed8")})
     cost = fb.cost("lenet", one)
-    assert (cost.precision, dict(cost.own_datapaths)) == ("mixed", {"conv1": "fixed8"})
+    assert (cost.precision, set(cost.layer_datapaths.values())) == ("mixed", {"fixed8"})
 
 
 def test_the_command_cost_takes_an_assignments_file(tmp_path):
@@ -178,3 +178,21 @@ def test_a_study_trains_tests_costs_and_stores_an_assignment(tiny, tmp_path):
     done = CliRunner().invoke(app, ["report", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "mixed" in (Path(tmp_path) / "out" / "runs.csv").read_text()
+
+
+def test_a_study_says_how_the_machine_is_built_and_other_studies_keep_their_keys():
+    values = {"name": "s", "models": ["lenet"], "data": ["digits"], "precisions": ["fixed8", MIXED]}
+    usual, one, each = (
+        make_plan(parse_study(values | more, "here")) for more in ({}, {"datapaths": "one"}, {"datapaths": "each"})
+    )
+    assert [run.key for run in usual.runs] == [run.key for run in one.runs]
+    assert not {run.key for run in usual.runs} & {run.key for run in each.runs}
+    assert [run.training.key for run in usual.runs] == [run.training.key for run in each.runs]
+
+
+def test_a_study_refuses_datapaths_that_there_are_not_and_precisions_that_they_do_not_compute():
+    values = {"name": "s", "models": ["lenet"], "data": ["digits"], "precisions": ["float32", "fp8-e4m3"]}
+    with pytest.raises(FewbitsError, match="key 'datapaths'"):
+        parse_study(values | {"datapaths": "many"}, "here")
+    with pytest.raises(FewbitsError, match=r"fp8-e4m3.*no layer has such"):
+        make_plan(parse_study(values | {"datapaths": "composable"}, "here"))

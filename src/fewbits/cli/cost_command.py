@@ -35,6 +35,7 @@ def cost(
     node: Annotated[float | None, typer.Option(metavar="NM", help="Scale to this process node, such as 65.")] = None,
     multiplier: Multiplier = DEFAULT_MULTIPLIER,
     product_bits: Annotated[int | None, typer.Option(help="Width that products are cut to.")] = None,
+    datapaths: Annotated[str, typer.Option(help="For layers of several precisions: one, each or composable.")] = "one",
     accelerator: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME|FILE", help="As fewbits accelerators lists them; repeat to compare several."),
@@ -80,6 +81,8 @@ def cost(
     operating.check(on_fpga=bool(fpga or device), off_chip=off_chip)
     on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, operating.one_clock_mhz)
     on_fpga.check()
+    if datapaths != "one" and (fpga or device):
+        raise HardwareError("--datapaths is of silicon, FPGA resources are of one datapath: leave one of them out")
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
@@ -105,6 +108,7 @@ def cost(
                 accelerator=machine,
                 multiplier=multiplier,
                 product_bits=product_bits,
+                datapaths=datapaths,
             )
         except HardwareError as error:
             raise HardwareError(

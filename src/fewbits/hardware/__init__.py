@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.hardware.costing.breakdown import Breakdown, LayerCost, MemoryCost
 from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.layer_costs import LayerCosts, LayerFigures, Prediction, layer_costs
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.costing.sweep import CostPoint, costs
@@ -65,6 +66,8 @@ __all__ = [
     "DatapathKey",
     "Header",
     "LayerCost",
+    "LayerCosts",
+    "LayerFigures",
     "LayerPower",
     "LayerSchedule",
     "LayerShape",
@@ -85,6 +88,7 @@ __all__ = [
     "PackingCost",
     "Pipeline",
     "Pipelining",
+    "Prediction",
     "ReadPath",
     "Schedule",
     "StatedEnergy",
@@ -97,6 +101,7 @@ __all__ = [
     "costs",
     "dataflow_of",
     "dataflows",
+    "layer_costs",
     "load_technology",
     "named",
     "scaled",

@@ -434,6 +434,11 @@ class RunFigures:
         of_cost=lambda cost: cost.own_datapaths,
         in_cost_json=True,
     )
+    layer_datapaths: ClassVar[Figure] = Figure(
+        meaning="All layers, with the name of the datapath that computes each.",
+        of_cost=lambda cost: cost.layer_datapaths,
+        in_cost_json=True,
+    )
     narrower_layers: ClassVar[Figure] = Figure(
         meaning="Layers of narrower formats than the datapath that computes them, with theirs.",
         of_cost=lambda cost: cost.narrower_layers,

@@ -32,7 +32,7 @@ schedule; what follows names DianNao's. What is counted:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -40,19 +40,21 @@ from typing import TYPE_CHECKING, cast
 
 from fewbits.errors import HardwareError
 from fewbits.formats.scale import CHANNEL_SHIFT_BITS
-from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, break_down, dram_uj, joined
-from fewbits.hardware.costing.chip_parts import all_leaking
+from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, dram_uj
+from fewbits.hardware.costing.chip import Chip, check_built_for, check_sums, chip_of, family_of
 from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.datapaths import DEFAULT_DATAPATHS, Request, datapaths_named, machine_for
 from fewbits.hardware.costing.factors import factor_bits, with_factors
 from fewbits.hardware.costing.layer_power import NetworkPower
 from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapaths
-from fewbits.hardware.costing.tiles import Tile, Tiles, tile_of, tiles_of
+from fewbits.hardware.costing.tiles import Tile, Tiles, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
-from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, with_bandwidth
+from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import assigned_workload, workload_of
+from fewbits.hardware.workload.own_precision import named
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
@@ -100,6 +102,10 @@ class Cost:
 
     own_datapaths: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers that another datapath computes than the precision's, by name, with that datapath's name."""
+
+    layer_datapaths: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All layers by name, with the datapath that computes each; pooling and additions go with who takes their result.
+    """
 
     narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers of narrower formats than the datapath that computes them, by name, with theirs; memory and traffic are of
@@ -194,6 +200,8 @@ def cost(
     activity: NetworkPower | None = None,
     multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
+    datapaths: str = DEFAULT_DATAPATHS,
+    built_for: Sequence[Precision | str] | None = None,
 ) -> Cost:
     """What a network costs at a precision.
 
@@ -208,6 +216,12 @@ def cost(
     multiplier, product_bits: of the datapath, as in `rtl.design`; a bit-exact network brings its product_bits along.
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
+    datapaths: how the machine is built for layers of several precisions: "one", "each" or "composable" (`datapaths`).
+    "one" is the network's precision's, with datapaths beside it for layers that it does not hold; of an assignment,
+    the smallest that holds all layers.
+    built_for: the precisions that the machine is built for, those of the layers among them: it has the datapaths and
+    the conversions of all, used or not, so that assignments of these precisions are compared on one machine
+    (`layer_costs`). None for what this network needs.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
     the accumulator, a float network's sums have another order (`lower`), or the activity is another network's or of one
     with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
@@ -215,15 +229,13 @@ def cost(
     """
     from fewbits.formats import Assignment, parse_precision  # loads torch: late, so that the package stays light
 
+    way = datapaths_named(datapaths)
     if isinstance(precision, Assignment):
-        assigned = assigned_workload(cast("nn.Module | str", network), precision, input_shape)
-        found = cost(
-            assigned, precision.precision, technology=technology, accelerator=accelerator, multiplier=multiplier,
-            product_bits=product_bits,
-        )  # fmt: skip
-        return replace(found, precision=precision.name)
-    workload = workload_of(network, input_shape)
-    chosen = precision if precision is not None else workload.precision
+        chosen = precision.precision
+        workload = assigned_workload(cast("nn.Module | str", network), precision, input_shape)
+    else:
+        workload = workload_of(network, input_shape)
+        chosen = precision if precision is not None else workload.precision
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
     parsed = parse_precision(chosen) if isinstance(chosen, str) else chosen
@@ -233,15 +245,24 @@ def cost(
     chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    main = tile_of(parsed, table, made, multiplier=multiplier, product_bits=width)
-    tiles = tiles_of(workload, main)
-    for tile in dict.fromkeys((main, *tiles.own.values())):
+    is_chosen = isinstance(precision, Assignment) or built_for is not None or way != DEFAULT_DATAPATHS
+    family = workload = named(workload, parsed.name) if is_chosen else workload
+    if built_for is not None:
+        family = family_of(
+            workload, [parse_precision(one).name if isinstance(one, str) else one.name for one in built_for]
+        )
+        check_built_for(workload, family)
+    request = Request(table, made, multiplier, width)
+    tiles = machine_for(family, parsed, request, way) if is_chosen else tiles_of(workload, request.tile(parsed))
+    for tile in dict.fromkeys((tiles.main, *tiles.own.values())):
         tile.dataflow.check_sum_order(getattr(network, "sum_order", None), tile.design, made)
     if activity is not None:
         _check_activity(activity, workload, tiles)
-    without_factors = _cost(workload, tiles, activity)
+    without_factors = _cost(workload, chip_of(tiles, family.layers), activity)
     found = with_factors(without_factors, factor_bits(network), workload, table, made)
     notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
+    if isinstance(precision, Assignment):
+        found = replace(found, precision=precision.name)
     return replace(found, notes=(*found.notes, *notices)) if notices else found
 
 
@@ -264,36 +285,24 @@ def _shipped() -> Technology:
     return load_technology()
 
 
-def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Cost:
-    """Join schedules, datapaths and buffers."""
+def _cost(workload: Workload, chip: Chip, activity: NetworkPower | None) -> Cost:
+    """What a network does on a chip."""
+    tiles, clock, used = chip.tiles, chip.clock, chip.used
     main, tile_of_layer = tiles.main, {layer.name: tiles.of(layer) for layer in workload.layers}
-    _check_sums(workload, tile_of_layer)
-    used = list(dict.fromkeys(tile_of_layer.values()))
-    clock = tiles.clock(used)
+    check_sums(workload, tile_of_layer)
     datapaths = main.dataflow.datapaths(main.accelerator)  # every tile is of the same sizes
     widths = {layer.name: tiles.widths(layer) for layer in workload.layers}
-    products_per_cycle = main.dataflow.products_per_cycle(main.accelerator)
-    plans = [
-        with_bandwidth(_share(tile.schedule(workload, widths), tile_of_layer, tile), widths, clock.mhz) for tile in used
-    ]
-    breakdown = joined(
-        [
-            break_down(plan, parts, widths, clock.mhz, activity, datapaths, products_per_cycle, tile.memories)
-            for tile, plan, parts in zip(
-                used, plans, all_leaking([tiles.parts(tile, workload.layers) for tile in used]), strict=True
-            )
-        ],
-        [layer.name for layer in workload.layers],
-    )
+    plans, breakdown = chip.run(workload, activity)
     energy_uj = sum(breakdown.energy_uj.values())
     cycles = sum(plan.cycles for plan in plans)
     return Cost(
         precision=main.precision.name,
         technology=main.technology.name,
-        parameters_kib=sum(_parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
-        activations_kib=_activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
+        parameters_kib=sum(parameter_bits(layer, widths[layer.name]) for layer in workload.layers) / _BITS_PER_KIB,
+        activations_kib=activation_bits(workload, widths, tiles) / _BITS_PER_KIB,
         cycles=cycles,
-        utilization=workload.products / (cycles * products_per_cycle),
+        utilization=workload.products
+        / sum(plan.cycles * tile.products_per_cycle for tile, plan in zip(used, plans, strict=True)),
         clock=clock,
         area_mm2=sum(breakdown.area_mm2.values()),
         energy_uj=energy_uj,
@@ -306,30 +315,15 @@ def _cost(workload: Workload, tiles: Tiles, activity: NetworkPower | None) -> Co
         multiplier=main.datapath.multiplier,
         interpolated=main.is_interpolated,
         bandwidth_gb_s=main.accelerator.bandwidth,
-        products_per_cycle=products_per_cycle,
+        products_per_cycle=max(tile.products_per_cycle for tile in used),
         own_datapaths=own_datapaths(workload, tiles),
+        layer_datapaths={layer.name: tile_of_layer[layer.name].name for layer in workload.layers},
         narrower_layers=narrower_layers(workload, tiles),
-        notes=notes_of(workload, tiles, clock, breakdown, plans),
+        notes=(*notes_of(workload, tiles, clock, breakdown, plans), *_built_for(chip, tile_of_layer)),
     )
 
 
-def _share(plan: Schedule, tiles: Mapping[str, Tile], tile: Tile) -> Schedule:
-    """The layers of a network's schedule that one tile computes."""
-    return replace(plan, layers=tuple(layer for layer in plan.layers if tiles[layer.name] is tile))
-
-
-def _check_sums(workload: Workload, tiles: Mapping[str, Tile]) -> None:
-    """Raise HardwareError for a layer whose sums could overflow the accumulator of its tile. tiles: by name."""
-    for layer in workload.layers:
-        design = tiles[layer.name].design
-        if layer.has_weights and not design.takes(layer.synapses):
-            raise HardwareError(
-                f"layer {layer.name!r} sums {layer.synapses} products for one output, the accumulator of "
-                f"{design.precision.name} takes up to {design.maximum_synapses}: split the layer, or use float32"
-            )
-
-
-def _activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Tiles) -> int:
+def activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Tiles) -> int:
     """Most bits of values in memory at a time."""
     return max(
         layer.input_values * own.inputs + layer.output_values * (own.outputs or own.inputs) + tiles.held_bits(layer)
@@ -338,11 +332,17 @@ def _activation_bits(workload: Workload, widths: Mapping[str, Widths], tiles: Ti
     )
 
 
-def _parameter_bits(layer: LayerShape, widths: Widths) -> int:
+def parameter_bits(layer: LayerShape, widths: Widths) -> int:
     """Bits of weights, biases and the shifts of outputs."""
     return (
         layer.weights * widths.weights + layer.biases * widths.accumulator + layer.channel_shifts * CHANNEL_SHIFT_BITS
     )
+
+
+def _built_for(chip: Chip, tiles: Mapping[str, Tile]) -> tuple[str, ...]:
+    """That the chip has datapaths which compute no layer. tiles: of the layers, by name."""
+    idle = [tile.name for tile in chip.used if tile not in tiles.values()]
+    return (f"the machine has datapaths that compute no layer, and leak: {', '.join(idle)}",) if idle else ()
 
 
 def uniform_basis(datapath: DatapathCost) -> str:

@@ -83,7 +83,16 @@ def _other_clock(used: Sequence[Tile], clock: Clock) -> Iterator[str]:
 
 
 def _own_accelerators(workload: Workload, tiles: Tiles) -> Iterator[str]:
-    for name, layers in _by(own_datapaths(workload, tiles)):
+    found = {layer.name: tiles.of(layer) for layer in workload.layers}
+    modes = {name: tile.name for name, tile in found.items() if tile.is_mode}
+    for name, layers in _by(modes):
+        yield (
+            f"{layers} at {name}, another mode of the datapath of {tiles.main.name}: area and leakage are counted "
+            "once, and memory words are as wide as its lanes in either mode"
+        )
+    for name, layers in _by(
+        {layer: name for layer, name in own_datapaths(workload, tiles).items() if layer not in modes}
+    ):
         yield (
             f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}; what "
             "converts values between them is in no figure"

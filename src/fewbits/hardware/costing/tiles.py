@@ -8,7 +8,7 @@ characterized. Memory holds the values of a layer at the layer's own width, what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,23 @@ class Tile:
     dataflow: Dataflow[Any]
     technology: Technology
 
+    is_mode: bool = False
+    """Whether it is another mode of a tile that is on the chip already: area and leakage are that one's."""
+
+    @property
+    def scheduled(self) -> AnyAccelerator:
+        """The accelerator as layers are scheduled on it: with as many synapses as its lanes make products in a cycle.
+
+        A composable neuron of 16 lanes takes 64 synapses a cycle in its mode of 4 bits. Rows of Bin and SB are then
+        chunks of so many, and there are as many rows; words are wide enough for either mode (`memories`).
+        """
+        return self.dataflow.split(self.accelerator, self.design.products_per_lane)
+
+    @property
+    def products_per_cycle(self) -> int:
+        """Most products that start in one cycle."""
+        return self.dataflow.products_per_cycle(self.scheduled)
+
     @property
     def precision(self) -> Precision:
         """Whose numbers it multiplies."""
@@ -65,14 +82,14 @@ class Tile:
 
         widths: of values as they are stored, by the layer's name.
         """
-        return self.dataflow.mapped(workload, self.accelerator, self.design, self._costs(widths))
+        return self.dataflow.mapped(workload, self.scheduled, self.design, self._costs(widths))
 
     def _costs(self, widths: Mapping[str, Widths]) -> AccessCosts:
         """Energies of its products and accesses, and the middle of those that transfers may take."""
         parts, memories = self.parts, self.buffers
         logic = self.dataflow.logic(self.datapath, self.accelerator).values()
         return AccessCosts(
-            product_pj=sum(one.energy_pj for one in logic) / self.dataflow.products_per_cycle(self.accelerator),
+            product_pj=sum(one.energy_pj for one in logic) / self.products_per_cycle,
             reads_pj={name: parts[name].read_pj for name in memories},
             writes_pj={name: parts[name].write_pj for name in memories},
             off_chip_pj_per_bit=sum(DRAM_PJ_PER_BIT) / len(DRAM_PJ_PER_BIT),
@@ -86,8 +103,14 @@ class Tile:
 
     @property
     def memories(self) -> tuple[Memory, ...]:
-        """Its dataflow's memories."""
-        return self.dataflow.memories(self.accelerator, self.widths)
+        """Its dataflow's memories, of words as wide as the ports of the datapath's lanes.
+
+        Those of a composable datapath hold four codes of 4 bits for each lane; in its mode of 8 bits half of a word of
+        inputs and of weights is empty, and is read and written all the same. Outputs have a code each.
+        """
+        made = self.design
+        ports = Widths(made.weight_lane_bits, made.input_lane_bits, made.accumulator_bits, made.output_port_bits)
+        return self.dataflow.memories(self.accelerator, ports)
 
     @cached_property
     def buffers(self) -> Mapping[str, Buffer]:
@@ -105,7 +128,10 @@ class Tile:
         """Every part of it, all datapaths together."""
         logic = self.dataflow.logic(self.datapath, self.accelerator)
         instances = {memory.name: memory.instances for memory in self.memories}
-        return chip_parts(logic, self.datapath.control, self.buffers, instances)
+        parts = chip_parts(logic, self.datapath.control, self.buffers, instances)
+        if self.is_mode:
+            return {name: replace(part, area_um2=0.0, leakage_uw=0.0) for name, part in parts.items()}
+        return parts
 
 
 def tile_of(
@@ -172,6 +198,15 @@ class Stored:
     """None where no layer takes them."""
 
 
+Need = tuple[str | None, str | None]
+"""What a layer is computed with: the names of its own precision and multiplier, None for the network's."""
+
+
+def need_of(layer: LayerShape) -> Need:
+    """What a layer with weights is computed with."""
+    return layer.precision, layer.multiplier
+
+
 @dataclass(frozen=True, eq=False)
 class Tiles:
     """The tiles of a network's layers."""
@@ -179,8 +214,11 @@ class Tiles:
     main: Tile
     """Of the precision that the network is costed at."""
 
-    own: Mapping[str, Tile]
-    """By the name of a layer's own precision: the main one where that computes it."""
+    own: Mapping[Need, Tile]
+    """By what layers of another precision or multiplier need: the main one where that computes it."""
+
+    taking: Mapping[str | None, Tile]
+    """By a precision: what pools and adds for the layers that take values at it, their own multipliers last."""
 
     precisions: Mapping[str, Precision]
     """By their names, those that layers have of their own."""
@@ -188,8 +226,10 @@ class Tiles:
     def of(self, layer: LayerShape) -> Tile:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
-            return self._at(layer.precision)
-        return max(self._consumers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
+            return self.own.get(need_of(layer), self.main)
+        tiles = [self.taking[precision] for precision in layer.taken_at]
+        default = self.taking.get(None, self.main)
+        return max(tiles, key=lambda tile: (tile.widths.inputs, tile.name), default=default)
 
     def stored(self, layer: LayerShape) -> Stored:
         """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
@@ -249,39 +289,50 @@ class Tiles:
             reason = f"{slowest.name}: {reason}"
         return replace(slowest.clock, reason=reason, unknown=tuple(unknown))
 
-    def _at(self, precision: str | None) -> Tile:
-        return self.main if precision is None else self.own[precision]
 
-    def _consumers(self, layer: LayerShape) -> list[Tile]:
-        return [self._at(precision) for precision in layer.taken_at]
+Choose = Callable[[str | None, str | None, Tile], Tile]
+"""The tile of a layer's own precision and multiplier, beside the main one."""
 
 
-def tiles_of(workload: Workload, main: Tile) -> Tiles:
-    """The tiles that a network needs beside that of the precision it is costed at.
+def tiles_of(workload: Workload, main: Tile, choose: Choose | None = None) -> Tiles:
+    """The tiles that a network needs beside that of the precision it is costed at; by default as few as compute it.
 
     Raises HardwareError, naming the layer, if the technology has none for one of them.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
-    own: dict[str, Tile] = {}
+    own: dict[Need, Tile] = {}
     by_name = {main.name: main}
-    for layer, name in workload.own_precisions.items():
-        if name not in own:
+    for layer in workload.layers:
+        if (need := need_of(layer)) not in own and need != (None, None):
             try:
-                tile = _own_tile(name, main)
+                tile = (choose or own_tile)(*need, main)
             except HardwareError as error:
-                raise HardwareError(f"layer {layer!r} is at {name}, which {main.name} does not hold: {error}") from None
-            own[name] = by_name.setdefault(tile.name, tile)
-    return Tiles(main, own, {name: parse_precision(name) for name in own})
+                at = (f"at {need[0]}" if need[0] else "", f"of multiplier {need[1]}" if need[1] else "")
+                raise HardwareError(
+                    f"layer {layer.name!r} is {' '.join(filter(None, at))}, which {main.name} does not hold: {error}"
+                ) from None
+            own[need] = by_name.setdefault(tile.name, tile)
+    names = [name for name in dict.fromkeys(precision for precision, _ in own) if name is not None]
+    return Tiles(main, own, taking(workload, own, main), {name: parse_precision(name) for name in names})
 
 
-def _own_tile(name: str, main: Tile) -> Tile:
-    """The tile for layers of a precision of their own: the main one if it computes them, else that of the precision, or
-    the smallest that computes it.
+def taking(workload: Workload, own: Mapping[Need, Tile], main: Tile) -> dict[str | None, Tile]:
+    """`Tiles.taking`: at a precision the tile of layers without a multiplier of their own, where there are such."""
+    needs = dict.fromkeys(need_of(layer) for layer in workload.layers if layer.has_weights)
+    first = sorted(needs, key=lambda need: need[1] is not None)
+    return {precision: own.get((precision, multiplier), main) for precision, multiplier in reversed(first)}
+
+
+def own_tile(name: str | None, multiplier: str | None, main: Tile) -> Tile:
+    """The tile for layers of a precision or a multiplier of their own: the main one if it computes them, else that of
+    the precision, or the smallest that computes it; of another multiplier, that of the precision alone.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
-    precision, table = parse_precision(name), main.technology
+    precision, table = main.precision if name is None else parse_precision(name), main.technology
+    if multiplier is not None:
+        return tile_of(precision, table, main.accelerator, multiplier=multiplier)
     if computes(main.precision, precision):
         return main
     if find(table, main.dataflow.datapath_key(DatapathKey(precision), main.accelerator)) is None:

@@ -224,6 +224,18 @@ class Dataflow(ABC, Generic[A]):
         """
         return asked
 
+    def split(self, accelerator: A, products: int) -> A:
+        """The accelerator as layers are scheduled on it where each lane of a datapath makes so many products a cycle.
+
+        Raises HardwareError for more than one where the dataflow has no neurons whose lanes split.
+        """
+        if products == 1:
+            return accelerator
+        raise HardwareError(
+            f"the dataflow {self.name!r} has no neurons whose lanes make {products} products a cycle: take DianNao's "
+            "accelerator, or datapaths that do not split"
+        )
+
     def describe(self, accelerator: A) -> LoopAccelerator | None:
         """The accelerator as loops and memories, for drawings; None where the dataflow does not say."""
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fewbits.errors import HardwareError
@@ -65,12 +65,21 @@ class LayerShape:
     precision: str | None = None
     """The name of its precision, if that is another than the network's; else None."""
 
+    multiplier: str | None = None
+    """The name of its multiplier, if a datapath of another one than the network's computes it; else None."""
+
     taken_at: frozenset[str | None] = frozenset()
     """Where any layer has a precision of its own: the precisions of the layers that take the result, None for the
     network's; empty for the last layer."""
 
     held_at: tuple[tuple[int, frozenset[str | None]], ...] = ()
     """There too: `held_values` by tensor, each with the precisions of the layers that take it, as `taken_at`."""
+
+    consumers: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    """The names of the layers with weights that take the result, behind pooling and additions; empty for the last."""
+
+    held_for: tuple[tuple[int, frozenset[str]], ...] = field(default=(), compare=False, repr=False)
+    """`held_values` by tensor, each with the names of the layers that take it, as `consumers`."""
 
     def __post_init__(self) -> None:
         geometry = (*self.input_size, *self.output_size, *self.kernel, *self.stride, *self.dilation)

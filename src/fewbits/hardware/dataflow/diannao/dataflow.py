@@ -49,7 +49,7 @@ class DianNao(Dataflow[Accelerator]):
         return (
             Memory("bin", "inputs", rows, synapses * widths.inputs, **of_one),
             Memory("sb", "weights", rows, neurons * synapses * widths.weights, **of_one),
-            Memory("bout", "outputs", rows, neurons * widths.inputs, **of_one),
+            Memory("bout", "outputs", rows, neurons * (widths.outputs or widths.inputs), **of_one),
         )
 
     def datapaths(self, accelerator: Accelerator) -> int:
@@ -67,6 +67,10 @@ class DianNao(Dataflow[Accelerator]):
     def datapath_key(self, asked: DatapathKey, accelerator: Accelerator) -> DatapathKey:
         """A neuron of its synapses."""
         return replace(asked, synapses=accelerator.synapses)
+
+    def split(self, accelerator: Accelerator, products: int) -> Accelerator:
+        """Its lanes are synapses."""
+        return accelerator if products == 1 else replace(accelerator, synapses=products * accelerator.synapses)
 
     def control(self, datapath: DatapathCost, design: NeuronDesign, accelerator: Accelerator) -> ControlCost | None:
         """The table's, at this number of neurons."""
