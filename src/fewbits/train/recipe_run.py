@@ -58,9 +58,12 @@ class RecipeRun:
 
     def calibration_inputs(self) -> Tensor:
         """The training images from which radix points are chosen, normalized."""
+        return self.data.inputs(self.data.train.images[self.calibration_images()])
+
+    def calibration_images(self) -> Tensor:
+        """Their numbers in the training split."""
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, 0))
-        chosen = torch.randperm(len(self.data.train), generator=generator)[: self.settings.calibration_images]
-        return self.data.inputs(self.data.train.images[chosen])
+        return torch.randperm(len(self.data.train), generator=generator)[: self.settings.calibration_images]
 
     def calibrate_again(self) -> None:
         """Choose those radix points that training with the straight-through estimator may move."""
