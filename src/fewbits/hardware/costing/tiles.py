@@ -171,6 +171,15 @@ class Stored:
     """None where no layer takes them."""
 
 
+Need = tuple[str | None, str | None]
+"""What a layer is computed with: the names of its own precision and multiplier, None for the network's."""
+
+
+def need_of(layer: LayerShape) -> Need:
+    """What a layer with weights is computed with."""
+    return layer.precision, layer.multiplier
+
+
 @dataclass(frozen=True, eq=False)
 class Tiles:
     """The tiles of a network's layers."""
@@ -178,8 +187,11 @@ class Tiles:
     main: Tile
     """Of the precision that the network is costed at."""
 
-    own: Mapping[str, Tile]
-    """By the name of a layer's own precision: the main one where that computes it."""
+    own: Mapping[Need, Tile]
+    """By what layers of another precision or multiplier need: the main one where that computes it."""
+
+    taking: Mapping[str | None, Tile]
+    """By a precision: what pools and adds for the layers that take values at it, their own multipliers last."""
 
     precisions: Mapping[str, Precision]
     """By their names, those that layers have of their own."""
@@ -187,8 +199,10 @@ class Tiles:
     def of(self, layer: LayerShape) -> Tile:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
-            return self._at(layer.precision)
-        return max(self._consumers(layer), key=lambda tile: tile.widths.inputs, default=self.main)
+            return self.own.get(need_of(layer), self.main)
+        tiles = [self.taking[precision] for precision in layer.taken_at]
+        default = self.taking.get(None, self.main)
+        return max(tiles, key=lambda tile: (tile.widths.inputs, tile.name), default=default)
 
     def stored(self, layer: LayerShape) -> Stored:
         """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
@@ -248,12 +262,6 @@ class Tiles:
             reason = f"{slowest.name}: {reason}"
         return replace(slowest.clock, reason=reason, unknown=tuple(unknown))
 
-    def _at(self, precision: str | None) -> Tile:
-        return self.main if precision is None else self.own[precision]
-
-    def _consumers(self, layer: LayerShape) -> list[Tile]:
-        return [self._at(precision) for precision in layer.taken_at]
-
 
 def tiles_of(workload: Workload, main: Tile) -> Tiles:
     """The tiles that a network needs beside that of the precision it is costed at.
@@ -262,25 +270,38 @@ def tiles_of(workload: Workload, main: Tile) -> Tiles:
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
-    own: dict[str, Tile] = {}
+    own: dict[Need, Tile] = {}
     by_name = {main.name: main}
-    for layer, name in workload.own_precisions.items():
-        if name not in own:
+    for layer in workload.layers:
+        if (need := need_of(layer)) not in own and need != (None, None):
             try:
-                tile = _own_tile(name, main)
+                tile = _own_tile(*need, main)
             except HardwareError as error:
-                raise HardwareError(f"layer {layer!r} is at {name}, which {main.name} does not hold: {error}") from None
-            own[name] = by_name.setdefault(tile.name, tile)
-    return Tiles(main, own, {name: parse_precision(name) for name in own})
+                at = (f"at {need[0]}" if need[0] else "", f"of multiplier {need[1]}" if need[1] else "")
+                raise HardwareError(
+                    f"layer {layer.name!r} is {' '.join(filter(None, at))}, which {main.name} does not hold: {error}"
+                ) from None
+            own[need] = by_name.setdefault(tile.name, tile)
+    names = [name for name in dict.fromkeys(precision for precision, _ in own) if name is not None]
+    return Tiles(main, own, taking(workload, own, main), {name: parse_precision(name) for name in names})
 
 
-def _own_tile(name: str, main: Tile) -> Tile:
-    """The tile for layers of a precision of their own: the main one if it computes them, else that of the precision, or
-    the smallest that computes it.
+def taking(workload: Workload, own: Mapping[Need, Tile], main: Tile) -> dict[str | None, Tile]:
+    """`Tiles.taking`: at a precision the tile of layers without a multiplier of their own, where there are such."""
+    needs = dict.fromkeys(need_of(layer) for layer in workload.layers if layer.has_weights)
+    first = sorted(needs, key=lambda need: need[1] is not None)
+    return {precision: own.get((precision, multiplier), main) for precision, multiplier in reversed(first)}
+
+
+def _own_tile(name: str | None, multiplier: str | None, main: Tile) -> Tile:
+    """The tile for layers of a precision or a multiplier of their own: the main one if it computes them, else that of
+    the precision, or the smallest that computes it; of another multiplier, that of the precision alone.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
-    precision, table = parse_precision(name), main.technology
+    precision, table = main.precision if name is None else parse_precision(name), main.technology
+    if multiplier is not None:
+        return tile_of(precision, table, main.accelerator, multiplier=multiplier)
     if computes(main.precision, precision):
         return main
     if find(table, main.dataflow.datapath_key(DatapathKey(precision), main.accelerator)) is None:

@@ -65,6 +65,9 @@ class LayerShape:
     precision: str | None = None
     """The name of its precision, if that is another than the network's; else None."""
 
+    multiplier: str | None = None
+    """The name of its multiplier, if a datapath of another one than the network's computes it; else None."""
+
     taken_at: frozenset[str | None] = frozenset()
     """Where any layer has a precision of its own: the precisions of the layers that take the result, None for the
     network's; empty for the last layer."""
