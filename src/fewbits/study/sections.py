@@ -124,6 +124,8 @@ class MethodsSection(Table):
     distillation_weight: float | None = None
     error_margin_points: float | None = None
     increments: tuple[float, ...] | None = None
+    approximation: str | None = None
+    share_a_round: float | None = None
 
     def given(self) -> dict[str, Any]:
         """The keys that the study gives."""

@@ -250,6 +250,15 @@ _OWN: dict[str, Recipe] = {
         train="runtime_configurable:runtime_configurable",
         takes_layers=False,
     ),
+    "approximate-neurons": Recipe(
+        "compute the outputs, by 16, to which the loss is least sensitive approximately, retrain, repeat until an "
+        "error margin is spent (after Venkataramani et al., AxNN, ISLPED 2014)",
+        "float",
+        _FIXED,
+        _FIXED,
+        ("error_margin_points", "approximation", "share_a_round"),
+        train="approximate_neurons:approximate_neurons",
+    ),
 }
 """By name. `best` stands for another one."""
 

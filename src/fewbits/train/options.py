@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fewbits.arguments import is_real, shown
-from fewbits.errors import ModelError
+from fewbits.errors import FormatError, ModelError
+from fewbits.formats.switched_units import check_name
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,18 @@ class RecipeOptions:
     parts, as in Apprentice (arXiv:1711.05852, section 3.2)."""
 
     error_margin_points: float = 1.0
-    """Ristretto: points of validation accuracy that each trimming, and all together, may cost. The paper's 1 %."""
+    """Ristretto: points of validation accuracy that each trimming, and all together, may cost. The paper's 1 %.
+    Approximate neurons: points that all rounds together may cost."""
 
     increments: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     """Runtime-configurable: parts of the inner channels at the operating points, rising to 1."""
+
+    approximation: str = "fixed4"
+    """Approximate neurons: what the least sensitive compute with: a narrower fixed point (operands of fewer bits), a
+    named approximation of products, or `dropped`."""
+
+    share_a_round: float = 0.125
+    """Approximate neurons: part of all units of 16 outputs that each round approximates, above 0 to 1."""
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -35,6 +44,12 @@ class RecipeOptions:
         are_parts = type(parts) is tuple and all(is_real(part, 0, 1, open_low=True) for part in parts)
         rises = are_parts and all(low < high for low, high in pairwise(parts)) and parts[-1:] == (1,)
         _require("increments", parts, "parts that rise from above 0 to 1", rises)
+        share = self.share_a_round
+        _require("share_a_round", share, "above 0 to 1", is_real(share, 0, 1, open_low=True))
+        try:
+            check_name(self.approximation)
+        except FormatError as error:
+            raise ModelError(f"approximation: {error}") from None
 
 
 def _require(name: str, value: object, allowed: str, holds: bool) -> None:

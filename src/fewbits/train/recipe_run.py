@@ -58,7 +58,11 @@ class RecipeRun:
 
     def calibration_inputs(self) -> Tensor:
         """The training images from which radix points are chosen, normalized."""
-        return self.data.inputs(self.data.train.images[calibration_choice(self.data, self.settings, self.seed)])
+        return self.data.inputs(self.data.train.images[self.calibration_images()])
+
+    def calibration_images(self) -> Tensor:
+        """Their numbers in the training split."""
+        return calibration_choice(self.data, self.settings, self.seed)
 
     def calibrate_again(self) -> None:
         """Choose those radix points that training with the straight-through estimator may move."""

@@ -25,6 +25,7 @@ from fewbits.graph.operations import (
 )
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
 from fewbits.hardware.workload.own_precision import own_precision, with_consumers
+from fewbits.hardware.workload.switched_parts import switched_parts
 from fewbits.hardware.workload.workload import Kind, LayerShape, Size, Workload, addition
 
 WORKLOAD: Table[Callable[[Any, Precision], LayerShape | None]] = Table(
@@ -43,9 +44,10 @@ def bit_exact_workload(network: BitExactNetwork) -> Workload:
         layer = WORKLOAD.of(operation)(operation, network.precision)
         stored[operation.name] = taken
         if layer is not None:
-            stored[operation.name] = frozenset((len(layers),))
-            layers.append(layer)
-            reads.append(taken)
+            parts = switched_parts(layer, getattr(operation, "products", None))
+            stored[operation.name] = frozenset(range(len(layers), len(layers) + len(parts)))
+            layers.extend(parts)
+            reads.extend([taken] * len(parts))
     concatenations = tuple(operation.name for operation in network.operations if operation.joins)
     held = with_consumers(with_held_values(layers, reads), reads)
     uncounted = tuple(filter(None, (operation.uncounted for operation in network.operations)))

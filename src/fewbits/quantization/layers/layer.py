@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fewbits.errors import ModelError
+from fewbits.errors import FormatError, ModelError
 from fewbits.formats import Format, Precision, Scale
 from fewbits.formats.capture import is_captured
 from fewbits.formats.encoded import Encoded
 from fewbits.formats.operators import round_to_accumulator
 from fewbits.formats.product_table import LayerProducts
+from fewbits.formats.switched_units import SwitchedUnits
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
 from fewbits.quantization.layers.captured import Points, captured_padding, refuse_onnx, rounded, rounded_bias
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
@@ -25,6 +26,8 @@ from fewbits.quantization.layers.stored import (
     formats_from_tensor,
     formats_to_tensor,
     start,
+    units_from_tensor,
+    units_to_tensor,
 )
 from fewbits.quantization.layers.straight_through import StraightThrough
 from fewbits.quantization.layers.table_products import TableProducts
@@ -79,6 +82,8 @@ class QuantizedLayer(WrappedLayer):
         self.register_buffer("channel_shifts", _channel_shifts(layer, precision, name) if per_channel else None)
         self.formats_text: Tensor | None
         self.register_buffer("formats_text", None)
+        self.switched_text: Tensor | None
+        self.register_buffer("switched_text", None)
         self.precision_text: Tensor
         self.register_buffer("precision_text", formats_to_tensor(precision).to(device))
         self.rounded = RoundedParameters()
@@ -144,6 +149,28 @@ class QuantizedLayer(WrappedLayer):
     @products.setter
     def products(self, products: LayerProducts | None) -> None:
         self._tables = None if products is None else TableProducts(products)
+        self.switched_text = None
+
+    @property
+    def switched(self) -> SwitchedUnits | None:
+        """The units of 16 outputs whose products are approximate; None where a recipe switched none."""
+        return None if self.switched_text is None else units_from_tensor(self.switched_text)
+
+    def switch(self, units: SwitchedUnits | None) -> None:
+        """Compute some units of 16 outputs approximately; unlike `products`, that is kept with the layer's state.
+
+        Raises ModelError, naming the layer, where it lacks the units or its formats have no such products.
+        """
+        if units is None:
+            self.products = None
+            return
+        weight = self.layer.weight
+        try:
+            made = units.products(self.weight_format, self.input_format, len(weight), weight[0].numel())
+        except FormatError as error:
+            raise ModelError(f"layer {self.name!r}: {error}") from None
+        self.products = made
+        self.switched_text = units_to_tensor(units).to(weight.device)
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -405,6 +432,11 @@ class QuantizedLayer(WrappedLayer):
         text = state.get(f"{prefix}formats_text")
         if text is not None:
             self._replace_formats(*formats_from_tensor(text))  # a shared rounding's may be loaded later
+        switched = state.get(f"{prefix}switched_text")
+        if switched is not None:
+            self.switch(units_from_tensor(switched))
+        elif self.switched_text is not None:
+            self.switch(None)
         super()._load_from_state_dict(*args, **kwargs)
         if precision is None and f"{prefix}precision_text" in missing:
             missing.remove(f"{prefix}precision_text")

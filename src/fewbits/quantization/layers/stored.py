@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fewbits.errors import ModelError
 from fewbits.formats import Format, Precision, parse_precision
+from fewbits.formats.switched_units import SwitchedUnits
 
 NOT_CHOSEN = torch.iinfo(torch.int64).min
 """What a radix point's buffer holds before calibration."""
@@ -55,3 +56,15 @@ def formats_from_tensor(text: Tensor) -> tuple[Precision, int]:
     if not multiplier_bits.isdecimal():
         raise ModelError(f"a layer's formats are stored as weights/inputs*scale_bits, not {name!r}")
     return parse_precision(name), int(multiplier_bits)
+
+
+def units_to_tensor(units: SwitchedUnits) -> Tensor:
+    """Their text in ASCII: uint8, one dimension."""
+    return torch.tensor(list(units.text.encode("ascii")), dtype=torch.uint8)
+
+
+def units_from_tensor(text: Tensor) -> SwitchedUnits:
+    """What `units_to_tensor` wrote. Raises ModelError or FormatError for anything else."""
+    if text.dtype is not torch.uint8 or text.ndim != 1:
+        raise ModelError("a layer's switched units are stored as characters of uint8: the state is damaged")
+    return SwitchedUnits.parse(bytes(text.tolist()).decode("ascii", errors="replace"))
