@@ -157,7 +157,7 @@ def test_a_trained_network_has_the_layers_formats(recipe, tmp_path):
 def test_a_cost_takes_an_assignment():
     one = Assignment("mixed", parse_precision("fixed4"), {"conv1": parse_precision("fixed8")})
     cost = fb.cost("lenet", one)
-    assert (cost.precision, dict(cost.own_datapaths)) == ("mixed", {"conv1": "fixed8"})
+    assert (cost.precision, set(cost.layer_datapaths.values())) == ("mixed", {"fixed8"})
 
 
 def test_the_command_cost_takes_an_assignments_file(tmp_path):

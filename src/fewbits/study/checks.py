@@ -74,6 +74,7 @@ def try_assignment(
     dataset: Dataset,
     technology: Technology,
     machines: Iterable[AnyAccelerator],
+    datapaths: str,
 ) -> None:
     """Raise StudyError if a model does not have an assignment's layers, or they cannot be lowered and costed so."""
     network = fold_batch_norm(models.build(model, seed=0, source=source).eval())
@@ -82,7 +83,13 @@ def try_assignment(
         images = dataset.inputs(dataset.train.images[:2])
         lower(calibrate(quantized, images), images[:1])
         for machine in machines:
-            cost(quantized, input_shape=tuple(images.shape[1:]), technology=technology, accelerator=machine)
+            cost(
+                quantized,
+                input_shape=tuple(images.shape[1:]),
+                technology=technology,
+                accelerator=machine,
+                datapaths=datapaths,
+            )
     except FewbitsError as error:
         raise StudyError(f"{one.name!r} on model {model!r}: {error}") from None
 

@@ -102,7 +102,10 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     }
     digests = {name: data_sha256(dataset) for name, dataset in datasets.items()}
     technology_sha256 = json_sha256(technology.figures())
-    cost_bases = [CostBasis(table, technology_sha256, machine, name) for name, machine in machines.items()]
+    cost_bases = [
+        CostBasis(table, technology_sha256, machine, name, spec.datapaths or "one")
+        for name, machine in machines.items()
+    ]
     float_trainings: list[Training] = []
     runs: list[Run] = []
     for model in spec.networks:
@@ -113,9 +116,10 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
             _checked(spec, "recipes", partial(refuse_undivided, recipe, model, source, asked[0].precision, options))
         for name, what in stated.items():
             has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
-            for one in (one for one in asked if one.layers):
+            split = spec.datapaths == "composable"  # which takes some precisions alone; float32 has its own datapath
+            for one in (one for one in asked if one.layers or (split and one.name != BASELINE)):
                 try_layers = partial(try_assignment, one, model, source, datasets[name], technology)
-                _checked(spec, "precisions", partial(try_layers, machines.values()))
+                _checked(spec, "precisions", partial(try_layers, machines.values(), spec.datapaths or "one"))
             fixed = (
                 *(model, source, name, digests[name], settings[FLOAT_RECIPE]),
                 *(starts.get(model), spec.device),

@@ -312,10 +312,10 @@ def _cost(
     """The cost, with the activity of the network's own operands where that is asked for and the technology has a
     compiled netlist.
     """
-    activity = (
-        power_from_operands(network, images, technology, run.technology, run.accelerator) if from_operands else None
-    )
-    return cost(network, technology=technology, accelerator=run.accelerator, activity=activity)
+    datapaths = "one" if network.precision.name == _BASELINE else run.datapaths  # float32 is one whatever is built
+    measured = from_operands and datapaths != "composable"  # whose netlist in two modes no network's operands run on
+    activity = power_from_operands(network, images, technology, run.technology, run.accelerator) if measured else None
+    return cost(network, technology=technology, accelerator=run.accelerator, activity=activity, datapaths=datapaths)
 
 
 def _tested(network: nn.Module, dataset: Dataset, split: Split, device: str) -> Evaluation:

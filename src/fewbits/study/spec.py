@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -93,6 +93,11 @@ class StudySpec(Table):
     accelerator: AcceleratorSection = AcceleratorSection()
     accelerators: Annotated[tuple[MachineSection, ...], Field(min_length=1, max_length=100)] | None = None
     """Names and files of several, in place of `accelerator`: each network, trained once, is costed on each."""
+
+    datapaths: Literal["one", "each", "composable"] | None = None
+    """How the machine is built for layers of several precisions: with datapaths beside the precision's for layers that
+    it does not hold ("one", if none is given), with one for each precision, or with the composable one, as
+    `fewbits.hardware.cost` takes it; float32 networks have their own in any way."""
 
     cluster: ClusterSection | None = None
     """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""

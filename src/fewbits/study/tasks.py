@@ -116,6 +116,9 @@ class Run:
     accelerator_name: str = ""
     """As the study names it where it has several; else empty."""
 
+    datapaths: str = "one"
+    """How the machine is built for layers of several precisions, as `fewbits.hardware.cost` takes it."""
+
     part: float = 1.0
     """Of the trained network's inner channels: below 1 at an operating point of a runtime-configurable network."""
 
@@ -146,6 +149,7 @@ class Run:
             "technology": {"name": self.technology, "sha256": self.technology_sha256},
             "accelerator": self.accelerator.definition(),
             **({"accelerator_name": self.accelerator_name} if self.accelerator_name else {}),
+            **({"datapaths": self.datapaths} if self.datapaths != "one" else {}),
         }
 
 
@@ -164,6 +168,9 @@ class CostBasis:
     accelerator: AnyAccelerator
     accelerator_name: str = ""
     """As the study names it where it has several; else empty. Part of a run's key then, since results tell it."""
+
+    datapaths: str = "one"
+    """See `Run.datapaths`; part of a run's key where it is not the default."""
 
 
 def float_training(
@@ -295,6 +302,8 @@ def run_of(recipe: str, part: float, training: Training, base: Training, basis: 
         definition["part"] = part
     if basis.accelerator_name:
         definition["accelerator_name"] = basis.accelerator_name
+    if basis.datapaths != "one":
+        definition["datapaths"] = basis.datapaths
     return Run(
         key=json_sha256(definition),
         training=training,
@@ -304,5 +313,6 @@ def run_of(recipe: str, part: float, training: Training, base: Training, basis: 
         technology_sha256=basis.technology_sha256,
         accelerator=basis.accelerator,
         accelerator_name=basis.accelerator_name,
+        datapaths=basis.datapaths,
         part=part,
     )

@@ -61,8 +61,7 @@ class Request:
 def machine_for(workload: Workload, precision: Precision, request: Request, datapaths: Datapaths) -> Tiles:
     """The tiles of a network's layers.
 
-    precision: the network's, of layers that do not name theirs; in other ways than "one", and for an assignment, all
-    layers do (`own_precision.named`). Raises HardwareError for what cannot be built of the table or
+    workload: all layers with weights name their precision (`own_precision.named`). precision: the network's. Raises HardwareError for what cannot be built of the table or
     on the accelerator, naming the layer.
     """
     return _BUILT[datapaths](workload, precision, request)
@@ -70,8 +69,6 @@ def machine_for(workload: Workload, precision: Precision, request: Request, data
 
 def _one(workload: Workload, precision: Precision, request: Request) -> Tiles:
     asked = _precisions(workload, precision)
-    if any(layer.precision is None for layer in workload.layers if layer.has_weights):
-        return tiles_of(workload, request.tile(precision))  # the network's own, which is not to choose
     holding = [one for one in dict.fromkeys((*asked, *request.table.precisions())) if _holds_all(one, asked)]
     tiles = [tile for one in holding if (tile := _tile_or_none(one, request)) is not None]
     main = min(tiles, key=_area_um2) if tiles else request.tile(precision)

@@ -87,7 +87,7 @@ class LayerCosts:
     precisions: tuple[str, ...]
     """Names, that of the network's layers without a choice first."""
 
-    chip: Chip
+    _chip: Chip
     _found: dict[tuple[str, frozenset[str | None]], dict[str, LayerFigures]] = field(
         default_factory=dict[tuple[str, frozenset[str | None]], dict[str, LayerFigures]], repr=False
     )
@@ -96,19 +96,19 @@ class LayerCosts:
     def area_mm2(self) -> float:
         """Of the machine."""
         return sum(
-            sum(part[name].area_um2 for part in self.chip.parts) * 1e-6
-            for name in dict.fromkeys(name for parts in self.chip.parts for name in parts)
+            sum(part[name].area_um2 for part in self._chip.parts) * 1e-6
+            for name in dict.fromkeys(name for parts in self._chip.parts for name in parts)
         )
 
     @property
     def clock_mhz(self) -> float:
         """Of the machine, whatever works."""
-        return self.chip.clock.mhz
+        return self._chip.clock.mhz
 
     @property
     def leakage_uw(self) -> float:
         """Of the whole machine, at any time."""
-        return sum(part.leakage_uw for part in self.chip.parts[0].values())
+        return sum(part.leakage_uw for part in self._chip.parts[0].values())
 
     def figures(self, layer: str, precision: str, taken: frozenset[str | None]) -> LayerFigures:
         """A layer at a precision, its result taken at some; pooling and additions have these alone.
@@ -165,7 +165,7 @@ class LayerCosts:
         overflow.
         """
         assigned = at_precisions(self.workload, precisions, self.precisions[0])
-        tiles = self.chip.tiles
+        tiles = self._chip.tiles
         layers = [
             self.figures(layer.name, layer.precision or self.precisions[0], layer.taken_at) for layer in assigned.layers
         ]
@@ -184,20 +184,20 @@ class LayerCosts:
     def _measured(self, precision: str, taken: frozenset[str | None]) -> dict[str, LayerFigures]:
         """All layers at a precision with their results taken at some, but those whose sums could overflow."""
         workload = taken_at(at_precisions(self.workload, {}, precision), taken)
-        _, breakdown = self.chip.run(workload)
+        _, breakdown = self._chip.run(workload)
         return {
             layer.name: LayerFigures(
                 figures.energy_uj,
                 figures.cycles,
-                parameter_bits(layer, self.chip.tiles.widths(layer)),
+                parameter_bits(layer, self._chip.tiles.widths(layer)),
                 figures.traffic_bits,
             )
             for layer, figures in zip(workload.layers, breakdown.layers, strict=True)
-            if takes_sums(layer, self.chip.tiles.of(layer))
+            if takes_sums(layer, self._chip.tiles.of(layer))
         }
 
     def _computes(self, layer: LayerShape, precision: str) -> bool:
-        tile = self.chip.tiles.own.get((precision, None), self.chip.tiles.main)
+        tile = self._chip.tiles.own.get((precision, None), self._chip.tiles.main)
         return takes_sums(layer, tile)
 
 

@@ -47,7 +47,7 @@ from fewbits.hardware.costing.datapaths import DEFAULT_DATAPATHS, Request, datap
 from fewbits.hardware.costing.factors import factor_bits, with_factors
 from fewbits.hardware.costing.layer_power import NetworkPower
 from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapaths
-from fewbits.hardware.costing.tiles import Tile, Tiles
+from fewbits.hardware.costing.tiles import Tile, Tiles, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_named
@@ -231,16 +231,11 @@ def cost(
 
     way = datapaths_named(datapaths)
     if isinstance(precision, Assignment):
-        found = cost(
-            named(
-                assigned_workload(cast("nn.Module | str", network), precision, input_shape), precision.precision.name
-            ),
-            precision.precision, technology=technology, accelerator=accelerator, multiplier=multiplier,
-            product_bits=product_bits, datapaths=datapaths, built_for=built_for,
-        )  # fmt: skip
-        return replace(found, precision=precision.name)
-    workload = workload_of(network, input_shape)
-    chosen = precision if precision is not None else workload.precision
+        chosen = precision.precision
+        workload = assigned_workload(cast("nn.Module | str", network), precision, input_shape)
+    else:
+        workload = workload_of(network, input_shape)
+        chosen = precision if precision is not None else workload.precision
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
     parsed = parse_precision(chosen) if isinstance(chosen, str) else chosen
@@ -250,16 +245,15 @@ def cost(
     chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    if way != DEFAULT_DATAPATHS:
-        workload = named(workload, parsed.name)
-    family = workload
+    is_chosen = isinstance(precision, Assignment) or built_for is not None or way != DEFAULT_DATAPATHS
+    family = workload = named(workload, parsed.name) if is_chosen else workload
     if built_for is not None:
-        workload = named(workload, parsed.name)
         family = family_of(
             workload, [parse_precision(one).name if isinstance(one, str) else one.name for one in built_for]
         )
         check_built_for(workload, family)
-    tiles = machine_for(family, parsed, Request(table, made, multiplier, width), way)
+    request = Request(table, made, multiplier, width)
+    tiles = machine_for(family, parsed, request, way) if is_chosen else tiles_of(workload, request.tile(parsed))
     for tile in dict.fromkeys((tiles.main, *tiles.own.values())):
         tile.dataflow.check_sum_order(getattr(network, "sum_order", None), tile.design, made)
     if activity is not None:
@@ -267,6 +261,8 @@ def cost(
     without_factors = _cost(workload, chip_of(tiles, family.layers), activity)
     found = with_factors(without_factors, factor_bits(network), workload, table, made)
     notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
+    if isinstance(precision, Assignment):
+        found = replace(found, precision=precision.name)
     return replace(found, notes=(*found.notes, *notices)) if notices else found
 
 
