@@ -29,6 +29,7 @@ ORDER = (
         "output_folder",
         "tensor_file",
         "toml_table",
+        "assignment_table",
         "torch_data",
     ),
     ("executors",),

@@ -231,7 +231,7 @@ def missing(entries: Sequence[Entry]) -> str:
         for model in spec.networks:
             for data in (given.name for given in spec.data):
                 lacking: dict[tuple[str, tuple[int, ...]], list[str]] = {}
-                for precision in spec.precisions:
+                for precision in (one.name for one in spec.precisions):
                     for recipe in ("float",) if precision == "float32" else spec.recipes:
                         points = [(model, data, precision, recipe, seed) for seed in spec.seeds]
                         if seeds := tuple(point[-1] for point in points if point not in have):

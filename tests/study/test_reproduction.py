@@ -189,7 +189,10 @@ def test_every_stored_run_is_a_point_of_its_study(tables: ModuleType):
         file = STORED / f"{study}.json"
         spec = load_study(STORED / f"{study}.toml")
         for run in json.loads(file.read_text())["runs"] if file.exists() else ():
-            assert (run["model"] in spec.networks, run["precision"] in spec.precisions) == (True, True)
+            assert (run["model"] in spec.networks, run["precision"] in {one.name for one in spec.precisions}) == (
+                True,
+                True,
+            )
             assert run["seed"] in spec.seeds
 
 

@@ -64,7 +64,9 @@ def test_every_run_tells_what_it_started_from_and_on_which_inputs(results):
 
 
 def test_fine_tuning_without_epochs_is_post_training_and_says_so(tiny, untouched, results, tmp_path):
-    spec = untouched.model_copy(update={"recipes": ("fine-tune",), "precisions": ("fixed8",)})
+    spec = untouched.model_copy(
+        update={"recipes": ("fine-tune",), "precisions": tiny(precisions=["fixed8"]).precisions}
+    )
     spec = spec.model_copy(update={"fine_tune": tiny(fine_tune={"epochs": 0}).fine_tune})
     (run,) = make_plan(spec).runs
     result = Workshop(tmp_path).run(run)

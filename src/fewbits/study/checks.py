@@ -33,9 +33,9 @@ def checked_assignment(given: PrecisionSection, folder: Path, technology: Techno
     folder: where the path of a circuit begins. The precisions of single layers are tried with a network
     (`try_assignment`).
     """
-    if given.table is None:
+    if given.definition is None:
         return Assignment.uniform(_checked_precision(given.name, technology))
-    read = Assignment.from_definition(given.table.model_dump(exclude_none=True), given.name)
+    read = Assignment.from_definition(given.definition, given.name)
     _checked_precision(read.precision.name, technology)
     if read.product is not None and (folder / read.product).is_file():
         return replace(read, product=str(folder / read.product))

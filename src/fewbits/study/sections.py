@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fewbits.arguments import is_real
-from fewbits.assignment_table import AssignmentTable, Entry
+from fewbits.assignment_table import Entry
 from fewbits.toml_table import INCOMPLETE, Table
 from fewbits.train.catalog import RECIPES
 
@@ -221,11 +221,9 @@ class PrecisionSection(Table):
         return self.precision is None and self.name.endswith(".toml")
 
     @property
-    def table(self) -> AssignmentTable | None:
-        """The assignment; None for a precision's name."""
-        if self.precision is None:
-            return None
-        return AssignmentTable(name=self.name, precision=self.precision, layers=self.layers, product=self.product)
+    def definition(self) -> dict[str, Any] | None:
+        """The assignment, as `Assignment.from_definition` takes it; None for a precision's name."""
+        return None if self.precision is None else self.model_dump(exclude_none=True)
 
 
 class AcceleratorSection(Table):
