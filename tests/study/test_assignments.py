@@ -178,3 +178,21 @@ def test_a_study_trains_tests_costs_and_stores_an_assignment(tiny, tmp_path):
     done = CliRunner().invoke(app, ["report", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "mixed" in (Path(tmp_path) / "out" / "runs.csv").read_text()
+
+
+def test_a_study_says_how_the_machine_is_built_and_other_studies_keep_their_keys():
+    values = {"name": "s", "models": ["lenet"], "data": ["digits"], "precisions": ["fixed8", MIXED]}
+    usual, one, each = (
+        make_plan(parse_study(values | more, "here")) for more in ({}, {"datapaths": "one"}, {"datapaths": "each"})
+    )
+    assert [run.key for run in usual.runs] == [run.key for run in one.runs]
+    assert not {run.key for run in usual.runs} & {run.key for run in each.runs}
+    assert [run.training.key for run in usual.runs] == [run.training.key for run in each.runs]
+
+
+def test_a_study_refuses_datapaths_that_there_are_not_and_precisions_that_they_do_not_compute():
+    values = {"name": "s", "models": ["lenet"], "data": ["digits"], "precisions": ["float32", "fp8-e4m3"]}
+    with pytest.raises(FewbitsError, match="key 'datapaths'"):
+        parse_study(values | {"datapaths": "many"}, "here")
+    with pytest.raises(FewbitsError, match=r"fp8-e4m3.*no layer has such"):
+        make_plan(parse_study(values | {"datapaths": "composable"}, "here"))

@@ -31,6 +31,7 @@ from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
 from fewbits.study.start import starts_of
 from fewbits.study.tasks import (
+    BASELINE,
     CostBasis,
     Run,
     Training,

@@ -61,8 +61,8 @@ class Request:
 def machine_for(workload: Workload, precision: Precision, request: Request, datapaths: Datapaths) -> Tiles:
     """The tiles of a network's layers.
 
-    workload: all layers with weights name their precision (`own_precision.named`). precision: the network's. Raises HardwareError for what cannot be built of the table or
-    on the accelerator, naming the layer.
+    workload: all layers with weights name their precision (`own_precision.named`). precision: the network's.
+    Raises HardwareError for what cannot be built of the table or on the accelerator, naming the layer.
     """
     return _BUILT[datapaths](workload, precision, request)
 
