@@ -136,3 +136,8 @@ def test_the_command_takes_the_way_and_json_tells_each_layers_datapath(
     assert main(["cost", "lenet", str(file), "--datapaths", "composable", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["precision"], found["layer_datapaths"]["conv2"]) == ("mix", "fixed4 composable")
+
+
+def test_the_command_refuses_ways_of_building_beside_fpga_counts(capsys: pytest.CaptureFixture[str]):
+    assert main(["cost", "lenet", "fixed8", "--datapaths", "each", "--fpga", "ecp5"]) == 2
+    assert "leave one of them out" in capsys.readouterr().err

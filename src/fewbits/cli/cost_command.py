@@ -95,7 +95,7 @@ def cost(
     ]
     points = operating.tables(table)
     shape = image_shape(image)
-    assignments = _assignments(precisions, on_fpga=bool(fpga or device))
+    assignments = _assignments(precisions, datapaths, on_fpga=bool(fpga or device))
     workload = workload_of(model, shape)
 
     def cost_at(precision: str, name: str, at: Technology, machine: AnyAccelerator) -> Cost:
@@ -148,10 +148,12 @@ def cost(
             typer.echo(line)
 
 
-def _assignments(precisions: Sequence[str], *, on_fpga: bool) -> dict[str, Assignment]:
-    """Those that are files of assignments, read."""
+def _assignments(precisions: Sequence[str], datapaths: str, *, on_fpga: bool) -> dict[str, Assignment]:
+    """Those that are files of assignments, read. Raises HardwareError for what FPGA counts do not take."""
     from fewbits.formats import Assignment
 
+    if on_fpga and datapaths != "one":
+        raise HardwareError("--datapaths is of silicon, FPGA resources are of one datapath: leave one of them out")
     found = {one: Assignment.read(one) for one in precisions if one.endswith(".toml")}
     if found and on_fpga:
         raise HardwareError("an assignment has no count of FPGA resources: give one precision for all layers")
