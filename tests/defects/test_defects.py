@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
@@ -207,7 +208,7 @@ def test_mean_accuracy_does_not_rise_with_the_rate(images: torch.Tensor) -> None
     points = accuracy_with_flips(network, images, network.predict(images), [0, 1e-3, 1e-2, 1e-1], 20)
     means = [point.mean_percent for point in points]
     assert means[0] == 100
-    assert all(after <= before + 0.5 for before, after in zip(means, means[1:], strict=False))
+    assert all(after <= before + 0.5 for before, after in itertools.pairwise(means))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ registers are zero as an image's layer begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.graph.operations import Layer, Operation
+    from fewbits.graph.operations import Layer
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 LANES = 256

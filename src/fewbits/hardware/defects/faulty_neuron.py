@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.compiled import compiled
 from fewbits.errors import HardwareError
-from fewbits.hardware.activity.kernels import AND, REGISTER, XOR
+from fewbits.hardware.activity.kernels import AND, REGISTER
 from fewbits.hardware.activity.program import Program
 from fewbits.hardware.activity.toggles import compile_model
+from fewbits.hardware.defects.lane_kernels import run_lanes
 from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, CONSTANT_ZERO
 
@@ -85,7 +85,7 @@ class FaultyNeuron:
         nothing = np.zeros((len(seen_in), 0), np.uint8)
         own_bits = list(own.values()) or [np.zeros((len(seen_in), 0, words), np.uint64)]
         seen = np.zeros((int(seen_in.sum()), len(watched), words), np.uint64)
-        _run(
+        run_lanes(
             *self._gates, *self._registers, self._values, self._next,
             self._nets(shared), np.concatenate([nothing, *shared.values()], axis=1),
             self._nets(own), np.ascontiguousarray(np.concatenate(own_bits, axis=1)), watched, seen_in, seen,
@@ -119,37 +119,3 @@ def lane_codes(words: Words, lanes: int) -> NDArray[np.int64]:
     flat = np.ascontiguousarray(words).astype("<u8").view(np.uint8)
     bits = np.unpackbits(flat, axis=-1, bitorder="little")[..., :lanes].astype(np.int64)
     return (bits << np.arange(words.shape[1])[:, None]).sum(axis=1).T
-
-
-@compiled  # pragma: no cover (runs as machine code)
-def _run(
-    kind, a, b, out, invert_a, invert_b, invert_out, r_kind, r_a, r_b, r_out, r_invert_a, r_invert_b, r_invert_out,
-    values, taken, shared_nets, shared, own_nets, own, watched, seen_in, seen,
-):  # fmt: skip
-    """Set ports, settle, look, clock: for each cycle."""
-    width = values.shape[1]
-    ones = np.uint64(0xFFFFFFFFFFFFFFFF)
-    found = 0
-    for cycle in range(len(seen_in)):
-        for k in range(len(shared_nets)):
-            values[shared_nets[k]] = ones if shared[cycle, k] else np.uint64(0)
-        for k in range(len(own_nets)):
-            values[own_nets[k]] = own[cycle, k]
-        for i in range(len(kind)):
-            x, y, z = a[i], b[i], out[i]
-            mask_a, mask_b, mask_out = invert_a[i], invert_b[i], invert_out[i]
-            if kind[i] == XOR:
-                for w in range(width):
-                    values[z, w] = values[x, w] ^ values[y, w] ^ mask_a ^ mask_b ^ mask_out
-            else:
-                for w in range(width):
-                    values[z, w] = ((values[x, w] ^ mask_a) & (values[y, w] ^ mask_b)) ^ mask_out
-        if seen_in[cycle]:
-            for k in range(len(watched)):
-                seen[found, k] = values[watched[k]]
-            found += 1
-        for i in range(len(r_kind)):
-            for w in range(width):
-                taken[i, w] = values[r_a[i], w] ^ r_invert_a[i] ^ r_invert_out[i]
-        for i in range(len(r_kind)):
-            values[r_out[i]] = taken[i]
