@@ -25,7 +25,7 @@ _SPEC.loader.exec_module(import_graph)
 
 HARDWARE = (
     *("process", "workload", "mapping", "energy", "activity", "rtl", "multipliers", "datapath", "dataflow", "fpga"),
-    *("costing", "characterization"),
+    *("defects", "costing", "characterization"),
 )
 """The rooms of `hardware`, from the lowest."""
 

@@ -1,0 +1,22 @@
+"""Defects: stuck nets in neurons and flipped bits in the weights' memory, and what they cost in accuracy."""
+
+from __future__ import annotations
+
+from fewbits.hardware.defects.curves import DefectPoint, accuracy_with_faults, accuracy_with_flips
+from fewbits.hardware.defects.defective_network import DefectiveNetwork
+from fewbits.hardware.defects.faults import PARTS, FaultSites, StuckAt, cell_areas, draw_faults, fault_sites
+from fewbits.hardware.defects.memory import flip_weights
+
+__all__ = [
+    "PARTS",
+    "DefectPoint",
+    "DefectiveNetwork",
+    "FaultSites",
+    "StuckAt",
+    "accuracy_with_faults",
+    "accuracy_with_flips",
+    "cell_areas",
+    "draw_faults",
+    "fault_sites",
+    "flip_weights",
+]
