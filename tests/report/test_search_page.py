@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from fewbits.cli import app
 from fewbits.errors import SearchError
 from fewbits.report.search_charts import front_chart
 from fewbits.report.search_page import sentence, write_search_page
@@ -59,3 +61,16 @@ def test_a_folder_gets_page_charts_and_tables(tmp_path: Path) -> None:
 def test_a_folder_without_a_search_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="give a folder that fewbits search made"):
         write_search_page(tmp_path)
+
+
+def test_report_of_a_searchs_folder_writes_its_page(tmp_path: Path) -> None:
+    (tmp_path / "search.json").write_text(json.dumps(made().as_json()))
+    told = CliRunner().invoke(app, ["report", str(tmp_path)])
+    assert told.exit_code == 0
+    assert (tmp_path / "search.html").is_file()
+
+
+def test_the_sentence_says_that_the_network_was_fine_tuned() -> None:
+    result = made()
+    points = (*result.points[:2], replace(result.points[2], fine_tuned_epochs=3))
+    assert "fixed3, fine-tuned for 3 epochs: 96.90 %" in sentence(replace(result, points=points))

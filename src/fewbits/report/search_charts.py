@@ -57,7 +57,7 @@ def front_chart(result: SearchResult) -> Chart:
             "label": point.precision if point.name in uniform else "",
             "front": point.name in result.front,
         }
-        for point in result.points
+        for point in sorted(result.points, key=lambda one: (one.name in result.front, one.name in uniform))
     ]  # fmt: skip
     alt_any: Any = alt
     base = alt_any.Chart(alt.Data(values=rows)).encode(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fewbits import __version__
-from fewbits.output_folder import OutputFolder
 from fewbits.report.page import vega_script
 from fewbits.report.search_charts import front_chart, sensitivity_chart
+from fewbits.search.journal import search_folder
 from fewbits.search.result import RESULT_NAME, UNITS, Point, SearchResult, read_result
 
 if TYPE_CHECKING:
@@ -25,10 +25,8 @@ _PAGE, _POINTS, _SENSITIVITIES = "search.html", "search-points.csv", "search-sen
 def write_search_page(folder: str | Path) -> tuple[Path, ...]:
     """Write `search.html`, its charts (PNG and SVG) and two CSV tables into a search's folder; return their paths.
 
-    Raises SearchError if the folder holds no search's result, StudyError if the page cannot be written.
+    Raises SearchError if the folder holds no search's result, or the page cannot be written.
     """
-    from fewbits.study.folder import study_folder
-
     path = Path(folder)
     result = read_result(path / RESULT_NAME)
     charts = [(chart, chart.png()) for chart in (sensitivity_chart(result), front_chart(result))]
@@ -47,7 +45,7 @@ def write_search_page(folder: str | Path) -> tuple[Path, ...]:
     files = {_PAGE: page.encode(), _POINTS: _points_csv(result), _SENSITIVITIES: _sensitivities_csv(result)}
     for chart, png in charts:
         files |= {f"{chart.stem}.png": png, f"{chart.stem}.svg": chart.svg()}
-    own: OutputFolder = study_folder(path)
+    own = search_folder(path)
     own.check(tuple(files))
     return own.write(files)
 
@@ -60,7 +58,8 @@ def sentence(result: SearchResult) -> str:
     point = result.by_name[result.chosen]
     lost = result.points_lost(point)
     distance = "as float" if abs(lost) < 0.005 else f"{abs(lost):.2f} points {'below' if lost > 0 else 'above'} float"
-    words = f"{layers_in_words(point)}: {point.accuracy_percent:.2f} %, {distance}"
+    tuned = f", fine-tuned for {point.fine_tuned_epochs} epochs" if point.fine_tuned_epochs else ""
+    words = f"{layers_in_words(point)}{tuned}: {point.accuracy_percent:.2f} %, {distance}"
     reference = next((one for one in result.uniform if one.precision == result.reference), None)
     before = reference.costs.of(basis.objective) if reference is not None else 0.0
     if reference is None or reference == point or not before:
