@@ -100,7 +100,7 @@ def _activity_lines(results: Sequence[RunResult]) -> Iterator[str]:
 
 
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of studies, or one of a search.")],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the report; the study's own if not given, fewbits-report for several."),
@@ -108,6 +108,18 @@ def report(
     track: _Track = None,
 ) -> None:
     """Write the page, charts and tables of a study, or of several together."""
+    from fewbits.search.result import RESULT_NAME
+
+    if len(folders) == 1 and (folders[0] / RESULT_NAME).is_file():
+        from fewbits.report.search_page import write_search_page
+
+        if out is not None:
+            raise StudyError("the page of a search is written into the search's own folder: leave --out away")
+        if track:
+            raise StudyError("a search's page is sent to no tracker: leave --track away")
+        for path in write_search_page(folders[0]):
+            typer.echo(str(path))
+        return
     from fewbits.report import write_report
     from fewbits.study.tracking import parse_wanted
 

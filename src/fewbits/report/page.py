@@ -60,7 +60,7 @@ def html_page(
         published=published.published_study(),
         basis=basis,
         without_curves=without_curves(groups),
-        vega=_vega(),
+        vega=vega_script(),
     )
 
 
@@ -153,7 +153,7 @@ def _chart_cells(chart: Chart, image: bytes) -> dict[str, object]:
     }
 
 
-def _vega() -> Markup:
+def vega_script() -> Markup:
     """Vega, Vega-Lite and vega-embed as one script, which comes with vl-convert; sets `vegaEmbed`."""
     bundle = vl_convert.javascript_bundle(None, VEGA_LITE)  # pyright: ignore[reportArgumentType]
     return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704
