@@ -81,8 +81,6 @@ def cost(
     operating.check(on_fpga=bool(fpga or device), off_chip=off_chip)
     on_fpga = FpgaRequest(fpga or (), device or (), best, fill, fpga_multiplier, product_bits, operating.one_clock_mhz)
     on_fpga.check()
-    if datapaths != "one" and (fpga or device):
-        raise HardwareError("--datapaths is of silicon, FPGA resources are of one datapath: leave one of them out")
     table = load_technology(DEFAULT_TECHNOLOGY if technology is None else technology)
     if node is not None:
         table = scale(table, node)
@@ -153,6 +151,8 @@ def _assignments(precisions: Sequence[str], datapaths: str, *, on_fpga: bool) ->
     from fewbits.formats import Assignment
 
     if on_fpga and datapaths != "one":
+        raise HardwareError("--datapaths is of silicon, FPGA resources are of one datapath: leave one of them out")
+    if datapaths != "one" and on_fpga:
         raise HardwareError("--datapaths is of silicon, FPGA resources are of one datapath: leave one of them out")
     found = {one: Assignment.read(one) for one in precisions if one.endswith(".toml")}
     if found and on_fpga:
