@@ -57,7 +57,7 @@ def test_pooling_takes_no_datapath_that_no_layer_needs():
     assert cost.area_mm2 == pytest.approx(fb.cost("lenet", "fixed8").area_mm2)
 
 
-@pytest.mark.parametrize("multiplier", ["array", "nonsense"])
+@pytest.mark.parametrize("multiplier", ["operator", "nonsense"])
 def test_a_multiplier_that_the_table_or_fewbits_lacks_is_refused_with_its_layer(multiplier: str):
     with pytest.raises(HardwareError, match=f"layer 'conv2' is of multiplier {multiplier}"):
         fb.cost(lenet(conv2=multiplier), "fixed8")

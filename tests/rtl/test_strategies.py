@@ -96,7 +96,7 @@ def test_precisions_of_a_table_leave_variants_out():
     table = load_technology()
     one = replace(table.datapath("fixed8"), precision="fixed8 array")
     with_variant = replace(table, datapaths={**table.datapaths, one.precision: one})
-    usual = [name for name, one in table.datapaths.items() if one.synapses == 16]
+    usual = [name for name, one in table.datapaths.items() if one.synapses == 16 and " " not in name]
     assert [precision.name for precision in with_variant.precisions()] == usual
 
 

@@ -109,6 +109,7 @@ def test_a_search_without_an_answer_ends_with_1_and_says_what_to_do(folder: Path
     assert (folder / "out" / "best.toml").exists() == bool(result["chosen"])
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_digits(folder: Path):
     command = [sys.executable, "-m", "fewbits", "search", "lenet", "--data", "digits", *SMALL, "--out", "killed"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)

@@ -87,6 +87,10 @@ def search(
     else:
         for line in _lines(result, folder):
             typer.echo(line)
+        from fewbits.report.search_page import write_search_page
+
+        for path in write_search_page(folder):
+            typer.echo(str(path))
     if result.chosen is None:
         raise typer.Exit(RUN_FAILED)
 

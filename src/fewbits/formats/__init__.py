@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fewbits.formats.assignment import Assignment
     from fewbits.formats.encoded import Encoded
     from fewbits.formats.product_table import LayerProducts, ProductTable
+    from fewbits.formats.switched_units import SwitchedUnits
 
 __all__ = [
     "STUDY_PRECISIONS",
@@ -46,6 +47,7 @@ __all__ = [
     "Precision",
     "ProductTable",
     "Scale",
+    "SwitchedUnits",
     "Ternary",
     "all_format_names",
     "broken_families",
@@ -59,6 +61,7 @@ _HOLDERS = {
     "Encoded": "fewbits.formats.encoded",
     "LayerProducts": "fewbits.formats.product_table",
     "ProductTable": "fewbits.formats.product_table",
+    "SwitchedUnits": "fewbits.formats.switched_units",
 }
 
 if not TYPE_CHECKING:  # codes are numpy's, which descriptions of formats have no use for

@@ -21,7 +21,7 @@ Numbers = NDArray[np.float64]
 
 _REACH = 0.5
 """Share of the units in which two choices differ at which one still tells exp(-1) of what is known of the other.
-Measured on LeNet (docs/search.md): from a quarter to all of the units the search finds as much."""
+A choice: on LeNet a quarter and a half of the units let the search find as much."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from fewbits import models
 from fewbits.bitexact import lower
 from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
-from fewbits.formats import Precision, parse_precision
+from fewbits.formats import Precision, ProductTable, parse_precision
 from fewbits.formats.assignment import Assignment
 from fewbits.hardware import AnyAccelerator, Technology, cost
 from fewbits.hardware.datapath.interpolation import can_interpolate
 from fewbits.hardware.datapath.strategies import strategy_for
+from fewbits.hardware.multipliers import product_table
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.models import ModelSource
 from fewbits.quantization import calibrate, fold_batch_norm, quantize
 from fewbits.study.sections import PrecisionSection
@@ -67,6 +69,21 @@ def refuse_recipe(recipe: str, asked: Sequence[Assignment]) -> None:
             raise StudyError(str(error) if one.is_uniform else f"{one.name!r}: {error}") from None
 
 
+def products_of(one: Assignment) -> ProductTable | None:
+    """What makes an assignment's products; None where they are exact.
+
+    Raises StudyError where layers have precisions of their own, HardwareError for an unknown multiplier.
+    """
+    if one.product is None:
+        return None
+    if one.layers:
+        raise StudyError(
+            f"{one.name!r} has layers of their own precision and a product, which is one circuit's for one precision: "
+            "leave one of them out"
+        )
+    return product_table(one.product, one.precision)
+
+
 def try_assignment(
     one: Assignment,
     model: str,
@@ -79,16 +96,16 @@ def try_assignment(
     """Raise StudyError if a model does not have an assignment's layers, or they cannot be lowered and costed so."""
     network = fold_batch_norm(models.build(model, seed=0, source=source).eval())
     try:
-        quantized = quantize(network, one.precision, layers=one.layers)
+        quantized = quantize(network, one.precision, layers=one.layers, products=products_of(one))
         images = dataset.inputs(dataset.train.images[:2])
-        lower(calibrate(quantized, images), images[:1])
+        lowered = lower(calibrate(quantized, images), images[:1])
         for machine in machines:
             cost(
-                quantized,
-                input_shape=tuple(images.shape[1:]),
+                lowered,
                 technology=technology,
                 accelerator=machine,
                 datapaths=datapaths,
+                multiplier=one.product or DEFAULT_MULTIPLIER,
             )
     except FewbitsError as error:
         raise StudyError(f"{one.name!r} on model {model!r}: {error}") from None

@@ -118,7 +118,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         for name, what in stated.items():
             has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
             split = spec.datapaths == "composable"  # which takes some precisions alone; float32 has its own datapath
-            for one in (one for one in asked if one.layers or (split and one.name != BASELINE)):
+            for one in (one for one in asked if not one.is_uniform or (split and one.name != BASELINE)):
                 try_layers = partial(try_assignment, one, model, source, datasets[name], technology)
                 _checked(spec, "precisions", partial(try_layers, machines.values(), spec.datapaths or "one"))
             fixed = (

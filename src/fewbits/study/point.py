@@ -16,9 +16,10 @@ from fewbits.data import Dataset, Inputs, Split
 from fewbits.errors import DataError, HardwareError
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
 from fewbits.study.baselines import baseline_of
-from fewbits.study.checks import refuse_absent_device
+from fewbits.study.checks import products_of, refuse_absent_device
 from fewbits.study.declaration import Tested
 from fewbits.study.digest import data_sha256
 from fewbits.study.figures import kept_of_cost, kept_of_test
@@ -210,7 +211,8 @@ class Workshop:
         self, training: Training, base: nn.Module, folded: nn.Module
     ) -> tuple[QuantizedModel, TrainingOutcome]:
         asked = training.computes_at
-        network = prepare_recipe(training.recipe, folded, asked.precision, asked.layers)
+        products = products_of(asked)
+        network = prepare_recipe(training.recipe, folded, asked.precision, asked.layers, products=products)
 
         def train() -> tuple[nn.Module, TrainRecord]:
             module, record = run_recipe(
@@ -222,6 +224,7 @@ class Workshop:
                 training.seed,
                 options=training.options,
                 layers=asked.layers,
+                products=products,
                 checkpoint_folder=self._checkpoints(training),
                 progress=self.progress,
                 device=training.device,
@@ -313,9 +316,18 @@ def _cost(
     compiled netlist.
     """
     datapaths = "one" if network.precision.name == _BASELINE else run.datapaths  # float32 is one whatever is built
-    measured = from_operands and datapaths != "composable"  # whose netlist in two modes no network's operands run on
+    product = run.training.computes_at.product if network.precision.name != _BASELINE else None
+    # no netlist runs a network's operands in two modes, or multiplies by a circuit of its own
+    measured = from_operands and datapaths != "composable" and product is None
     activity = power_from_operands(network, images, technology, run.technology, run.accelerator) if measured else None
-    return cost(network, technology=technology, accelerator=run.accelerator, activity=activity, datapaths=datapaths)
+    return cost(
+        network,
+        technology=technology,
+        accelerator=run.accelerator,
+        activity=activity,
+        datapaths=datapaths,
+        multiplier=product or DEFAULT_MULTIPLIER,
+    )
 
 
 def _tested(network: nn.Module, dataset: Dataset, split: Split, device: str) -> Evaluation:
