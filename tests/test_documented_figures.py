@@ -80,7 +80,7 @@ def test_every_picture_of_the_documents_is_checked_here():
     shown = {Path(name).name for page in (ROOT / "README.md", *ROOT.glob("docs/*.md")) for name in pictures(page)}
     of_accelerators = {"roofline-fpga15.svg", "roofline-machines.svg"}  # hardware_cost/test_accelerators_page.py
     of_reproduction = {f"reproduction-{data}.png" for data in ("mnist", "cifar10", "svhn")}
-    of_multipliers = {"approximate_multipliers.svg"}  # drawn from the stored figures that rtl/ holds
+    of_multipliers = {"approximate_multipliers.svg"}  # hardware_cost/test_multiplier_costs.py
     assert shown == {"accuracy-energy.png", *of_reproduction, *of_accelerators, *of_multipliers}
 
 

@@ -1,9 +1,14 @@
 """Outputs that are switched to another datapath are a part of their layer, and cost what that datapath does."""
 
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
+import fewbits as fb
 from fewbits import calibrate, lower, quantize
+from fewbits.formats import LayerProducts, parse_format
+from fewbits.formats.approximations import approximation
 from fewbits.formats.switched_units import SwitchedUnits
 from fewbits.hardware import cost
 from fewbits.hardware.workload.networks import workload_of
@@ -40,3 +45,21 @@ def test_dropped_outputs_take_one_chunk_a_position():
 
 def test_a_network_without_switched_outputs_is_not_split():
     assert [layer.name for layer in workload_of(network(None)).layers] == ["0", "3"]
+
+
+def test_outputs_that_no_machine_switches_are_refused_by_name() -> None:
+    torch.manual_seed(0)
+    model = fb.quantize(nn.Sequential(nn.Linear(8, 32)), "fixed8")
+    network = fb.lower(fb.calibrate(model, torch.randn(8, 8)), torch.zeros(1, 8))
+    tables = tuple(approximation(name, *[parse_format("fixed8")] * 2) for name in ("exact", "truncated-4"))
+    by_synapse = LayerProducts(tables, np.arange(256).reshape(32, 8) % 2)
+    with pytest.raises(fb.HardwareError, match="makes products in several ways that no machine switches between"):
+        fb.cost(network.with_products({"0": by_synapse}))
+    by_unit = LayerProducts.by_output(tables, [0] * 16 + [1] * 16, 8)
+    with pytest.raises(fb.HardwareError, match="by groups of 16"):
+        fb.cost(network.with_products({"0": by_unit}), accelerator="systolic-ws")
+
+
+def test_the_composable_multiplier_is_costed_as_its_machine_alone() -> None:
+    with pytest.raises(fb.HardwareError, match="give datapaths='composable'"):
+        fb.cost("lenet", "fixed4", multiplier="composable")

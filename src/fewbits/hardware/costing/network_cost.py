@@ -50,11 +50,13 @@ from fewbits.hardware.costing.notes import narrower_layers, notes_of, own_datapa
 from fewbits.hardware.costing.tiles import Tile, Tiles, tiles_of
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
-from fewbits.hardware.dataflow.registry import accelerator_named
+from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
+from fewbits.hardware.multipliers.composable import COMPOSABLE
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import assigned_workload, workload_of
 from fewbits.hardware.workload.own_precision import named
+from fewbits.hardware.workload.switched_parts import check_units
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
@@ -252,6 +254,12 @@ def cost(
             workload, [parse_precision(one).name if isinstance(one, str) else one.name for one in built_for]
         )
         check_built_for(workload, family)
+    if multiplier == COMPOSABLE.name and way != "composable":
+        raise HardwareError(
+            "the composable multiplier takes other products a cycle in each mode: give datapaths='composable' "
+            "(--datapaths), which builds the machine of it"
+        )
+    check_units(network, getattr(made, "neurons", None), dataflow_of(made).name)
     request = Request(table, made, multiplier, width)
     tiles = machine_for(family, parsed, request, way) if is_chosen else tiles_of(workload, request.tile(parsed))
     for tile in dict.fromkeys((tiles.main, *tiles.own.values())):

@@ -17,6 +17,7 @@ from fewbits.errors import HardwareError
 from fewbits.formats import parse_precision
 from fewbits.formats.product_table import LayerProducts, ProductTable
 from fewbits.formats.switched_units import DROPPED, OUTPUTS_OF_A_UNIT, approximate_table
+from fewbits.graph.operations import Layer
 from fewbits.hardware.workload.workload import LayerShape
 
 
@@ -29,13 +30,31 @@ def switched_parts(layer: LayerShape, products: LayerProducts | None) -> tuple[L
         return (layer,)
     choice = products.choice
     by_output = choice[:, 0]
-    if not np.array_equal(choice, np.broadcast_to(by_output[:, None], choice.shape)):
-        return (layer,)  # tables by synapse, such as those of defects, are one datapath's
+    if len(np.unique(choice)) < 2:
+        return (layer,)
     units = [by_output[start : start + OUTPUTS_OF_A_UNIT] for start in range(0, len(by_output), OUTPUTS_OF_A_UNIT)]
-    if layer.groups > 1 or any(len(set(unit.tolist())) > 1 for unit in units):
-        return (layer,)  # no units: one datapath has all the tables
+    by_synapse = not np.array_equal(choice, np.broadcast_to(by_output[:, None], choice.shape))
+    if by_synapse or layer.groups > 1 or any(len(set(unit.tolist())) > 1 for unit in units):
+        raise HardwareError(
+            f"layer {layer.name!r} makes products in several ways that no machine switches between: the same one is "
+            f"needed for {OUTPUTS_OF_A_UNIT} neighbouring outputs of a layer without groups"
+        )
     counts = Counter(by_output.tolist())
     return tuple(_part(layer, products.tables[table], counts[table]) for table in sorted(counts))
+
+
+def check_units(network: object, neurons: int | None, accelerator: str) -> None:
+    """Raise HardwareError for a network with switched outputs on a machine that computes other numbers of them at once.
+
+    network: of these, only bit-exact ones switch. neurons: of the accelerator; None where it has none.
+    """
+    layers: tuple[Layer, ...] = getattr(network, "layers", ()) if hasattr(network, "operations") else ()
+    switched = [one for one in layers if one.products is not None and one.products.choice is not None]
+    if switched and neurons != OUTPUTS_OF_A_UNIT:
+        raise HardwareError(
+            f"layer {switched[0].name!r} computes its outputs in several ways, by groups of {OUTPUTS_OF_A_UNIT}, which "
+            f"{accelerator} does not: give DianNao's tile of {OUTPUTS_OF_A_UNIT} neurons"
+        )
 
 
 def _part(layer: LayerShape, table: ProductTable, outputs: int) -> LayerShape:
