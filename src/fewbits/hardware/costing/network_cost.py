@@ -52,6 +52,7 @@ from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths, wit
 from fewbits.hardware.dataflow.registry import accelerator_named
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.products import check_products
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
 if TYPE_CHECKING:
@@ -207,13 +208,14 @@ def cost(
     A fixedN/fixedM datapath that the table lacks is interpolated, and the result says so.
     activity: of the same network's own operands (`network_power`); without, the table's uniform one.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
-    the accumulator, a float network's sums have another order (`lower`), or the activity is another network's or of one
-    with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
-    does not compute.
+    the accumulator, its products are not the multiplier's, a float network's sums have another order (`lower`), or the
+    activity is another network's or of one with layers on other datapaths; FormatError for an unknown precision,
+    ModelError for a network that the accelerator does not compute.
     """
     from fewbits.formats import parse_precision  # loads torch: late, so that the package stays light
 
     workload = workload_of(network, input_shape)
+    check_products(network, multiplier)
     chosen = precision if precision is not None else workload.precision
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
