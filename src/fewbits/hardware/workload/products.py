@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fewbits.errors import HardwareError
-
-if TYPE_CHECKING:
-    from fewbits.formats.product_table import LayerProducts
+from fewbits.formats.product_table import LayerProducts
 
 
 def check_products(network: object, multiplier: str) -> None:
@@ -19,8 +17,8 @@ def check_products(network: object, multiplier: str) -> None:
     """
     layers: Any = getattr(network, "layers", ())
     for layer in layers.values() if isinstance(layers, Mapping) else layers:
-        products: LayerProducts | None = getattr(layer, "products", None)
-        if hasattr(products, "tables") and not products.is_exact and products.name != multiplier:
+        products = getattr(layer, "products", None)  # a number in a workload, which has no tables
+        if isinstance(products, LayerProducts) and not products.is_exact and products.name != multiplier:
             raise HardwareError(
                 f"layer {layer.name!r} computes with the products {products.name!r}, and a cost with the multiplier "
                 f"{multiplier!r} is that of others: give the multiplier that makes them, as multiplier="
