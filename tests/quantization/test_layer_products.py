@@ -1,4 +1,4 @@
-"""Quantized layers with product tables: they compute as the bit-exact network does, with gradients of exact products."""
+"""Quantized layers with product tables: as the bit-exact network computes, with gradients of exact products."""
 
 from __future__ import annotations
 
