@@ -11,6 +11,7 @@ import fewbits
 from fewbits.cli.accelerators_command import accelerators
 from fewbits.cli.cost_command import cost
 from fewbits.cli.hardware import characterize, formats, rtl
+from fewbits.cli.products_command import products
 from fewbits.cli.search_command import search
 from fewbits.cli.shared import app, listing
 from fewbits.cli.studies import export, report, run
@@ -26,6 +27,7 @@ for command, names in (  # in the order of the help
     (run, listing("Recipes", lambda: fewbits.train.RECIPES)),
     (report, None),
     (formats, None),
+    (products, None),
     (cost, None),
     (accelerators, None),
     (search, None),

@@ -56,6 +56,7 @@ from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import assigned_workload, workload_of
 from fewbits.hardware.workload.own_precision import named
+from fewbits.hardware.workload.products import check_products
 from fewbits.hardware.workload.switched_parts import check_units
 from fewbits.hardware.workload.workload import LayerShape, Workload
 
@@ -225,9 +226,9 @@ def cost(
     the conversions of all, used or not, so that assignments of these precisions are compared on one machine
     (`layer_costs`). None for what this network needs.
     Raises HardwareError if the table lacks the precision, the accelerator does not fit it, a layer's sums do not fit
-    the accumulator, a float network's sums have another order (`lower`), or the activity is another network's or of one
-    with layers on other datapaths; FormatError for an unknown precision, ModelError for a network that the accelerator
-    does not compute.
+    the accumulator, its products are not the multiplier's, a float network's sums have another order (`lower`), or the
+    activity is another network's or of one with layers on other datapaths; FormatError for an unknown precision,
+    ModelError for a network that the accelerator does not compute.
     """
     from fewbits.formats import Assignment, parse_precision  # loads torch: late, so that the package stays light
 
@@ -238,6 +239,7 @@ def cost(
     else:
         workload = workload_of(network, input_shape)
         chosen = precision if precision is not None else workload.precision
+    check_products(network, multiplier)
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
     parsed = parse_precision(chosen) if isinstance(chosen, str) else chosen
