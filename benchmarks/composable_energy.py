@@ -1,12 +1,14 @@
 """What the composable neuron costs in 8-bit mode and saves in 4-bit mode, beside neurons of one precision.
 
-Usage: python benchmarks/composable_energy.py
+Usage: python benchmarks/composable_energy.py [--images 8]
 Area and energy at the assumed activity from the shipped table; energy from operands, glitches in it, from the compiled
 netlists: LeNet with initial weights at each precision, on digits. A cycle's energy over its products; the clock tree's
 estimate is in that from operands alone.
 """
 
 from __future__ import annotations
+
+import argparse
 
 import numpy as np
 
@@ -19,13 +21,11 @@ from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path, read
 
 NEURONS = (("fixed8", "booth"), ("fixed8", "composable"), ("fixed4", "booth"), ("fixed4", "composable"))
 
-IMAGES = 8
 
-
-def operand_energy_pj(precision: str, multiplier: str) -> float:
+def operand_energy_pj(precision: str, multiplier: str, image_count: int) -> float:
     """Of a cycle: the mean over LeNet's layers."""
     digits = data.load("digits")
-    images = digits.inputs(digits.test.images[:IMAGES])
+    images = digits.inputs(digits.test.images[:image_count])
     quantized = fewbits.quantize(models.build("lenet", seed=0), precision)
     fewbits.calibrate(quantized, images)
     network = fewbits.lower(quantized, images[:1])
@@ -37,6 +37,9 @@ def operand_energy_pj(precision: str, multiplier: str) -> float:
 
 def main() -> None:
     """Print a row of each neuron."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=8, help="images whose operands the neurons compute (default: 8)")
+    images = parser.parse_args().images
     table = load_technology()
     print("| neuron | area [um2] | products a cycle | area a product [um2] | pJ a product, assumed activity | "
           "from LeNet's operands |")  # fmt: skip
@@ -45,7 +48,7 @@ def main() -> None:
         made = design(precision, multiplier=multiplier)
         parts = table.datapath(made.key).components.values()
         area, energy = sum(part.area_um2 for part in parts), sum(part.energy_pj for part in parts)
-        measured = operand_energy_pj(precision, multiplier)
+        measured = operand_energy_pj(precision, multiplier, images)
         count = made.products_per_cycle
         print(f"| {made.name} | {area:.0f} | {count} | {area / count:.0f} | {energy / count:.3f} | "
               f"{measured / count:.3f} |", flush=True)  # fmt: skip
