@@ -22,11 +22,13 @@ QUICK = ("fixed4", "fixed8", "binary/fixed16", "binary")
 SHIPPED = (
     *STUDY_PRECISIONS,
     *("ternary/fixed8", "binary", "fixed8/fixed16", "fixed4/fixed8", "fp8-e4m3", "bfloat16", "pow2-4/fixed8"),
+    *("fp8-e4m3:exact", "fp8-e5m2:exact"),
     *("fixed2", "fixed3", "fixed5", "fixed6", "fixed7", "fixed10", "fixed12", "fixed20", "fixed24"),
 )
 ON_DEMAND = (
     *("fixed2/fixed32", "fixed32/fixed2", "fixed9/fixed13", "fixed13/fixed9", "fixed31/fixed17", "fixed12/fixed11"),
     *("fp8-e5m2", "float16", "float-e2m1", "float-e3m2", "bfloat16/fp8-e4m3", "fp8-e4m3/float16"),
+    *("float-e2m1:exact", "float-e2m3:exact", "float-e3m2:exact/float-e2m1:exact"),
 )
 CHUNKS, ROUNDS = 2500, 4
 """Four settings of shift and ReLU, 2,500 chunks each: 10,000 vectors a precision."""
@@ -135,6 +137,7 @@ def test_a_plain_product_in_any_pipelining_equals_exact_arithmetic(product_bits:
     ("precision", "product_bits"),
     [
         ("fixed4", 5),
+        pytest.param("fp8-e4m3:exact", 24, marks=pytest.mark.slow),
         pytest.param("fixed16", 18, marks=pytest.mark.slow),
         pytest.param("pow2-4/fixed8", 9, marks=pytest.mark.slow),
         pytest.param("binary/fixed16", 10, marks=pytest.mark.slow),
@@ -183,7 +186,9 @@ def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
     return pack([sum(int(c) << (bits * i) for i, c in enumerate(row)) for row in filled.tolist()], bits * synapses)
 
 
-@pytest.mark.parametrize("precision", marked((*STUDY_PRECISIONS, "binary", "ternary/fixed8", "fp8-e4m3", "bfloat16")))
+@pytest.mark.parametrize(
+    "precision", marked((*STUDY_PRECISIONS, "binary", "ternary/fixed8", "fp8-e4m3", "fp8-e4m3:exact", "bfloat16"))
+)
 def test_rtl_equals_the_bit_exact_network(precision: str):
     assert_equals_network(simulator(precision))
 
