@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two workers of one thread each: two of two on two cores wait for one another, up to tenfold.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+COVERAGE ?=  # CI gives --cov: it counts branches, which takes as long again
 SOURCES := $(shell find src -type f -not -name '*.pyc' -not -name '*.nb?' | sed 's/ /\\ /g')  # names of netlists have spaces
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -13,7 +14,7 @@ study: setup
 	$(BIN)/fewbits report fewbits-default
 
 test: setup lint
-	$(PYTEST) -m "not slow and not nightly" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow and not nightly" $(COVERAGE)
 
 test-slow: setup
 	$(PYTEST) -m "slow and not nightly"
