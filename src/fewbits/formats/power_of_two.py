@@ -55,7 +55,7 @@ class PowerOfTwo(Format):
 
     @property
     def magnitude_codes(self) -> MagnitudeCodes:
-        """k is an exponent's field, of no mantissa."""
+        """An exponent's field, k, over no mantissa."""
         return MagnitudeCodes(0, 1, self.exponents, self.exponents, has_negative_zero=False)
 
     @property

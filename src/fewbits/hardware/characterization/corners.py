@@ -16,6 +16,7 @@ from pathlib import Path
 import fewbits
 from fewbits.errors import HardwareError
 from fewbits.hardware.characterization.control import control_activities, control_figures, control_netlist
+from fewbits.hardware.characterization.conversions import known, with_conversions
 from fewbits.hardware.characterization.corner_netlists import netlist_of, on_library
 from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, costs_by_component
 from fewbits.hardware.characterization.neuron_options import Neuron, build_neuron
@@ -113,6 +114,9 @@ def characterize_corners(
         for name, figures in _at_corners(technology, compiled, neuron, typical, at, progress):
             made[name] = replace(made[name], datapaths={**made[name].datapaths, neuron.precision: figures})
         save_corners(made, path, about)
+    if technology.conversions:
+        at_corners = replace(technology, corners=made)
+        made = with_conversions(at_corners, known(technology), typical, libraries, progress).corners
     save_corners(made, path, about)
     return made
 
@@ -202,6 +206,7 @@ def _without_datapaths(
         packing_energy_pj={key: one.energy_pj for key, one in packing.items()},
         datapaths=there.datapaths if there is not None and there.liberty_sha256 == library.sha256 else {},
         macros=macros,
+        conversions=there.conversions if there is not None and there.liberty_sha256 == library.sha256 else {},
     )
 
 

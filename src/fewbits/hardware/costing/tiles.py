@@ -2,14 +2,14 @@
 
 A layer that stays float, or has formats of its own that the network's datapath does not hold, is computed by an
 accelerator of its own, with neurons, control and buffers, on the same chip. One works at a time, at one clock, the
-slowest's; the others leak, and are gated off otherwise. What converts values between integers and floats is not
-characterized. Memory holds the values of a layer at the layer's own width, whatever computes it (`packing`).
+slowest's; the others leak, and are gated off otherwise. What converts values between them is `conversions`. Memory
+holds the values of a layer at the layer's own width, whatever computes it (`packing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.costing.breakdown import DRAM_PJ_PER_BIT
 from fewbits.hardware.costing.chip_parts import Part, chip_parts, composed
 from fewbits.hardware.costing.clock import Clock, clock_of, logic_mhz
+from fewbits.hardware.costing.conversions import Converters, Passed, converters, passed, with_conversions
 from fewbits.hardware.costing.packing import Narrow, with_packing
 from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
@@ -223,6 +224,10 @@ class Tiles:
     precisions: Mapping[str, Precision]
     """By their names, those that layers have of their own."""
 
+    _known: dict[tuple[Passed, Tile], Converters] = field(
+        default_factory=dict[tuple["Passed", "Tile"], "Converters"], repr=False
+    )
+
     def of(self, layer: LayerShape) -> Tile:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
@@ -271,8 +276,26 @@ class Tiles:
         return tuple(dict.fromkeys(one for layer in layers if self.of(layer) is tile for one in self._narrow(layer)))
 
     def parts(self, tile: Tile, layers: Sequence[LayerShape]) -> dict[str, Part]:
-        """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers."""
-        return with_packing(tile.parts, self.narrow(tile, layers), tile.memories, tile.technology)
+        """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers, and what converts
+        their values.
+        """
+        parts = with_packing(tile.parts, self.narrow(tile, layers), tile.memories, tile.technology)
+        return with_conversions(parts, self.conversions(tile, layers))
+
+    def conversions(self, tile: Tile, layers: Sequence[LayerShape]) -> tuple[Converters, ...]:
+        """What converts values of the layers that a tile computes, each once."""
+        own = (one for layer in layers if self.of(layer) is tile for one in self.converters(layer))
+        return tuple(dict.fromkeys(own))
+
+    def converters(self, layer: LayerShape) -> tuple[Converters, ...]:
+        """What values of a layer are converted by."""
+        tile = self.of(layer)
+        return tuple(self._converters(one, tile) for one in passed(layer, self.stored(layer), tile))
+
+    def _converters(self, one: Passed, tile: Tile) -> Converters:
+        if (one, tile) not in self._known:
+            self._known[one, tile] = converters(one, tile)
+        return self._known[one, tile]
 
     def _narrow(self, layer: LayerShape) -> Iterator[Narrow]:
         stored, datapath = self.stored(layer), self.of(layer).precision

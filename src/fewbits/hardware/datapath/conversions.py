@@ -9,6 +9,7 @@ its numbers in another format has them decoded on their way in, exactly. Both ar
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -70,6 +71,14 @@ class Integers:
     def magnitude_codes(self) -> None:
         """None."""
         return None
+
+
+def source_named(text: str) -> Source:
+    """A source by its name. Raises FormatError for another text."""
+    from fewbits.formats import parse_format
+
+    found = re.fullmatch(r"integer([1-9][0-9]{0,3})", text)
+    return parse_format(text) if found is None else Integers(int(found[1]))
 
 
 @dataclass(frozen=True)
@@ -134,10 +143,7 @@ def decodes(stored: Format, datapath: Format) -> Conversion:
     return Conversion(stored, datapath, is_exact=True)
 
 
-def component(conversion: Conversion) -> object:
-    """The circuit of one value a cycle. Raises HardwareError where there is none."""
+def check_circuit(conversion: Conversion) -> None:
+    """Raise HardwareError where a conversion has no circuit."""
     if conversion.refusal is not None:
         raise HardwareError(conversion.refusal)
-    from fewbits.hardware.datapath.conversion_circuits import Converter
-
-    return Converter(conversion)
