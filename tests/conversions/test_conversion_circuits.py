@@ -87,7 +87,7 @@ FLOAT32_SUMS = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_
 @given(data=st.data(), target=st.sampled_from(FORMATS), relu=st.booleans(), shift=st.integers(-30, 30))
 def test_float32_sums_become_what_the_bit_exact_network_rounds_them_to(data, target: str, relu: bool, shift: int):
     near = st.floats(-300, 300, width=32, allow_subnormal=False)
-    numbers = np.array(data.draw(st.lists(near | FLOAT32_SUMS, min_size=8, max_size=64)) + [0.0, -0.0, 0.5, -1.5])
+    numbers = np.array([*data.draw(st.lists(near | FLOAT32_SUMS, min_size=8, max_size=64)), 0.0, -0.0, 0.5, -1.5])
     conversion = Conversion(of("float32"), of(target))
     kept = np.abs(numbers * 2.0**-shift) < 2.0**127  # beyond it a bit-exact network is refused
     numbers = numbers[kept]

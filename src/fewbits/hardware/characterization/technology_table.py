@@ -96,8 +96,9 @@ def characterize(
     standard pipelining.
     note: what the files do not say and each cost on the table must, such as that they are predictive; one line. None
     keeps that of a table that goes on. conversions: whether what converts values between layers of the table's
-    precisions is made, too (`characterization.conversions`). executor: who synthesizes, a job each neuron and each control; started and
-    closed here. None does so in this process, one after another. The table is the same byte for byte.
+    precisions is made, too (`characterization.conversions`). executor: who synthesizes, a job each neuron and each
+    control; started and closed here. None does so in this process, one after another. The table is the same byte for
+    byte.
     Raises HardwareError for files that cannot be used, a senseless node or an empty note, and naming each part that
     could not be made, when the others are; FormatError for an unknown precision.
     """

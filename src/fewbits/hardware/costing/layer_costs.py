@@ -111,7 +111,7 @@ class LayerCosts:
     def area_mm2(self) -> float:
         """Of the machine."""
         return sum(
-            sum(part[name].area_um2 for part in self._chip.parts) * 1e-6
+            sum(part[name].area_um2 * 1e-6 for part in self._chip.parts)
             for name in dict.fromkeys(name for parts in self._chip.parts for name in parts)
         )
 
