@@ -199,5 +199,6 @@ def characterize(
             progress=progress_line,
             multiplier=multiplier,
             product_bits=product_bits,
+            conversions=conversions,
         )
         typer.echo(str(corners_path(out)))

@@ -15,6 +15,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.errors import HardwareError
 from fewbits.formats.format import CodeLayout, MagnitudeCodes
+from fewbits.hardware.datapath.accumulate import shift_level
 from fewbits.hardware.datapath.conversions import SHIFT_BITS, Conversion, Source, flushes
 from fewbits.hardware.datapath.narrow_float_circuits import moved_right
 from fewbits.hardware.rtl.bit_heap import registered, shared
@@ -78,6 +79,9 @@ class Converter(Component):
 
     def _build(self, steps: _Steps) -> Value:
         source, target = self.conversion.source, self.conversion.target
+        direct = _DIRECTLY.get((source.code_layout, target.code_layout))
+        if direct is not None and not self.conversion.is_exact:
+            return direct(steps, self.word, self.shift, self.relu, target)
         number = _TAKEN_APART[source.code_layout](steps, self.word, source)
         if self.conversion.is_exact:
             return _PUT_TOGETHER[target.code_layout](steps, number, target, is_exact=True)
@@ -216,6 +220,41 @@ _PUT_TOGETHER: Mapping[CodeLayout, Callable[..., Value]] = {
     "sign and magnitude": _to_magnitude,
     "sign": _to_sign,
 }
+
+
+# Integers to integers: nothing is taken apart.
+
+
+def _integer_to_integer(steps: _Steps, word: Value, shift: Value, relu: Value, target: Format) -> Value:
+    """Moved as two's complement, as an integer neuron's output stage does (`accumulate.OutputStage`); to the left, too,
+    for which there are as many places below as the target has bits: beyond them all but zero is out of its range.
+    """
+    low, high = target.integer_limits
+    bits, width = max(high, ~low).bit_length() + 1, len(word) + target.bits
+    wanted = shared(steps.m, shift + target.bits, "wanted")
+    places = Mux(wanted < 0, 0, Mux(wanted > width, width, wanted))[: width.bit_length()]
+    places = shared(steps.m, places, "places")
+    moved: list[Value] = [Cat(Const(0, target.bits), word), Const(0, 1), Const(0, 1)]
+    levels = list(reversed(range(len(places))))
+    for number, level in enumerate(levels):
+        moved = list(shift_level(steps.m, *moved, 1 << level, places[level]))
+        if number in (len(levels) // 2, len(levels) - 1):
+            moved = steps.next(word=moved[0], guard=moved[1], sticky=moved[2])
+    word, guard, sticky = moved
+    sign, above = word[-1], word[bits - 1 :]
+    fits = shared(steps.m, (above == 0) | above.all(), "fits")
+    inside = shared(steps.m, Mux(fits, word[:bits], Cat((~sign).replicate(bits - 1), sign)), "inside")
+    up = shared(steps.m, fits & guard & (sticky | word[0]), "up")
+    rounded, cut = steps.next(rounded=inside.as_signed() + up, cut=relu & sign)
+    limited = Mux(rounded > high, high, Mux(rounded < low, low, rounded))
+    (code,) = steps.next(code=Mux(cut, 0, limited)[: target.bits])
+    return code
+
+
+_DIRECTLY: Mapping[tuple[CodeLayout, CodeLayout], Callable[..., Value]] = {
+    ("two's complement", "two's complement"): _integer_to_integer,
+}
+"""Layouts between which there is a shorter way: of the source and of the target."""
 
 
 def _codes_of(one: Source | Format) -> MagnitudeCodes:
