@@ -1,6 +1,6 @@
 """Put the composable neuron into the shipped technology table: one circuit, an entry for each of its two modes.
 
-Usage: python scripts/characterize_composable.py LIBERTY
+Usage: python scripts/characterize_composable.py LIBERTY [CORNER=LIBERTY...]
 Synthesizes the neuron as `fewbits characterize --multiplier composable` does, on the library that the table is of, and
 writes the entries `fixed8 composable` and `fixed4 composable`, their compiled netlists and what they were made from.
 Everything else in the table stays. Can be run again.
@@ -8,6 +8,9 @@ Everything else in the table stays. Can be run again.
 The control around such neurons is not in RTL. It stands in the table as that of fixed4 at four times the synapses,
 which has as many address lanes and operand registers as the lanes' ports have bits: an estimate, and the provenance
 says so.
+
+With the libraries of the table's corners, the figures of both modes there, too; the control changes as fixed4's and
+fixed8's own do.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from fewbits.hardware.characterization.corners import CornerFiles, characterize_corners
 from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
 from fewbits.hardware.characterization.neuron_options import build_neuron
 from fewbits.hardware.characterization.precisions import Assumptions, make_neuron
@@ -57,7 +61,11 @@ def main() -> None:
             provenance={**table.provenance, f"control_estimate {name}": f"that of {around.name}, as it is found there"},
         )
         made.netlist.save(compiled_netlist_path(TABLE, name))
-    table.save(TABLE)
+    replace(table, corners={}).save(TABLE)
+    given_corners = dict(argument.split("=", 1) for argument in sys.argv[2:])
+    if given_corners:
+        files = {name: CornerFiles((Path(path),)) for name, path in given_corners.items()}
+        characterize_corners(TABLE, Path(sys.argv[1]), files, MODES, progress=print, multiplier="composable")
 
 
 if __name__ == "__main__":

@@ -94,3 +94,10 @@ def test_the_page_of_operating_points_shows_what_its_commands_print(scripts: Non
 
     text = operating_points_page.PAGE.read_text(encoding="utf-8")
     assert operating_points_page.filled(text) == text
+
+
+def test_the_page_of_machines_shows_their_costs(scripts: None) -> None:
+    import machines_page  # pyright: ignore
+
+    text = machines_page.PAGE.read_text(encoding="utf-8")
+    assert machines_page.filled(text) == text

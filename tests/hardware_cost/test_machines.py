@@ -51,10 +51,12 @@ def test_each_precision_has_a_datapath_of_its_own():
     assert datapaths_of(found, "conv1", "conv2", "fc1", "fc2") == ["fixed8", "fixed4", "fixed8", "fixed8"]
 
 
-def test_the_area_of_each_is_the_sum_of_the_uniform_ones_and_of_what_packs_values():
+def test_the_area_of_each_is_the_sum_of_the_uniform_ones_and_of_what_packs_and_converts_values():
     found = lenet("each", conv2="fixed4")
     alone = sum(fb.cost("lenet", name).area_mm2 for name in ("fixed8", "fixed4"))
-    assert alone < found.area_mm2 < 1.001 * alone
+    (wider,) = found.conversions
+    assert wider.conversion == "integer23 to fixed8"
+    assert alone < found.area_mm2 - wider.area_mm2 < 1.001 * alone
 
 
 def test_layers_of_up_to_4_bits_take_the_composable_mode_of_4_bits_and_wider_ones_that_of_8():

@@ -140,6 +140,9 @@ def characterize(
         str | None,
         typer.Option(metavar="TEXT", help="What each cost on the table must say, such as that it is predictive."),
     ] = None,
+    conversions: Annotated[
+        bool, typer.Option("--conversions", help="Also what converts values between layers of the table's precisions.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(help="Processes that synthesize side by side; one after another if not given.")
     ] = None,
@@ -180,6 +183,7 @@ def characterize(
         with_control=control,
         clock_mhz=clock,
         note=note,
+        conversions=conversions,
         executor=executor,
     )
     typer.echo(str(out))
@@ -195,5 +199,6 @@ def characterize(
             progress=progress_line,
             multiplier=multiplier,
             product_bits=product_bits,
+            conversions=conversions,
         )
         typer.echo(str(corners_path(out)))

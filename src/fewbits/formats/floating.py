@@ -14,6 +14,7 @@ from fewbits.formats.format import (
     Format,
     FormatFamily,
     FusedPass,
+    MagnitudeCodes,
     exact_power,
     fits_float32,
     float32_bits,
@@ -67,6 +68,14 @@ class FloatFormat(Format):
     def code_layout(self) -> CodeLayout:
         """The sign's bit, then exponent and mantissa."""
         return "sign and magnitude"
+
+    @property
+    def magnitude_codes(self) -> MagnitudeCodes:
+        """As IEEE 754 has them; what lies above the largest number is told by `specials`."""
+        ones = 2 ** (self.bits - 1) - 1
+        largest = ones - {"infinity": 2**self.mantissa_bits, "nan": 1, "none": 0}[self.specials]
+        beyond = largest if self.overflow == "saturate" else largest + 1
+        return MagnitudeCodes(self.mantissa_bits, self.bias, largest, beyond, has_negative_zero=True)
 
     @property
     def needs_radix_point(self) -> bool:

@@ -44,6 +44,23 @@ class Description:
     """A few numbers, each with the value that it becomes and that value's code."""
 
 
+class MagnitudeCodes(NamedTuple):
+    """How codes by sign and magnitude count: below the sign lie an exponent's field and a mantissa.
+
+    A field f above 0 stands for 1.mantissa x 2**(f - bias), field 0 for 0.mantissa x 2**(1 - bias).
+    """
+
+    mantissa_bits: int
+    bias: int
+    largest: int
+    """Code of the largest number, without a sign."""
+
+    beyond: int
+    """Code of what a number beyond it becomes."""
+
+    has_negative_zero: bool
+
+
 class FusedPass(NamedTuple):
     """Which pass of `fused.py` quantizes float32, and with which constants."""
 
@@ -81,6 +98,13 @@ class Format(ABC):
     def code_layout(self) -> CodeLayout:
         """How codes are ordered."""
         return "two's complement"
+
+    @property
+    def magnitude_codes(self) -> MagnitudeCodes | None:
+        """How its codes count where they lie by sign and magnitude; None of other layouts, or where circuits of such
+        numbers do not do.
+        """
+        return None
 
     @property
     def is_uniform(self) -> bool:

@@ -14,6 +14,7 @@ from fewbits.formats.format import (
     Format,
     FormatFamily,
     FusedPass,
+    MagnitudeCodes,
     check_bits,
     exact_power,
     fits_float32,
@@ -51,6 +52,11 @@ class PowerOfTwo(Format):
     def code_layout(self) -> CodeLayout:
         """The sign's bit, then k."""
         return "sign and magnitude"
+
+    @property
+    def magnitude_codes(self) -> MagnitudeCodes:
+        """An exponent's field, k, over no mantissa."""
+        return MagnitudeCodes(0, 1, self.exponents, self.exponents, has_negative_zero=False)
 
     @property
     def unused_codes(self) -> tuple[int, ...]:

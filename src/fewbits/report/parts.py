@@ -32,6 +32,7 @@ _SHOWN = {
     "bin": Shown("Bin (inputs)", "#F0E442"),
     "sb": Shown("SB (weights)", "#E69F00"),
     "bout": Shown("Bout (outputs)", "#D55E00"),
+    "conversions": Shown("conversions of formats", "#44AA99", "conver-\nsions"),
 }
 """In the order in which they are shown; others follow, leakage last. Colours: see `accuracy_chart.FAMILIES`."""
 

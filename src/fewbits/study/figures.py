@@ -6,7 +6,7 @@ Markdown, CSV, JSON, page, charts and `fewbits cost` follow the entry. Loads no 
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewbits.study.declaration import Count, Figure, Percent, Positive, PositiveCount, Size, declares, kept
@@ -442,6 +442,12 @@ class RunFigures:
     narrower_layers: ClassVar[Figure] = Figure(
         meaning="Layers of narrower formats than the datapath that computes them, with theirs.",
         of_cost=lambda cost: cost.narrower_layers,
+        in_cost_json=True,
+    )
+    conversions: ClassVar[Figure] = Figure(
+        meaning="What converts values between the formats of layers: the circuit, where it stands, how many, its area, "
+        "the layers whose values pass, how many, their dynamic energy.",
+        of_cost=lambda cost: [asdict(one) for one in cost.conversions],
         in_cost_json=True,
     )
     notes: ClassVar[Figure] = Figure(

@@ -7,8 +7,8 @@ same RTLIL with the typical library once more, which gives the same netlist: its
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -16,8 +16,14 @@ from pathlib import Path
 import fewbits
 from fewbits.errors import HardwareError
 from fewbits.hardware.characterization.control import control_activities, control_figures, control_netlist
+from fewbits.hardware.characterization.conversions import known, with_conversions
 from fewbits.hardware.characterization.corner_netlists import netlist_of, on_library
-from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE, costs_by_component
+from fewbits.hardware.characterization.netlists import (
+    CLOCK_SLEW_NS,
+    TOGGLES_PER_CYCLE,
+    assumed_power,
+    costs_by_component,
+)
 from fewbits.hardware.characterization.neuron_options import Neuron, build_neuron
 from fewbits.hardware.characterization.read_path import read_path
 from fewbits.hardware.costing.packing import BITS, LANES, STORED, of_a_bit, packing_figures, packing_netlist
@@ -25,7 +31,6 @@ from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.circuit.control import control_rtlil
 from fewbits.hardware.energy.compiled_netlist import CompiledNetlist, compiled_netlist_path, read_compiled_netlist
 from fewbits.hardware.energy.energy_tables import energy_model
-from fewbits.hardware.energy.power import power_of, uniform_activity
 from fewbits.hardware.mapping.netlist import Netlist
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.mapping.timing import Conditions, analyze
@@ -44,7 +49,7 @@ from fewbits.hardware.process.library.check import complete
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_libraries
 from fewbits.hardware.process.memory.sram_macros import read_macros
-from fewbits.hardware.process.technology import PackingCost, Technology, load_technology, rounded
+from fewbits.hardware.process.technology import ControlCost, PackingCost, Technology, load_technology, rounded
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,14 @@ def characterize_corners(
     progress: Progress,
     multiplier: str = DEFAULT_MULTIPLIER,
     product_bits: int | None = None,
+    conversions: bool = False,
 ) -> dict[str, Corner]:
     """Write the corners of a table that `characterize` made to the file beside it, and return them.
 
     The file is written after each datapath, the smallest first; what is in it of the same netlists and libraries is
     kept, as are other corners. liberty: the table's. corners: by name. precisions, multiplier, product_bits: of
-    datapaths in the table, as of `characterize`.
+    datapaths in the table, as of `characterize`. conversions: whether those in the table are found, too, for which each
+    is synthesized once more; else those stay that the corner has already.
     Raises HardwareError for files that cannot be used, a library that is not the table's, a datapath that the table
     lacks, or a corner's library that has other cells or is no other corner.
     """
@@ -113,6 +120,9 @@ def characterize_corners(
         for name, figures in _at_corners(technology, compiled, neuron, typical, at, progress):
             made[name] = replace(made[name], datapaths={**made[name].datapaths, neuron.precision: figures})
         save_corners(made, path, about)
+    if conversions:
+        at_corners = replace(technology, corners=made)
+        made = with_conversions(at_corners, known(technology), typical, libraries, progress).corners
     save_corners(made, path, about)
     return made
 
@@ -202,6 +212,7 @@ def _without_datapaths(
         packing_energy_pj={key: one.energy_pj for key, one in packing.items()},
         datapaths=there.datapaths if there is not None and there.liberty_sha256 == library.sha256 else {},
         macros=macros,
+        conversions=there.conversions if there is not None and there.liberty_sha256 == library.sha256 else {},
     )
 
 
@@ -233,7 +244,7 @@ def _at_corners(
         there, conditions = on_library(netlist, library), _conditions(library)
         timing = analyze(there, conditions)
         model = energy_model(there, timing.slew_ns, there.loads_pf(conditions.wire))
-        power = power_of(model, uniform_activity(model, technology.datapaths[name].activity))
+        power = assumed_power(model, neuron.design, technology.datapaths[name].activity)
         parts = costs_by_component(there, power, compiled.components, compiled.component_names)
         yield (
             corner,
@@ -247,6 +258,38 @@ def _at_corners(
         )
 
 
+CONTROL_ESTIMATE = "control_estimate {}"
+"""In a table's provenance: how the control around a datapath was estimated, where none was synthesized."""
+
+
+def _estimated_controls(
+    technology: Technology, neuron: Neuron, known: ControlCost, libraries: Iterable[str]
+) -> dict[str, ControlAtCorner]:
+    """An estimated control at corners: each figure changes as that of the control of the neuron's precision does.
+
+    Raises HardwareError if that one has no figures at a corner.
+    """
+    like = neuron.design.precision.name
+    typical = technology.datapath(like).control
+    usual = None if typical is None else control_at_corner(typical, "")
+    found: dict[str, ControlAtCorner] = {}
+    for corner in libraries:
+        there = technology.corners[corner].datapaths.get(like) if corner in technology.corners else None
+        if usual is None or there is None or there.control is None:
+            raise HardwareError(
+                f"the control of {neuron.precision} is an estimate, which follows that of {like}, and this one has no "
+                f"figures at corner {corner!r}: characterize {like} there first"
+            )
+        changed, before, estimate = (asdict(one) for one in (there.control, usual, control_at_corner(known, "")))
+        scaled = {
+            name: rounded(value * changed[name] / before[name]) if before[name] else value
+            for name, value in estimate.items()
+            if name != "control_sha256"
+        }
+        found[corner] = ControlAtCorner(control_sha256="", **scaled)
+    return found
+
+
 def _controls(
     technology: Technology, neuron: Neuron, typical: Library, libraries: Mapping[str, Library], say: Progress
 ) -> dict[str, ControlAtCorner]:
@@ -258,6 +301,8 @@ def _controls(
     known = technology.datapaths[name].control
     if known is None:
         return {}
+    if CONTROL_ESTIMATE.format(name) in technology.provenance:
+        return _estimated_controls(technology, neuron, known, libraries)
     rtlil = control_rtlil(neuron.design, accelerator)
     sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
     mhz = technology.target_clock_mhz

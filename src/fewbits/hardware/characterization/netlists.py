@@ -66,7 +66,7 @@ def datapath_cost(
     toggles_per_cycle: float = TOGGLES_PER_CYCLE,
 ) -> DatapathCost:
     """What a table says of a neuron: area and timing of the netlist, its energy at uniform activity."""
-    power = _power(model, neuron.design, toggles_per_cycle)
+    power = assumed_power(model, neuron.design, toggles_per_cycle)
     meets = timing.highest_clock_mhz >= target_mhz
     return DatapathCost(
         precision=neuron.precision,
@@ -86,7 +86,7 @@ def datapath_cost(
     )
 
 
-def _power(model: EnergyModel, design: Datapath, toggles_per_cycle: float) -> Power:
+def assumed_power(model: EnergyModel, design: Datapath, toggles_per_cycle: float) -> Power:
     """At the same toggles on every net, but none where the design's precision holds it: by settings, unused port bits.
 
     Leakage is that of nets which are one half of the time: like area, it does not depend on a circuit's mode.

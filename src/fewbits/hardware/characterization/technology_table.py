@@ -14,6 +14,7 @@ import fewbits
 from fewbits.errors import HardwareError
 from fewbits.executors import Executor
 from fewbits.hardware.characterization import flip_flops
+from fewbits.hardware.characterization.conversions import between, with_conversions
 from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
 from fewbits.hardware.characterization.neuron_options import (
     ATTEMPTS,
@@ -70,6 +71,7 @@ def characterize(
     with_control: bool = True,
     clock_mhz: float | None = None,
     note: str | None = None,
+    conversions: bool = False,
     executor: Executor | None = None,
 ) -> Technology:
     """Synthesize the neuron of each precision on a library and write the technology table to `out`.
@@ -93,8 +95,10 @@ def characterize(
     neurons get the first pipelining that keeps it, the fewest registers first. None: the default accelerator's, and the
     standard pipelining.
     note: what the files do not say and each cost on the table must, such as that they are predictive; one line. None
-    keeps that of a table that goes on. executor: who synthesizes, a job each neuron and each control; started and
-    closed here. None does so in this process, one after another. The table is the same byte for byte.
+    keeps that of a table that goes on. conversions: whether what converts values between layers of the table's
+    precisions is made, too (`characterization.conversions`). executor: who synthesizes, a job each neuron and each
+    control; started and closed here. None does so in this process, one after another. The table is the same byte for
+    byte.
     Raises HardwareError for files that cannot be used, a senseless node or an empty note, and naming each part that
     could not be made, when the others are; FormatError for an unknown precision.
     """
@@ -146,7 +150,8 @@ def characterize(
         packing=packing,
     )
     if earlier is not None:
-        table = replace(table, datapaths=earlier.datapaths, provenance=earlier.provenance | of_macros)
+        table = replace(table, datapaths=earlier.datapaths, conversions=earlier.conversions)
+        table = replace(table, provenance=earlier.provenance | of_macros)
     if note is not None:
         table = replace(table, provenance={**table.provenance, GIVEN_NOTE: note})
     table = _with_precisions(
@@ -158,6 +163,8 @@ def characterize(
         executor,
         say,
     )
+    if conversions:
+        table = with_conversions(table, between(table.precisions()), library, {}, say)
     for line in (of_clock := clock_notes(table, [one[0].precision for one in neurons], asked=clock_mhz is not None)):
         say(f"{library.name}: {line}")
     notes += of_clock

@@ -138,14 +138,15 @@ def break_down(
     datapaths: int,
     products_per_cycle: int,
     memories: Sequence[Memory],
+    values_pj: Mapping[str, Mapping[str, float]],
 ) -> Breakdown:
     """Area and energy by part, all figures by layer.
 
     widths: by the layer's name. datapaths: how many there are; products_per_cycle: of all of them. memories: whose
-    accesses the schedule counts.
+    accesses the schedule counts. values_pj: by the layer's name, what its values switch in parts beside, pJ.
     """
     leakage_pj = {name: part.leakage_uw / clock_mhz for name, part in parts.items()}  # of a cycle: uW x us = pJ
-    dynamic_pj = [_dynamic_pj(layer, parts, datapaths, activity) for layer in plan.layers]
+    dynamic_pj = [{**_dynamic_pj(layer, parts, datapaths, activity), **values_pj[layer.name]} for layer in plan.layers]
     by_part = [
         {name: (dynamic[name] + layer.cycles * leakage_pj[name]) * 1e-6 for name in parts}
         for layer, dynamic in zip(plan.layers, dynamic_pj, strict=True)

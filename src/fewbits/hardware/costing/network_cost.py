@@ -19,6 +19,7 @@ schedule; what follows names DianNao's. What is counted:
 - Factors behind sums, where a recipe leaves them: see `factors`.
 - Layers that the precision's datapath does not compute, such as wider ones: on an accelerator of their own beside
   it, see `tiles`.
+- Where layers of different formats meet, what converts their values, see `conversions`.
 - Layers of narrower formats than the datapath that computes them: memory and transfers at their own width, and what
   unpacks them, see `packing`.
 - Whatever of this is not as asked for, or left out of this network's figures: in the cost's `notes`.
@@ -41,8 +42,9 @@ from typing import TYPE_CHECKING, cast
 from fewbits.errors import HardwareError
 from fewbits.formats.scale import CHANNEL_SHIFT_BITS
 from fewbits.hardware.costing.breakdown import OPERATIONS_PER_PRODUCT, Breakdown, dram_uj
-from fewbits.hardware.costing.chip import Chip, check_built_for, check_sums, chip_of, family_of
+from fewbits.hardware.costing.chip import Chip, check_built_for, check_sums, chip_of, conversion_figures, family_of
 from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.conversions import ConversionFigures
 from fewbits.hardware.costing.datapaths import DEFAULT_DATAPATHS, Request, datapaths_named, machine_for
 from fewbits.hardware.costing.factors import factor_bits, with_factors
 from fewbits.hardware.costing.layer_power import NetworkPower
@@ -113,6 +115,9 @@ class Cost:
     narrower_layers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Layers of narrower formats than the datapath that computes them, by name, with theirs; memory and traffic are of
     these, see `packing`."""
+
+    conversions: tuple[ConversionFigures, ...] = ()
+    """What converts values between the formats of layers, by the tile that it stands at; see `costing.conversions`."""
 
     notes: tuple[str, ...] = ()
     """What an architect must know beside the figures: where they are of something else than was asked for."""
@@ -329,7 +334,8 @@ def _cost(workload: Workload, chip: Chip, activity: NetworkPower | None) -> Cost
         own_datapaths=own_datapaths(workload, tiles),
         layer_datapaths={layer.name: tile_of_layer[layer.name].name for layer in workload.layers},
         narrower_layers=narrower_layers(workload, tiles),
-        notes=(*notes_of(workload, tiles, clock, breakdown, plans), *_built_for(chip, tile_of_layer)),
+        conversions=conversion_figures(chip, workload, plans),
+        notes=(*notes_of(workload, tiles, chip.layers, clock, breakdown, plans), *_built_for(chip, tile_of_layer)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from fewbits.hardware.costing.breakdown import Breakdown
@@ -13,15 +14,20 @@ from fewbits.hardware.dataflow.plan import Schedule
 from fewbits.hardware.datapath.estimates import between_widths
 from fewbits.hardware.process.corners import AT_CORNER
 from fewbits.hardware.process.technology import GIVEN_NOTE
-from fewbits.hardware.workload.workload import Workload
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 _Value = TypeVar("_Value")
 
 
 def notes_of(
-    workload: Workload, tiles: Tiles, clock: Clock, breakdown: Breakdown, plans: Sequence[Schedule]
+    workload: Workload,
+    tiles: Tiles,
+    layers: Sequence[LayerShape],
+    clock: Clock,
+    breakdown: Breakdown,
+    plans: Sequence[Schedule],
 ) -> tuple[str, ...]:
-    """The notes of a network's cost on its tiles. plans: of the tiles that are used."""
+    """The notes of a network's cost on its tiles. layers: that the chip is made for. plans: of the tiles in use."""
     used = list(dict.fromkeys(tiles.of(layer) for layer in workload.layers))
     return (
         *_of_tables(used),
@@ -31,6 +37,7 @@ def notes_of(
         *dict.fromkeys(line for tile in used for line in _estimates(tile, tiles)),
         *_narrower(workload, tiles),
         *(note for tile in used for note in _packing(tile, tiles, workload)),
+        *_converted(tiles, layers),
         *(note for tile in used for note in tile.dataflow.size_notes(tile.name, tile.datapath, tile.accelerator)),
         *_flip_flop_buffers(used, breakdown),
         *_large_macros(used),
@@ -93,10 +100,7 @@ def _own_accelerators(workload: Workload, tiles: Tiles) -> Iterator[str]:
     for name, layers in _by(
         {layer: name for layer, name in own_datapaths(workload, tiles).items() if layer not in modes}
     ):
-        yield (
-            f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}; what "
-            "converts values between them is in no figure"
-        )
+        yield (f"{layers} at {name}, on an accelerator of its own beside that of {tiles.main.precision.name}")
 
 
 def _estimates(tile: Tile, tiles: Tiles) -> Iterator[str]:
@@ -131,8 +135,31 @@ def _packing(tile: Tile, tiles: Tiles, workload: Workload) -> Iterator[str]:
             f"what unpacks and packs {_conversions(packed)} is counted with the buffers: "
             f"{(with_packing - without) * 1e-6:.2g} mm2, estimated from one row's at uniform activity"
         )
-    if decoded := [one for one in narrow if not one.is_priced]:
-        yield f"what decodes {_conversions(decoded)} is in no figure"
+
+
+def _converted(tiles: Tiles, layers: Sequence[LayerShape]) -> Iterator[str]:
+    """What converts values, and what stands for circuits that the technology table lacks. layers: that the chip is
+    made for.
+    """
+    used = dict.fromkeys(tiles.of(layer) for layer in layers)
+    of_tile = {tile: tiles.conversions(tile, layers) for tile in used}
+    everywhere = [one for found in of_tile.values() for one in found]
+    if priced := [one for one in everywhere if one.cost is not None]:
+        names = ", ".join(dict.fromkeys(one.passed.conversion.name for one in priced))
+        yield (
+            f"values are converted between formats ({names}): {sum(one.area_um2 for one in priced) * 1e-6:.2g} mm2 of "
+            "converters, as many of each as values pass in a cycle; energy of a value at uniform activity, registers "
+            "clocked as values pass"
+        )
+    for one in dict.fromkeys(replace(one, lanes=0) for one in everywhere):
+        name = one.passed.conversion.name
+        if one.cost is None:
+            yield (
+                f"conversion {name} not in this technology table: not counted; add it with fewbits characterize "
+                "--conversions"
+            )
+        elif one.priced_as != name:
+            yield f"conversion {name} priced as {one.priced_as}, a larger circuit that takes and gives all its numbers"
 
 
 def _conversions(narrow: Iterable[Narrow]) -> str:

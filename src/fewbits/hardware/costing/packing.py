@@ -167,7 +167,7 @@ def packing_figures(netlist: Netlist, conditions: Conditions, toggles_per_cycle:
     timing = analyze(netlist, conditions)
     model = energy_model(netlist, timing.slew_ns, netlist.loads_pf(conditions.wire))
     uniform = uniform_activity(model, toggles_per_cycle)
-    toggles = np.where(_fixed_nets(netlist, netlist.ports["narrow"].nets), 0.0, uniform.toggles)
+    toggles = np.where(fixed_nets(netlist, netlist.ports["narrow"].nets), 0.0, uniform.toggles)
     power = power_of(model, Activity(toggles, uniform.duty))
     area = sum(group.cell.area_um2 * len(group.cells) for group in netlist.groups)
     return PackingCost(
@@ -177,7 +177,7 @@ def packing_figures(netlist: Netlist, conditions: Conditions, toggles_per_cycle:
     )
 
 
-def _fixed_nets(netlist: Netlist, settings: NDArray[np.int64]) -> NDArray[np.bool_]:
+def fixed_nets(netlist: Netlist, settings: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Nets that depend on nothing but settings and constants; shape (net_count,)."""
     fixed = np.zeros(netlist.net_count, dtype=bool)
     fixed[[0, 1, *settings]] = True

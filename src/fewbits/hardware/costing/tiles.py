@@ -2,14 +2,14 @@
 
 A layer that stays float, or has formats of its own that the network's datapath does not hold, is computed by an
 accelerator of its own, with neurons, control and buffers, on the same chip. One works at a time, at one clock, the
-slowest's; the others leak, and are gated off otherwise. What converts values between integers and floats is not
-characterized. Memory holds the values of a layer at the layer's own width, whatever computes it (`packing`).
+slowest's; the others leak, and are gated off otherwise. What converts values between them is `conversions`. Memory
+holds the values of a layer at the layer's own width, whatever computes it (`packing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from fewbits.errors import HardwareError
 from fewbits.hardware.costing.breakdown import DRAM_PJ_PER_BIT
 from fewbits.hardware.costing.chip_parts import Part, chip_parts, composed
 from fewbits.hardware.costing.clock import Clock, clock_of, logic_mhz
+from fewbits.hardware.costing.conversions import Converters, Passed, converters, passed, with_conversions
 from fewbits.hardware.costing.packing import Narrow, with_packing
 from fewbits.hardware.dataflow.base import AccessCosts, Dataflow, Memory
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
@@ -223,13 +224,28 @@ class Tiles:
     precisions: Mapping[str, Precision]
     """By their names, those that layers have of their own."""
 
+    _known: dict[tuple[Passed, Tile], Converters] = field(
+        default_factory=dict[tuple["Passed", "Tile"], "Converters"], repr=False
+    )
+
     def of(self, layer: LayerShape) -> Tile:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
             return self.own.get(need_of(layer), self.main)
-        tiles = [self.taking[precision] for precision in layer.taken_at]
-        default = self.taking.get(None, self.main)
-        return max(tiles, key=lambda tile: (tile.widths.inputs, tile.name), default=default)
+        if layer.taken_at:
+            return self.taking[self.widest(layer.taken_at)]
+        return self.taking.get(None, self.main)
+
+    def widest(self, consumers: frozenset[str | None]) -> str | None:
+        """Of the precisions of layers that take one result, that which decides how it is stored and what pools it: of
+        the widest format of inputs, then of the widest datapath; by name where they are equal.
+        """
+
+        def rank(name: str | None) -> tuple[int, str, int, str]:
+            stored, tile = self._precision(name).inputs, self.taking[name]
+            return stored.bits, stored.name, tile.widths.inputs, tile.name
+
+        return max(consumers, key=rank)
 
     def stored(self, layer: LayerShape) -> Stored:
         """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
@@ -260,8 +276,26 @@ class Tiles:
         return tuple(dict.fromkeys(one for layer in layers if self.of(layer) is tile for one in self._narrow(layer)))
 
     def parts(self, tile: Tile, layers: Sequence[LayerShape]) -> dict[str, Part]:
-        """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers."""
-        return with_packing(tile.parts, self.narrow(tile, layers), tile.memories, tile.technology)
+        """Every part of a tile, what unpacks and packs the layers' narrower formats with its buffers, and what converts
+        their values.
+        """
+        parts = with_packing(tile.parts, self.narrow(tile, layers), tile.memories, tile.technology)
+        return with_conversions(parts, self.conversions(tile, layers))
+
+    def conversions(self, tile: Tile, layers: Sequence[LayerShape]) -> tuple[Converters, ...]:
+        """What converts values of the layers that a tile computes, each once."""
+        own = (one for layer in layers if self.of(layer) is tile for one in self.converters(layer))
+        return tuple(dict.fromkeys(own))
+
+    def converters(self, layer: LayerShape) -> tuple[Converters, ...]:
+        """What values of a layer are converted by."""
+        tile = self.of(layer)
+        return tuple(self._converters(one, tile) for one in passed(layer, self.stored(layer), tile))
+
+    def _converters(self, one: Passed, tile: Tile) -> Converters:
+        if (one, tile) not in self._known:
+            self._known[one, tile] = converters(one, tile)
+        return self._known[one, tile]
 
     def _narrow(self, layer: LayerShape) -> Iterator[Narrow]:
         stored, datapath = self.stored(layer), self.of(layer).precision
@@ -277,8 +311,7 @@ class Tiles:
 
     def _format(self, consumers: frozenset[str | None]) -> Format | None:
         """The format that layers of these precisions share as their input: the widest, where they differ."""
-        formats = [self._precision(name).inputs for name in consumers]
-        return max(formats, key=lambda one: (one.bits, one.name), default=None)
+        return self._precision(self.widest(consumers)).inputs if consumers else None
 
     def clock(self, used: Sequence[Tile]) -> Clock:
         """The clock of all that are used: the slowest's, with what is not known of any."""

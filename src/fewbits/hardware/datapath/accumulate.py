@@ -78,7 +78,7 @@ class OutputStage(Component):
         ends = [-(-(k + 1) * len(levels) // cycles) for k in range(cycles)]
         for start, stop in zip([0, *ends], ends, strict=False):
             for level in levels[start:stop]:
-                word, guard, sticky = _shift_level(m, word, guard, sticky, 1 << level, self.shift[level])
+                word, guard, sticky = shift_level(m, word, guard, sticky, 1 << level, self.shift[level])
             registers = [Signal(len(value), reset_less=True) for value in (word, guard, sticky)]
             m.d.sync += [r.eq(v) for r, v in zip(registers, (word, guard, sticky), strict=True)]
             word, guard, sticky = registers
@@ -97,7 +97,7 @@ class OutputStage(Component):
         return Mux(self.relu & sign, 0, rounded)
 
 
-def _shift_level(
+def shift_level(
     m: Module, word: Value, guard: Value, sticky: Value, places: int, enable: Value
 ) -> tuple[Value, Value, Value]:
     """Arithmetic shift by a power of two; what falls out goes to the guard and sticky bits."""

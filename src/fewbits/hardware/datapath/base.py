@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
-from fewbits.formats import Precision
+from fewbits.formats import Format, Precision
 from fewbits.hardware.multipliers.kinds import MultiplierKind
 from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER, Accumulation, DatapathKey
@@ -164,6 +164,10 @@ class Datapath(ABC):
     def output_bits(self) -> int:
         """Width of an output, which is rounded to the format of the inputs."""
         return self.precision.inputs.bits
+
+    def rounds_to(self, output: Format) -> bool:
+        """Whether its output stage gives a format itself; for others its sums are converted (`conversions`)."""
+        return output == self.precision.inputs
 
     # Ports.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from fewbits.formats import Precision
+from fewbits.formats import FixedPoint, Format, Precision
 from fewbits.hardware.datapath.integer_sums import UNIT_RESET, IntegerSums
 from fewbits.hardware.multipliers.composable import COMPOSED_BITS, PART_BITS, PARTS
 from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
@@ -84,6 +84,10 @@ class Composable(IntegerSums):
     def output_port_bits(self) -> int:
         """Of the wider format."""
         return COMPOSED_BITS
+
+    def rounds_to(self, output: Format) -> bool:
+        """Both formats, whatever the mode."""
+        return output in (FixedPoint(PART_BITS), FixedPoint(COMPOSED_BITS))
 
     @property
     def settings(self) -> Mapping[str, int]:

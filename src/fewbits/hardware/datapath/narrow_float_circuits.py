@@ -42,7 +42,7 @@ class NarrowFloatMultiplier(Component):
         exponent = registered(m, a.exponent + b.exponent + (BIAS + 1 - weights.bias - inputs.bias), "exponent1")
         sign = registered(m, a.sign ^ b.sign, "sign1")
         flushes = all(map(_flushes, self.formats))
-        normal, places = _normalized(m, product, 1 if flushes else bits - 1)
+        normal, places = normalized(m, product, 1 if flushes else bits - 1)
         mantissa = Cat(Const(0, MANTISSA + 1 - bits), normal[: bits - 1])
         number = packed(sign, exponent - places, mantissa)
         m.d.sync += self.product.eq(Mux(product == 0, Cat(Const(0, BITS - 1), sign), number))
@@ -63,8 +63,8 @@ def _flushes(number_format: FloatFormat) -> bool:
     return number_format.exponent_bits == EXPONENT
 
 
-def _normalized(m: Module, word: Value, furthest: int) -> tuple[Value, Value]:
-    """The word moved left until its top bit is one, and by how many places, up to `furthest`."""
+def normalized(m: Module, word: Value, furthest: int) -> tuple[Value, Value]:
+    """A word moved left until its top bit is one, and by how many places, up to `furthest`."""
     width, places_taken = len(word), []
     for level in reversed(range(furthest.bit_length())):
         places = 1 << level
@@ -107,7 +107,7 @@ class FloatOutputStage(Component):
         exponent1 = registered(m, Mux(is_small, Const(0, signed(len(exponent))), exponent), "exponent1")
         significand = registered(m, Cat(mantissa, Const(1, 1)) & kept.replicate(SIGNIFICAND), "significand1")
         exponent1 = Mux(significand[-1], exponent1, 0)
-        word, sticky = _moved_right(m, significand, places1)
+        word, sticky = moved_right(m, significand, places1)
         top = shared(m, word[MANTISSA - kept_bits :], "top")
         guard = word[MANTISSA - kept_bits - 1]
         sticky = sticky | word[: MANTISSA - kept_bits - 1].any()
@@ -117,13 +117,13 @@ class FloatOutputStage(Component):
         up = registered(m, guard & (sticky | top[0]), "up2")
         sign2 = registered(m, sign1, "sign2")
         rounded = shared(m, pattern + up, "rounded")
-        largest = largest_code(self.number_format)
-        limited = Mux(rounded > largest, beyond_code(self.number_format), rounded)
+        codes = self.number_format.magnitude_codes
+        limited = Mux(rounded > codes.largest, codes.beyond, rounded)
         m.d.sync += self.output.eq(Cat(limited[: self.number_format.bits - 1], sign2))
         return m
 
 
-def _moved_right(m: Module, word: Value, places: Value) -> tuple[Value, Value]:
+def moved_right(m: Module, word: Value, places: Value) -> tuple[Value, Value]:
     """A logical shift, and whether a one fell out."""
     sticky: Value = Const(0, 1)
     for level in range(len(places)):
@@ -133,19 +133,3 @@ def _moved_right(m: Module, word: Value, places: Value) -> tuple[Value, Value]:
         sticky = shared(m, Mux(places[level], falling, sticky)[:1], "sticky")
         word = shared(m, Mux(places[level], moved, word)[: len(word)], "word")
     return word, sticky
-
-
-def largest_code(number_format: FloatFormat) -> int:
-    """Code of the largest number."""
-    ones = 2 ** (number_format.bits - 1) - 1
-    return {
-        "infinity": ones - 2**number_format.mantissa_bits,
-        "nan": ones - 1,
-        "none": ones,
-    }[number_format.specials]
-
-
-def beyond_code(number_format: FloatFormat) -> int:
-    """Code of what a value beyond the largest number becomes: that number, infinity, or NaN where there is none."""
-    largest = largest_code(number_format)
-    return largest if number_format.overflow == "saturate" else largest + 1

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from fewbits.errors import HardwareError
 from fewbits.hardware.process.technology import (
     ControlCost,
+    ConversionCost,
     DatapathCost,
     MacroCost,
     PackingCost,
@@ -60,6 +61,18 @@ class DatapathAtCorner:
 
 
 @dataclass(frozen=True)
+class ConversionAtCorner:
+    """What a `ConversionCost` says that depends on the corner."""
+
+    rtlil_sha256: str
+    """Of the RTLIL that its netlist was made from."""
+
+    longest_path_ns: float
+    leakage_uw: float
+    energy_pj: float
+
+
+@dataclass(frozen=True)
 class MacroAtCorner:
     """What a `MacroCost` says that depends on the corner."""
 
@@ -93,6 +106,9 @@ class Corner:
     datapaths: dict[str, DatapathAtCorner]
     macros: dict[str, MacroAtCorner] = field(default_factory=dict[str, MacroAtCorner])
     """SRAM macros whose files of this corner were given; the others stay typical."""
+
+    conversions: dict[str, ConversionAtCorner] = field(default_factory=dict[str, ConversionAtCorner])
+    """By name, as of `Technology.conversions`."""
 
     @property
     def conditions(self) -> str:
@@ -163,6 +179,11 @@ def with_figures(table: Technology, corner: Corner, name: str, at: str) -> Techn
             key: PackingCost(one.area_um2, corner.packing_leakage_uw[key], corner.packing_energy_pj[key])
             for key, one in table.packing.items()
         },
+        conversions={
+            key: _conversion(one, figures)
+            for key, one in table.conversions.items()
+            if (figures := corner.conversions.get(key)) is not None and figures.rtlil_sha256 == one.rtlil_sha256
+        },
         provenance={**table.provenance, AT_CORNER: at, "liberty": corner.liberty},
         corners={},
     )
@@ -219,6 +240,10 @@ def _control(control: ControlCost, figures: ControlAtCorner, table: Technology) 
     )
 
 
+def _conversion(cost: ConversionCost, figures: ConversionAtCorner) -> ConversionCost:
+    return replace(cost, **asdict(figures))
+
+
 def _clock(path_ns: float, target_mhz: float) -> tuple[float, bool]:
     """The clock that a path is used at, as of `DatapathCost`, and whether it is the target."""
     reached = 1000.0 / path_ns
@@ -245,12 +270,18 @@ def typical_corner(table: Technology) -> Corner:
         {name: one.energy_pj for name, one in packing.items()},
         {name: _figures_of(table, datapath) for name, datapath in table.datapaths.items()},
         {one.name: macro_at_corner(one) for one in table.macros},
+        {name: conversion_at_corner(one) for name, one in table.conversions.items()},
     )
 
 
 def macro_at_corner(macro: MacroCost) -> MacroAtCorner:
     """What of a macro's figures depends on the corner."""
     return MacroAtCorner(**{one.name: getattr(macro, one.name) for one in fields(MacroAtCorner)})
+
+
+def conversion_at_corner(cost: ConversionCost) -> ConversionAtCorner:
+    """What of a conversion's figures depends on the corner."""
+    return ConversionAtCorner(**{one.name: getattr(cost, one.name) for one in fields(ConversionAtCorner)})
 
 
 def control_at_corner(control: ControlCost, sha256: str) -> ControlAtCorner:

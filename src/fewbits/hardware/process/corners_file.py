@@ -10,7 +10,13 @@ from typing import Any, cast
 
 from fewbits.arguments import is_real, shown
 from fewbits.errors import HardwareError
-from fewbits.hardware.process.corners import ControlAtCorner, Corner, DatapathAtCorner, MacroAtCorner
+from fewbits.hardware.process.corners import (
+    ControlAtCorner,
+    ConversionAtCorner,
+    Corner,
+    DatapathAtCorner,
+    MacroAtCorner,
+)
 from fewbits.hardware.process.technology import LARGEST, checked_fields
 
 SUFFIX = ".corners.json"
@@ -60,6 +66,10 @@ def _corner(name: str, raw: object) -> Corner:
     given["macros"] = {
         key: MacroAtCorner(**checked_fields(MacroAtCorner, one))
         for key, one in _entries(given.get("macros", {})).items()
+    }
+    given["conversions"] = {
+        key: ConversionAtCorner(**checked_fields(ConversionAtCorner, one))
+        for key, one in _entries(given.get("conversions", {})).items()
     }
     made = Corner(**given)
     if made.name != name:

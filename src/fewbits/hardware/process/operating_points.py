@@ -21,6 +21,7 @@ from itertools import pairwise
 from fewbits.errors import HardwareError
 from fewbits.hardware.process.corners import (
     ControlAtCorner,
+    ConversionAtCorner,
     Corner,
     DatapathAtCorner,
     MacroAtCorner,
@@ -128,6 +129,14 @@ def between(low: Corner, high: Corner, voltage_v: float) -> Corner:
             control(first.control, second.control),
         )
 
+    def conversion(first: ConversionAtCorner, second: ConversionAtCorner) -> ConversionAtCorner:
+        return ConversionAtCorner(
+            first.rtlil_sha256,
+            delay(first.longest_path_ns, second.longest_path_ns),
+            leakage(first.leakage_uw, second.leakage_uw),
+            energy(first.energy_pj, second.energy_pj),
+        )
+
     def macro(first: MacroAtCorner, second: MacroAtCorner) -> MacroAtCorner:
         return MacroAtCorner(
             delay(first.access_ns, second.access_ns),
@@ -154,6 +163,11 @@ def between(low: Corner, high: Corner, voltage_v: float) -> Corner:
             if (other := high.datapaths.get(name)) is not None and one.rtlil_sha256 == other.rtlil_sha256
         },
         {name: macro(one, high.macros[name]) for name, one in low.macros.items() if name in high.macros},
+        {
+            name: conversion(one, other)
+            for name, one in low.conversions.items()
+            if (other := high.conversions.get(name)) is not None and one.rtlil_sha256 == other.rtlil_sha256
+        },
     )
 
 

@@ -20,6 +20,7 @@ from fewbits.hardware.process.corners import AT_CORNER, Corner, DatapathAtCorner
 from fewbits.hardware.process.technology import (
     ComponentCost,
     ControlCost,
+    ConversionCost,
     DatapathCost,
     MacroCost,
     PackingCost,
@@ -191,6 +192,7 @@ def scale(technology: Technology, node_nm: float) -> Technology:
         packing=None
         if technology.packing is None
         else {name: _scaled_cells(each, factors) for name, each in technology.packing.items()},
+        conversions={name: _scaled_conversion(each, factors) for name, each in technology.conversions.items()},
         provenance={**technology.provenance, "scaled": factors.heading, "node_nm": f"{node_nm:g}"},
         corners={name: _scaled_corner(corner, factors) for name, corner in technology.corners.items()},
     )
@@ -239,6 +241,10 @@ def _scaled_corner(corner: Corner, factors: NodeScaling) -> Corner:
         setup_ns=corner.setup_ns * delay,
         selection_ns=corner.selection_ns * delay,
         packing_energy_pj={name: each * energy for name, each in corner.packing_energy_pj.items()},
+        conversions={
+            name: replace(each, energy_pj=each.energy_pj * energy, longest_path_ns=each.longest_path_ns * delay)
+            for name, each in corner.conversions.items()
+        },
         datapaths={name: _scaled_at_corner(each, factors) for name, each in corner.datapaths.items()},
         macros={
             name: replace(
@@ -273,11 +279,16 @@ def _scaled_at_corner(datapath: DatapathAtCorner, factors: NodeScaling) -> Datap
     )
 
 
-_Cells = TypeVar("_Cells", ComponentCost, PackingCost)
+_Cells = TypeVar("_Cells", ComponentCost, PackingCost, ConversionCost)
 
 
 def _scaled_cells(part: _Cells, factors: NodeScaling) -> _Cells:
     return replace(part, area_um2=part.area_um2 * factors.area.value, energy_pj=part.energy_pj * factors.energy.value)
+
+
+def _scaled_conversion(cost: ConversionCost, factors: NodeScaling) -> ConversionCost:
+    cells = _scaled_cells(cost, factors)
+    return replace(cells, longest_path_ns=cost.longest_path_ns * factors.delay.value)
 
 
 def _scaled_macro(macro: MacroCost, factors: NodeScaling) -> MacroCost:

@@ -189,6 +189,33 @@ class PackingCost:
 
 
 @dataclass(frozen=True)
+class ConversionCost:
+    """A circuit that converts one value a cycle from one set of codes to another (`datapath.conversions`)."""
+
+    source: str
+    """A format, or `integer31` for an accumulator of 31 bits."""
+
+    target: str
+    """A format."""
+
+    is_exact: bool
+    """As of `Conversion`."""
+
+    area_um2: float
+    leakage_uw: float
+    energy_pj: float
+    """Dynamic energy as a value passes, the clock pins of the registers that it passes in it."""
+
+    longest_path_ns: float
+    latency: int
+    """Cycles from a value to its new code."""
+
+    cells: int
+    rtlil_sha256: str
+    """Of the RTLIL that its netlist was made from."""
+
+
+@dataclass(frozen=True)
 class Technology:
     """Everything that a cost rests on: datapaths by precision, SRAM macros, and where both come from."""
 
@@ -207,6 +234,9 @@ class Technology:
 
     packing: dict[str, PackingCost] | None = None
     """Of a bit: `selection` and `saturation`; None in tables that were made before they were measured."""
+
+    conversions: dict[str, ConversionCost] = field(default_factory=dict[str, ConversionCost])
+    """By the name of the conversion (`datapath.conversions.Conversion`); in a table's text only where it has any."""
 
     corners: dict[str, Corner] = field(default_factory=dict[str, "Corner"])
     """The same netlists at other corners, by name, from the file beside the table (`corners_file`)."""
@@ -252,6 +282,8 @@ class Technology:
         """
         found = asdict(replace(self, corners={}))
         del found["corners"]
+        if not self.conversions:
+            del found["conversions"]
         for entry in found["datapaths"].values():
             if entry["synapses"] == DEFAULT_SYNAPSES:
                 del entry["synapses"]
@@ -357,6 +389,10 @@ def _technology(raw: object) -> Technology:
         }
         if set(table["packing"]) != {"selection", "saturation"}:
             raise ValueError("packing needs a selection and a saturation")
+    table["conversions"] = {
+        name: ConversionCost(**checked_fields(ConversionCost, cost))
+        for name, cost in _entries(table.get("conversions", {}))
+    }
     return Technology(**table)
 
 
