@@ -28,7 +28,8 @@ Size = tuple[int, ...]
 def chains(draw: st.DrawFn, averages: bool = True, rectified: bool = False) -> Chain:
     """One to four layers over one or two dimensions: convolutions (strides, paddings, dilation, groups), poolings.
 
-    The last one is a linear layer or a convolution. averages: whether there may be average pooling. rectified: whether every convolution is followed by a ReLU.
+    The last one is a linear layer or a convolution. averages: whether there may be average pooling.
+    rectified: whether every convolution is followed by a ReLU.
     """
     channels = draw(st.integers(1, 20))
     size: Size = tuple(draw(st.integers(3, 9)) for _ in range(draw(st.sampled_from([1, 2, 2]))))

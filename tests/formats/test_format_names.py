@@ -81,7 +81,14 @@ def test_what_others_call_a_precision_gets_its_name_here(name: str, ours: str):
         parse_precision(suggested)
 
 
-UNSIGNED_NAMES = {"uint8": "ufixed8", "torch.quint8": "ufixed8", "UINT4": "ufixed4", "u4": "ufixed4", "UQ1.7": "ufixed8"}
+UNSIGNED_NAMES = {
+    "uint8": "ufixed8",
+    "torch.quint8": "ufixed8",
+    "UINT4": "ufixed4",
+    "u4": "ufixed4",
+    "UQ1.7": "ufixed8",
+    "ap_ufixed<8,3>": "ufixed8",
+}
 
 
 @pytest.mark.parametrize(("name", "ours"), UNSIGNED_NAMES.items())

@@ -100,8 +100,7 @@ class FixedPoint(_Integers):
         return f"fixed{self.bits}"
 
     def unpacks(self, stored: Format) -> bool:
-        """Integers that are held, by their sign or by zeros above, and signs: a binary code is the sign over constants.
-        """
+        """Integers that are held, by their sign or zeros above, and signs: a binary code is the sign over constants."""
         return (stored.is_uniform and self.holds(stored)) or stored.code_layout == "sign"
 
     def packs(self, stored: Format) -> bool:

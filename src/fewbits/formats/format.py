@@ -23,7 +23,7 @@ Arithmetic = Literal["integer", "float32"]
 """What products of a format's numbers are summed in: exactly, as integers, or in float32."""
 
 CodeLayout = Literal["two's complement", "unsigned", "sign and magnitude", "sign"]
-"""How codes are ordered: as signed integers; as they are; by sign, then magnitude; or 0 before 1, as `binary` has it."""
+"""How codes are ordered: as signed integers; without a sign; by sign, then magnitude; or 0 before 1, as in `binary`."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,7 @@ class Format(ABC):
 
     @property
     def signed(self) -> Format | None:
-        """The format of the same width for values of both signs: itself where it has negatives; None if there is none.
-        """
+        """The format of the same width for values of both signs: itself if it has negatives; None if there is none."""
         return self if self.is_signed else None
 
     @property

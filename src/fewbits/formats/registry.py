@@ -221,5 +221,5 @@ def _precision_of(text: str) -> Precision:
 def _unsigned_weights(weights: Format) -> str:
     signed = weights.signed or parse_format("binary")
     return (
-        f"weights need a sign, which {weights.name} has not: it is for inputs alone, such as {signed.name}/{weights.name}"
+        f"weights need a sign, which {weights.name} has not: it is for inputs alone, as in {signed.name}/{weights.name}"
     )

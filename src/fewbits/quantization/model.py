@@ -28,7 +28,7 @@ from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.placement import place_roundings
 from fewbits.quantization.products import set_products
 from fewbits.quantization.rounded_graph import RoundedGraph
-from fewbits.quantization.signs import settle_untraced
+from fewbits.quantization.signs import settle_untraced, told
 
 
 class QuantizedModel(nn.Module):
@@ -138,9 +138,9 @@ def quantize(
     precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
     per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
     then stores a shift for each output.
-    inputs: "auto-sign" gives unsigned inputs (`ufixedN`) a sign in layers that take values which may be negative, and says
-    so in `.notices`; without it they are refused there. The same as `:auto-sign` behind the precision's name. Of layers
-    that take the images as they are, `calibrate` tells (`quantization/signs.py`).
+    inputs: "auto-sign" gives unsigned inputs (`ufixedN`) a sign in layers that take values which may be negative, and
+    says so in `.notices`; without it they are refused there. The same as `:auto-sign` behind the precision's name. Of
+    layers that take the images as they are, `calibrate` tells (`quantization/signs.py`).
     products: what makes the products where they are not exact, for all layers or by name (docs/approximate.md).
     DataParallel and torch.compile's wrapper are taken off. What the formats change beyond rounding (weights of zero
     where they have none) is told in `.notices`. The result is compared with the model, roundings off: see
@@ -188,7 +188,7 @@ def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel
         network, executed, signs = place_roundings(network, choice.usual.inputs, auto_sign=choice.usual.auto_sign)
     except TraceError as error:
         executed = (error.skipped, *(entry for entry in skipped if entry.name))  # what is called is not known
-        signs = settle_untraced(_quantized_layers(network).values(), error.skipped.reason)
+        signs = told(settle_untraced(_quantized_layers(network).values(), error.skipped.reason))
     quantized = QuantizedModel(network, choice.usual, executed)
     notices = map(_zeros_that_come_alive, quantized.layers.values())
     quantized.notices = (*(notice for notice in notices if notice is not None), *signs)
@@ -245,6 +245,8 @@ def _with_inputs(precision: Precision, inputs: object) -> Precision:
 
 def _parsed(precision: str | Precision) -> Precision:
     if isinstance(precision, Precision):
+        if not precision.weights.is_signed:
+            raise FormatError(precision.refusal or "")
         return precision
     if not isinstance(precision, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise FormatError(f"a precision is a name such as 'fixed8' or 'pow2-6/fixed16', not {precision!r}")

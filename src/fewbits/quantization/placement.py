@@ -35,7 +35,7 @@ from fewbits.graph.tracing import (
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.rounded_graph import RoundedGraph
-from fewbits.quantization.signs import node_signs, settled
+from fewbits.quantization.signs import Change, node_signs, settle_layer, settled, told
 
 
 @dataclass
@@ -102,38 +102,33 @@ def place_roundings(
     every = _groups(graph, network)
     groups = [group for group in every if group.needs_rounding]
     floats = refusals_of(network, graph) or _misfits(network, graph)
-    notices = tuple(notice for group in every if not group.needs_rounding for notice in _settle_layers(group))
+    changes = [change for group in every if not group.needs_rounding for change in _settle_layers(group)]
     if not groups:
-        return network, floats, notices
+        return network, floats, told(changes)
     try:
         dropouts = _dropouts(network, graph) if asks_for_mode else []
     except TraceError as error:
-        for group in groups:
-            notices += tuple(_settle_layers(group))
-        return network, floats or (error.skipped,), notices
+        changes += [change for group in groups for change in _settle_layers(group)]
+        return network, floats or (error.skipped,), told(changes)
     result = RoundedGraph(network, graph, class_name=type(network).__name__)
     for node, module in dropouts:
         _replace_by_module(result, node, module)
     for group in groups:
         asked = _format_of(group, input_format)
         may_be_signed = auto_sign or any(layer.may_be_signed for layer in group.quantized)
-        settled_format, notice = settled(asked, group.sign, group.called, auto_sign=may_be_signed)
-        notices += () if notice is None else (notice,)
-        _insert(result, group, asked, settled_format, may_be_signed)
+        taken = settled(asked, group.sign, group.called, auto_sign=may_be_signed)
+        changes += [Change(group.called, asked, taken)] if taken != asked else []
+        _insert(result, group, asked, taken, may_be_signed)
     result.graph.lint()
     result.recompile()
-    return result, floats, notices
+    return result, floats, told(changes)
 
 
-def _settle_layers(group: _Group) -> Iterator[str]:
+def _settle_layers(group: _Group) -> Iterator[Change]:
     """Give the layers of a group, which round its values themselves, a signed format where they must have one."""
     for layer in group.quantized:
         layer.takes_images = group.sign == Sign.IMAGES
-        asked = layer.input_format
-        number_format, notice = settled(asked, group.sign, f"layer {layer.name!r}", auto_sign=layer.may_be_signed)
-        if notice is not None:
-            layer.set_input_format(number_format)
-            yield notice
+        yield from settle_layer(layer, group.sign, f"layer {layer.name!r}")
 
 
 def check_modes(network: nn.Module, graph: fx.Graph) -> None:
@@ -185,16 +180,21 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
                 groups[leader[source]].add_operand(f"{node.name}_operand{number}")
         elif effect == "joins":
             groups[leader[node]].consumers.append(f"{node.name}_part")
-    signs = node_signs(graph, network)
+    _learn_signs({node: groups[leader[node]] for node in effects}, effects, node_signs(graph, network), network)
+    return list(groups.values())
+
+
+def _learn_signs(
+    groups: dict[fx.Node, _Group], effects: dict[fx.Node, Effect], signs: dict[fx.Node, Sign], network: nn.Module
+) -> None:
+    """What is known of each group's values where they are rounded: behind their producers, or before the layers."""
     for node, effect in effects.items():
-        if effect == "layer" and (source := node.all_input_nodes[0]) in signs:
-            group = groups[leader[source]]
-            if not group.needs_rounding:
-                group.sign = max(group.sign, signs[source])
+        if effect == "layer":
+            source = node.all_input_nodes[0]
+            groups[source].sign = max(groups[source].sign, signs.get(source, Sign.ANY))
     for group in groups.values():
         if group.needs_rounding:
             group.sign = max(signs.get(_after_relu(root, network), Sign.ANY) for root in group.roots)
-    return list(groups.values())
 
 
 def _joined_values(network: nn.Module, effects: dict[fx.Node, Effect]) -> dict[fx.Node, fx.Node]:

@@ -1,15 +1,15 @@
 """Where a tensor may be unsigned: behind a ReLU, and what keeps its values from below zero; of unsigned images too.
 
-A layer whose inputs have an unsigned format (`ufixedN`), and a rounding to one, must be given nothing negative: it would
-become zero. What the network's operations tell is asked of their kinds (`KindOfOperation.sign`); what only the images
-tell is settled when they come, in `calibrate`. Elsewhere an unsigned format is refused by name, or gives way to the
-signed one of its width where that was asked for (`Precision.auto_sign`).
+A layer whose inputs have an unsigned format (`ufixedN`), and a rounding to one, must be given nothing negative, which
+would become zero. What the network's operations tell is asked of their kinds (`KindOfOperation.sign`); what only the
+images tell is settled when they come, in `calibrate`. Elsewhere an unsigned format is refused by name, or gives way to
+the signed one of its width where that was asked for (`Precision.auto_sign`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, fx, nn
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 Rounding = QuantizedLayer | TensorRounding
 """What rounds a tensor: a layer its own input, or a rounding for several operations."""
 
-_REMEDY = "put a ReLU before it, take a signed format of inputs, or ask for signed ones where needed, inputs='auto-sign'"
+_REMEDY = (
+    "put a ReLU before it, take a signed format of inputs, or ask for signed ones where needed, inputs='auto-sign' or "
+    ":auto-sign behind the precision"
+)
 
 
 def node_signs(graph: fx.Graph, network: nn.Module) -> dict[fx.Node, Sign]:
@@ -50,28 +53,53 @@ def _sign(node: fx.Node, network: nn.Module, signs: dict[fx.Node, Sign]) -> Sign
     return kind_of(applied.meaning).sign(applied.meaning, operands)
 
 
-def settle_untraced(layers: Iterable[QuantizedLayer], reason: str) -> tuple[str, ...]:
-    """The same for layers of a network that cannot be traced, whose values may have any sign; sentences on changes."""
-    notices: list[str] = []
+class Change(NamedTuple):
+    """Something that takes signed values where unsigned ones were asked for."""
+
+    name: str
+    """What it is, in a sentence: `layer 'fc1'`."""
+
+    asked: Format
+    taken: Format
+
+
+def told(changes: Iterable[Change]) -> tuple[str, ...]:
+    """A sentence for each pair of formats, which names all that changed so."""
+    names: dict[tuple[Format, Format], list[str]] = {}
+    for name, *formats in dict.fromkeys(changes):
+        names.setdefault((formats[0], formats[1]), []).append(name)
+    return tuple(
+        f"{', '.join(which)} take{'s' * (len(which) == 1)} values that may be negative: these are {taken.name} in "
+        f"place of {asked.name}"
+        for (asked, taken), which in names.items()
+    )
+
+
+def settle_untraced(layers: Iterable[QuantizedLayer], reason: str) -> Iterator[Change]:
+    """Settle the layers of a network that cannot be traced, whose values may have any sign."""
     for layer in layers:
         name = f"layer {layer.name!r} of a network that cannot be traced ({reason})"
-        number_format, notice = settled(layer.input_format, Sign.ANY, name, auto_sign=layer.may_be_signed)
-        if notice is not None:
-            layer.set_input_format(number_format)
-            notices.append(notice)
-    return tuple(notices)
+        yield from settle_layer(layer, Sign.ANY, name)
 
 
-def settled(number_format: Format, sign: Sign, name: str, *, auto_sign: bool) -> tuple[Format, str | None]:
-    """The format of a tensor's values, and a sentence where it is another than was asked for.
+def settle_layer(layer: QuantizedLayer, sign: Sign, name: str) -> Iterator[Change]:
+    """Give a layer that rounds its own inputs a signed format where it must have one."""
+    asked = layer.input_format
+    taken = settled(asked, sign, name, auto_sign=layer.may_be_signed)
+    if taken != asked:
+        layer.set_input_format(taken)
+        yield Change(name, asked, taken)
+
+
+def settled(number_format: Format, sign: Sign, name: str, *, auto_sign: bool) -> Format:
+    """The format of a tensor's values.
 
     sign: of the values. name: of what takes them. Raises ModelError where they may be negative and the format is
     unsigned: unless `auto_sign`, and where its width has no signed format.
     """
     if number_format.is_signed or sign < Sign.ANY:
-        return number_format, None
-    signed = _signed(number_format, f"{name} takes values that may be negative", auto_sign=auto_sign)
-    return signed, f"{name} takes values that may be negative: they are {signed.name} in place of {number_format.name}"
+        return number_format
+    return _signed(number_format, f"{name} takes values that may be negative", auto_sign=auto_sign)
 
 
 def _signed(number_format: Format, found: str, *, auto_sign: bool) -> Format:
@@ -100,6 +128,16 @@ def settle_images(model: QuantizedModel, images: Tensor) -> None:
         signed = _signed(_format(one), found, auto_sign=True)
         model.notices += (f"{found}: they are {signed.name} in place of {_format(one).name}",)
         _give(one, signed)
+
+
+def unsigned_images(model: QuantizedModel) -> tuple[str, ...]:
+    """A sentence on each layer that takes the images in an unsigned format, of a model that has not seen any."""
+    return tuple(
+        f"layer {one.name!r} takes the images as {_format(one).name}: it is given none below zero, as from data whose "
+        "mean is not subtracted"
+        for one in _roundings(model)
+        if one.takes_images and not _format(one).is_signed and isinstance(one, QuantizedLayer)
+    )
 
 
 def _roundings(model: QuantizedModel) -> Iterator[Rounding]:

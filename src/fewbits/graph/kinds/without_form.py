@@ -32,11 +32,11 @@ class Curves(KindOfOperation):
 
     def sign(self, meaning: Any, operands: Sequence[Sign]) -> Sign:
         """Some have no negative values."""
-        is_nonnegative = isinstance(meaning, _NONNEGATIVE) or (isinstance(meaning, nn.Hardtanh) and meaning.min_val >= 0)
-        return Sign.NONNEGATIVE if is_nonnegative else Sign.ANY
+        is_clamped = isinstance(meaning, nn.Hardtanh) and meaning.min_val >= 0  # ReLU6 among them
+        return Sign.NONNEGATIVE if is_clamped or isinstance(meaning, _NONNEGATIVE) else Sign.ANY
 
 
-_NONNEGATIVE = (nn.ReLU6, nn.Hardsigmoid, nn.Sigmoid, nn.Softplus)
+_NONNEGATIVE = (nn.Hardsigmoid, nn.Sigmoid, nn.Softplus)
 
 
 class Moving(KindOfOperation):

@@ -89,7 +89,7 @@ class OutputStage(Component):
         """Round half to even, saturate, and cut off negatives if `relu` is set, or there are none in the format."""
         bits = self.design.output_bits
         if not self.design.precision.inputs.is_signed:
-            fits, highest = word[bits:] == 0, word[:bits].all()
+            fits, highest = ~word[bits:].any(), word[:bits].all()
             up = guard & (sticky | word[0])
             return Mux(word[-1], 0, (word[:bits] + up)[:bits] | (~fits | (highest & up)).replicate(bits))
         sign, above = word[-1], word[bits - 1 :]

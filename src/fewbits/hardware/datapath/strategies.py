@@ -29,8 +29,8 @@ STRATEGIES: tuple[type[Datapath], ...] = (
 )
 
 ALLOWED = (
-    "weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs fixedN or ufixedN, both binary, both float32, or "
-    "floats of at most 22 mantissa bits together"
+    "weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs fixedN or ufixedN, both binary, both "
+    "float32, or floats of at most 22 mantissa bits together"
 )
 
 

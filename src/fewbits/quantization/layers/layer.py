@@ -134,7 +134,7 @@ class QuantizedLayer(WrappedLayer):
         self._replace_formats(precision, scale_bits)
 
     def set_input_format(self, number_format: Format) -> None:
-        """Give the inputs another format; the weights, and their radix points, stay. Raises what `set_formats` raises."""
+        """Give the inputs another format; weights and their radix points stay. Raises what `set_formats` raises."""
         scale = self.weight_scale if self._weight_point != NOT_CHOSEN else None
         self.set_formats(Precision(self.weight_format, number_format), self.scale_bits)
         if scale is not None:
