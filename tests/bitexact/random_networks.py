@@ -18,6 +18,15 @@ INTEGER_PRECISIONS = (
     *("fixed4", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "pow2-8/fixed32", "binary/fixed16", "ternary/fixed8"),
     *("fixed8/pow2-4", "pow2-8", "fixed8/binary", "fixed4/ternary", "binary", "fixed32/fixed4", "fixed4/fixed32"),
 )
+UNSIGNED_PRECISIONS = tuple(
+    f"{name}:auto-sign"
+    for name in (
+        *("fixed4/ufixed4", "fixed8/ufixed16", "fixed32/ufixed32", "ternary/ufixed8", "binary/ufixed2"),
+        *("pow2-6/ufixed8", "pow2-8/ufixed32", "fixed2/ufixed3"),
+    )
+)
+"""Signed where the network has negatives."""
+
 FLOAT_PRECISIONS = ("float32", "float16", "bfloat16", "fp8-e4m3", "fp8-e5m2", "float-e3m2")
 
 
