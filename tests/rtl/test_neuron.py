@@ -288,7 +288,7 @@ def test_float_products_about_the_smallest_normal_number_round_as_documented():
     assert (expected == 0).any()
 
 
-@pytest.mark.parametrize("precision", ["fixed4", "binary/fixed16"])
+@pytest.mark.parametrize("precision", ["fixed4", "binary/fixed16", "fixed4/ufixed4"])
 def test_exported_bench_passes_in_icarus(precision: str, tmp_path: Path):
     if shutil.which("iverilog") is None:
         pytest.skip("needs Icarus Verilog (Debian package iverilog)")
