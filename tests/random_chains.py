@@ -25,10 +25,11 @@ Size = tuple[int, ...]
 
 
 @st.composite
-def chains(draw: st.DrawFn, averages: bool = True) -> Chain:
+def chains(draw: st.DrawFn, averages: bool = True, rectified: bool = False) -> Chain:
     """One to four layers over one or two dimensions: convolutions (strides, paddings, dilation, groups), poolings.
 
     The last one is a linear layer or a convolution. averages: whether there may be average pooling.
+    rectified: whether every convolution is followed by a ReLU.
     """
     channels = draw(st.integers(1, 20))
     size: Size = tuple(draw(st.integers(3, 9)) for _ in range(draw(st.sampled_from([1, 2, 2]))))
@@ -37,7 +38,7 @@ def chains(draw: st.DrawFn, averages: bool = True) -> Chain:
     # A flattened row of one dimension alone would be ambiguous to `lower`: it reads as an image without a batch.
     for _ in range(draw(st.integers(0 if len(size) == 2 else 1, 3))):
         convolves = draw(st.booleans()) or not layers
-        made = draw(_convolutions(channels, size) if convolves else _poolings(size, averages))
+        made = draw(_convolutions(channels, size, rectified) if convolves else _poolings(size, averages))
         channels, size, modules = made[0] or channels, made[1], made[2]
         layers += modules
     if draw(st.integers(0, 3)):
@@ -69,7 +70,7 @@ Made = tuple[int, Size, list[nn.Module]]
 
 
 @st.composite
-def _convolutions(draw: st.DrawFn, channels: int, size: Size) -> Made:
+def _convolutions(draw: st.DrawFn, channels: int, size: Size, rectified: bool = False) -> Made:
     padding = tuple(draw(st.integers(0, 2)) for _ in size)
     room = [length + 2 * border for length, border in zip(size, padding, strict=True)]
     kernel = tuple(draw(st.integers(1, min(4, length))) for length in room)
@@ -86,7 +87,7 @@ def _convolutions(draw: st.DrawFn, channels: int, size: Size) -> Made:
         (length - spread * (k - 1) - 1) // step + 1
         for length, k, spread, step in zip(room, kernel, dilation, stride, strict=True)
     )
-    return outputs, after, [layer, *([nn.ReLU()] if draw(st.booleans()) else [])]
+    return outputs, after, [layer, *([nn.ReLU()] if rectified or draw(st.booleans()) else [])]
 
 
 @st.composite

@@ -45,6 +45,12 @@ def test_network_on_the_accelerator_equals_the_bit_exact_network(precision: str,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fixed4/ufixed4", "fixed8/ufixed8", "ternary/ufixed8", "pow2-4/ufixed4"])
+def test_lenet_of_unsigned_inputs_on_twenty_digits_equals_the_bit_exact_network(precision: str, digits: Tensor):
+    assert_equal(lowered(models.build("lenet", seed=1), precision, digits), digits)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("synapses", [4, 8])
 def test_float_sums_on_neurons_of_another_size_equal_the_network_lowered_in_their_order(synapses: int, digits: Tensor):
     accelerator = Accelerator(neurons=4, synapses=synapses)

@@ -31,6 +31,25 @@ def lowered(model: nn.Module, shape: tuple[int, ...], precision: str = "fixed8")
     return fb.lower(quantized, images[:1])
 
 
+class Added(nn.Module):
+    """A convolution added to a ReLU's result, which alone is never negative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = (nn.Conv2d(2, 2, 1) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum goes through a ReLU and a convolution."""
+        taken = torch.relu(self.first(x))
+        return self.last(torch.relu(self.second(taken) + taken))
+
+
+def test_a_signed_operand_on_a_datapath_of_unsigned_inputs_is_refused():
+    network = lowered(Added(), (2, 4, 4), "fixed4/ufixed4:auto-sign")
+    with pytest.raises(HardwareError, match=r"rounds to fixed4: this accelerator stores ufixed4 alone"):
+        compile_network(network, design("fixed4/ufixed4"), TILE)
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_buffers_too_small_for_a_block_are_refused(rows: int):
     network = lowered(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), (1, 2, 2), "float32")

@@ -100,6 +100,14 @@ def test_verilators_default_lint_passes_at_every_precision(precision: str, model
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fixed4/ufixed4", "ternary/ufixed8"])
+def test_an_accelerator_of_unsigned_inputs_passes_lint_and_bench(precision: str, tmp_path: Path):
+    export_verilog(precision, tmp_path, model="lenet")
+    assert said_by_verilator(tmp_path, *verilog_of(tmp_path)) == ""
+    assert said_by_icarus(tmp_path, "accelerator_bench.v", *CIRCUIT).startswith("PASS")
+
+
+@pytest.mark.slow
 def test_two_precisions_fit_on_one_chip(tmp_path: Path):
     sources: list[str] = []
     for precision in ("fixed8", "float32"):

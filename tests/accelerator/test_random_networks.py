@@ -30,6 +30,11 @@ WITH_AVERAGES = (
     *STUDY_PRECISIONS,
     *("ternary/fixed8", "fixed8/fixed16", "fixed4/fixed8", "pow2-4/fixed8", "fixed6/fixed11"),
 )
+UNSIGNED = (
+    *("fixed4/ufixed4", "fixed8/ufixed8", "fixed2/ufixed3", "ternary/ufixed4", "ternary/ufixed8", "binary/ufixed2"),
+    *("binary/ufixed1", "pow2-4/ufixed4", "fixed12/ufixed16"),
+)
+
 WITHOUT_AVERAGES = ("binary", "fp8-e4m3", "fp8-e4m3:exact", "bfloat16")
 """The accelerator has no average of their inputs."""
 
@@ -62,8 +67,10 @@ def check(
     for parameter in chain.model.parameters():
         nn.init.normal_(parameter, std=0.3)
     images = torch.randn(2, *chain.input_shape)
+    inputs = parse_precision(precision).inputs
+    images = images if inputs.is_signed else images.abs()
     network = lowered(chain.model, precision, images)
-    if parse_precision(precision).is_integer and precision != "binary":
+    if inputs.arithmetic == "integer" and not inputs.is_scaled_sign:
         assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
     if in_pieces:
         assert any(layer.partial_sums for layer in schedule_of(network, accelerator).layers)
@@ -134,6 +141,20 @@ def test_random_network_without_averages(precision: str, chain: Chain, seed: int
     check(chain, precision, TILE, seed)
 
 
+@random_networks(5)
+@given(chains(rectified=True), SEEDS)
+def test_random_network_of_unsigned_inputs(chain: Chain, seed: int):
+    check(chain, "fixed4/ufixed4", TILE, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", UNSIGNED)
+@random_networks(20)
+@given(chains(rectified=True), SEEDS)
+def test_random_network_of_unsigned_inputs_and_any_weights(precision: str, chain: Chain, seed: int):
+    check(chain, precision, TILE, seed)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("accelerator", [SMALL, NARROW, WIDE], ids=["small", "narrow", "wide"])
 @random_networks(8)
@@ -147,6 +168,14 @@ def test_random_network_on_an_accelerator_of_another_shape(accelerator: Accelera
 @random_networks(20)
 @given(chains(), SEEDS)
 def test_many_random_networks_of_any_precision(precision: str, chain: Chain, seed: int):
+    check(chain, precision, TILE, seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", UNSIGNED)
+@random_networks(200)
+@given(chains(rectified=True), SEEDS)
+def test_many_random_networks_of_unsigned_inputs(precision: str, chain: Chain, seed: int):
     check(chain, precision, TILE, seed)
 
 

@@ -19,6 +19,15 @@ INTEGER_PRECISIONS = (
     *("fixed8/pow2-4", "pow2-8", "fixed8/binary", "fixed4/ternary", "binary", "fixed32/fixed4", "fixed4/fixed32"),
     *("fp8-e4m3:exact", "fp8-e5m2:exact", "float16:exact", "fixed4/float-e2m1:exact", "float-e3m2:exact/pow2-4"),
 )
+UNSIGNED_PRECISIONS = tuple(
+    f"{name}:auto-sign"
+    for name in (
+        *("fixed4/ufixed4", "fixed8/ufixed16", "fixed32/ufixed32", "ternary/ufixed8", "binary/ufixed2"),
+        *("pow2-6/ufixed8", "pow2-8/ufixed32", "fixed2/ufixed3"),
+    )
+)
+"""Signed where the network has negatives."""
+
 FLOAT_PRECISIONS = ("float32", "float16", "bfloat16", "fp8-e4m3", "fp8-e5m2", "float-e3m2")
 
 

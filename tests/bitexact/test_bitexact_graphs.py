@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS
+from random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS, UNSIGNED_PRECISIONS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -93,6 +93,13 @@ def _assert_equals_reference(network: BitExactNetwork, images: Tensor) -> None:
 @RANDOM
 @given(STEPS, st.sampled_from(INTEGER_PRECISIONS), st.integers(0, 99), st.booleans())
 def test_integer_graphs_equal_the_reference(steps, precision: str, seed: int, per_channel: bool) -> None:
+    _, network, images = _network(steps, precision, seed, per_channel)
+    _assert_equals_reference(network, images)
+
+
+@RANDOM
+@given(STEPS, st.sampled_from(UNSIGNED_PRECISIONS), st.integers(0, 99), st.booleans())
+def test_graphs_of_unsigned_inputs_equal_the_reference(steps, precision: str, seed: int, per_channel: bool) -> None:
     _, network, images = _network(steps, precision, seed, per_channel)
     _assert_equals_reference(network, images)
 

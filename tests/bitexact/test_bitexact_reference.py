@@ -7,7 +7,15 @@ import math
 import numpy as np
 import torch
 from hypothesis import HealthCheck, given, settings
-from random_networks import FLOAT_PRECISIONS, INTEGER_PRECISIONS, Case, lowered, networks
+from hypothesis import strategies as st
+from random_networks import (
+    FLOAT_PRECISIONS,
+    INTEGER_PRECISIONS,
+    UNSIGNED_PRECISIONS,
+    Case,
+    lowered,
+    networks,
+)
 
 import fewbits as fb
 from fewbits.bitexact import BitExactNetwork, ExactValues
@@ -46,6 +54,18 @@ def test_integer_networks_equal_the_reference_at_every_operation(case: Case) -> 
 @RANDOM
 @given(networks(INTEGER_PRECISIONS, mixed=True))
 def test_networks_of_mixed_widths_equal_the_reference(case: Case) -> None:
+    _assert_equals_reference(lowered(case), case.images)
+
+
+@RANDOM
+@given(networks(UNSIGNED_PRECISIONS), st.booleans())
+def test_networks_of_unsigned_inputs_equal_the_reference(case: Case, has_negatives: bool) -> None:
+    _assert_equals_reference(lowered(case), case.images if has_negatives else case.images.abs())
+
+
+@settings(RANDOM, max_examples=20)
+@given(networks((*UNSIGNED_PRECISIONS, *INTEGER_PRECISIONS), mixed=True))
+def test_networks_of_layers_with_a_sign_and_without_equal_the_reference(case: Case) -> None:
     _assert_equals_reference(lowered(case), case.images)
 
 

@@ -38,7 +38,6 @@ def test_an_unknown_format_gets_the_nearest_name():
 OTHER_NAMES = {
     "int8": "fixed8",
     "INT8": "fixed8",
-    "uint8": "fixed8",
     "torch.qint8": "fixed8",
     "i8": "fixed8",
     "q8": "fixed8",
@@ -80,6 +79,22 @@ def test_what_others_call_a_precision_gets_its_name_here(name: str, ours: str):
     assert str(caught.value).endswith(f"; did you mean {ours}?")
     for suggested in ours.split(" or "):
         parse_precision(suggested)
+
+
+UNSIGNED_NAMES = {
+    "uint8": "ufixed8",
+    "torch.quint8": "ufixed8",
+    "UINT4": "ufixed4",
+    "u4": "ufixed4",
+    "UQ1.7": "ufixed8",
+    "ap_ufixed<8,3>": "ufixed8",
+}
+
+
+@pytest.mark.parametrize(("name", "ours"), UNSIGNED_NAMES.items())
+def test_what_others_call_unsigned_integers_gets_its_name_here(name: str, ours: str):
+    with pytest.raises(FormatError, match=f"did you mean {ours}[?]"):
+        parse_precision(f"fixed8/{name}")
 
 
 @pytest.mark.parametrize("name", ["int64", "w40a8", "w4", "nf4", "xyz"])

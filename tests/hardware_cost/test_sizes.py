@@ -106,10 +106,10 @@ def test_controls_of_other_neurons_and_synapses_at_once_are_near_synthesized_one
 
 def test_elements_are_near_those_estimated_from_neurons():
     errors = element_errors(TABLE)
-    assert len(errors) == 20
+    assert len(errors) == 29
     for one in errors:
         assert abs(one.area_percent) < 13
-        assert abs(one.energy_percent) < 27
+        assert abs(one.energy_percent) < 32
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,16 @@ SHIPPED = (
     *("fp8-e4m3:exact", "fp8-e5m2:exact"),
     *OTHER_WIDTHS,
 )
+UNSIGNED = (
+    *("fixed2/ufixed2", "fixed3/ufixed3", "fixed8/ufixed8", "fixed4/ufixed8", "fixed12/ufixed16", "fixed16/ufixed16"),
+    *("ternary/ufixed8", "ternary/ufixed4", "binary/ufixed1", "binary/ufixed2", "pow2-4/ufixed4", "pow2-6/ufixed16"),
+)
 ON_DEMAND = (
     *("fixed2/fixed32", "fixed32/fixed2", "fixed9/fixed13", "fixed13/fixed9", "fixed31/fixed17", "fixed12/fixed11"),
     *("fp8-e5m2", "float16", "float-e2m1", "float-e3m2", "bfloat16/fp8-e4m3", "fp8-e4m3/float16"),
     *("float-e2m1:exact", "float-e2m3:exact", "float-e3m2:exact/float-e2m1:exact"),
 )
+FURTHER_UNSIGNED = ("fixed32/ufixed32", "fixed2/ufixed32", "fixed32/ufixed1", "pow2-2/ufixed1", "binary/ufixed32")
 CHUNKS, ROUNDS = 2500, 4
 """Four settings of shift and ReLU, 2,500 chunks each: 10,000 vectors a precision."""
 
@@ -83,6 +88,32 @@ def test_rtl_equals_exact_arithmetic_on_ten_thousand_vectors(precision: str):
     assert_equals_vectors(simulator(precision))
 
 
+@pytest.mark.parametrize("precision", ["fixed4/ufixed4", *marked(UNSIGNED)])
+def test_rtl_of_unsigned_inputs_equals_exact_arithmetic(precision: str):
+    assert_equals_vectors(simulator(precision))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("multiplier", ["array", "operator"])
+@pytest.mark.parametrize("precision", ["fixed4/ufixed4", "fixed8/ufixed8", "fixed12/ufixed16"])
+def test_rtl_of_unsigned_inputs_with_other_multipliers_equals_exact_arithmetic(precision: str, multiplier: str):
+    assert_equals_vectors(Simulator(design(precision, multiplier=multiplier)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "product_bits"), [("fixed4/ufixed4", 5), ("fixed16/ufixed16", 18), ("ternary/ufixed8", 6)]
+)
+def test_truncated_products_of_unsigned_inputs_equal_exact_arithmetic(precision: str, product_bits: int):
+    assert_equals_vectors(Simulator(design(precision, product_bits=product_bits)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stages", ["short", "long", "longest"])
+def test_unsigned_inputs_in_any_pipelining_equal_exact_arithmetic(stages: str):
+    assert_equals_vectors(Simulator(design("fixed16/ufixed16", stages=stages)))
+
+
 @pytest.mark.parametrize(
     ("precision", "synapses"),
     [
@@ -105,7 +136,7 @@ def test_floats_have_no_tree_of_other_numbers_than_powers_of_two():
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("precision", ON_DEMAND)
+@pytest.mark.parametrize("precision", [*ON_DEMAND, *FURTHER_UNSIGNED])
 def test_rtl_of_any_precision_equals_exact_arithmetic(precision: str):
     assert_equals_vectors(simulator(precision))
 
@@ -274,7 +305,9 @@ def test_float_products_about_the_smallest_normal_number_round_as_documented():
     assert (expected == 0).any()
 
 
-@pytest.mark.parametrize("precision", ["fixed4", pytest.param("binary/fixed16", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "precision", ["fixed4", "fixed4/ufixed4", pytest.param("binary/fixed16", marks=pytest.mark.slow)]
+)
 def test_exported_bench_passes_in_icarus(precision: str, tmp_path: Path):
     if shutil.which("iverilog") is None:
         pytest.skip("needs Icarus Verilog (Debian package iverilog)")

@@ -27,6 +27,12 @@ INTEGERS = [
     ("binary/fixed16", {}),
     ("binary", {}),
     ("fixed32", {"multiplier": "array"}),
+    ("fixed4/ufixed4", {}),
+    ("fixed8/ufixed8", {"multiplier": "array"}),
+    ("fixed16/ufixed16", {"product_bits": 20}),
+    ("ternary/ufixed4", {}),
+    ("binary/ufixed1", {}),
+    ("pow2-4/ufixed4", {}),
 ]
 
 

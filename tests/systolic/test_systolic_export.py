@@ -108,7 +108,8 @@ def test_the_command_refuses_an_unknown_accelerator(tmp_path: Path, capsys: pyte
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "precision", ["fixed8", "fixed16", "pow2-6/fixed16", "ternary/fixed8", "binary/fixed16", "binary"]
+    "precision",
+    ["fixed8", "fixed16", "pow2-6/fixed16", "ternary/fixed8", "binary/fixed16", "binary", "fixed4/ufixed4"],
 )
 def test_bench_of_any_precision_passes_in_icarus(precision: str, tmp_path: Path):
     export_verilog(precision, tmp_path, accelerator=SMALL)

@@ -24,6 +24,7 @@ TINY = Systolic(3, 2, input_rows=5, accumulator_rows=7, output_rows=3, memory_la
 """Its accumulators hold fewer positions than most layers have, so that these are computed in blocks."""
 
 INTEGERS = tuple(name for name in STUDY_PRECISIONS if parse_precision(name).is_integer)
+UNSIGNED = ("fixed4/ufixed4", "fixed8/ufixed8", "ternary/ufixed4", "binary/ufixed2", "pow2-4/ufixed4")
 OTHERS = ("ternary/fixed8", "fixed8/fixed16", "fixed4/fixed8", "pow2-4/fixed8", "fixed6/fixed11")
 
 SIZES = {
@@ -53,8 +54,10 @@ def check(model: nn.Module, shape: tuple[int, ...], precision: str, array: Systo
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     images = torch.randn(2, *shape)
+    inputs = parse_precision(precision).inputs
+    images = images if inputs.is_signed else images.abs()
     network = lowered(model, precision, images)
-    if currently_in_test_context() and parse_precision(precision).inputs.family == "fixed":
+    if currently_in_test_context() and inputs.is_uniform:
         assume(all(operation.shift >= 0 for operation in network.operations if isinstance(operation, Rounding)))
     assert_equal(network, images, array)
 
@@ -62,8 +65,9 @@ def check(model: nn.Module, shape: tuple[int, ...], precision: str, array: Systo
 class Residual(nn.Module):
     """Two convolutions, the second one's result added to the first one's."""
 
-    def __init__(self, channels: int, *, ends: bool = False) -> None:
+    def __init__(self, channels: int, *, ends: bool = False, rectified: bool = False) -> None:
         super().__init__()
+        self.rectified = rectified
         self.first = nn.Conv2d(2, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.end = None if ends else nn.Conv2d(channels, 3, 1)
@@ -71,7 +75,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The sum goes through a convolution, or is the result."""
         taken = torch.relu(self.first(x))
-        total = self.second(taken) + taken
+        second = self.second(taken)
+        total = (torch.relu(second) if self.rectified else second) + taken
         return total if self.end is None else self.end(torch.relu(total))
 
 
@@ -102,6 +107,18 @@ def test_an_addition_of_any_number_of_channels_is_computed_bit_for_bit(channels:
     check(Residual(channels), (2, 5, 4), "fixed4", TINY)
 
 
+def test_an_addition_of_unsigned_values_is_computed_bit_for_bit():
+    check(Residual(5, rectified=True), (2, 5, 4), "fixed4/ufixed4", TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", UNSIGNED)
+@random_networks(20)
+@given(chains(rectified=True), SEEDS)
+def test_random_network_of_unsigned_inputs(precision: str, chain: Chain, seed: int):
+    check(chain.model, chain.input_shape, precision, SIZES["4x4"], seed)
+
+
 @pytest.mark.slow
 @random_networks(20)
 @given(chains(), SEEDS)
@@ -110,13 +127,15 @@ def test_random_network_on_a_tiny_array(chain: Chain, seed: int):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fixed4", "fixed8", "pow2-6/fixed16", "binary/fixed16", "ternary/fixed8"])
+@pytest.mark.parametrize(
+    "precision", ["fixed4", "fixed8", "pow2-6/fixed16", "binary/fixed16", "ternary/fixed8", "fixed4/ufixed4"]
+)
 def test_lenet_on_two_digits_equals_the_bit_exact_network(precision: str, digits: Tensor):
     assert_equal(lowered(models.build("lenet", seed=1), precision, digits), digits[:2])
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("precision", [*INTEGERS, "ternary/fixed8"])
+@pytest.mark.parametrize("precision", [*INTEGERS, "ternary/fixed8", *UNSIGNED])
 def test_lenet_on_twenty_digits_equals_the_bit_exact_network(precision: str, digits: Tensor):
     assert_equal(lowered(models.build("lenet", seed=1), precision, digits), digits)
 
@@ -184,6 +203,14 @@ def test_pooling_reads_no_channels_beyond_the_last(size: str):
 @random_networks(200)
 @given(chains(), SEEDS)
 def test_many_random_networks_of_any_precision(precision: str, chain: Chain, seed: int):
+    check(chain.model, chain.input_shape, precision, SIZES["4x4"], seed)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("precision", UNSIGNED)
+@random_networks(200)
+@given(chains(rectified=True), SEEDS)
+def test_many_random_networks_of_unsigned_inputs(precision: str, chain: Chain, seed: int):
     check(chain.model, chain.input_shape, precision, SIZES["4x4"], seed)
 
 

@@ -71,7 +71,7 @@ def lower(
     given = own if products is None else products
     operations = with_products(operations, products_of(operations, given))
     is_cut = any(layer.dropped_product_bits for layer in layers_of(operations))
-    return BitExactNetwork(operations, model.precision, shape, product_bits if is_cut else None, sum_order)
+    return BitExactNetwork(operations, model.precision.plain, shape, product_bits if is_cut else None, sum_order)
 
 
 def operations_of(

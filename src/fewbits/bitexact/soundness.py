@@ -164,6 +164,7 @@ def _layer(operation: Layer, source: _Values, shape: tuple[int, ...]) -> _Values
 def _check_codes(weight: Encoded) -> None:
     """Codes of the format, and a scale with which numbers are made of them."""
     scale = weight.scale
+    _require(weight.number_format.is_signed, f"weights need a sign, which {weight.number_format.name} has not")
     _require(scale.refusal is None, f"its scale cannot be computed with: {scale.refusal}")
     _require(scale.granularity == "tensor" or scale.factors.count == len(weight), "its scale is not one of its outputs")
     for point in (scale.coarsest, scale.finest):

@@ -71,6 +71,7 @@ def cost(
     from fewbits.hardware import load_technology, workload_of
     from fewbits.hardware.process.scaling import scale
     from fewbits.hardware.process.technology import DEFAULT_TECHNOLOGY
+    from fewbits.hardware.workload.networks import where_unsigned
     from fewbits.report.chart_files import check_image
     from fewbits.report.costs import cost_json, cost_lines, layer_lines
     from fewbits.report.fpga import fpga_json, fpga_lines
@@ -99,7 +100,7 @@ def cost(
     def cost_at(precision: str, name: str, at: Technology, machine: AnyAccelerator) -> Cost:
         try:
             return cost_of(
-                model if precision in assignments else workload,
+                model if precision in assignments or where_unsigned(model, precision) else workload,
                 assignments.get(precision, precision),
                 input_shape=shape,
                 technology=at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbits.formats.exact_floats import ExactFloat
-from fewbits.formats.fixed import FixedPoint
+from fewbits.formats.fixed import FixedPoint, UnsignedFixedPoint
 from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
 from fewbits.formats.power_of_two import PowerOfTwo
@@ -51,6 +51,7 @@ __all__ = [
     "Scale",
     "SwitchedUnits",
     "Ternary",
+    "UnsignedFixedPoint",
     "all_format_names",
     "broken_families",
     "format_families",

@@ -1,4 +1,4 @@
-"""Fixed point: two's complement with one radix point for each tensor."""
+"""Fixed point: integers with one radix point for each tensor, in two's complement or without a sign."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fewbits.formats.format import (
     NUMBER,
     Arithmetic,
+    CodeLayout,
     Format,
     FormatFamily,
     FusedPass,
@@ -21,22 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class FixedPoint(Format):
-    """Integers of `bits` bits in two's complement."""
-
-    bits: int
-    """Total width, sign included; 2 to 32."""
-
-    family: str = field(default="fixed", init=False)
-
-    def __post_init__(self) -> None:
-        check_bits("fixed", self.bits, 2, 32)
-
-    @property
-    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """`fixed8`."""
-        return f"fixed{self.bits}"
+class _Integers(Format):
+    """What integers without gaps share, whether they have a sign or not."""
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -55,9 +42,66 @@ class FixedPoint(Format):
         (low, high), (lowest, largest) = self.integer_limits, narrow.integer_limits
         return low <= lowest and largest <= high
 
+    @property
+    def count(self) -> int:
+        """Every code is a value."""
+        return 2**self.bits
+
+    @property
+    def smallest_positive(self) -> Fraction:
+        """1."""
+        return Fraction(1)
+
+    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
+        """Round half to even, then clamp."""
+        return x.round().clamp(float(self.lowest) if lowest is None else lowest, largest) + 0.0  # -0 becomes 0
+
+    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
+        """Clamp, then round by adding a large number; float32 has 24 significant bits for the highest value."""
+        unit = Fraction(2) ** -fraction_bits
+        widest = max(-self.lowest, self.largest)
+        wide = widest > 2**22
+        magic = (2**23 if wide else Fraction(3, 2) * 2**23) * unit
+        if not fits_float32(unit, magic, widest * unit):
+            return None
+        low, high = self.lowest * unit, self.carried(self.largest, 24, Fraction(1)) * unit
+        return FusedPass("fixed_wide" if wide else "fixed", (float(low), float(high), float(magic)), clamps=True)
+
+    def code_numbers(self, numbers: Tensor) -> Tensor:
+        """The low bits of the integer."""
+        import torch
+
+        return numbers.to(torch.int64) & (2**self.bits - 1)
+
+    def nearest(self, x: Fraction) -> Fraction:
+        """Round half to even, then clamp."""
+        return min(max(Fraction(round_half_even(x)), self.lowest), self.largest)
+
+    def code_of(self, number: Fraction) -> int:
+        """The low bits of the integer."""
+        return int(number) % 2**self.bits
+
+
+@dataclass(frozen=True)
+class FixedPoint(_Integers):
+    """Integers of `bits` bits in two's complement."""
+
+    bits: int
+    """Total width, sign included; 2 to 32."""
+
+    family: str = field(default="fixed", init=False)
+
+    def __post_init__(self) -> None:
+        check_bits("fixed", self.bits, 2, 32)
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """`fixed8`."""
+        return f"fixed{self.bits}"
+
     def unpacks(self, stored: Format) -> bool:
-        """Integers in two's complement, and signs: a binary code is the sign over constants."""
-        return stored.is_uniform or stored.code_layout == "sign"
+        """Integers that are held, by their sign or zeros above, and signs: a binary code is the sign over constants."""
+        return (stored.is_uniform and self.holds(stored)) or stored.code_layout == "sign"
 
     def packs(self, stored: Format) -> bool:
         """Into fewer bits of the same kind."""
@@ -77,36 +121,6 @@ class FixedPoint(Format):
         """-2**(bits - 1)."""
         return Fraction(-(2 ** (self.bits - 1)))
 
-    @property
-    def count(self) -> int:
-        """Every code is a value."""
-        return 2**self.bits
-
-    @property
-    def smallest_positive(self) -> Fraction:
-        """1."""
-        return Fraction(1)
-
-    def reference_quantize(self, x: Tensor, largest: float, lowest: float | None = None) -> Tensor:
-        """Round half to even, then clamp."""
-        return x.round().clamp(float(self.lowest) if lowest is None else lowest, largest) + 0.0  # -0 becomes 0
-
-    def fused_pass(self, fraction_bits: int) -> FusedPass | None:
-        """Clamp, then round by adding a large number; float32 has 24 significant bits for the highest value."""
-        unit = Fraction(2) ** -fraction_bits
-        wide = self.bits > 23
-        magic = (2**23 if wide else Fraction(3, 2) * 2**23) * unit
-        if not fits_float32(unit, magic, -self.lowest * unit):
-            return None
-        low, high = self.lowest * unit, self.carried(self.largest, 24, Fraction(1)) * unit
-        return FusedPass("fixed_wide" if wide else "fixed", (float(low), float(high), float(magic)), clamps=True)
-
-    def code_numbers(self, numbers: Tensor) -> Tensor:
-        """The low bits of the integer."""
-        import torch
-
-        return numbers.to(torch.int64) & (2**self.bits - 1)
-
     def decode_numbers(self, codes: Tensor) -> Tensor:
         """The integer, its sign extended."""
         import torch
@@ -114,13 +128,61 @@ class FixedPoint(Format):
         half = 2 ** (self.bits - 1)
         return ((codes ^ half) - half).to(torch.float64)
 
-    def nearest(self, x: Fraction) -> Fraction:
-        """Round half to even, then clamp."""
-        return min(max(Fraction(round_half_even(x)), self.lowest), self.largest)
 
-    def code_of(self, number: Fraction) -> int:
-        """The low bits of the integer."""
-        return int(number) % 2**self.bits
+@dataclass(frozen=True)
+class UnsignedFixedPoint(_Integers):
+    """Integers of `bits` bits without a sign, from zero: for inputs that a ReLU has left nothing negative of."""
+
+    bits: int
+    """Total width; 1 to 32."""
+
+    family: str = field(default="ufixed", init=False)
+
+    def __post_init__(self) -> None:
+        check_bits("ufixed", self.bits, 1, 32)
+
+    @property
+    def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """`ufixed8`."""
+        return f"ufixed{self.bits}"
+
+    @property
+    def code_layout(self) -> CodeLayout:
+        """The integer itself."""
+        return "unsigned"
+
+    def unpacks(self, stored: Format) -> bool:
+        """Fewer bits of the same kind, with zeros above."""
+        return isinstance(stored, UnsignedFixedPoint) and stored.bits <= self.bits
+
+    def packs(self, stored: Format) -> bool:
+        """None: the characterized circuit saturates two's complement."""
+        return self == stored
+
+    def widened(self, bits: int) -> Format:
+        """More bits."""
+        return UnsignedFixedPoint(max(bits, self.bits))
+
+    @property
+    def signed(self) -> Format | None:
+        """Two's complement of the same width; None of 1 bit."""
+        return FixedPoint(self.bits) if self.bits > 1 else None
+
+    @property
+    def largest(self) -> Fraction:
+        """2**bits - 1."""
+        return Fraction(2**self.bits - 1)
+
+    @property
+    def lowest(self) -> Fraction:
+        """Zero."""
+        return Fraction(0)
+
+    def decode_numbers(self, codes: Tensor) -> Tensor:
+        """The integer itself."""
+        import torch
+
+        return codes.to(torch.float64)
 
 
 FIXED = FormatFamily(
@@ -129,4 +191,11 @@ FIXED = FormatFamily(
     lambda text: FixedPoint(int(text.removeprefix("fixed"))),
     tuple(f"fixed{bits}" for bits in range(2, 33)),
     "fixed2 to fixed32",
+)
+UNSIGNED = FormatFamily(
+    "ufixed",
+    f"ufixed{NUMBER}",
+    lambda text: UnsignedFixedPoint(int(text.removeprefix("ufixed"))),
+    tuple(f"ufixed{bits}" for bits in range(1, 33)),
+    "ufixed1 to ufixed32 for inputs",
 )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Arithmetic = Literal["integer", "float32"]
 """What products of a format's numbers are summed in: exactly, as integers, or in float32."""
 
-CodeLayout = Literal["two's complement", "sign and magnitude", "sign"]
-"""How codes are ordered: as signed integers; by sign, then magnitude; or 0 before 1, as `binary` has it."""
+CodeLayout = Literal["two's complement", "unsigned", "sign and magnitude", "sign"]
+"""How codes are ordered: as signed integers; without a sign; by sign, then magnitude; or 0 before 1, as in `binary`."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,18 @@ class Format(ABC):
 
     @property
     def is_uniform(self) -> bool:
-        """Whether rounding is rounding to an integer, then limiting, and codes are the integers' two's complement."""
+        """Whether rounding is rounding to an integer, then limiting, and codes are the integers' low bits."""
         return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether any of its numbers is negative."""
+        return self.lowest < 0
+
+    @property
+    def signed(self) -> Format | None:
+        """The format of the same width for values of both signs: itself if it has negatives; None if there is none."""
+        return self if self.is_signed else None
 
     @property
     def needs_radix_point(self) -> bool:

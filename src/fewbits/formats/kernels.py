@@ -104,7 +104,7 @@ def _carried_limits(number_format: Format, fraction_bits: int, dtype: torch.dtyp
     scale = Fraction(2) ** fraction_bits
     bound, quantum = Fraction(info.max) * scale, Fraction(info.smallest_normal) * Fraction(info.eps) * scale
     largest, lowest = (
-        number_format.carried(min(magnitude, bound), significant_bits, quantum)
+        number_format.carried(min(magnitude, bound), significant_bits, quantum) if magnitude else Fraction(0)
         for magnitude in (number_format.largest, -number_format.lowest)
     )
     if not largest:

@@ -24,8 +24,10 @@ _NAMES = {
 """Names without spaces, hyphens and underscores; float64's and TF32's widest counterpart here is float32."""
 
 _INTEGER = re.compile(
-    r"(?:torch\.)?[usq]?(?:int|i|u|s|q|fixed|fixedpoint|fx|fxp|bit|bits|integer)(\d{1,3})(?:t|bits?)?"
+    r"(?:torch\.)?q?(u)?[sq]?(?:int|i|s|q|fixed|fixedpoint|fx|fxp|bit|bits|integer|(?<=u))(\d{1,3})(?:t|bits?)?"
 )
+"""Of the groups the first is there for unsigned integers, the second is the width."""
+
 _BITS = re.compile(r"(\d{1,3})(?:b|bits?)?(?:int|fixed|fixedpoint|integer)?")
 _POINT = re.compile(r"u?q(\d{1,2})\.(\d{1,2})")
 """ARM's Qm.n: m places before the radix point, n behind it."""
@@ -45,23 +47,27 @@ def plain_name(text: str) -> str:
 def other_name(text: str) -> str | None:
     """What a name of another tool is called here; None if it is not known or has no counterpart.
 
-    An unsigned integer's counterpart is the signed format of its width, as inputs and weights have a sign here.
+    An unsigned integer's counterpart is `ufixedN`, which is for inputs alone.
     """
     plain = plain_name(text)
     if plain in _NAMES:
         return _NAMES[plain]
     if fixed := _POINT.fullmatch(plain):
-        return _fixed(int(fixed[1]) + int(fixed[2]))
+        return _fixed(int(fixed[1]) + int(fixed[2]), unsigned=plain.startswith("u"))
     if fixed := _AP_FIXED.fullmatch(plain):
-        return _fixed(int(fixed[1]))
+        return _fixed(int(fixed[1]), unsigned=plain.startswith("apu"))
     if power := _POWER.fullmatch(plain):
         return f"pow2-{power[1]}" if 2 <= int(power[1]) <= 8 else None
-    if integer := _INTEGER.fullmatch(plain) or _BITS.fullmatch(plain):
+    if integer := _INTEGER.fullmatch(plain):
+        return _fixed(int(integer[2]), unsigned=integer[1] is not None)
+    if integer := _BITS.fullmatch(plain):
         return _fixed(int(integer[1]))
     if small := _SMALL.fullmatch(plain):
         return f"float-e{small[1]}m{small[2]}"
     return None
 
 
-def _fixed(bits: int) -> str | None:
+def _fixed(bits: int, *, unsigned: bool = False) -> str | None:
+    if unsigned:
+        return f"ufixed{bits}" if 1 <= bits <= 32 else None
     return f"fixed{bits}" if 2 <= bits <= 32 else "binary" if bits == 1 else None

@@ -10,14 +10,17 @@ from typing import cast
 from fewbits.arguments import shown
 from fewbits.errors import FewbitsError, FormatError
 from fewbits.formats.exact_floats import EXACT_FLOATS
-from fewbits.formats.fixed import FIXED
+from fewbits.formats.fixed import FIXED, UNSIGNED
 from fewbits.formats.floating import FLOATS
 from fewbits.formats.format import Arithmetic, Format, FormatFamily
 from fewbits.formats.other_names import other_name, plain_name
 from fewbits.formats.power_of_two import POWERS_OF_TWO
 from fewbits.formats.units import BINARY, TERNARY
 
-_OWN = (FLOATS, EXACT_FLOATS, FIXED, POWERS_OF_TWO, TERNARY, BINARY)
+AUTO_SIGN = ":auto-sign"
+"""The end of a precision's name whose inputs are signed where they must be."""
+
+_OWN = (FLOATS, EXACT_FLOATS, FIXED, UNSIGNED, POWERS_OF_TWO, TERNARY, BINARY)
 
 STUDY_PRECISIONS = ("float32", "fixed32", "fixed16", "fixed8", "fixed4", "pow2-6/fixed16", "binary/fixed16")
 """The seven precisions of the 2017 study (Hashemi et al., "Understanding the impact of precision quantization on the
@@ -31,10 +34,28 @@ class Precision:
     weights: Format
     inputs: Format
 
+    auto_sign: bool = False
+    """Whether unsigned inputs give way to signed ones of the same width in layers that take negative values."""
+
     @property
     def name(self) -> str:
-        """`pow2-6/fixed16`, or `fixed8` where both are the same."""
-        return self.weights.name if self.weights == self.inputs else f"{self.weights.name}/{self.inputs.name}"
+        """`pow2-6/fixed16`, or `fixed8` where both are the same; `fixed4/ufixed4:auto-sign`."""
+        formats = self.weights.name if self.weights == self.inputs else f"{self.weights.name}/{self.inputs.name}"
+        return formats + AUTO_SIGN * self.auto_sign
+
+    @property
+    def plain(self) -> Precision:
+        """The two formats alone, as one layer has them."""
+        return Precision(self.weights, self.inputs) if self.auto_sign else self
+
+    def with_auto_sign(self) -> Precision:
+        """The same, with signed inputs where they are needed. Raises FormatError where the inputs have a sign."""
+        if self.inputs.is_signed:
+            raise FormatError(
+                f"{self.plain.name}: auto-sign is for inputs without a sign (ufixedN), which {self.inputs.name} is "
+                "not: leave it out"
+            )
+        return Precision(self.weights, self.inputs, auto_sign=True)
 
     @property
     def arithmetic(self) -> Arithmetic | None:
@@ -53,8 +74,8 @@ class Precision:
 
     @property
     def multiplies_signs(self) -> bool:
-        """Whether both formats are one bit: products are signs, whose sum is a count."""
-        return self.weights.bits == self.inputs.bits == 1
+        """Whether both formats are one bit, a sign: products are signs, whose sum is a count."""
+        return self.weights.code_layout == self.inputs.code_layout == "sign"
 
     @property
     def refusal(self) -> str | None:
@@ -65,6 +86,8 @@ class Precision:
                     f"{one.name} can be trained with, but not lowered: its numbers are neither integers times a power "
                     "of two nor carried by float32, so that no exact sum of products is known"
                 )
+        if not self.weights.is_signed:
+            return _unsigned_weights(self.weights)
         if self.arithmetic is None:
             return "two integer formats go together, or two float formats"
         return None
@@ -171,8 +194,17 @@ def _require_text(name: object) -> None:
 
 
 def parse_precision(text: str) -> Precision:
-    """The precision of that name: `weights/inputs`, or one format for both. Raises FormatError."""
+    """The precision of that name: `weights/inputs`, or one format for both. Raises FormatError.
+
+    With `:auto-sign` behind, unsigned inputs are signed where they must be (`Precision.auto_sign`).
+    """
     _require_text(text)
+    formats = text.removesuffix(AUTO_SIGN)
+    made = _precision_of(formats)
+    return made if formats == text else made.with_auto_sign()
+
+
+def _precision_of(text: str) -> Precision:
     parts = text.split("/")
     if len(parts) > 2 or (len(parts) == 2 and not all(part.strip() for part in parts)):
         raise FormatError(f"{text!r} is not a precision: give weights/inputs, such as pow2-6/fixed16, or one format")
@@ -181,4 +213,14 @@ def parse_precision(text: str) -> Precision:
         both = f"{weights}/{inputs}" if weights != inputs else f"{weights}"
         suggestion = f"; did you mean {both}?" if weights and inputs else ""
         raise FormatError(f"unknown precision {text!r}: give weights/inputs, such as fixed4/fixed8{suggestion}")
-    return Precision(parse_format(parts[0]), parse_format(parts[-1]))
+    weights, inputs = parse_format(parts[0]), parse_format(parts[-1])
+    if not weights.is_signed:
+        raise FormatError(_unsigned_weights(weights))
+    return Precision(weights, inputs)
+
+
+def _unsigned_weights(weights: Format) -> str:
+    signed = weights.signed or parse_format("binary")
+    return (
+        f"weights need a sign, which {weights.name} has not: it is for inputs alone, as in {signed.name}/{weights.name}"
+    )

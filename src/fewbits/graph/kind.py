@@ -14,6 +14,7 @@ from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.graph.geometry import Shape
 from fewbits.graph.operations import Operation
+from fewbits.graph.signs import Sign
 from fewbits.graph.spelling import Reading
 
 Effect = Literal["layer", "operands", "joins", "averages", "keeps", "other"]
@@ -169,6 +170,15 @@ class KindOfOperation:
     def effect_of(self, meaning: Any) -> Effect:
         """Its effect with these settings."""
         return self.effect
+
+    def sign(self, meaning: Any, operands: Sequence[Sign]) -> Sign:
+        """What is known of the sign of its result, from that of its operands.
+
+        What chooses, moves, averages, joins or adds values gives no negative that it was not given.
+        """
+        if self.rectifies:
+            return Sign.NONNEGATIVE
+        return Sign.ANY if self.effect_of(meaning) in ("layer", "other") else max(operands, default=Sign.ANY)
 
     def refusal(self, meaning: Any) -> str | None:
         """Why these settings have no bit-exact form, and what to do; None if they have one. Of modules alone."""

@@ -25,6 +25,7 @@ from fewbits.quantization.layers.radix_point import (
 )
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.model import QuantizedModel
+from fewbits.quantization.signs import settle_images
 from fewbits.torch_data import TorchData
 
 
@@ -50,6 +51,7 @@ def calibrate(
     method, percentile: see `choose_fraction_bits`. weights: False leaves the weights' radix points as they are.
     Returns the model itself; its `calibration` has what was chosen, one entry a layer, in the order in which they were
     reached.
+    Unsigned inputs of layers that take the images as they are need images without negatives (`quantization/signs.py`).
     Raises DataError if the images are none, of another type than the model, not of its shape, or NaN or infinite;
     ModelError for an unknown method, a model that is not quantized, or one that computes something else than what it
     was made of (compared here where `quantize` found no images).
@@ -60,6 +62,7 @@ def calibrate(
     inputs = joined(images)
     calibrator = _Calibrator(method, percentile, weights)
     on_device = inputs.to(check_images_type(model, inputs, "calibration images").device)
+    settle_images(model, inputs)
     with _observed(model, calibrator.choose), torch.no_grad():
         _run(model, on_device)
         if calibrator.has_late_choices:

@@ -6,7 +6,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
@@ -28,6 +28,7 @@ from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.placement import place_roundings
 from fewbits.quantization.products import set_products
 from fewbits.quantization.rounded_graph import RoundedGraph
+from fewbits.quantization.signs import settle_untraced, told
 
 
 class QuantizedModel(nn.Module):
@@ -52,7 +53,7 @@ class QuantizedModel(nn.Module):
         after `calibrate`.
         """
         self.notices: tuple[str, ...] = ()
-        """What the formats change beyond rounding, a sentence each: zeros of a format that has none."""
+        """A sentence each: zeros of a format that has none, and signed inputs where unsigned ones cannot be."""
         self._unproved: tuple[nn.Module, ...] = ()  # in a tuple: it is no part of this module
 
     @property
@@ -118,6 +119,7 @@ def quantize(
     layers: Mapping[str, str | Precision] | None = None,
     per_channel: bool = False,
     products: Products | Mapping[str, Products | None] | None = None,
+    inputs: Literal["auto-sign"] | None = None,
 ) -> QuantizedModel:
     """A copy of a network that computes at a precision; the network itself stays as it is.
 
@@ -136,6 +138,9 @@ def quantize(
     precision: such as "fixed8" or "pow2-6/fixed16". layers: other precisions for some layers, by name.
     per_channel: give the weights of each output of a layer a radix point of their own (see `channels.py`); the hardware
     then stores a shift for each output.
+    inputs: "auto-sign" gives unsigned inputs (`ufixedN`) a sign in layers that take values which may be negative, and
+    says so in `.notices`; without it they are refused there. The same as `:auto-sign` behind the precision's name. Of
+    layers that take the images as they are, `calibrate` tells (`quantization/signs.py`).
     products: what makes the products where they are not exact, for all layers or by name (docs/approximate.md).
     DataParallel and torch.compile's wrapper are taken off. What the formats change beyond rounding (weights of zero
     where they have none) is told in `.notices`. The result is compared with the model, roundings off: see
@@ -145,10 +150,10 @@ def quantize(
     infinite, has no layer to quantize or none of a name in `layers`, if layers that share an input are given different
     input formats, or if the result computes something else than the model.
     """
-    precision = _parsed(precision)
+    precision = _with_inputs(_parsed(precision), inputs)
     if layers is not None and not isinstance(layers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ModelError(f"layers takes precisions by a layer's name, such as {{'fc': 'fixed16'}}, not {layers!r}")
-    choice = _Choice(precision, {name: _parsed(other) for name, other in (layers or {}).items()}, per_channel)
+    choice = _Choice(precision, _own(precision, layers or {}), per_channel)
     given = unwrapped(model)
     network = _copy(given)
     quantized = _quantized(network, type(given).__name__, choice).train(given.training)
@@ -180,12 +185,13 @@ def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel
     if unknown := sorted(choice.layers.keys() - names):
         raise ModelError(f"no layer {unknown[0]!r} to quantize: the network has {', '.join(sorted(names))}")
     try:
-        network, executed = place_roundings(network, choice.usual.inputs)
+        network, executed, signs = place_roundings(network, choice.usual.inputs, auto_sign=choice.usual.auto_sign)
     except TraceError as error:
         executed = (error.skipped, *(entry for entry in skipped if entry.name))  # what is called is not known
+        signs = told(settle_untraced(_quantized_layers(network).values(), error.skipped.reason))
     quantized = QuantizedModel(network, choice.usual, executed)
     notices = map(_zeros_that_come_alive, quantized.layers.values())
-    quantized.notices = tuple(notice for notice in notices if notice is not None)
+    quantized.notices = (*(notice for notice in notices if notice is not None), *signs)
     return quantized
 
 
@@ -219,8 +225,28 @@ class _Choice:
         return self.layers.get(name, self.usual)
 
 
+def _own(usual: Precision, layers: Mapping[str, str | Precision]) -> dict[str, Precision]:
+    """The layers' own precisions, whose unsigned inputs are signed where those of all are."""
+    parsed = {name: _parsed(other) for name, other in layers.items()}
+    return {
+        name: one.with_auto_sign() if usual.auto_sign and not one.inputs.is_signed else one
+        for name, one in parsed.items()
+    }
+
+
+def _with_inputs(precision: Precision, inputs: object) -> Precision:
+    """The precision with the option of `quantize`. Raises ModelError for another one."""
+    if inputs is None:
+        return precision
+    if inputs != "auto-sign":
+        raise ModelError(f"inputs takes 'auto-sign' or None, not {inputs!r}: formats stand in the precision")
+    return precision if precision.inputs.is_signed else precision.with_auto_sign()
+
+
 def _parsed(precision: str | Precision) -> Precision:
     if isinstance(precision, Precision):
+        if not precision.weights.is_signed:
+            raise FormatError(precision.refusal or "")
         return precision
     if not isinstance(precision, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise FormatError(f"a precision is a name such as 'fixed8' or 'pow2-6/fixed16', not {precision!r}")

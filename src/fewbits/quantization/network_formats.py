@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fewbits.formats import Format, Precision
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.model import QuantizedModel
+from fewbits.quantization.signs import Rounding
 
 
 def set_network_formats(
@@ -15,8 +16,15 @@ def set_network_formats(
     """Give every layer its formats, all with the same format of inputs; the network must then be calibrated.
 
     inputs: of every rounding between the layers too. formats_of: each layer's formats; their inputs are `inputs`.
+    Unsigned inputs are signed where the network has signed ones in their place (`quantization.signs`).
     """
     for rounding in model.roundings.values():
-        rounding.set_format(inputs)
+        rounding.set_format(_where(rounding, inputs))
     for layer in model.layers.values():
-        layer.set_formats(formats_of(layer))
+        formats = formats_of(layer)
+        layer.set_formats(Precision(formats.weights, _where(layer, formats.inputs)))
+
+
+def _where(one: Rounding, inputs: Format) -> Format:
+    """The format of inputs, signed where unsigned ones were asked for and cannot be."""
+    return inputs.signed or inputs if one.needs_sign else inputs

@@ -9,7 +9,7 @@ not commute (averages), or where several operations take the values (layers, add
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from torch import fx, nn
@@ -20,6 +20,7 @@ from fewbits.graph.catalogue import application, kind_of
 from fewbits.graph.kind import Effect
 from fewbits.graph.kinds.vanishing import DROPOUT_SETTINGS, DROPOUTS
 from fewbits.graph.refusals import Skipped
+from fewbits.graph.signs import Sign
 from fewbits.graph.size_search import misfit
 from fewbits.graph.spelling import called_module, is_shared, is_size, settings_of
 from fewbits.graph.tracing import (
@@ -34,6 +35,7 @@ from fewbits.graph.tracing import (
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.rounded_graph import RoundedGraph
+from fewbits.quantization.signs import Change, node_signs, settle_layer, settled, told
 
 
 @dataclass
@@ -50,6 +52,9 @@ class _Group:
     consumers: list[str] = field(default_factory=list[str])
     """Names for what takes them: they do not change when normalization is folded into a producer."""
 
+    sign: Sign = Sign.NONNEGATIVE
+    """What is known of the values that are rounded."""
+
     is_added: bool = False
     is_joined: bool = False
 
@@ -65,6 +70,12 @@ class _Group:
         self.is_added = True
 
     @property
+    def called(self) -> str:
+        """What takes the values, for sentences."""
+        names = [f"layer {layer.name!r}" for layer in self.quantized]
+        return names[0] if names else f"operation {self.consumers[0].rpartition('_')[0]!r}"
+
+    @property
     def quantized(self) -> list[QuantizedLayer]:
         """The quantized layers that take them."""
         return [layer for layer in self.layers if isinstance(layer, QuantizedLayer)]
@@ -75,30 +86,49 @@ class _Group:
         return self.is_added or self.is_joined or len(self.layers) > 1 or (bool(self.averages) and bool(self.layers))
 
 
-def place_roundings(network: nn.Module, input_format: Format) -> tuple[nn.Module, tuple[Skipped, ...]]:
-    """The network with roundings where it needs them (a graph module then, the same one else), and what stays float.
+def place_roundings(
+    network: nn.Module, input_format: Format, *, auto_sign: bool = False
+) -> tuple[nn.Module, tuple[Skipped, ...], tuple[str, ...]]:
+    """The network with roundings where it needs them (a graph module then, the same one else), and what stays float;
+    last, sentences on layers that take signed values where unsigned ones were asked for.
 
-    network: with quantized layers in place. input_format: of values that only additions take.
+    network: with quantized layers in place. input_format: of values that only additions take; with `auto_sign`, signed
+    where they must be.
     A network whose forward pass does other things in training than in evaluation (dropout aside) stays as it is.
-    Raises TraceError if torch.fx cannot trace it; ModelError if layers that share an input have other input formats.
+    Raises TraceError if torch.fx cannot trace it; ModelError if layers that share an input have other input formats, or
+    where an unsigned format is asked for values that may be negative.
     """
     graph, asks_for_mode = graph_and_mode(network)
-    groups = [group for group in _groups(graph, network) if group.needs_rounding]
+    every = _groups(graph, network)
+    groups = [group for group in every if group.needs_rounding]
     floats = refusals_of(network, graph) or _misfits(network, graph)
+    changes = [change for group in every if not group.needs_rounding for change in _settle_layers(group)]
     if not groups:
-        return network, floats
+        return network, floats, told(changes)
     try:
         dropouts = _dropouts(network, graph) if asks_for_mode else []
     except TraceError as error:
-        return network, floats or (error.skipped,)
+        changes += [change for group in groups for change in _settle_layers(group)]
+        return network, floats or (error.skipped,), told(changes)
     result = RoundedGraph(network, graph, class_name=type(network).__name__)
     for node, module in dropouts:
         _replace_by_module(result, node, module)
     for group in groups:
-        _insert(result, group, _format_of(group, input_format))
+        asked = _format_of(group, input_format)
+        may_be_signed = auto_sign or any(layer.may_be_signed for layer in group.quantized)
+        taken = settled(asked, group.sign, group.called, auto_sign=may_be_signed)
+        changes += [Change(group.called, asked, taken)] if taken != asked else []
+        _insert(result, group, asked, taken, may_be_signed)
     result.graph.lint()
     result.recompile()
-    return result, floats
+    return result, floats, told(changes)
+
+
+def _settle_layers(group: _Group) -> Iterator[Change]:
+    """Give the layers of a group, which round its values themselves, a signed format where they must have one."""
+    for layer in group.quantized:
+        layer.takes_images = group.sign == Sign.IMAGES
+        yield from settle_layer(layer, group.sign, f"layer {layer.name!r}")
 
 
 def check_modes(network: nn.Module, graph: fx.Graph) -> None:
@@ -150,7 +180,21 @@ def _groups(graph: fx.Graph, network: nn.Module) -> list[_Group]:
                 groups[leader[source]].add_operand(f"{node.name}_operand{number}")
         elif effect == "joins":
             groups[leader[node]].consumers.append(f"{node.name}_part")
+    _learn_signs({node: groups[leader[node]] for node in effects}, effects, node_signs(graph, network), network)
     return list(groups.values())
+
+
+def _learn_signs(
+    groups: dict[fx.Node, _Group], effects: dict[fx.Node, Effect], signs: dict[fx.Node, Sign], network: nn.Module
+) -> None:
+    """What is known of each group's values where they are rounded: behind their producers, or before the layers."""
+    for node, effect in effects.items():
+        if effect == "layer":
+            source = node.all_input_nodes[0]
+            groups[source].sign = max(groups[source].sign, signs.get(source, Sign.ANY))
+    for group in groups.values():
+        if group.needs_rounding:
+            group.sign = max(signs.get(_after_relu(root, network), Sign.ANY) for root in group.roots)
 
 
 def _joined_values(network: nn.Module, effects: dict[fx.Node, Effect]) -> dict[fx.Node, fx.Node]:
@@ -185,19 +229,30 @@ def _format_of(group: _Group, input_format: Format) -> Format:
     return group.quantized[0].input_format if group.quantized else input_format
 
 
-def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> None:
+def _insert(network: fx.GraphModule, group: _Group, asked: Format, number_format: Format, may_be_signed: bool) -> None:
     """Round a group's values behind each producer and after each average; its layers follow."""
+
+    def made(name: str, leader: TensorRounding | None) -> TensorRounding:
+        rounding = TensorRounding(asked, name, leader, device)
+        rounding.may_be_signed, rounding.takes_images = may_be_signed, group.sign == Sign.IMAGES
+        if number_format != asked:
+            rounding.set_format(number_format)
+        network.add_submodule(name, rounding)
+        return rounding
+
     first = _free_name(network, group.consumers[0])
     device = next((parameter.device for parameter in network.parameters()), None)
-    rounding = TensorRounding(number_format, first, device=device)
-    network.add_submodule(first, rounding)
+    rounding = made(first, None)
     for root in group.roots:
         _insert_after(network, _after_relu(root, network), first)
     for average in group.averages:
         name = _free_name(network, f"{average.name}_rounding")
-        network.add_submodule(name, TensorRounding(number_format, name, leader=rounding))
+        made(name, rounding)
         _insert_after(network, average, name)
     for layer in group.quantized:
+        layer.takes_images = rounding.takes_images
+        if layer.input_format != number_format:
+            layer.set_input_format(number_format)
         layer.follow(rounding)
 
 

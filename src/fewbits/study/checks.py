@@ -84,6 +84,11 @@ def products_of(one: Assignment) -> ProductTable | None:
     return product_table(one.product, one.precision)
 
 
+def is_tried(one: Assignment) -> bool:
+    """Whether it takes the network and the data to tell if a precision can be used: of layers, of unsigned inputs."""
+    return not one.is_uniform or any(not precision.inputs.is_signed for precision in one.precisions)
+
+
 def try_assignment(
     one: Assignment,
     model: str,

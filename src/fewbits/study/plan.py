@@ -18,6 +18,7 @@ from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
 from fewbits.study.checks import (
     checked_assignment,
+    is_tried,
     refuse_absent_device,
     refuse_normalizing,
     refuse_recipe,
@@ -118,7 +119,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         for name, what in stated.items():
             has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
             split = spec.datapaths == "composable"  # which takes some precisions alone; float32 has its own datapath
-            for one in (one for one in asked if not one.is_uniform or (split and one.name != BASELINE)):
+            for one in (one for one in asked if is_tried(one) or (split and one.name != BASELINE)):
                 try_layers = partial(try_assignment, one, model, source, datasets[name], technology)
                 _checked(spec, "precisions", partial(try_layers, machines.values(), spec.datapaths or "one"))
             fixed = (

@@ -221,7 +221,7 @@ _OWN: dict[str, Recipe] = {
         "arXiv:1603.05279)",
         "float",
         ("binary",),
-        _FIXED,
+        (*_FIXED, "ufixed"),
         train="binary_networks:channel_scales",
     ),
     "xnor-net": Recipe(

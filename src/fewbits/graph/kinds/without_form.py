@@ -7,12 +7,15 @@ underscores. A kind that gets a form, here or by an extension, is found before t
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from fewbits.graph.kind import KindOfOperation
 from fewbits.graph.refusals import FORMS
+from fewbits.graph.signs import Sign
 
 
 class Curves(KindOfOperation):
@@ -26,6 +29,14 @@ class Curves(KindOfOperation):
     has_form = False
     elementwise = frozenset(("clamp_max_", "sigmoid_", "tanh_", "neg_", "abs_"))
     keeps_dims = True
+
+    def sign(self, meaning: Any, operands: Sequence[Sign]) -> Sign:
+        """Some have no negative values."""
+        is_clamped = isinstance(meaning, nn.Hardtanh) and meaning.min_val >= 0  # ReLU6 among them
+        return Sign.NONNEGATIVE if is_clamped or isinstance(meaning, _NONNEGATIVE) else Sign.ANY
+
+
+_NONNEGATIVE = (nn.Hardsigmoid, nn.Sigmoid, nn.Softplus)
 
 
 class Moving(KindOfOperation):

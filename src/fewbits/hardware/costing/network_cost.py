@@ -56,7 +56,7 @@ from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
 from fewbits.hardware.multipliers.composable import COMPOSABLE
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
-from fewbits.hardware.workload.networks import assigned_workload, workload_of
+from fewbits.hardware.workload.networks import assigned_workload, where_unsigned, workload_of
 from fewbits.hardware.workload.own_precision import named
 from fewbits.hardware.workload.products import check_products
 from fewbits.hardware.workload.switched_parts import check_units
@@ -238,23 +238,25 @@ def cost(
     from fewbits.formats import Assignment, parse_precision  # loads torch: late, so that the package stays light
 
     way = datapaths_named(datapaths)
-    if isinstance(precision, Assignment):
-        chosen = precision.precision
-        workload = assigned_workload(cast("nn.Module | str", network), precision, input_shape)
+    notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
+    assignment = precision if isinstance(precision, Assignment) else where_unsigned(network, precision)
+    if assignment is not None:
+        chosen = assignment.precision
+        workload, notices = assigned_workload(cast("nn.Module | str", network), assignment, input_shape)
     else:
         workload = workload_of(network, input_shape)
-        chosen = precision if precision is not None else workload.precision
+        chosen = precision if precision is not None and not isinstance(precision, Assignment) else workload.precision
     check_products(network, multiplier)
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
-    parsed = parse_precision(chosen) if isinstance(chosen, str) else chosen
+    parsed = (parse_precision(chosen) if isinstance(chosen, str) else chosen).plain
     if technology is None:
         technology = _shipped()
     table = technology if isinstance(technology, Technology) else load_technology(technology)
     chosen_accelerator = accelerator_named(accelerator) if isinstance(accelerator, (str, Path)) else accelerator
     made = chosen_accelerator or Accelerator(clock_mhz=table.target_clock_mhz)
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
-    is_chosen = isinstance(precision, Assignment) or built_for is not None or way != DEFAULT_DATAPATHS
+    is_chosen = assignment is not None or built_for is not None or way != DEFAULT_DATAPATHS
     family = workload = named(workload, parsed.name) if is_chosen else workload
     if built_for is not None:
         family = family_of(
@@ -275,7 +277,6 @@ def cost(
         _check_activity(activity, workload, tiles)
     without_factors = _cost(workload, chip_of(tiles, family.layers), activity)
     found = with_factors(without_factors, factor_bits(network), workload, table, made)
-    notices: tuple[str, ...] = getattr(network, "notices", ())  # of a quantized module: zeros that a format lacks
     if isinstance(precision, Assignment):
         found = replace(found, precision=precision.name)
     return replace(found, notes=(*found.notes, *notices)) if notices else found

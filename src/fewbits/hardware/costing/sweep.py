@@ -16,7 +16,7 @@ from fewbits.executors import Executor, Job, JobFailure, JobLost, JobResult, Pay
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.dataflow.plan import AnyAccelerator
 from fewbits.hardware.process.technology import Technology, load_technology
-from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.networks import assigned_workload, where_unsigned, workload_of
 from fewbits.hardware.workload.workload import Workload
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ _BATCH = 100
 """Points that a worker gets in one go, at most: some tenths of a second of a small network."""
 
 _Given = tuple[str, AnyAccelerator | str | None]
+
+_Made = Mapping[str, "Workload | str"]
+"""The network's layers at each precision, or why it is refused there."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def costs(
     Raises HardwareError if there is no point, and what reading the network raises. Ctrl-C, or an iterator that is
     closed, ends the processes.
     """
-    workload = workload_of(network, input_shape)
+    workloads = _Workloads(network, input_shape)
     names = [one if isinstance(one, str) else one.name for one in precisions]
     points = [(name, accelerator) for accelerator, name in product(accelerators, names)]
     if not points:
@@ -75,12 +78,14 @@ def costs(
         raise HardwareError(f"workers must be at least 1, not {workers}")
     table = technology if isinstance(technology, Technology) else load_technology(*([technology] if technology else []))
     size = workers or len(os.sched_getaffinity(0))
-    return _all(points, workload, table, options, size, progress or (lambda _done, _total: None))
+    for name in dict.fromkeys(names):
+        workloads.add(name)
+    return _all(points, workloads.made, table, options, size, progress or (lambda _done, _total: None))
 
 
 def _all(
     points: Sequence[_Given],
-    workload: Workload,
+    workloads: _Made,
     table: Technology,
     options: Mapping[str, Any],
     workers: int,
@@ -92,11 +97,11 @@ def _all(
     done = 0
     if workers == 1 or len(batches) == 1:
         for point in points:
-            yield _point(point, workload, table, options)
+            yield _point(point, workloads, table, options)
             done += 1
             progress(done, len(points))
         return
-    given = Payload(pickle.dumps((workload, table, dict(options))))
+    given = Payload(pickle.dumps((workloads, table, dict(options))))
     for batch in _in_order(batches, given, workers):
         done += len(batch)
         progress(done, len(points))
@@ -134,19 +139,41 @@ def _in_order(batches: Sequence[Sequence[_Given]], given: Payload, workers: int)
 
 
 def batch_costs(_report: object, points: Sequence[_Given], given: bytes) -> tuple[CostPoint, ...]:
-    """A job: the costs of some points. given: workload, technology and options, pickled."""
-    workload, table, options = _unpickled(given)
-    return tuple(_point(point, workload, table, options) for point in points)
+    """A job: the costs of some points. given: workloads, technology and options, pickled."""
+    workloads, table, options = _unpickled(given)
+    return tuple(_point(point, workloads, table, options) for point in points)
 
 
 @lru_cache(maxsize=1)
-def _unpickled(given: bytes) -> tuple[Workload, Technology, Mapping[str, Any]]:
+def _unpickled(given: bytes) -> tuple[_Made, Technology, Mapping[str, Any]]:
     """Once for all batches of a sweep, so that what is kept by the objects' identity is kept."""
     return pickle.loads(given)  # noqa: S301 (of the process that gave the job)
 
 
-def _point(point: _Given, workload: Workload, table: Technology, options: Mapping[str, Any]) -> CostPoint:
+class _Workloads:
+    """The layers of a network at each precision of a sweep."""
+
+    def __init__(self, network: Any, input_shape: tuple[int, ...] | None) -> None:
+        self._network, self._shape = network, input_shape
+        self._usual = workload_of(network, input_shape)
+        self.made: dict[str, Workload | str] = {}
+        """By precision; in place of one that the network is refused at, the reason."""
+
+    def add(self, precision: str) -> None:
+        """Note those of a precision: with unsigned inputs, the network's operations tell where they may be."""
+        self.made[precision] = self._usual
+        try:
+            if (assignment := where_unsigned(self._network, precision)) is not None:
+                self.made[precision], _ = assigned_workload(self._network, assignment, self._shape)
+        except FewbitsError as error:
+            self.made[precision] = str(error)
+
+
+def _point(point: _Given, workloads: _Made, table: Technology, options: Mapping[str, Any]) -> CostPoint:
     precision, accelerator = point
+    workload = workloads[precision]
+    if isinstance(workload, str):
+        return CostPoint(precision, accelerator, None, " ".join(workload.split()))
     try:
         found = cost(workload, precision, technology=table, accelerator=accelerator, **options)
     except FewbitsError as error:

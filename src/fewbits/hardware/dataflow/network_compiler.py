@@ -154,6 +154,9 @@ class NetworkCompiler(ABC):
 
     def _program(self, first: InputRounding, last: Operation, compiled: Compiled, values: int) -> Program:
         """last: what ends the network, and what it was compiled to."""
+        for operation in self._operations:
+            if isinstance(operation, (InputRounding, Rounding)):
+                self._check_format(operation)
         if values > 1 << ADDRESS_BITS:
             raise HardwareError(f"the network keeps {values} values, the accelerator addresses {1 << ADDRESS_BITS}")
         if compiled.result_groups is None:
@@ -221,6 +224,15 @@ class NetworkCompiler(ABC):
                 f"them by 0 to {highest}; {remedy}calibrate with other radix points"
             )
         return shift
+
+    def _check_format(self, rounding: Rounding | InputRounding) -> None:
+        """Raise HardwareError if values are rounded to another format than the datapath takes."""
+        own = self._design.precision.inputs
+        if rounding.number_format != own:
+            raise HardwareError(
+                f"operation {rounding.name!r} rounds to {rounding.number_format.name}: this accelerator stores "
+                f"{own.name} alone; give all layers one format of inputs"
+            )
 
     def _check_factors(self, addition: Addition) -> None:
         """Raise HardwareError if the datapath cannot multiply by 0 and by the powers of two, or cuts the products."""

@@ -69,7 +69,7 @@ class OutputStage(Component):
     def elaborate(self, platform: object) -> Module:
         """The shifter, in `shift_cycles` parts, then rounding; a binary output is the sign, whatever the shift."""
         m = Module()
-        if self.design.output_bits == 1:
+        if self.design.precision.inputs.code_layout == "sign":
             m.d.sync += self.output.eq(self.total[-1] & ~self.relu)
             return m
         word, guard, sticky = self.total, Const(0, 1), Const(0, 1)
@@ -86,8 +86,12 @@ class OutputStage(Component):
         return m
 
     def rounded(self, word: Value, guard: Value, sticky: Value) -> Value:
-        """Round half to even, saturate, and cut off negatives if `relu` is set."""
+        """Round half to even, saturate, and cut off negatives if `relu` is set, or there are none in the format."""
         bits = self.design.output_bits
+        if not self.design.precision.inputs.is_signed:
+            fits, highest = ~word[bits:].any(), word[:bits].all()
+            up = guard & (sticky | word[0])
+            return Mux(word[-1], 0, (word[:bits] + up)[:bits] | (~fits | (highest & up)).replicate(bits))
         sign, above = word[-1], word[bits - 1 :]
         fits = (above == 0) | above.all()
         up = guard & (sticky | word[0])

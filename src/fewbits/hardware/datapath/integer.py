@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fewbits.formats import FixedPoint, Precision
-from fewbits.hardware.datapath.integer_sums import IntegerSums
+from fewbits.hardware.datapath.integer_sums import IntegerSums, takes_integers
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Integer(IntegerSums):
-    """Weights fixedN, inputs fixedM."""
+    """Weights fixedN, inputs fixedM or ufixedM."""
 
     @classmethod
     def computes(cls, precision: Precision) -> bool:
         """Both formats fixed point."""
-        return isinstance(precision.weights, FixedPoint) and isinstance(precision.inputs, FixedPoint)
+        return isinstance(precision.weights, FixedPoint) and takes_integers(precision)
 
     @property
     def _adds_two_rows(self) -> bool:
@@ -75,8 +75,8 @@ class Integer(IntegerSums):
         """Less what rows in carry-save form are too large by; nothing for 2**n of them, which wrap around."""
         super().add_products(heap, high, low)
         if self.carry_save_products:
-            weights, inputs = self.precision.weights.bits, self.precision.inputs.bits
-            heap.constant -= self.synapses * self.multiplier_made.excess(weights, inputs)
+            excess = self.multiplier_made.excess(self.precision.weights.bits, self.signed_input_bits)
+            heap.constant -= self.synapses * excess
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The compressed partial products, added where that fits the cycle."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fewbits.formats import FixedPoint, Precision, UnsignedFixedPoint
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.rtl.pipelining import PIPELININGS
 from fewbits.hardware.rtl.verilog import CLOCK_PORT, Header
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from fewbits.hardware.datapath.adder_tree import AdderTree
     from fewbits.hardware.datapath.neuron import Neuron
     from fewbits.hardware.rtl.bit_heap import BitHeap
+
+_FIXED = (FixedPoint, UnsignedFixedPoint)
+
+
+def takes_integers(precision: Precision) -> bool:
+    """Whether inputs are integers without gaps, with a sign or without."""
+    return isinstance(precision.inputs, _FIXED)
+
 
 UNIT_RESET = "Without reset: it holds data alone, which mean nothing until operands have passed."
 """Of a unit, where a user reads."""
@@ -138,9 +147,23 @@ class IntegerSums(Datapath):
             return highest
         return shift if 0 <= shift <= highest else None
 
+    @property
+    def signed_input_bits(self) -> int:
+        """Width of an input in two's complement: an unsigned one takes a place more."""
+        return self.precision.inputs.bits + (not self.precision.inputs.is_signed)
+
+    def with_sign(self, value: Value) -> Value:
+        """An input's code in two's complement: a zero above an unsigned one, of which synthesis leaves nothing."""
+        from amaranth.hdl import Cat, Const
+
+        return value if self.precision.inputs.is_signed else Cat(value, Const(0, 1))
+
     @abstractmethod
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
-        """A product as a signed row, and a second row or bit that is added to it; not registered yet."""
+        """A product as a signed row, and a second row or bit that is added to it; not registered yet.
+
+        value: as `with_sign` makes it.
+        """
 
     def add_products(self, heap: BitHeap, high: Value, low: Value) -> None:
         """Put all products into the tree's heap. high, low: the multipliers' rows side by side."""
@@ -219,8 +242,8 @@ class IntegerSums(Datapath):
         ]
 
     def exceeds(self, a: Value, b: Value) -> Value:
-        """Two's complement."""
-        return a.as_signed() > b.as_signed()
+        """Integers."""
+        return self.with_sign(a).as_signed() > self.with_sign(b).as_signed()
 
     def extended(self, value: Value) -> Value:
         """An input with the sign in all places of a product."""

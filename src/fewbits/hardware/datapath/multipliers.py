@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from amaranth.hdl import Const, Module, signed
+from amaranth.hdl import Const, Module, Shape
 from amaranth.lib.wiring import Component, In, Out
 
 from fewbits.hardware.rtl.bit_heap import registered
@@ -24,14 +24,14 @@ class Multiplier(Component):
         self.design = design
         weights, inputs = design.precision.weights, design.precision.inputs
         super().__init__(
-            {"weight": In(weights.bits), "value": In(signed(inputs.bits)),
+            {"weight": In(weights.bits), "value": In(Shape(inputs.bits, signed=inputs.is_signed)),
              "high": Out(design.high_bits), "low": Out(design.low_bits)}
         )  # fmt: skip
 
     def elaborate(self, platform: object) -> Module:
         """The rows and their registers."""
         m = Module()
-        high, low = self.design.product_rows(m, self.weight, self.value)
+        high, low = self.design.product_rows(m, self.weight, self.design.with_sign(self.value))
         if self.design.adds_rows_apart:
             high, low = registered(m, high, "high_row"), registered(m, low, "low_row")
         if self.design.kept_product_bits is not None:

@@ -35,7 +35,7 @@ def design(
     stages: name of one of `pipelining.PIPELININGS`; of integer neurons.
     Raises FormatError for an unknown precision, HardwareError where there is no datapath or for a senseless size.
     """
-    chosen = parse_precision(precision) if isinstance(precision, str) else precision
+    chosen = (parse_precision(precision) if isinstance(precision, str) else precision).plain
     if not is_integer(synapses, 1, LARGEST_NEURON):
         raise HardwareError(f"a neuron takes from 1 to {LARGEST_NEURON} synapses, not {shown(synapses)}")
     if maximum_synapses < synapses:

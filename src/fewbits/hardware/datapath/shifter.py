@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbits.formats import FixedPoint, PowerOfTwo, Precision
-from fewbits.hardware.datapath.integer_sums import IntegerSums
+from fewbits.formats import PowerOfTwo, Precision
+from fewbits.hardware.datapath.integer_sums import IntegerSums, takes_integers
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
@@ -15,13 +15,13 @@ WIDEST = 6
 
 
 class Shifter(IntegerSums):
-    """Weights pow2-N, inputs fixedM."""
+    """Weights pow2-N, inputs fixedM or ufixedM."""
 
     @classmethod
     def computes(cls, precision: Precision) -> bool:
         """Weights of up to six bits."""
-        weights, inputs = precision.weights, precision.inputs
-        return isinstance(weights, PowerOfTwo) and weights.bits <= WIDEST and isinstance(inputs, FixedPoint)
+        weights = precision.weights
+        return isinstance(weights, PowerOfTwo) and weights.bits <= WIDEST and takes_integers(precision)
 
     @property
     def multiplier_kind(self) -> str:

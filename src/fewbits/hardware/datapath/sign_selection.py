@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fewbits.formats import Binary, FixedPoint, Precision, Ternary
-from fewbits.hardware.datapath.integer_sums import IntegerSums
+from fewbits.formats import Binary, Precision, Ternary
+from fewbits.hardware.datapath.integer_sums import IntegerSums, takes_integers
 
 if TYPE_CHECKING:
     from amaranth.hdl import Module, Value
 
 
 class SignSelection(IntegerSums):
-    """Weights binary, inputs fixedM."""
+    """Weights binary, inputs fixedM or ufixedM."""
 
     @classmethod
     def computes(cls, precision: Precision) -> bool:
         """Binary weights, fixed point inputs."""
-        return isinstance(precision.weights, Binary) and isinstance(precision.inputs, FixedPoint)
+        return isinstance(precision.weights, Binary) and takes_integers(precision)
 
     @property
     def multiplier_kind(self) -> str:
@@ -31,12 +31,12 @@ class SignSelection(IntegerSums):
 
 
 class TernarySelection(SignSelection):
-    """Weights ternary, inputs fixedM."""
+    """Weights ternary, inputs fixedM or ufixedM."""
 
     @classmethod
     def computes(cls, precision: Precision) -> bool:
         """Ternary weights, fixed point inputs."""
-        return isinstance(precision.weights, Ternary) and isinstance(precision.inputs, FixedPoint)
+        return isinstance(precision.weights, Ternary) and takes_integers(precision)
 
     def product_rows(self, m: Module, weight: Value, value: Value) -> tuple[Value, Value]:
         """The same, nothing where the weight is 0."""

@@ -31,8 +31,8 @@ STRATEGIES: tuple[type[Datapath], ...] = (
 )
 
 ALLOWED = (
-    "weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs fixedN, both binary, both float32, "
-    "floats of at most 22 mantissa bits together, or floats of exact sums (fp8-e4m3:exact)"
+    "weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs fixedN or ufixedN, both binary, both "
+    "float32, floats of at most 22 mantissa bits together, or floats of exact sums (fp8-e4m3:exact)"
 )
 
 

@@ -49,6 +49,7 @@ class DatapathKey:
     element: Element = "neuron"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", self.precision.plain)
         if self.element == "processing-element":
             object.__setattr__(self, "synapses", 1)
         if not is_integer(self.synapses, 1, LARGEST_NEURON):

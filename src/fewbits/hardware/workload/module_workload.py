@@ -81,7 +81,7 @@ def _read_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
         held = with_held_values(layers, shapes.reads)
         return Workload(
             with_consumers(held, shapes.reads),
-            None if precision is None else precision.name,
+            None if precision is None else precision.plain.name,
             tuple(call.place for call in traced.calls if kind_of(call.module).joins_parts),
             _end(traced),
             tuple(filter(None, (kind_of(call.module).uncounted(call.place) for call in traced.calls))),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fewbits.bitexact import BitExactNetwork
+    from fewbits.formats import Precision
     from fewbits.formats.assignment import Assignment
 
 
@@ -45,8 +46,9 @@ def workload_of(
 
 def assigned_workload(
     network: nn.Module | str, assignment: Assignment, input_shape: tuple[int, ...] | None = None
-) -> Workload:
-    """The layers of a float network, each at its precision of an assignment. As `workload_of`.
+) -> tuple[Workload, tuple[str, ...]]:
+    """The layers of a float network, each at its precision of an assignment, as `workload_of` gives them; and sentences
+    on what quantizing changes or assumes, such as inputs without a sign.
 
     Raises ModelError too for a layer that the network does not have.
     """
@@ -54,6 +56,7 @@ def assigned_workload(
 
     from fewbits import models
     from fewbits.quantization import fold_batch_norm, quantize
+    from fewbits.quantization.signs import unsigned_images
 
     if isinstance(network, nn.Module):
         module, shape = network, input_shape or getattr(network, "input_shape", None)
@@ -62,7 +65,27 @@ def assigned_workload(
     else:
         raise ModelError(f"an assignment is for a float network or a model's name, not {type(network).__name__}")
     folded = fold_batch_norm(module.eval())
-    return workload_of(quantize(folded, assignment.precision, layers=assignment.layers), shape)
+    quantized = quantize(folded, assignment.precision, layers=assignment.layers)
+    return workload_of(quantized, shape), quantized.notices + unsigned_images(quantized)
+
+
+def where_unsigned(network: object, precision: Precision | str | None) -> Assignment | None:
+    """A precision of unsigned inputs as an assignment, where a float network's layers must tell if they may be so."""
+    from fewbits.formats import Assignment, parse_precision
+
+    parsed = parse_precision(precision) if isinstance(precision, str) else precision
+    if parsed is None or parsed.inputs.is_signed or not _is_float_network(network):
+        return None
+    return Assignment.uniform(parsed)
+
+
+def _is_float_network(network: object) -> bool:
+    """A module that is not quantized, or the name of one."""
+    from torch import nn
+
+    from fewbits.quantization import QuantizedModel
+
+    return isinstance(network, str) or (isinstance(network, nn.Module) and not isinstance(network, QuantizedModel))
 
 
 def _known_shape(shape: tuple[int, ...] | None, whose: str) -> tuple[int, ...]:

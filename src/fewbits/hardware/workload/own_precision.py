@@ -27,7 +27,7 @@ def own_precision(weights: Format, inputs: Format, scale_bits: int, network: Pre
         own = parse_format("binary") if bits == 1 else FixedPoint(bits)
         weights = network.weights if network.weights.bits == bits else own
     precision = Precision(weights, inputs)
-    return None if precision == network else precision.name
+    return None if precision == network.plain else precision.name
 
 
 def computes(datapath: Precision, layer: Precision) -> bool:

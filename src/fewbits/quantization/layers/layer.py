@@ -53,6 +53,12 @@ class QuantizedLayer(WrappedLayer):
     method: TrainingMethod | None
     """How the layer computes while a recipe trains it, where that differs from the straight-through estimator."""
 
+    may_be_signed: bool
+    """Whether unsigned inputs may give way to signed ones where they must, see `quantization.signs`."""
+
+    takes_images: bool
+    """Whether nothing but the images tells if its inputs have negatives."""
+
     scale_bits: int
     """Width of the factor by which the hardware multiplies a neuron's sum; 0 if it does not. The weights' values hold
     the factor already, so that their format is wider than what is stored for each weight."""
@@ -66,6 +72,8 @@ class QuantizedLayer(WrappedLayer):
         super().__init__()
         self.layer = layer
         self.name = name
+        self.may_be_signed = precision.auto_sign
+        self.takes_images = False
         self.method = None
         self._tables: TableProducts | None = None
         self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
@@ -124,6 +132,18 @@ class QuantizedLayer(WrappedLayer):
                 f"average or for other layers too: its inputs cannot be {precision.inputs.name}"
             )
         self._replace_formats(precision, scale_bits)
+
+    def set_input_format(self, number_format: Format) -> None:
+        """Give the inputs another format; weights and their radix points stay. Raises what `set_formats` raises."""
+        scale = self.weight_scale if self._weight_point != NOT_CHOSEN else None
+        self.set_formats(Precision(self.weight_format, number_format), self.scale_bits)
+        if scale is not None:
+            self.weight_fraction_bits = scale.coarsest
+
+    @property
+    def needs_sign(self) -> bool:
+        """Whether its inputs are signed where unsigned ones were asked for."""
+        return self.input_format.is_signed and not formats_from_tensor(self.precision_text)[0].inputs.is_signed
 
     def _replace_formats(self, precision: Precision, scale_bits: int) -> None:
         self._take_formats(precision, scale_bits)

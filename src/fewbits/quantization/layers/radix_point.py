@@ -92,8 +92,9 @@ def saturated_share(number_format: Format, x: Tensor, fraction_bits: int) -> flo
 def _largest_unsaturated(number_format: Format, smallest: float, largest: float) -> int:
     """The largest fraction_bits at which values from `smallest` to `largest` stay within the format's range."""
     low, high = number_format.limits()
-    bounds = [_room(value, limit) for value, limit in ((-smallest, -low), (largest, high)) if value > 0]
-    return min(FURTHEST, max(-FURTHEST, min(bounds)))
+    ends = ((-smallest, -low), (largest, high))  # an unsigned format has no end below zero to stay within
+    bounds = [_room(value, limit) for value, limit in ends if value > 0 and limit > 0]
+    return min(FURTHEST, max(-FURTHEST, min(bounds, default=0)))
 
 
 def _room(value: float, limit: float) -> int:

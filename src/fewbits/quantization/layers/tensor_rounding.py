@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fewbits.formats import Format, Precision
+from fewbits.formats import Format, Precision, parse_format
 from fewbits.formats.capture import is_captured
 from fewbits.graph.float_layer import ValueRounding
 from fewbits.quantization.layers.captured import rounded
@@ -44,6 +44,12 @@ class TensorRounding(ValueRounding):
     Every operation that takes these values, perhaps pooled or reshaped, takes them at this radix point.
     """
 
+    may_be_signed: bool
+    """Whether an unsigned format may give way to a signed one where it must, see `quantization.signs`."""
+
+    takes_images: bool
+    """Whether nothing but the images tells if its values have negatives."""
+
     def __init__(
         self,
         number_format: Format,
@@ -58,6 +64,9 @@ class TensorRounding(ValueRounding):
         super().__init__()
         self.number_format = number_format
         self.name = name
+        self.may_be_signed = False
+        self.takes_images = False
+        self._asked_for = number_format
         self.rounds = number_format.name != "float32"
         self._leader = () if leader is None else (leader,)  # in a tuple: a leader is no part of this module
         self._point = start(number_format)
@@ -72,8 +81,14 @@ class TensorRounding(ValueRounding):
         self.rounds = number_format.name != "float32"
         if self.radix_point is not None:
             self._point = fill(self.radix_point, start(number_format))
-        text = formats_to_tensor(Precision(number_format, number_format))
+        signed = number_format if number_format.is_signed else number_format.signed or parse_format("binary")
+        text = formats_to_tensor(Precision(signed, number_format))
         self.format_text = text if self.radix_point is None else text.to(self.radix_point.device)
+
+    @property
+    def needs_sign(self) -> bool:
+        """Whether it is to a signed format where an unsigned one was asked for."""
+        return self.number_format.is_signed and not self._asked_for.is_signed
 
     @property
     def is_leader(self) -> bool:

@@ -16,17 +16,21 @@ from fewbits.hardware.rtl.bit_heap import delayed, registered, shared
 
 
 class IntegerAverage(Component):
-    """A signed sum over a count: rounded half to even, saturated, `integer_average_stages` cycles later."""
+    """A sum over a count: rounded half to even, saturated, `integer_average_stages` cycles later.
 
-    def __init__(self, output_bits: int) -> None:
+    is_signed: whether the sum, and the average, are two's complement; else they have no sign.
+    """
+
+    def __init__(self, output_bits: int, is_signed: bool = True) -> None:
         self.output_bits = output_bits
+        self.is_signed = is_signed
         self.sum_bits = output_bits + COUNT_BITS
         super().__init__({"sum": In(self.sum_bits), "count": In(COUNT_BITS), "average": Out(output_bits)})
 
     def elaborate(self, platform: object) -> Module:
         """Magnitude; long division; rounding; sign."""
         m = Module()
-        negative = self.sum[-1]
+        negative = self.sum[-1] if self.is_signed else Const(0, 1)
         magnitude = registered(
             m, ((self.sum ^ negative.replicate(self.sum_bits)) + negative)[: self.sum_bits], "magnitude"
         )
@@ -36,7 +40,7 @@ class IntegerAverage(Component):
         twice = Cat(Const(0, 1), remainder)
         up = shared(m, (twice > count) | ((twice == count) & quotient[0]), "up")
         rounded = registered(m, quotient + up, "rounded")
-        top = 1 << (self.output_bits - 1)
+        top = 1 << (self.output_bits - self.is_signed)
         limited = shared(m, Mux(rounded > top - 1 + sign, top - 1 + sign, rounded), "limited")[: self.output_bits]
         m.d.sync += self.average.eq((limited ^ sign.replicate(self.output_bits)) + sign)
         return m
@@ -93,11 +97,11 @@ class FloatAverage(Component):
         m.d.sync += self.average.eq(Mux(zero | infinite, special, number))
 
 
-DIVIDERS: Mapping[Accumulation, Callable[[int], IntegerAverage | FloatAverage]] = {
+DIVIDERS: Mapping[Accumulation, Callable[[int, bool], IntegerAverage | FloatAverage]] = {
     "integer": IntegerAverage,
-    "float32": lambda _bits: FloatAverage(),
+    "float32": lambda _bits, _is_signed: FloatAverage(),
 }
-"""What makes an average of a sum, by what the sum is held in and the bits of an output."""
+"""What makes an average of a sum, by what the sum is held in, the bits of an output and whether it has a sign."""
 
 
 def _divide(m: Module, dividend: Value, divisor: Value, bits: int) -> tuple[Value, Value, Value]:

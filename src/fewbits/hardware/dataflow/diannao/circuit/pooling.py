@@ -75,12 +75,13 @@ class PoolingStage(Component):
                 m.d.sync += state.eq(value)
             if not self.design.neurons_sum_windows:
                 with m.If(self.averages):
-                    m.d.sync += state.eq(Mux(self.first, 0, state.as_signed()) + value.as_signed())
+                    m.d.sync += state.eq(Mux(self.first, 0, self._extended(state)) + self._extended(value))
         return state
 
     def _averages(self, m: Module, sums: Value, valid: Value, count: Value) -> tuple[Value, Value]:
         """Lane after lane through the divider; the row is whole when the last one comes out."""
-        m.submodules.divider = divider = DIVIDERS[self.design.accumulation](self.bits)
+        divider = DIVIDERS[self.design.accumulation](self.bits, self.design.precision.inputs.is_signed)
+        m.submodules.divider = divider
         waiting = Signal(self.lanes * self.sum_bits, reset_less=True)
         divisor = Signal(COUNT_BITS, reset_less=True)
         left = Signal(range(self.lanes + 1))
@@ -99,5 +100,11 @@ class PoolingStage(Component):
         stages = DIVISION_STAGES[self.design.accumulation](self.bits)
         return row, delayed_flag(m, left == 1, stages + 1, "whole")
 
+    def _extended(self, value: Value) -> Value:
+        """A code or a sum of codes, which has their sign, or none."""
+        return value.as_signed() if self.design.precision.inputs.is_signed else value.as_unsigned()
+
     def _rectified(self, value: Value) -> Value:
+        if not self.design.precision.inputs.is_signed:
+            return value[: self.bits]
         return Mux(self.relu & value[-1], 0, value)[: self.bits]
