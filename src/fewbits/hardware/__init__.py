@@ -39,6 +39,7 @@ from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
+    from fewbits.hardware import defects as defects
     from fewbits.hardware import fpga as fpga
     from fewbits.hardware import multipliers as multipliers
     from fewbits.hardware.datapath.neuron import Neuron
@@ -116,6 +117,7 @@ if not TYPE_CHECKING:  # they load torch and Amaranth
         {
             "WORKLOAD": "fewbits.hardware.workload.operations",
             "Neuron": "fewbits.hardware.datapath.neuron",
+            "defects": "fewbits.hardware.defects",
             "fpga": "fewbits.hardware.fpga",
             "multipliers": "fewbits.hardware.multipliers",
         },
