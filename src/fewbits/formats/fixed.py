@@ -107,6 +107,10 @@ class FixedPoint(_Integers):
         """Into fewer bits of the same kind."""
         return isinstance(stored, FixedPoint)
 
+    def narrows_to(self, narrow: Format) -> bool:
+        """To fewer bits of the same kind."""
+        return isinstance(narrow, FixedPoint) and narrow.bits < self.bits
+
     def widened(self, bits: int) -> Format:
         """More bits."""
         return FixedPoint(max(bits, self.bits))
