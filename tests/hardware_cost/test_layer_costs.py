@@ -66,6 +66,24 @@ def test_of_a_chain_costs_and_conversions_of_neighbours_add_up(chosen: dict[str,
     assert sum(at.values()) == pytest.approx(found.predicted(chosen).energy_uj, rel=1e-12)
 
 
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("model", MODELS)
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_the_cost_of_an_assignment_is_the_sum_over_pairs_of_neighbours(model: str, way: str, data: st.DataObject):
+    costs = costs_of(model, way)
+    chosen = data.draw(assignments(model))
+    terms = []
+    for pair in costs.pairs:
+        taken = costs.widest(frozenset(chosen[taker] for taker in pair.takers)) if pair.takers else None
+        terms.append(pair.figures[chosen.get(pair.layer), taken])
+    predicted = costs.predicted(chosen)
+    assert math.fsum(one.energy_uj for one in terms) == predicted.energy_uj
+    assert sum(one.cycles for one in terms) == predicted.cycles
+    assert sum(one.parameter_bits for one in terms) == predicted.parameter_bits
+    assert sum(one.traffic_bits for one in terms) == predicted.traffic_bits
+
+
 def test_a_machine_built_for_one_precision_is_the_uniform_one():
     for name in PRECISIONS:
         alone = costs_of("resnet8", "each", (name,)).predicted({})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.hardware.costing.breakdown import Breakdown, LayerCost, MemoryCost
 from fewbits.hardware.costing.clock import Clock
-from fewbits.hardware.costing.layer_costs import LayerCosts, LayerFigures, Prediction, layer_costs
+from fewbits.hardware.costing.layer_costs import LayerCosts, LayerFigures, PairCosts, Prediction, layer_costs
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
 from fewbits.hardware.costing.sweep import CostPoint, costs
@@ -86,6 +86,7 @@ __all__ = [
     "Opcodes",
     "OperandStream",
     "PackingCost",
+    "PairCosts",
     "Pipeline",
     "Pipelining",
     "Prediction",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -55,6 +56,20 @@ class LayerFigures:
             self.parameter_bits - other.parameter_bits,
             self.traffic_bits - other.traffic_bits,
         )
+
+
+@dataclass(frozen=True)
+class PairCosts:
+    """One layer's part of a network's cost: by its own precision, and that at which its result is taken."""
+
+    layer: str
+    takers: frozenset[str]
+    """Layers with weights that take the result; empty for a network's last layers."""
+
+    figures: Mapping[tuple[str | None, str | None], LayerFigures]
+    """By the layer's own precision, None for pooling and additions, which have none; and by the precision of the
+    takers, None where there are none. Without precisions at which the layer's sums could overflow.
+    """
 
 
 @dataclass(frozen=True)
@@ -115,11 +130,7 @@ class LayerCosts:
 
         Raises HardwareError for sums that could overflow, and for what the machine is not built for.
         """
-        if unknown := ({precision, *taken} - set(self.precisions)):
-            raise HardwareError(
-                f"the machine is built for {', '.join(self.precisions)}, not for {next(iter(unknown))}: ask for the "
-                "costs of the layers with it"
-            )
+        self._check_built({precision, *taken})
         if (precision, taken) not in self._found:
             self._found[precision, taken] = self._measured(precision, taken)
         found = self._found[precision, taken]
@@ -156,6 +167,41 @@ class LayerCosts:
             for layer in self.workload.layers
             if layer.has_weights and layer.consumers
         }
+
+    @cached_property
+    def pairs(self) -> tuple[PairCosts, ...]:
+        """Every layer's costs by pairs of precisions: the cost of an assignment is exactly the sum, over all layers, of
+        `figures[own, taken]`, where `taken` is the takers' precision; where they differ, `widest` of theirs.
+
+        So the terms of an integer program: one for each choice of a layer, and one for each pair of choices of a layer
+        and of the one that takes its result. Energy, cycles, parameters and transfers are all sums of this kind; what
+        converts values between the two is in the figures of the layer that makes them.
+        """
+        return tuple(
+            PairCosts(
+                layer.name,
+                layer.consumers,
+                {
+                    (own if layer.has_weights else None, taken if layer.consumers else None): self.figures(
+                        layer.name, own, frozenset([taken] if layer.consumers else [])
+                    )
+                    for own in (self.precisions if layer.has_weights else self.precisions[:1])
+                    if self._computes(layer, own)
+                    for taken in (self.precisions if layer.consumers else self.precisions[:1])
+                },
+            )
+            for layer in self.workload.layers
+        )
+
+    def widest(self, precisions: frozenset[str]) -> str:
+        """Of the precisions of layers that take one result, the one that decides what making and storing it costs.
+
+        Raises HardwareError for what the machine is not built for, or for none.
+        """
+        self._check_built(precisions)
+        if not precisions:
+            raise HardwareError("no layer takes the result: give the precision of one that does")
+        return self._chip.tiles.widest(frozenset[str | None](precisions)) or self.precisions[0]
 
     def predicted(self, precisions: Mapping[str, str]) -> Prediction:
         """The cost of an assignment. precisions: by layer, as `Precision.name`; others are at the first precision.
@@ -195,6 +241,14 @@ class LayerCosts:
             for layer, figures in zip(workload.layers, breakdown.layers, strict=True)
             if takes_sums(layer, self._chip.tiles.of(layer))
         }
+
+    def _check_built(self, precisions: AbstractSet[str | None]) -> None:
+        """Raise HardwareError for one that the machine is not built for."""
+        if unknown := (precisions - set(self.precisions)):
+            raise HardwareError(
+                f"the machine is built for {', '.join(self.precisions)}, not for {next(iter(unknown))}: ask for the "
+                "costs of the layers with it"
+            )
 
     def _computes(self, layer: LayerShape, precision: str) -> bool:
         tile = self._chip.tiles.own.get((precision, None), self._chip.tiles.main)

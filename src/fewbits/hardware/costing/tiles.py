@@ -227,9 +227,20 @@ class Tiles:
         """What computes a layer; pooling and additions belong to the widest of those that take their result."""
         if layer.has_weights:
             return self.own.get(need_of(layer), self.main)
-        tiles = [self.taking[precision] for precision in layer.taken_at]
-        default = self.taking.get(None, self.main)
-        return max(tiles, key=lambda tile: (tile.widths.inputs, tile.name), default=default)
+        if layer.taken_at:
+            return self.taking[self.widest(layer.taken_at)]
+        return self.taking.get(None, self.main)
+
+    def widest(self, consumers: frozenset[str | None]) -> str | None:
+        """Of the precisions of layers that take one result, that which decides how it is stored and what pools it: of
+        the widest format of inputs, then of the widest datapath; by name where they are equal.
+        """
+
+        def rank(name: str | None) -> tuple[int, str, int, str]:
+            stored, tile = self._precision(name).inputs, self.taking[name]
+            return stored.bits, stored.name, tile.widths.inputs, tile.name
+
+        return max(consumers, key=rank)
 
     def stored(self, layer: LayerShape) -> Stored:
         """The formats of a layer's own precision; outputs, and what pooling and additions take, are in that of the
@@ -277,8 +288,7 @@ class Tiles:
 
     def _format(self, consumers: frozenset[str | None]) -> Format | None:
         """The format that layers of these precisions share as their input: the widest, where they differ."""
-        formats = [self._precision(name).inputs for name in consumers]
-        return max(formats, key=lambda one: (one.bits, one.name), default=None)
+        return self._precision(self.widest(consumers)).inputs if consumers else None
 
     def clock(self, used: Sequence[Tile]) -> Clock:
         """The clock of all that are used: the slowest's, with what is not known of any."""
