@@ -190,7 +190,7 @@ class Engine:
     def _proposals(self) -> dict[Choice, Method]:
         """Choices that were not evaluated: the integer program's, and single changes of the front's points."""
         objective = self.settings.objective
-        found: dict[Choice, Method] = dict.fromkeys(sweep(self.scores, self.machine.programs(objective)), "assignment")
+        found: dict[Choice, Method] = dict.fromkeys(self._assigned, "assignment")
         front = set(self.front().costs)
         for choice, one in self.evaluations.items():
             if one.costs.of(objective) in front:
