@@ -24,15 +24,23 @@ _BELOW_POINTS = 15.0
 """Points below the float network that the front's chart shows at most: networks that guess would press all others into
 a line. What lies lower stands at its edge, with its accuracy."""
 
+_LOST = {
+    "accuracy": "Points of accuracy lost",
+    "coarsest": "Points of accuracy lost: the coarsest precision's measured, others foretold",
+}
+
 _MARKS = {"front": "#0072b2", "uniform": "#d55e00", "dominated": FAINT, "chosen": "#009e73"}
 
 
 def sensitivity_chart(result: SearchResult) -> Chart:
     """Bars by layer and format, layers in the network's order."""
-    measured = result.basis.score == "accuracy"
-    title = "Points of accuracy lost" if measured else f"Rise of the loss foretold ({result.basis.score})"
+    title = _LOST.get(result.basis.score, f"Rise of the loss foretold ({result.basis.score})")
     rows = [
-        {"layer": one.name, "precision": one.precision, "lost": one.points_lost if measured else one.score}
+        {
+            "layer": one.name,
+            "precision": one.precision,
+            "lost": one.score if one.points_lost is None else one.points_lost,
+        }
         for one in result.sensitivities
     ]
     layers = list(dict.fromkeys(one.name for one in result.sensitivities))
