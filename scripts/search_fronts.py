@@ -6,6 +6,8 @@ Usage:
       layers over fixed8, fixed4, fixed3 and fixed2 on the validation images: 3 x 256 networks, some minutes.
   python scripts/search_fronts.py lenet [--truth FILE]
       what the search reaches of the true hypervolume, beside random search and NSGA-II; evaluates nothing.
+  python scripts/search_fronts.py families --folder DIR
+      evaluates every assignment of LeNet over formats of several families, for docs/search.md (search_families.py).
   python scripts/search_fronts.py compare MODEL --data DATA --folder DIR [--weights FILE] [--out FILE] ...
       the same without a truth, for networks with too many assignments: shares of the area below the best front known.
 All that is evaluated goes into the journal in DIR: a run that was stopped goes on with the same command, and
@@ -24,6 +26,8 @@ from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+from search_families import FAMILIES, FORMATS
 
 from fewbits import models
 from fewbits.hardware import load_technology
@@ -54,6 +58,9 @@ def main() -> None:
     lenet = commands.add_parser("lenet")
     lenet.add_argument("--truth", type=Path, default=TRUTH)
     lenet.add_argument("--evaluations", type=int, default=20)
+    families = commands.add_parser("families")
+    families.add_argument("--folder", type=Path, required=True)
+    families.add_argument("--out", type=Path, default=FAMILIES)
     compare = commands.add_parser("compare")
     compare.add_argument("model")
     compare.add_argument("--data", required=True)
@@ -68,19 +75,29 @@ def main() -> None:
     compare.add_argument("--datapaths", default="each")
     compare.add_argument("--max-loss", type=float, default=1.0)
     compare.add_argument("--accelerator")
+    compare.add_argument("--seeds", type=int, default=len(SEEDS))
     arguments = parser.parse_args()
     with one_thread():
-        {"truth": write_truth, "lenet": compare_with_truth, "compare": compare_without}[arguments.command](arguments)
+        _COMMANDS[arguments.command](arguments)
 
 
 # The truth about LeNet
 
 
 def write_truth(arguments: argparse.Namespace) -> None:
-    """Evaluate every assignment of LeNet."""
+    """Evaluate every assignment of LeNet over fixed formats, three times trained."""
+    _write_all("truth", SearchSettings().formats, SEEDS, arguments.folder, arguments.out)
+
+
+def write_families(arguments: argparse.Namespace) -> None:
+    """Evaluate every assignment of LeNet over formats of several families."""
+    _write_all("families", FORMATS, SEEDS[:1], arguments.folder, arguments.out)
+
+
+def _write_all(command: str, formats: tuple[str, ...], seeds: tuple[int, ...], folder: Path, out: Path) -> None:
     networks: dict[str, Any] = {}
-    for seed in SEEDS:
-        prepared = _prepared("lenet", "digits", SearchSettings(seed=seed), None, arguments.folder)
+    for seed in seeds:
+        prepared = _prepared("lenet", "digits", SearchSettings(seed=seed, formats=formats), None, folder)
         engine, space = prepared.engine, prepared.engine.space
         outcomes: list[Outcome] = []
         for choice in all_choices(space):
@@ -92,18 +109,18 @@ def write_truth(arguments: argparse.Namespace) -> None:
             "right": [one.right for one in outcomes],
         }
     record = {
-        "made by": "python scripts/search_fronts.py truth --folder DIR",
+        "made by": f"python scripts/search_fronts.py {command} --folder DIR",
         "what": "LeNet on the digits, trained as fewbits search trains it with these seeds. Of each assignment of "
         "conv1, conv2, fc1, fc2, post-training and bit-exact: right validation images, in the order "
         "of counting with a digit a layer over these formats, fc2 fastest",
-        "formats": list(SearchSettings().formats),
+        "formats": list(space.names),
         "images": engine.images,
         "networks": networks,
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1)
     numbers = re.sub(r"\n +(?=\d|\])", " ", text)
-    arguments.out.write_text(numbers.replace("[ ", "[").replace(" ]", "]") + "\n")
+    out.write_text(numbers.replace("[ ", "[").replace(" ]", "]") + "\n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,48 +214,59 @@ def compare_without(arguments: argparse.Namespace) -> None:
     )
     prepared = _prepared(arguments.model, arguments.data, settings, arguments.weights, arguments.folder)
     engine = prepared.engine
-    engine.run()
-    count = len(engine.evaluations)
-    engines = {"search": engine}
-    for seed in SEEDS:
-        engines[f"random, seed {seed}"] = _ran(engine, evaluate_at_random, count, seed)
-        engines[f"nsga2, seed {seed}"] = _ran(engine, _nsga2, count, seed)
     uniform = engine.anew()
     for number in range(len(engine.space.precisions)):
         uniform.evaluate(engine.space.uniform(number), "uniform")
-    engines["uniform alone"] = uniform
+    engine.run()
+    engines = {"search": engine, "uniform alone": uniform}
     floor = useful_floor(engine.float_percent, prepared.dataset.classes)
-    ceiling = max(one.costs.of(settings.objective) for one in uniform.evaluations.values())
+    about: dict[str, Any] = {
+        "made by": _command(arguments),
+        "network": prepared.network.sha256,
+        "images": engine.images,
+        "float_percent": engine.float_percent,
+        "evaluations": len(engine.evaluations),
+        "floor_percent": floor,
+        "objective": settings.objective,
+    }
+    for seed in range(arguments.seeds):
+        for name, run in (("random", evaluate_at_random), ("nsga2", _nsga2)):
+            engines[f"{name}, seed {seed}"] = _ran(engine, run, len(engine.evaluations), seed)
+            lines = dict(_methods(engines, floor, settings.max_loss_points))
+            if arguments.out is not None:  # after each method, so that a stopped run leaves what it has
+                arguments.out.parent.mkdir(parents=True, exist_ok=True)
+                arguments.out.write_text(json.dumps({**about, "methods": lines}, indent=1) + "\n")
+    for name, found in _methods(engines, floor, settings.max_loss_points):
+        cheapest = found["cheapest within the loss"]
+        said = "none" if cheapest is None else f"{cheapest:.4g}"
+        print(f"{name}: {100 * found['share']:.2f} % of the best area known; cheapest within the loss: {said}")
+
+
+def _methods(engines: Mapping[str, Engine], floor: float, loss: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of each way to choose: its share of the area below the best front known, up to the dearest uniform precision."""
+    engine = engines["search"]
+    objective = engine.settings.objective
+    ceiling = max(one.costs.of(objective) for one in engines["uniform alone"].evaluations.values())
     everything = engine.anew()
     for one in engines.values():
         everything.evaluations.update(one.evaluations)
     best = area(everything, floor, ceiling)
-    least = engine.float_percent - settings.max_loss_points
-    record: dict[str, Any] = {
-        "made by": f"python scripts/search_fronts.py {' '.join(sys.argv[1:])}",
-        "network": prepared.network.sha256,
-        "images": engine.images,
-        "float_percent": engine.float_percent,
-        "evaluations": count,
-        "floor_percent": floor,
-        "methods": {},
-    }
     for name, one in engines.items():
-        within = [each for each in one.evaluations.values() if each.accuracy_percent >= least - 1e-9]
-        cheapest = min(within, key=lambda each: each.costs.of(settings.objective), default=None)
+        points = one.evaluations.values()
+        within = [each for each in points if each.accuracy_percent >= engine.float_percent - loss - 1e-9]
+        cheapest = min((each.costs.of(objective) for each in within), default=None)
         share = area(one, floor, ceiling) / best if best else 0.0
-        record["methods"][name] = {
-            "share": share,
-            "front": _front(one),
-            "cheapest within the loss": None if cheapest is None else cheapest.costs.of(settings.objective),
-        }
-        said = "none" if cheapest is None else f"{cheapest.costs.of(settings.objective):.4g}"
-        print(
-            f"{name}: {100 * share:.2f} % of the best area known; cheapest within {settings.max_loss_points:g}: {said}"
-        )
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+        yield name, {"share": share, "cheapest within the loss": cheapest, "front": _front(one)}
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What makes the same, without this machine's paths."""
+    words = ["python scripts/search_fronts.py compare", arguments.model, "--data", arguments.data, "--folder DIR"]
+    for name in ("weights", "formats", "evaluations", "images", "score", "objective", "datapaths", "seeds"):
+        value = getattr(arguments, name)
+        if value is not None:
+            words.append(f"--{name} {value.name if isinstance(value, Path) else value}")
+    return " ".join(words)
 
 
 def area(engine: Engine, floor: float, ceiling: float) -> float:
@@ -290,6 +318,13 @@ def all_choices(space: Space) -> Iterator[Choice]:
     """Every assignment, the last unit's precision changing fastest."""
     return product(range(len(space.precisions)), repeat=len(space.units))
 
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "truth": write_truth,
+    "families": write_families,
+    "lenet": compare_with_truth,
+    "compare": compare_without,
+}
 
 if __name__ == "__main__":
     main()

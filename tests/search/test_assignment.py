@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewbits.errors import SearchError
-from fewbits.search.assignment import Pair, Program, sweep
+from fewbits.search.assignment import Neighbours, Program, sweep
 
 UNITS, PRECISIONS = 3, 3
 CHOICES = list(product(range(PRECISIONS), repeat=UNITS))
@@ -18,18 +18,20 @@ CHOICES = list(product(range(PRECISIONS), repeat=UNITS))
 
 @st.composite
 def problems(draw: st.DrawFn) -> tuple[np.ndarray, Program]:
-    """Scores, some of them negative, and costs with parts for precisions in use and for neighbours."""
-    scores = np.array(draw(st.lists(st.integers(-3, 20), min_size=9, max_size=9)), float).reshape(UNITS, PRECISIONS)
-    costs = np.array(draw(st.lists(st.integers(1, 20), min_size=9, max_size=9)), float).reshape(UNITS, PRECISIONS)
-    used = np.array(draw(st.lists(st.integers(0, 9), min_size=3, max_size=3)), float)
-    pairs = tuple(
-        Pair((unit, one), (unit + 1, other), float(draw(st.integers(0, 9))))
-        for unit in range(UNITS - 1)
-        for one in range(PRECISIONS)
-        for other in range(PRECISIONS)
-        if one != other
-    )
-    return scores, Program(costs, used, pairs, constant=2.0)
+    """Scores, some of them negative, and costs with parts for precisions in use, for neighbours (conversions may save
+    too), and for a result that the last two units take.
+    """
+
+    def table(rows: int, low: int, high: int) -> np.ndarray:
+        size = rows * PRECISIONS
+        values = draw(st.lists(st.integers(low, high), min_size=size, max_size=size))
+        return np.array(values, float).reshape(rows, PRECISIONS)
+
+    neighbours = tuple(Neighbours(*ends, table(PRECISIONS, -9, 9)) for ends in ((0, 1), (1, 2), (0, UNITS)))
+    used = table(1, 0, 9)[0]
+    widths = tuple(draw(st.permutations(range(PRECISIONS))))
+    program = Program(table(UNITS + 1, 1, 20), used, neighbours, ((1, 2),), widths, constant=2.0)
+    return table(UNITS, -3, 20), program
 
 
 def score(scores: np.ndarray, choice: tuple[int, ...]) -> float:
@@ -37,7 +39,7 @@ def score(scores: np.ndarray, choice: tuple[int, ...]) -> float:
     return float(scores[range(UNITS), list(choice)].sum())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(problems())
 def test_no_assignment_within_the_cost_of_a_proposed_one_has_a_lower_score(problem: tuple[np.ndarray, Program]):
     scores, program = problem
@@ -46,13 +48,18 @@ def test_no_assignment_within_the_cost_of_a_proposed_one_has_a_lower_score(probl
         assert score(scores, found) == pytest.approx(min(score(scores, one) for one in within), abs=1e-3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(problems())
 def test_the_sweep_reaches_from_the_best_to_the_cheapest_assignment(problem: tuple[np.ndarray, Program]):
     scores, program = problem
     found = sweep(scores, [program], budgets=6)
     assert min(program.cost(one) for one in found) == min(map(program.cost, CHOICES))
     assert min(score(scores, one) for one in found) == pytest.approx(min(score(scores, one) for one in CHOICES))
+
+
+def test_a_result_costs_what_the_widest_of_those_that_take_it_makes_it():
+    program = Program(np.array([[0.0, 0.0], [0.0, 0.0], [5.0, 1.0]]), np.zeros(2), (), ((0, 1),), (0, 1))
+    assert [program.cost(choice) for choice in ((0, 0), (0, 1), (1, 0), (1, 1))] == [5.0, 5.0, 5.0, 1.0]
 
 
 def test_a_precision_that_a_machine_does_not_compute_is_not_proposed_for_it():

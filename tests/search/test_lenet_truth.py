@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import random
 import sys
@@ -15,12 +15,9 @@ import pytest
 from fewbits.search import SearchSettings
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_SPEC = importlib.util.spec_from_file_location("search_fronts", CHECKOUT / "scripts" / "search_fronts.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-fronts: Any = importlib.util.module_from_spec(_SPEC)
-sys.modules["search_fronts"] = fronts
-_SPEC.loader.exec_module(fronts)
+sys.path.insert(0, str(CHECKOUT / "scripts"))
+fronts: Any = importlib.import_module("search_fronts")
+sys.path.remove(str(CHECKOUT / "scripts"))
 
 SEEDS = (0, 1, 2)
 

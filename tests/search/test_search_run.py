@@ -148,6 +148,19 @@ def test_foretold_scores_need_no_evaluation(trained: nn.Module, unread: Dataset,
     assert [point.method for point in result.points[:3]] == ["uniform"] * 3
 
 
+def test_of_each_layer_the_coarsest_precision_alone_is_measured_and_the_others_are_shares_of_it(
+    trained: nn.Module, unread: Dataset
+):
+    result = search(trained, unread, replace(SETTINGS, score="coarsest"))
+    assert [point.method for point in result.points].count("sensitivity") == 3
+    for layer in ("0", "2", "6"):
+        by_precision = {one.precision: one for one in result.sensitivities if one.layers == (layer,)}
+        coarsest, finer = by_precision["fixed2"], by_precision["fixed3"]
+        assert coarsest.score == pytest.approx(coarsest.points_lost)
+        assert finer.accuracy_percent is None
+        assert abs(finer.score) <= abs(coarsest.score)
+
+
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe"])
 def test_a_sampler_goes_on_from_what_was_found(trained: nn.Module, unread: Dataset, sampler: str):
     pytest.importorskip("optuna", reason="needs fewbits[search]")

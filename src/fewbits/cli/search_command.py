@@ -46,7 +46,7 @@ def search(
         int | None, typer.Option(help="Networks to evaluate at most; uniform, sensitivities and one a layer if none.")
     ] = None,
     images: Annotated[int | None, typer.Option(help="Validation images to evaluate on; all if none.")] = None,
-    score: Annotated[str, typer.Option(help="Sensitivities by accuracy, hessian or gradient.")] = "accuracy",
+    score: Annotated[str, typer.Option(help="Sensitivities by accuracy, coarsest, hessian or gradient.")] = "accuracy",
     refine: Annotated[
         str | None, typer.Option(metavar="nsga2|tpe", help="Go on with Optuna, for as many evaluations again.")
     ] = None,

@@ -40,17 +40,14 @@ def html_page(
 
     charts: each with its PNG, shown where scripts are off.
     """
-    environment = Environment(
-        loader=PackageLoader("fewbits.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     savings = published.compare(groups)
-    return environment.get_template("page.html.j2").render(
-        version=__version__,
+    return rendered(
+        "page.html.j2",
         studies=studies,
         mixed=mixed(studies),
         headlines=[*(headline(group) for group in groups), *network_headlines(groups)],
         groups=[_group_cells(group) for group in groups],
-        charts=[_chart_cells(chart, image) for chart, image in charts],
+        charts=[chart_cells(chart, image) for chart, image in charts],
         energies=[_energy_cells(group) for group in groups],
         off_chip=OFF_CHIP,
         schedules=[_schedule_cells(group) for group in groups],
@@ -60,8 +57,27 @@ def html_page(
         published=published.published_study(),
         basis=basis,
         without_curves=without_curves(groups),
-        vega=vega_script(),
     )
+
+
+def rendered(template: str, **values: object) -> str:
+    """A page of a template that extends `base.html.j2`; what is not markup in the values is escaped."""
+    environment = Environment(
+        loader=PackageLoader("fewbits.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template(template).render(version=__version__, vega=_vega_script(), **values)
+
+
+def chart_cells(chart: Chart, image: bytes) -> dict[str, object]:
+    """A chart as `figure.html.j2` takes it. image: its PNG."""
+    return {
+        "stem": chart.stem,
+        "heading": chart.heading,
+        "caption": chart.caption,
+        "description": chart.description,
+        "spec": chart.page_spec(),
+        "image": base64.b64encode(image).decode("ascii"),
+    }
 
 
 def headline(group: Group) -> str:
@@ -143,17 +159,7 @@ def _schedule_cells(group: Group) -> dict[str, object]:
     }
 
 
-def _chart_cells(chart: Chart, image: bytes) -> dict[str, object]:
-    return {
-        "heading": chart.heading,
-        "caption": chart.caption,
-        "description": chart.description,
-        "spec": chart.page_spec(),
-        "image": base64.b64encode(image).decode("ascii"),
-    }
-
-
-def vega_script() -> Markup:
+def _vega_script() -> Markup:
     """Vega, Vega-Lite and vega-embed as one script, which comes with vl-convert; sets `vegaEmbed`."""
     bundle = vl_convert.javascript_bundle(None, VEGA_LITE)  # pyright: ignore[reportArgumentType]
     return Markup(bundle.replace("</script", "<\\/script"))  # noqa: S704

@@ -2,7 +2,9 @@
 
 Minimize the sum of the units' scores, one precision a unit, so that the cost stays within a budget: a multiple-choice
 knapsack, as in HAWQ-V3 (Z. Yao et al., arXiv:2011.10680, section 3.4). The cost may have a part for each precision in
-use and one for pairs of neighbours, whose products of binaries are linearized (F. Glover and E. Woolsey, 1974).
+use, and one for each two neighbours: of a unit's precision, and of that at which its result is taken, which is the
+widest of those that take it. A product of two choices of one precision is the flow from the one to the other
+(W. P. Adams and H. D. Sherali, Management Science 32, 1986): whole numbers by itself where the choices are.
 """
 
 from __future__ import annotations
@@ -27,41 +29,46 @@ _TIE = 1e-6
 """Of the range of scores, what the whole range of costs weighs: of equal scores the cheaper assignment."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What it costs that two units have these precisions."""
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """What it costs that two nodes have these precisions."""
 
-    first: tuple[int, int]
-    """Unit and precision."""
-
-    second: tuple[int, int]
-    cost: float
-    """At least 0."""
+    first: int
+    second: int
+    costs: Numbers
+    """Precision of the first x of the second; may be below zero."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
-    """A cost as the integer program adds it up."""
+    """A cost as the integer program adds it up over nodes: the units, then the groups of units that take one result."""
 
-    units: Numbers
-    """Unit x precision: what the unit costs there; NaN where this machine does not compute it."""
+    nodes: Numbers
+    """Node x precision: what it costs there; NaN where this machine does not compute a unit."""
 
     used: Numbers
-    """By precision: what it costs that any unit has it."""
+    """By precision: what it costs that any unit has it; at least 0."""
 
-    pairs: tuple[Pair, ...] = ()
+    neighbours: tuple[Neighbours, ...] = ()
+    groups: tuple[tuple[int, ...], ...] = ()
+    """The units of each group. A group's precision is the widest of theirs."""
+
+    widths: tuple[int, ...] = ()
+    """The precisions' places in the order of widths, the widest at 0; empty where there are no groups."""
+
     constant: float = 0.0
 
     def cost(self, choice: Choice) -> float:
         """Of a choice; NaN where the machine does not compute it."""
-        numbers = list(choice)
-        paired = sum(
-            pair.cost
-            for pair in self.pairs
-            if numbers[pair.first[0]] == pair.first[1] and numbers[pair.second[0]] == pair.second[1]
-        )
-        units = float(self.units[np.arange(len(numbers)), numbers].sum())
-        return self.constant + units + float(self.used[sorted(set(numbers))].sum()) + paired
+        numbers = self._of_nodes(choice)
+        paired = sum(float(one.costs[numbers[one.first], numbers[one.second]]) for one in self.neighbours)
+        nodes = float(self.nodes[np.arange(len(numbers)), numbers].sum())
+        return self.constant + nodes + float(self.used[sorted(set(choice))].sum()) + paired
+
+    def _of_nodes(self, choice: Choice) -> list[int]:
+        """The precisions of units and groups."""
+        groups = (min((choice[unit] for unit in group), key=self.widths.__getitem__) for group in self.groups)
+        return [*choice, *groups]
 
 
 def sweep(scores: Numbers, programs: Sequence[Program], budgets: int = BUDGETS) -> list[Choice]:
@@ -86,22 +93,25 @@ def sweep(scores: Numbers, programs: Sequence[Program], budgets: int = BUDGETS) 
 
 @dataclass(frozen=True, eq=False)
 class _Solver:
-    """Variables: a binary for each unit and precision, then one for each precision in use, then one for each pair."""
+    """Variables: one for each node and precision, units' whole numbers; then one for each precision in use; then, for
+    each two neighbours, one for each two precisions.
+    """
 
     scores: Numbers
     program: Program
     _costs: Numbers = field(init=False)
+    _integrality: Numbers = field(init=False)
     _constraints: LinearConstraint = field(init=False)
     _bounds: Bounds = field(init=False)
 
     def __post_init__(self) -> None:
         program = self.program
-        allowed = np.isfinite(program.units)
-        costs = np.concatenate(
-            [np.where(allowed, program.units, 0.0).ravel(), program.used, [pair.cost for pair in program.pairs]]
-        )
+        allowed = np.isfinite(program.nodes)
+        paired = [one.costs.ravel() for one in program.neighbours]
+        costs = np.concatenate([np.where(allowed, program.nodes, 0.0).ravel(), program.used, *paired])
         upper = np.concatenate([allowed.ravel().astype(float), np.ones(len(costs) - allowed.size)])
         object.__setattr__(self, "_costs", costs)
+        object.__setattr__(self, "_integrality", (np.arange(len(costs)) < self.scores.size).astype(float))
         object.__setattr__(self, "_bounds", Bounds(np.zeros(len(costs)), upper))  # pyright: ignore[reportArgumentType]
         object.__setattr__(self, "_constraints", self._rows(len(costs)))
 
@@ -126,7 +136,7 @@ class _Solver:
         scale = float(np.abs(weights).max()) or 1.0
         solved = milp(
             weights / scale,
-            integrality=np.ones(len(weights)),
+            integrality=self._integrality,
             bounds=self._bounds,
             constraints=constraints,
             options={"mip_rel_gap": 0.0},
@@ -137,23 +147,52 @@ class _Solver:
         return tuple(int(number) for number in chosen.argmax(axis=1))
 
     def _rows(self, variables: int) -> LinearConstraint:
-        """One precision a unit; a precision in use where a unit has it; a pair where both its units have it."""
-        rows = list(self._row_entries())
+        rows = [*self._choices(), *self._uses(), *self._widest(), *self._products()]
         entries = [(number, column, value) for number, (columns, _, _) in enumerate(rows) for column, value in columns]
         numbers, columns, values = zip(*entries, strict=True)
         matrix = coo_array((values, (numbers, columns)), shape=(len(rows), variables)).tocsr()
         lows, highs = np.array([low for _, low, _ in rows]), np.array([high for _, _, high in rows])
         return LinearConstraint(matrix, lows, highs)  # pyright: ignore[reportArgumentType]
 
-    def _row_entries(self) -> Iterator[tuple[list[tuple[int, float]], float, float]]:
+    def _choices(self) -> Iterator[_Row]:
+        """One precision a node."""
+        nodes, precisions = self.program.nodes.shape
+        for node in range(nodes):
+            yield [(node * precisions + number, 1.0) for number in range(precisions)], 1.0, 1.0
+
+    def _uses(self) -> Iterator[_Row]:
+        """A precision is in use where a unit has it."""
         units, precisions = self.scores.shape
-        used, pairs = units * precisions, units * precisions + precisions
-        for unit in range(units):
-            yield [(unit * precisions + number, 1.0) for number in range(precisions)], 1.0, 1.0
         for number in range(precisions):
             if self.program.used[number]:
                 for unit in range(units):
-                    yield [(unit * precisions + number, 1.0), (used + number, -1.0)], -np.inf, 0.0
-        for number, pair in enumerate(self.program.pairs):
-            first, second = (unit * precisions + precision for unit, precision in (pair.first, pair.second))
-            yield [(first, 1.0), (second, 1.0), (pairs + number, -1.0)], -np.inf, 1.0
+                    columns = (unit * precisions + number, self.program.nodes.size + number)
+                    yield [(columns[0], 1.0), (columns[1], -1.0)], -np.inf, 0.0
+
+    def _widest(self) -> Iterator[_Row]:
+        """A group's precision is one of its units', and as wide as that of each."""
+        units, precisions = self.scores.shape
+        places = self.program.widths
+        for node, group in enumerate(self.program.groups, units):
+            for number in range(precisions):
+                has = [(unit * precisions + number, -1.0) for unit in group]
+                yield [(node * precisions + number, 1.0), *has], -np.inf, 0.0
+                wider = [other for other in range(precisions) if places[other] <= places[number]]
+                for unit in group:
+                    own = [(unit * precisions + other, -1.0) for other in wider]
+                    yield [*((node * precisions + other, 1.0) for other in wider), *own], 0.0, np.inf
+
+    def _products(self) -> Iterator[_Row]:
+        """What flows from a precision of the first neighbour, and to one of the second, is that choice."""
+        precisions = self.scores.shape[1]
+        start = self.program.nodes.size + precisions
+        for one in self.program.neighbours:
+            flows = np.arange(start, start + precisions**2).reshape(precisions, precisions)
+            for node, lines in ((one.first, flows), (one.second, flows.T)):
+                for number, line in enumerate(lines.tolist()):
+                    yield [(node * precisions + number, -1.0), *((flow, 1.0) for flow in line)], 0.0, 0.0
+            start += precisions**2
+
+
+_Row = tuple[list[tuple[int, float]], float, float]
+"""Columns with their factors, and the least and the most of their sum."""

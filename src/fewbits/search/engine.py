@@ -20,8 +20,8 @@ from fewbits.search.evaluation import Evaluator, Outcome
 from fewbits.search.front import Front, front_of
 from fewbits.search.journal import Journal
 from fewbits.search.machine import Machine
-from fewbits.search.result import UNITS, Costs, Method, Objective, Sensitivity
-from fewbits.search.scores import gradient_scores, hessian_scores
+from fewbits.search.result import UNITS, Costs, Method, Objective, Score, Sensitivity
+from fewbits.search.scores import gradient_scores, hessian_scores, rounding_errors
 from fewbits.search.settings import SearchSettings
 from fewbits.search.space import Choice, Space
 from fewbits.search.surrogate import Surrogate, useful_floor
@@ -135,14 +135,18 @@ class Engine:
         if kind == "accuracy":
             for unit in range(len(space.units)):
                 for number in range(1, len(space.precisions)):
-                    changed = space.with_unit(space.reference, unit, number)
-                    measured[unit, number] = self.evaluate(changed, "sensitivity")
-            reference = self.evaluations[space.reference]
+                    measured[unit, number] = self._alone(unit, number)
             scores = np.zeros((len(space.units), len(space.precisions)))
             for (unit, number), one in measured.items():
-                scores[unit, number] = reference.accuracy_percent - one.accuracy_percent
+                scores[unit, number] = self._lost(one)
+        elif kind == "coarsest":
+            scores = np.maximum(np.array(self._foretold(kind)), 0.0)  # rounding errors: shares of the largest
+            for unit, errors in enumerate(scores):
+                number = int(errors[1:].argmax()) + 1
+                measured[unit, number] = self._alone(unit, number)
+                errors *= self._lost(measured[unit, number]) / (errors[number] or 1.0)
         else:
-            scores = np.array(self.journal.result({**self.defined_by, "scores": kind}, self._foretold))
+            scores = np.array(self._foretold(kind))
         self.scores = scores
         self.sensitivities = tuple(
             self._sensitivity(unit, number, measured.get((unit, number)))
@@ -150,25 +154,37 @@ class Engine:
             for number in range(1, len(space.precisions))
         )
 
-    def _foretold(self) -> list[list[float]]:
-        evaluator, seed = self.evaluator, self.settings.seed
-        images, labels = evaluator.calibration_images
-        if self.settings.score == "hessian":
-            return hessian_scores(evaluator.network, self.space, images, labels, seed).tolist()
-        return gradient_scores(evaluator.network, self.space, images, labels).tolist()
+    def _alone(self, unit: int, number: int) -> Evaluation:
+        """One unit at a precision, all others at the reference's."""
+        return self.evaluate(self.space.with_unit(self.space.reference, unit, number), "sensitivity")
+
+    def _lost(self, one: Evaluation) -> float:
+        """Points of accuracy, against the reference."""
+        return self.evaluations[self.space.reference].accuracy_percent - one.accuracy_percent
+
+    def _foretold(self, kind: Score) -> list[list[float]]:
+        """What needs no evaluation: scores from derivatives, or errors of rounding."""
+
+        def made() -> list[list[float]]:
+            network, (images, labels) = self.evaluator.network, self.evaluator.calibration_images
+            if kind == "hessian":
+                return hessian_scores(network, self.space, images, labels, self.settings.seed).tolist()
+            made_by = rounding_errors if kind == "coarsest" else gradient_scores
+            return made_by(network, self.space, images, labels).tolist()
+
+        return self.journal.result({**self.defined_by, "scores": kind}, made)
 
     def _sensitivity(self, unit: int, number: int, measured: Evaluation | None) -> Sensitivity:
         made = Sensitivity(self.space.units[unit], self.space.names[number], float(self.scores[unit, number]))
         if measured is None:
             return made
-        reference = self.evaluations[self.space.reference]
         return Sensitivity(
             made.layers,
             made.precision,
             made.score,
             measured.accuracy_percent,
-            reference.accuracy_percent - measured.accuracy_percent,
-            measured.outcome.loss - reference.outcome.loss,
+            self._lost(measured),
+            measured.outcome.loss - self.evaluations[self.space.reference].outcome.loss,
         )
 
     def _next(self) -> tuple[Choice, Method] | None:
@@ -190,7 +206,7 @@ class Engine:
     def _proposals(self) -> dict[Choice, Method]:
         """Choices that were not evaluated: the integer program's, and single changes of the front's points."""
         objective = self.settings.objective
-        found: dict[Choice, Method] = dict.fromkeys(sweep(self.scores, self.machine.programs(objective)), "assignment")
+        found: dict[Choice, Method] = dict.fromkeys(self._assigned, "assignment")
         front = set(self.front().costs)
         for choice, one in self.evaluations.items():
             if one.costs.of(objective) in front:
@@ -231,8 +247,9 @@ def unit_of(objective: Objective) -> str:
 def needed_evaluations(space: Space, settings: SearchSettings) -> int:
     """Uniform precisions, and sensitivities where they are measured."""
     precisions = len(space.precisions)
-    sensed = len(space.units) * (precisions - 1) if settings.score == "accuracy" else 0
-    together = precisions - 1 if sensed and len(space.units) == 1 else 0  # one unit: they are the same
+    each = {"accuracy": precisions - 1, "coarsest": 1}.get(settings.score, 0)
+    sensed = len(space.units) * each
+    together = each if len(space.units) == 1 else 0  # one unit: they are the same as uniform precisions
     return precisions + sensed - together
 
 

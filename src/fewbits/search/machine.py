@@ -6,6 +6,7 @@ layers' on it, narrower values' conversions between neighbours among them.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import numpy as np
 
 from fewbits.hardware import AnyAccelerator, Technology, layer_costs, workload_of
 from fewbits.hardware.workload.own_precision import at_precisions
-from fewbits.search.assignment import Numbers, Program
+from fewbits.search.assignment import Neighbours, Numbers, Program
 from fewbits.search.result import Costs, Objective
 
 if TYPE_CHECKING:
@@ -59,14 +60,8 @@ class Machine:
 
     def _program(self, objective: Objective, numbers: tuple[int, ...]) -> Program:
         """On the machine of some precisions; the area of each counts where it is in use."""
-        space, built = self.space, self._machine(numbers)
-        units = np.full((len(space.units), len(space.precisions)), np.nan)
-        for unit, layers in enumerate(space.units):
-            for number in numbers:
-                found = [built.costs[layer].get(space.names[number]) for layer in layers]
-                if all(one is not None for one in found):
-                    units[unit, number] = sum(_part(one, objective, built) for one in found if one is not None)
-        return Program(units, self._areas(numbers) if objective == "area" else np.zeros(len(space.precisions)))
+        used = self._areas(numbers) if objective == "area" else np.zeros(len(self.space.precisions))
+        return pair_program(self._machine(numbers), self.space, objective, used)
 
     def _areas(self, numbers: tuple[int, ...]) -> Numbers:
         areas = np.zeros(len(self.space.precisions))
@@ -120,6 +115,64 @@ class Machine:
     @cached_property
     def _workload(self) -> Workload:
         return workload_of(self.network, self.input_shape)
+
+
+def pair_program(built: LayerCosts, space: Space, objective: Objective, used: Numbers) -> Program:
+    """Costs of neighbours' precisions as an integer program: exactly those of any assignment on that machine.
+
+    used: by precision, what it costs that any layer has it.
+    """
+    numbers = {name: space.names.index(name) for name in built.precisions}
+    unit_of = {layer: unit for unit, layers in enumerate(space.units) for layer in layers}
+    groups: dict[tuple[int, ...], int] = {}
+    nodes: dict[int, Numbers] = {unit: np.zeros(len(space.names)) for unit in range(len(space.units))}
+    for unit in range(len(space.units)):
+        nodes[unit][[number for number in range(len(space.names)) if number not in numbers.values()]] = np.nan
+    neighbours: list[Neighbours] = []
+    constant = 0.0
+    for pair in built.pairs:
+        maker = unit_of.get(pair.layer)
+        takers = tuple(sorted({unit_of[taker] for taker in pair.takers}))
+        taker = None if not takers else takers[0] if len(takers) == 1 else groups.setdefault(takers, len(nodes))
+        if taker is not None:
+            nodes.setdefault(taker, np.zeros(len(space.names)))
+        costs = np.full((len(space.names), len(space.names)), np.nan)
+        for (own, taken), figures in pair.figures.items():
+            row = slice(None) if own is None else numbers[own]
+            column = slice(None) if taken is None else numbers[taken]
+            costs[row, column] = _part(figures, objective, built)
+        if maker is None and taker is None:
+            constant += float(costs[0, 0])
+        elif taker is None or maker == taker:
+            assert maker is not None
+            nodes[maker] += costs.diagonal()
+        elif maker is None:
+            nodes[taker] += np.nan_to_num(costs[0])
+        else:
+            own_costs, extra = _split(costs, numbers.values())
+            nodes[maker] += own_costs
+            if extra.any():
+                neighbours.append(Neighbours(maker, taker, extra))
+    widths = _places(built, space) if groups else ()
+    return Program(np.stack(list(nodes.values())), used, tuple(neighbours), tuple(groups), widths, constant)
+
+
+def _split(costs: Numbers, built: Collection[int]) -> tuple[Numbers, Numbers]:
+    """Costs of two precisions as those of the first's own where the second is the same, and what others add."""
+    own = costs.diagonal().copy()
+    extra = np.zeros_like(costs)
+    chosen = list(built)
+    extra[np.ix_(chosen, chosen)] = np.nan_to_num(costs[np.ix_(chosen, chosen)] - own[chosen, None])
+    return own, extra
+
+
+def _places(built: LayerCosts, space: Space) -> tuple[int, ...]:
+    """The precisions' places in the order of widths, widest first; those that are not built come last."""
+    left, ordered = set(built.precisions), list[str]()
+    while left:
+        ordered.append(built.widest(frozenset(left)))
+        left.remove(ordered[-1])
+    return tuple(ordered.index(name) if name in ordered else len(ordered) for name in space.names)
 
 
 def _part(one: LayerFigures, objective: Objective, built: LayerCosts) -> float:

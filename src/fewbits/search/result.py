@@ -27,8 +27,9 @@ _MOST_BYTES = 64 * 2**20
 Objective = Literal["energy", "area", "memory", "latency"]
 """What a search makes small."""
 
-Score = Literal["accuracy", "hessian", "gradient"]
-"""How a layer's sensitivity is told: measured on validation images, or foretold from derivatives."""
+Score = Literal["accuracy", "coarsest", "hessian", "gradient"]
+"""How a layer's sensitivity is told: measured on validation images, at every precision or at that which changes the
+layer's results most; or foretold from derivatives."""
 
 Method = Literal["uniform", "sensitivity", "assignment", "greedy", "fine-tune", "nsga2", "tpe", "random"]
 """What asked for an evaluation."""
@@ -84,7 +85,8 @@ class Sensitivity:
 
     precision: str
     score: _Finite
-    """What the integer program adds up: larger is worse. By `Basis.score`: points of accuracy lost; half the Hessian's
+    """What the integer program adds up: larger is worse. By `Basis.score`: points of accuracy lost, measured or, where
+    only the coarsest precision was measured, by its rounding error's share of that; half the Hessian's
     trace times the squared error of rounding, or the gradient times that error (both in units of the loss)."""
 
     accuracy_percent: _Percent | None = None

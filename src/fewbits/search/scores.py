@@ -6,6 +6,8 @@ Of each unit and precision, how much rounding its weights and inputs is expected
   (Communications in Statistics 18, 1989): random signs v, mean of v H v, for all layers at a time.
 - `gradient`: the mean over images of |gradient of the loss at the layer's result times the change that rounding makes
   there|, the first term of Taylor's series (P. Molchanov et al., arXiv:1611.06440, equation 8).
+`rounding_errors` are no sensitivities by themselves: `coarsest` measures one precision of each unit, and says of the
+others by their errors what they lose.
 """
 
 from __future__ import annotations
@@ -43,6 +45,19 @@ def gradient_scores(network: nn.Module, space: Space, images: Tensor, labels: Te
             change = layer(_rounded_input(layer, inputs[name])) - outputs[name]
             per_image = (gradient * len(images) * change).flatten(1).sum(dim=1)
             return float(per_image.abs().mean())
+
+    return _scores(network, space, images, score)
+
+
+def rounding_errors(network: nn.Module, space: Space, images: Tensor, labels: Tensor) -> Numbers:
+    """Unit x precision: the mean square of the change that rounding makes at the layer's result, more than the
+    reference's; of layers together the sum. images: normalized training images, N first.
+    """
+    inputs, outputs = _seen(network, space.layers, images, labels)
+
+    def score(name: str, layer: QuantizedLayer) -> float:
+        with torch.no_grad():
+            return float((layer(_rounded_input(layer, inputs[name])) - outputs[name]).square().mean())
 
     return _scores(network, space, images, score)
 
