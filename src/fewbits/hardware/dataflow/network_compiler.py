@@ -27,6 +27,7 @@ from fewbits.bitexact import (
     Rounding,
 )
 from fewbits.errors import HardwareError
+from fewbits.formats import Precision
 from fewbits.graph.operations import input_rounding_of
 from fewbits.hardware.dataflow.diannao.memory_images import MemoryImages, Words
 from fewbits.hardware.dataflow.diannao.opcodes import Opcode, opcodes
@@ -264,7 +265,8 @@ class NetworkCompiler(ABC):
     def _check_sums(self, layer: Layer) -> None:
         design = self._design
         formats = (layer.weight_format, layer.input_format)
-        if formats != (design.precision.weights, design.precision.inputs) or layer.scale_bits:
+        mode = Precision(*formats)
+        if mode not in design.modes or layer.scale_bits:
             raise HardwareError(
                 f"layer {layer.name!r} has formats or factors of its own: this accelerator computes {design.name} alone"
             )
@@ -278,7 +280,7 @@ class NetworkCompiler(ABC):
                 f"{design.dropped_product_bits}: give both the same product_bits"
             )
         self._check_products(layer)
-        if layer.synapses > self._design.maximum_synapses:
+        if not design.in_mode(mode).takes(layer.synapses):
             raise HardwareError(
                 f"layer {layer.name!r} sums {layer.synapses} products: this datapath's accumulator takes "
                 f"{self._design.maximum_synapses}; generate one with a larger maximum_synapses"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
@@ -187,6 +187,11 @@ class Datapath(ABC):
         return self.precision.weights.bits
 
     @property
+    def weight_code_bits(self) -> int:
+        """Room of a weight's code in its lane's port."""
+        return self.weight_lane_bits // self.products_per_lane
+
+    @property
     def input_lane_bits(self) -> int:
         """The same of the inputs' port."""
         return self.precision.inputs.bits
@@ -195,6 +200,31 @@ class Datapath(ABC):
     def output_port_bits(self) -> int:
         """Of the output's port: its code, with its sign in the places above."""
         return self.output_bits
+
+    @property
+    def modes(self) -> tuple[Precision, ...]:
+        """The precisions that its circuit computes, one in a layer."""
+        return (self.precision,)
+
+    def in_mode(self, mode: Precision) -> Self:
+        """The same circuit at another of its precisions."""
+        return replace(self, precision=mode)
+
+    def address_lanes(self, synapses: int) -> int:
+        """Values that an accelerator addresses and loads in a cycle. synapses: of the accelerator."""
+        return synapses
+
+    def operand_row(self, values: Value, settings: Mapping[str, Value]) -> Value:
+        """The inputs' port from values as they are loaded, each in `output_port_bits`. settings: of the layer."""
+        return values
+
+    def pooled_values(self, inputs: Value) -> Value:
+        """Codes of `output_bits` side by side from the inputs' port, one a lane, for what pools them."""
+        return inputs
+
+    def settings_for(self, output: Format | None) -> Mapping[str, int]:
+        """`settings` of a layer whose results are of a format; None where they leave as sums."""
+        return self.settings
 
     @property
     def settings(self) -> Mapping[str, int]:

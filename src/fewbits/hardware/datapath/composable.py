@@ -85,6 +85,36 @@ class Composable(IntegerSums):
         """Of the wider format."""
         return COMPOSED_BITS
 
+    @property
+    def modes(self) -> tuple[Precision, ...]:
+        """Both."""
+        return tuple(Precision(FixedPoint(bits), FixedPoint(bits)) for bits in (COMPOSED_BITS, PART_BITS))
+
+    def address_lanes(self, synapses: int) -> int:
+        """One for each product of 4 bits, whatever the mode and the size in which it is scheduled."""
+        return self.synapses * PARTS
+
+    def operand_row(self, values: Value, settings: Mapping[str, Value]) -> Value:
+        """The lower halves of all values; or all of the first ones, each in the lower half of a lane."""
+        from amaranth.hdl import Cat, Const, Mux
+
+        loaded = [values.word_select(lane, COMPOSED_BITS) for lane in range(self.synapses * PARTS)]
+        narrow = Cat(*(value[:PART_BITS] for value in loaded))
+        nothing = Const(0, self.input_lane_bits - COMPOSED_BITS)
+        wide = Cat(*(Cat(value, nothing) for value in loaded[: self.synapses]))
+        return Mux(settings[SPLIT], narrow, wide)
+
+    def pooled_values(self, inputs: Value) -> Value:
+        """The lower halves of the lanes."""
+        from amaranth.hdl import Cat
+
+        lanes = (inputs.word_select(lane, self.input_lane_bits) for lane in range(self.synapses))
+        return Cat(*(lane[:COMPOSED_BITS] for lane in lanes))
+
+    def settings_for(self, output: Format | None) -> Mapping[str, int]:
+        """With the format of the results."""
+        return {**self.settings, NARROW: int(output is not None and output.bits == PART_BITS)}
+
     def rounds_to(self, output: Format) -> bool:
         """Both formats, whatever the mode."""
         return output in (FixedPoint(PART_BITS), FixedPoint(COMPOSED_BITS))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from fewbits.bitexact import Addition, BitExactNetwork, Layer, Pooling
 from fewbits.errors import HardwareError
+from fewbits.formats import Precision
 from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.diannao.latency import pipeline, pooling_lanes
 from fewbits.hardware.dataflow.diannao.memory_images import MemoryImages
@@ -13,7 +15,7 @@ from fewbits.hardware.dataflow.diannao.opcodes import Opcode
 from fewbits.hardware.dataflow.diannao.operands import check_sum_order
 from fewbits.hardware.dataflow.diannao.output_steps import OutputSteps
 from fewbits.hardware.dataflow.diannao.ports import check_two_ports
-from fewbits.hardware.dataflow.diannao.program import layout
+from fewbits.hardware.dataflow.diannao.program import lane_places, layout
 from fewbits.hardware.dataflow.diannao.tiling import Tiling, ceil_div
 from fewbits.hardware.dataflow.diannao.windows import (
     Windows,
@@ -26,7 +28,11 @@ from fewbits.hardware.dataflow.diannao.windows import (
     slice_fields,
 )
 from fewbits.hardware.dataflow.network_compiler import NO_AVERAGE, NetworkCompiler, Program
+from fewbits.hardware.datapath.composable import SPLIT
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
+
+LAYER_SETTINGS = (SPLIT,)
+"""Pins of neurons that hold for the products of a layer; the others hold for its results."""
 
 _SPILL = {"spills": 1, "is_last": 0, "group_step": 1, "tail_step": 1}
 """Of a piece that hands out partial sums: a row of memory for each position of each group of neurons, in turn."""
@@ -37,10 +43,8 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
 
     Raises HardwareError, naming the layer, for what this accelerator does not compute or cannot hold.
     """
-    if network.precision != design.precision:
+    if network.precision not in design.modes:
         raise HardwareError(f"a network of {network.precision.name} does not run on a {design.precision.name} datapath")
-    if design.accelerator_refusal is not None:
-        raise HardwareError(design.accelerator_refusal)
     check_two_ports(accelerator)
     needed = design.accumulate_cycles + 1  # rows of one block, and the next row that arrives
     if accelerator.buffer_rows < max(2, needed):
@@ -52,7 +56,7 @@ def compile_network(network: BitExactNetwork, design: NeuronDesign, accelerator:
             f"a neuron of {design.synapses} synapses does not suit an accelerator of {accelerator.synapses}"
         )
     check_sum_order(network.sum_order, design, accelerator)
-    return _TileCompiler(network, design, accelerator).compile()
+    return _TileCompiler(network, design.in_mode(design.modes[0]), accelerator).compile()
 
 
 class _TileCompiler(NetworkCompiler):
@@ -65,39 +69,57 @@ class _TileCompiler(NetworkCompiler):
 
     def common(self, steps: OutputSteps) -> dict[str, int]:
         """Sums neither come from memory nor go there."""
-        return {"relu": int(steps.relu), "is_last": int(steps.is_last), "shift": 0, "spills": 0, "resumes": 0}
+        rounding = steps.rounding
+        output = None if rounding is None else rounding.number_format
+        if rounding is not None and output is not None and not self._design.rounds_to(output):
+            raise HardwareError(
+                f"operation {rounding.name!r} rounds to {output.name}, which the outputs of {self._design.name} "
+                "are not: give the layer that takes it a precision of the datapath"
+            )
+        settings = self._design.settings_for(output)
+        return {
+            "relu": int(steps.relu),
+            "is_last": int(steps.is_last),
+            "shift": 0,
+            "spills": 0,
+            "resumes": 0,
+            **settings,
+        }
 
     def layer_pieces(self, layer: Layer, address: int) -> list[dict[str, int]]:
         """The pieces of a convolution or a linear layer; its weights and biases are added to the memories."""
         w, groups = layer_windows(layer), layer.groups
-        pieces = self._tiling(w, groups, len(layer.weight) // groups, layer.synapses).pieces(
-            self._accelerator, self._pipeline.widths
+        mode = self._design.in_mode(Precision(layer.weight_format, layer.input_format))
+        split = replace(self._accelerator, synapses=mode.products_per_cycle)
+        pieces = self._tiling(w, groups, len(layer.weight) // groups, layer.synapses, split.synapses).pieces(
+            split, pipeline(mode, split).widths
         )
         bias_row = self._memories.bias_rows
         self._memories.add_biases(layer, groups)
         partial_row = self._memories.bias_rows
         if len(pieces) > 1:
             self._memories.add_partial_sums(pieces[0].output_rows)
-        descriptors = [self._piece(layer, w, piece, address) | {"bias_row": bias_row} for piece in pieces]
+        own = {name: mode.settings[name] for name in mode.settings if name in LAYER_SETTINGS}
+        descriptors = [self._piece(layer, w, piece, address, mode) | own | {"bias_row": bias_row} for piece in pieces]
         for before, after in pairwise(descriptors):
             before |= _SPILL | {"output_address": partial_row}
             after |= {"bias_row": partial_row, "resumes": 1}
         return descriptors
 
-    def _tiling(self, w: Windows, groups: int, of_group: int, synapses: int) -> Tiling:
-        """The loops of what the neurons compute. of_group: outputs in a group of the convolution."""
+    def _tiling(self, w: Windows, groups: int, of_group: int, synapses: int, lanes: int) -> Tiling:
+        """The loops of what the neurons compute. of_group: outputs in a group of the convolution. lanes: of a chunk."""
         return Tiling(
             groups=groups,
             neuron_groups=ceil_div(of_group, self._accelerator.neurons),
             positions=w.positions,
-            chunks=ceil_div(synapses, self._accelerator.synapses),
+            chunks=ceil_div(synapses, lanes),
             interleaved=self._pipeline.accumulate_cycles,
             buffer_rows=self._accelerator.buffer_rows,
         )
 
-    def _piece(self, layer: Layer, w: Windows, piece: Tiling, address: int) -> dict[str, int]:
-        """A piece of a layer's chunks, which may be all; its weights are added to the memories."""
-        lanes, neurons = self._accelerator.synapses, self._accelerator.neurons
+    def _piece(self, layer: Layer, w: Windows, piece: Tiling, address: int, mode: NeuronDesign) -> dict[str, int]:
+        """A piece of a layer's chunks, which may be all; its weights are added to the memories. mode: the layer's."""
+        lanes, neurons = mode.products_per_cycle, self._accelerator.neurons
         first = piece.first_chunk * lanes
         tail_neurons = len(layer.weight) // piece.groups - (piece.neuron_groups - 1) * neurons
         values = {
@@ -107,9 +129,10 @@ class _TileCompiler(NetworkCompiler):
             **output_fields(w.positions, neurons, tail_neurons),
             **position_fields(w, address),
             **advance_fields(w, lanes),
+            **self._idle_lanes(),
             **lane_fields(w, lanes, first),
         }
-        self._memories.add_weights(layer, piece)
+        self._memories.add_weights(layer, piece, mode)
         return values
 
     def addition_pieces(self, addition: Addition, first: int, second: int) -> list[dict[str, int]]:
@@ -119,22 +142,29 @@ class _TileCompiler(NetworkCompiler):
         zero; what they read, and write behind the result, is what no one reads before it is written.
         """
         w = addition_windows(addition.output_shape)
-        lanes = self._lanes
+        lanes, synapses = self._lanes, self._accelerator.synapses
         slices = -(-w.channels // lanes)
         used = min(lanes, w.channels)
         values = {
-            **self._loops(self._tiling(w, slices, lanes, 2 * self._accelerator.synapses)),
+            **self._loops(self._tiling(w, slices, lanes, 2 * synapses, synapses)),
             "input_step": lanes * w.plane,
             "tail": used,
             **output_fields(w.positions, used, used),
             **position_fields(w, first),
-            **advance_fields(w, self._accelerator.synapses),
-            **lane_fields(w, self._accelerator.synapses),
+            **advance_fields(w, synapses),
+            **self._idle_lanes(),
+            **lane_fields(w, synapses),
             "advance": second - first,
         }
-        self._margin = max(self._margin, self._accelerator.synapses * w.plane)
+        self._margin = max(self._margin, synapses * w.plane)
         self._memories.add_diagonals([1 << shift for shift in addition.shifts], slices)
         return [values]
+
+    def _idle_lanes(self) -> dict[str, int]:
+        """The places of address lanes, before those in use have theirs."""
+        return dict.fromkeys(
+            (field.name for field in lane_places(self._design.address_lanes(self._accelerator.synapses))), 0
+        )
 
     def _loops(self, tiling: Tiling) -> dict[str, int]:
         """Loops of what the neurons compute, and where its weights and biases begin."""
@@ -169,7 +199,7 @@ class _TileCompiler(NetworkCompiler):
             "sb_resident": int(w.window <= self._accelerator.buffer_rows),
             "weight_row": self._memories.weight_rows,
             "bias_row": self._memories.bias_rows,
-            **slice_fields(w, address, self._lanes, self._accelerator.synapses),
+            **slice_fields(w, address, self._lanes, self._design.address_lanes(self._accelerator.synapses)),
         }
         if opcode.takes_weights:
             self._memories.add_diagonals([1] * w.window, slices)

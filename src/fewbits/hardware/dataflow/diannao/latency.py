@@ -69,7 +69,7 @@ DIVISION_STAGES: Mapping[Accumulation, Callable[[int], int]] = {
 def average_stages(design: NeuronDesign, accelerator: Accelerator) -> int:
     """From a window's last value to the averages of all lanes."""
     summing = design.accumulator_delay if design.neurons_sum_windows else 1
-    division = DIVISION_STAGES[design.accumulation](design.output_bits)
+    division = DIVISION_STAGES[design.accumulation](design.output_port_bits)
     return summing + pooling_lanes(accelerator) + 1 + division
 
 

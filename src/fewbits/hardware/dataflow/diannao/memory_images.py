@@ -40,12 +40,13 @@ class MemoryImages:
         """Rows of a bias for each neuron."""
         return np.concatenate(self._biases)
 
-    def add_weights(self, layer: Layer, piece: Tiling) -> None:
+    def add_weights(self, layer: Layer, piece: Tiling, design: NeuronDesign | None = None) -> None:
         """Rows of a piece of a layer's chunks, in the order convolution group, block of neuron groups, chunk, neuron
-        group.
+        group. design: in the layer's mode, where the datapath has several.
         """
+        made = design or self._design
         codes = layer.weight.codes.reshape(len(layer.weight), -1).astype(np.int64)
-        neurons, lanes = self._neurons, self._synapses
+        neurons, lanes = self._neurons, self._synapses * made.products_per_lane
         groups, neuron_groups, chunks = piece.groups, piece.neuron_groups, piece.chunks
         start = piece.first_chunk * lanes
         codes = codes[:, start : start + chunks * lanes]
@@ -57,7 +58,7 @@ class MemoryImages:
             for first in range(0, neuron_groups, piece.block_groups):
                 block = tiles[group, first : first + piece.block_groups].swapaxes(0, 1)
                 rows = block.reshape(-1, neurons * lanes)
-                self._append_weights(rows)
+                self._append_weights(rows, made)
 
     def add_biases(self, layer: Layer, groups: int) -> None:
         """Rows in the order convolution group, neuron group, less what the last chunk's lane padding adds."""
@@ -87,8 +88,10 @@ class MemoryImages:
         self._append_weights(np.tile(rows.reshape(len(factors), -1), (slices, 1)))
         self._append_biases([0] * (slices * neurons))
 
-    def _append_weights(self, rows: NDArray[np.int64]) -> None:
-        self._weights.append(pack_codes(rows, self._design.precision.weights.bits))
+    def _append_weights(self, rows: NDArray[np.int64], design: NeuronDesign | None = None) -> None:
+        """design: in the mode that the rows are for, where the datapath has several."""
+        design = design or self._design
+        self._weights.append(pack_codes(rows, design.precision.weights.bits, design.weight_code_bits))
         self.weight_rows += len(rows)
 
     def _append_biases(self, numbers: list[int]) -> None:
@@ -109,11 +112,13 @@ def encode_images(rounding: InputRounding, images: torch.Tensor) -> Words:
     return np.ascontiguousarray(codes.reshape(len(images), -1).numpy().astype(np.uint32))
 
 
-def pack_codes(codes: NDArray[np.int64], bits: int) -> Words:
+def pack_codes(codes: NDArray[np.int64], bits: int, room: int | None = None) -> Words:
     """Rows of codes side by side, the first one lowest, as words.
 
-    codes: rows, codes; only the lowest `bits` of each count.
+    codes: rows, codes; only the lowest `bits` of each count. room: bits that each takes; as many as it has by default.
     """
+    if room is not None and room != bits:
+        codes, bits = codes & ((1 << bits) - 1), room
     rows, count = codes.shape
     words = -(-count * bits // 32)
     result = np.zeros((rows, words * 4), np.uint8)

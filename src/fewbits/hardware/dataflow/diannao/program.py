@@ -127,7 +127,8 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
 
     A slot is one cycle of work: a chunk of one output position for one group of neurons. Counts are stored less one.
     """
-    lane_bits = accelerator.synapses.bit_length()
+    lanes = design.address_lanes(accelerator.synapses)
+    lane_bits = lanes.bit_length()
     return Layout(
         (
             Field("operation", 2),  # see `opcodes`
@@ -136,6 +137,7 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("spills", 1),  # its accumulators are partial sums: they go to memory at full width
             Field("resumes", 1),  # its sums begin with those of the piece before, one of them for each position
             Field("shift", design.shift_bits, signed=design.shift_is_signed),
+            *(Field(name, 1) for name in design.settings),  # pins of the neurons
             # Loops.
             Field("chunks", 16),
             Field("neuron_groups", GROUP_BITS),  # of one convolution group; in pooling, slices of channels
@@ -161,7 +163,7 @@ def layout(design: NeuronDesign, accelerator: Accelerator) -> Layout:
             Field("group_step", ADDRESS_BITS),  # from a neuron group's last position to the next group's first
             Field("tail_step", ADDRESS_BITS),  # the same after the last group
             Field("tail_neurons", accelerator.neurons.bit_length()),  # of the last group
-            *lane_places(accelerator.synapses),
+            *lane_places(lanes),
         )
     )
 

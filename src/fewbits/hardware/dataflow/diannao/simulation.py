@@ -18,7 +18,9 @@ class AcceleratorSimulator(NetworkSimulator):
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator, progress: Progress | None = None) -> None:
         self.accelerator = accelerator
-        ports = Ports(accelerator.synapses, accelerator.neurons, accelerator.memory_latency, BUFFERS, partial_sums=True)
+        design = design.in_mode(design.modes[0])
+        lanes = design.address_lanes(accelerator.synapses)
+        ports = Ports(lanes, accelerator.neurons, accelerator.memory_latency, BUFFERS, partial_sums=True)
         super().__init__(to_rtlil(design, accelerator), design, ports, progress)
 
     def program(self, network: BitExactNetwork) -> Program:

@@ -43,18 +43,21 @@ class AcceleratorCore(Component):
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
         check_two_ports(accelerator)
+        design = design.in_mode(design.modes[0])  # one circuit for all of them
         self.design, self.accelerator = design, accelerator
         self._opcodes = opcodes(design).all
-        neurons, lanes = accelerator.neurons, accelerator.synapses
-        self.bin_bits = lanes * design.precision.inputs.bits
-        self.sb_bits = neurons * lanes * design.precision.weights.bits
+        neurons, synapses = accelerator.neurons, accelerator.synapses
+        lanes = design.address_lanes(synapses)
+        self.bin_bits = synapses * design.input_lane_bits
+        self.sb_bits = neurons * synapses * design.weight_lane_bits
         self.bias_bits = neurons * design.accumulator_bits
-        self.row_bits = neurons * design.output_bits
+        self.row_bits = neurons * design.output_port_bits
         super().__init__(
             {
                 "start": In(1), "done": Out(1),
                 "program_request": Out(1), "program_address": Out(ADDRESS_BITS), "program_word": In(WORD_BITS),
-                "load_request": Out(lanes), "load_address": Out(lanes * LANE_WORD_BITS), "load_data": In(self.bin_bits),
+                "load_request": Out(lanes), "load_address": Out(lanes * LANE_WORD_BITS),
+                "load_data": In(lanes * design.output_port_bits),
                 "weight_request": Out(1), "weight_address": Out(ADDRESS_BITS), "weight_data": In(self.sb_bits),
                 "bias_request": Out(1), "bias_address": Out(ADDRESS_BITS), "bias_data": In(self.bias_bits),
                 "store_valid": Out(1), "store_address": Out(ADDRESS_BITS), "store_stride": Out(ADDRESS_BITS),
@@ -83,7 +86,7 @@ class AcceleratorCore(Component):
             self.weight_request.eq(sequencer.sb_write),
             self.weight_address.eq(sequencer.weight_address),
         ]
-        bin_data, sb_data = self._buffers(m, sequencer)
+        bin_data, sb_data = self._buffers(m, s, sequencer)
         token = {
             name: delay(m, getattr(sequencer, name), latency + READ_STAGES, name)
             for names, delay in ((("valid", "last"), delayed_flag), (("first", "in_image", "counted"), delayed))
@@ -118,13 +121,13 @@ class AcceleratorCore(Component):
         m.d.comb += self.accesses[4:].eq(Cat(store.row_valid, store.store_valid))
         return m
 
-    def _buffers(self, m: Module, sequencer: Sequencer) -> tuple[Value, Value]:
+    def _buffers(self, m: Module, s: dict[str, Value], sequencer: Sequencer) -> tuple[Value, Value]:
         """Bin and SB: written as a row arrives, read a cycle later; then the operands' registers."""
         rows, latency = self.accelerator.buffer_rows, self.accelerator.memory_latency
         m.submodules.bin = inputs = Buffer(rows, self.bin_bits)
         m.submodules.sb = synapses = Buffer(rows, self.sb_bits)
         for place, (buffer, name, data) in enumerate(
-            ((inputs, "bin", self.load_data), (synapses, "sb", self.weight_data))
+            ((inputs, "bin", self.design.operand_row(self.load_data, s)), (synapses, "sb", self.weight_data))
         ):
             write = delayed_flag(m, getattr(sequencer, f"{name}_write"), latency, f"{name}_write")
             row = delayed(m, getattr(sequencer, f"{name}_row"), latency, f"{name}_row")
@@ -170,6 +173,7 @@ class AcceleratorCore(Component):
             ("i", "bias", self._bias_row),
             ("i", "shift", s["shift"]),
             ("i", "relu", s["relu"]),
+            *(("i", name, s[name]) for name in self.design.settings),
             ("o", "outputs", outputs),
             ("o", "valid", valid),
             ("o", "totals", totals),
@@ -188,7 +192,7 @@ class AcceleratorCore(Component):
             pooling.divisor.eq(s["divisor"]),
             pooling.valid.eq(token["valid"] & pooled),
             *(getattr(pooling, name).eq(token[name]) for name in ("first", "last", "in_image", "counted")),
-            pooling.values.eq(values[: len(pooling.values)]),
+            pooling.values.eq(self.design.pooled_values(values)[: len(pooling.values)]),
             pooling.float_last.eq(ends),
             pooling.float_sums.eq(totals[: len(pooling.float_sums)]),
         ]

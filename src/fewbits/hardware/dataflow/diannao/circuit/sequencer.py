@@ -16,6 +16,7 @@ from fewbits.hardware.dataflow.diannao.program import (
     SIZE_BITS,
     layout,
 )
+from fewbits.hardware.datapath.composable import SPLIT
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.bit_heap import delayed_flag, registered
 from fewbits.hardware.rtl.instances import instance
@@ -34,7 +35,8 @@ class Sequencer(Component):
 
     def __init__(self, design: NeuronDesign, accelerator: Accelerator) -> None:
         self.design = design
-        self.lanes = accelerator.synapses
+        self.lanes = design.address_lanes(accelerator.synapses)
+        self.synapses = accelerator.synapses
         self.pooling_lanes = pooling_lanes(accelerator)
         self.rows = accelerator.buffer_rows
         self.interleaves = design.accumulate_cycles > 1
@@ -237,6 +239,8 @@ class Sequencer(Component):
             loads = loads_inputs & ((number < s["tail"]) | ~partial)
             if number >= self.pooling_lanes:  # neurons are fewer: a slice of channels has no value for this lane
                 loads &= asks(s["operation"], self._from_neurons)
+            if number >= self.synapses:  # a value of a split lane
+                loads &= s[SPLIT]
             lane = instance(m, "lane", LANE_PORTS, f"lane{number}", **shared, **first, loads=loads)
             m.d.comb += [
                 self.load_request[number].eq(lane["request"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth.hdl import Cat, ClockSignal, Instance, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
-from fewbits.errors import HardwareError
 from fewbits.hardware.datapath.neuron import to_rtlil as neuron_rtlil
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.rtl.instances import component_rtlil
@@ -15,21 +14,20 @@ class Tile(Component):
     """`neurons` neurons; see `Neuron` for the ports, which lie side by side, neuron 0 lowest."""
 
     def __init__(self, design: NeuronDesign, neurons: int) -> None:
-        if design.accelerator_refusal is not None:
-            raise HardwareError(design.accelerator_refusal)
         self.design, self.neurons = design, neurons
-        self.weight_bits = design.precision.weights.bits * design.synapses
+        self.weight_bits = design.weight_lane_bits * design.synapses
         super().__init__(
             {
                 "weights": In(neurons * self.weight_bits),
-                "inputs": In(design.precision.inputs.bits * design.synapses),
+                "inputs": In(design.input_lane_bits * design.synapses),
                 "rst": In(1),
                 "first": In(1),
                 "last": In(1),
                 "bias": In(neurons * design.accumulator_bits),
                 "shift": In(design.shift_bits),
                 "relu": In(1),
-                "outputs": Out(neurons * design.output_bits),
+                **dict.fromkeys(design.settings, In(1)),
+                "outputs": Out(neurons * design.output_port_bits),
                 "valid": Out(1),
                 "totals": Out(neurons * design.accumulator_bits),
             }
@@ -41,7 +39,7 @@ class Tile(Component):
         design = self.design
         outputs, totals, valids = (
             [Signal(bits, name=f"{name}_{neuron}") for neuron in range(self.neurons)]
-            for name, bits in (("output", design.output_bits), ("total", design.accumulator_bits), ("valid", 1))
+            for name, bits in (("output", design.output_port_bits), ("total", design.accumulator_bits), ("valid", 1))
         )
         for neuron in range(self.neurons):
             m.submodules[f"neuron{neuron}"] = Instance(
@@ -55,6 +53,7 @@ class Tile(Component):
                 ("i", "bias", self.bias.word_select(neuron, design.accumulator_bits)),
                 ("i", "shift", self.shift),
                 ("i", "relu", self.relu),
+                *(("i", name, getattr(self, name)) for name in design.settings),
                 ("o", "output", outputs[neuron]),
                 ("o", "valid", valids[neuron]),
                 ("o", "total", totals[neuron]),

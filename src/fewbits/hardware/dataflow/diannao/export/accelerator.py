@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,13 @@ from fewbits.hardware.dataflow.diannao.memory_images import encode_images
 from fewbits.hardware.dataflow.diannao.program import ADDRESS_BITS, WORD_BITS
 from fewbits.hardware.dataflow.diannao.scheduling import schedule
 from fewbits.hardware.dataflow.network_compiler import Program
+from fewbits.hardware.dataflow.plan import LayerSchedule, Schedule
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.datapath.simulation import hexadecimal
 from fewbits.hardware.mapping.synthesis import Progress
 from fewbits.hardware.rtl.verilog import MANY_TOPS, module_prefix, to_verilog, verilog_file
 from fewbits.hardware.workload.networks import workload_of
+from fewbits.hardware.workload.workload import Workload
 
 README = """
 # Accelerator
@@ -47,19 +50,20 @@ def accelerator_files(
     """Texts by file name: Verilog of tile and accelerator, the bench and its memories, a part of the README."""
     network, image = bench.network, bench.image
     prefix = module_prefix(design.name)
+    design = design.in_mode(design.modes[0])
     program = compile_network(network, design, accelerator)
-    plan = schedule(workload_of(network), accelerator, pipeline(design, accelerator))
+    plan = _schedule(workload_of(network), design, accelerator)
     progress(f"the accelerator's bench runs {bench.about}")
-    weight_bits = accelerator.neurons * accelerator.synapses * design.precision.weights.bits
+    weight_bits = accelerator.neurons * accelerator.synapses * design.weight_lane_bits
     fields = {
         "prefix": prefix,
         "many_tops": MANY_TOPS,
         "pad": 32 - ADDRESS_BITS,
         "latency": accelerator.memory_latency,
-        "lanes": accelerator.synapses,
+        "lanes": design.address_lanes(accelerator.synapses),
         "neurons": accelerator.neurons,
         "rows": accelerator.buffer_rows,
-        "code": design.output_bits,
+        "code": design.output_port_bits,
         "total": design.accumulator_bits,
         "word": WORD_BITS,
         "address": ADDRESS_BITS,
@@ -87,6 +91,22 @@ def accelerator_files(
         "results.hex": result_rows(program, network, image, design),
         "README.md": README.format(**fields),
     }
+
+
+def _schedule(workload: Workload, design: NeuronDesign, accelerator: Accelerator) -> Schedule:
+    """A network's layers, each in its mode."""
+    found: dict[str, LayerSchedule] = {}
+    for mode in design.modes:
+        made = design.in_mode(mode)
+        split = replace(accelerator, synapses=made.products_per_cycle)
+        own = {
+            layer.name
+            for layer in workload.layers
+            if (layer.precision or workload.precision) == mode.name or not layer.has_weights
+        }
+        plan = schedule(workload, split, pipeline(made, split))
+        found = {layer.name: layer for layer in plan.layers if layer.name in own} | found
+    return Schedule(tuple(found[layer.name] for layer in workload.layers), accelerator)
 
 
 def _verilog(design: NeuronDesign, accelerator: Accelerator, prefix: str) -> dict[str, str]:

@@ -110,7 +110,8 @@ def tile_header(design: NeuronDesign, neurons: int) -> Header:
 
 def accelerator_headers(design: NeuronDesign, accelerator: Accelerator) -> dict[str, Header]:
     """Of the accelerator and a lane of its address generation."""
-    neurons, lanes, latency = accelerator.neurons, accelerator.synapses, accelerator.memory_latency
+    neurons, latency = accelerator.neurons, accelerator.memory_latency
+    lanes = design.address_lanes(accelerator.synapses)
     answer = f"the answer, {latency} cycles after the request"
     ports = {
         **CLOCK_PORT,

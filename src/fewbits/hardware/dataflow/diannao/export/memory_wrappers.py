@@ -69,9 +69,9 @@ endmodule
 def buffer_widths(design: NeuronDesign, accelerator: Accelerator) -> dict[str, int]:
     """Bits of a row of each buffer."""
     return {
-        "bin": accelerator.synapses * design.precision.inputs.bits,
-        "sb": accelerator.neurons * accelerator.synapses * design.precision.weights.bits,
-        "bout": accelerator.neurons * design.output_bits,
+        "bin": accelerator.synapses * design.input_lane_bits,
+        "sb": accelerator.neurons * accelerator.synapses * design.weight_lane_bits,
+        "bout": accelerator.neurons * design.output_port_bits,
     }
 
 
