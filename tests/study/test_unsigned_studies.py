@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from fewbits.cli import main
+from fewbits.study import load_study
+from fewbits.study.plan import make_plan
 
 STUDY = """
 name = "unsigned"
@@ -53,9 +55,27 @@ def test_normalized_data_refuse_unsigned_inputs_in_one_line(tmp_path: Path, caps
 
 
 @pytest.mark.parametrize("normalization", ["", NORMALIZED], ids=["pixels", "normalized"])
-@pytest.mark.parametrize("precision", ["fixed4/ufixed4:auto-sign", "ternary/ufixed8:auto-sign"])
-def test_auto_sign_takes_any_data(precision: str, normalization: str, tmp_path: Path):
-    assert main([*study(tmp_path, precision, normalization), "--dry-run"]) == 0
+def test_auto_sign_takes_any_data(normalization: str, tmp_path: Path):
+    assert main([*study(tmp_path, "ternary/ufixed8:auto-sign", normalization), "--dry-run"]) == 0
+
+
+def test_a_studys_option_is_the_end_of_each_precisions_name(tmp_path: Path):
+    study(tmp_path, "fixed4/ufixed4", NORMALIZED)
+    path = tmp_path / "study.toml"
+    text = path.read_text()
+    path.write_text('inputs = "auto-sign"\n' + text)
+    optional = make_plan(load_study(path))
+    path.write_text(text.replace("fixed4/ufixed4", "fixed4/ufixed4:auto-sign"))
+    assert [run.key for run in make_plan(load_study(path)).runs] == [run.key for run in optional.runs]
+
+
+def test_another_option_of_inputs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = study(tmp_path, "fixed4/ufixed4")
+    path = tmp_path / "study.toml"
+    path.write_text('inputs = "signed"\n' + path.read_text())
+    assert main([*arguments, "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "'inputs'" in line
 
 
 def test_a_residual_network_is_refused_by_what_it_adds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
