@@ -185,6 +185,8 @@ def test_a_state_of_settled_signs_is_taken():
     fresh = fb.quantize(net(UNSIGNED["a ReLU"]), "fixed4/ufixed4:auto-sign")
     fresh.load_state_dict(model.state_dict())
     assert formats(fresh) == formats(model)
+    assert fresh.notices == model.notices
+    assert "layer 'first' takes the images, which have negatives: these are fixed4" in fresh.notices[0]
     assert torch.equal(fresh.eval()(NORMALIZED), model(NORMALIZED))
 
 

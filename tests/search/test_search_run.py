@@ -285,3 +285,15 @@ def test_a_network_without_bit_exact_form_is_fake_quantized_and_said(unread: Dat
     outcome = Evaluator(network, space, unread, validation_split(unread, None, 0), 0).outcome((0, 1))
     assert outcome.evaluated == "fake-quantized"
     assert outcome.notices[0].startswith("fake-quantized, since there is no bit-exact network:")
+
+
+@pytest.mark.parametrize("end", ["", ":auto-sign"])
+def test_layers_with_a_sign_and_without_are_searched_together(
+    end: str, trained: nn.Module, unread: Dataset, tmp_path: Path
+):
+    names = ("fixed8", f"fixed3/ufixed3{end}", f"ternary/ufixed4{end}")
+    result = search(trained, unread, SearchSettings(formats=names, max_loss_points=5.0), out=tmp_path)
+    assert {point.name for point in result.uniform} == set(names)
+    assert all(point.costs.energy_uj > 0 for point in result.points)
+    assert any(len({point.precision, *point.layers.values()}) > 1 for point in result.points)
+    assert read_result(tmp_path) == result

@@ -33,10 +33,13 @@ def formats(
         for sentence in broken_families():
             complain(sentence)
         return
-    about = parse_format(name).describe()
+    chosen = parse_format(name)
+    about = chosen.describe()
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
     typer.echo(f"from {about.lowest:.9g} to {about.highest:.9g}; smallest above zero {about.smallest_positive:.9g}")
     typer.echo("zero is a value" if about.has_zero else "zero is not a value")
+    if not chosen.is_signed:
+        typer.echo("no value is negative: for inputs alone, behind a ReLU and the like (docs/unsigned.md)")
     typer.echo("all at radix point 0; a radix point of f divides each value by 2**f. For example:")
     for number, value, code in about.example:
         typer.echo(f"  {number:<8g} becomes {value:<14.9g} code {code:#0{2 + -(-about.bits // 4)}x}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,13 @@ class Assignment:
         except OSError as error:
             raise FormatError(f"cannot write the assignment {str(path)!r}: {error.strerror}") from None
 
+    def with_auto_sign(self) -> Assignment:
+        """The same with unsigned inputs signed where they must be; its name says so where it is the precision's."""
+        usual = _with_auto_sign(self.precision)
+        layers = {layer: _with_auto_sign(one) for layer, one in self.layers.items()}
+        name = usual.name if self.name == self.precision.name else self.name
+        return replace(self, name=name, precision=usual, layers=layers)
+
     @property
     def is_uniform(self) -> bool:
         """Whether all layers have one precision, with exact products."""
@@ -98,6 +105,10 @@ class Assignment:
     def precisions(self) -> tuple[Precision, ...]:
         """All that are named, each once, that of the other layers first."""
         return tuple(dict.fromkeys((self.precision, *self.layers.values())))
+
+
+def _with_auto_sign(precision: Precision) -> Precision:
+    return precision if precision.inputs.is_signed else precision.with_auto_sign()
 
 
 def _parsed(text: str, where: str) -> Precision:

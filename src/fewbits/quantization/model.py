@@ -28,7 +28,7 @@ from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.placement import place_roundings
 from fewbits.quantization.products import set_products
 from fewbits.quantization.rounded_graph import RoundedGraph
-from fewbits.quantization.signs import settle_untraced, told
+from fewbits.quantization.signs import settle_untraced, signed_images, told
 
 
 class QuantizedModel(nn.Module):
@@ -52,9 +52,16 @@ class QuantizedModel(nn.Module):
         Where a network cannot be traced, all that its modules leave float. What depends on the images' size is known
         after `calibrate`.
         """
-        self.notices: tuple[str, ...] = ()
-        """A sentence each: zeros of a format that has none, and signed inputs where unsigned ones cannot be."""
+        self._notices: tuple[str, ...] = ()
         self._unproved: tuple[nn.Module, ...] = ()  # in a tuple: it is no part of this module
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence each: zeros of a format that has none, and signed inputs where unsigned ones cannot be.
+
+        What only images tell is there after `calibrate`, and in a model that takes such a one's state.
+        """
+        return self._notices + signed_images(self)
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
@@ -191,7 +198,7 @@ def _quantized(network: nn.Module, kind: str, choice: _Choice) -> QuantizedModel
         signs = told(settle_untraced(_quantized_layers(network).values(), error.skipped.reason))
     quantized = QuantizedModel(network, choice.usual, executed)
     notices = map(_zeros_that_come_alive, quantized.layers.values())
-    quantized.notices = (*(notice for notice in notices if notice is not None), *signs)
+    quantized._notices = (*(notice for notice in notices if notice is not None), *signs)
     return quantized
 
 

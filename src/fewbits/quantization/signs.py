@@ -63,14 +63,14 @@ class Change(NamedTuple):
     taken: Format
 
 
-def told(changes: Iterable[Change]) -> tuple[str, ...]:
-    """A sentence for each pair of formats, which names all that changed so."""
+def told(changes: Iterable[Change], what: str = "values that may be negative") -> tuple[str, ...]:
+    """A sentence for each pair of formats that differ, which names all that changed so. what: they take."""
     names: dict[tuple[Format, Format], list[str]] = {}
-    for name, *formats in dict.fromkeys(changes):
-        names.setdefault((formats[0], formats[1]), []).append(name)
+    for name, asked, taken in dict.fromkeys(changes):
+        if asked != taken:
+            names.setdefault((asked, taken), []).append(name)
     return tuple(
-        f"{', '.join(which)} take{'s' * (len(which) == 1)} values that may be negative: these are {taken.name} in "
-        f"place of {asked.name}"
+        f"{', '.join(which)} take{'s' * (len(which) == 1)} {what}: these are {taken.name} in place of {asked.name}"
         for (asked, taken), which in names.items()
     )
 
@@ -111,7 +111,7 @@ def _signed(number_format: Format, found: str, *, auto_sign: bool) -> Format:
 
 
 def settle_images(model: QuantizedModel, images: Tensor) -> None:
-    """Give what takes the images as they are a signed format if they have negatives, and say so in `notices`.
+    """Give what takes the images as they are a signed format if they have negatives; `signed_images` tells of it.
 
     Raises ModelError, naming the layer, where an unsigned format was asked for without `auto_sign`.
     """
@@ -125,9 +125,19 @@ def settle_images(model: QuantizedModel, images: Tensor) -> None:
                 f"{found}, and {_format(one).name} has no negatives: give images from 0 on (mean 0 in place of "
                 "normalizing), a signed format of inputs, or inputs='auto-sign'"
             )
-        signed = _signed(_format(one), found, auto_sign=True)
-        model.notices += (f"{found}: they are {signed.name} in place of {_format(one).name}",)
-        _give(one, signed)
+        _give(one, _signed(_format(one), found, auto_sign=True))
+
+
+def signed_images(model: QuantizedModel) -> tuple[str, ...]:
+    """A sentence for each pair of formats on what takes images with negatives, signed in place of unsigned."""
+    return told(
+        (
+            Change(f"layer {one.name!r}", one.asked_inputs, _format(one))
+            for one in _roundings(model)
+            if one.takes_images
+        ),
+        "the images, which have negatives",
+    )
 
 
 def unsigned_images(model: QuantizedModel) -> tuple[str, ...]:

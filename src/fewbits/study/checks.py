@@ -29,12 +29,19 @@ from fewbits.train.recipes import refuse_precisions
 from fewbits.train.temporary_batch_norm import refuse_unfit
 
 
-def checked_assignment(given: PrecisionSection, folder: Path, technology: Technology) -> Assignment:
+def checked_assignment(
+    given: PrecisionSection, folder: Path, technology: Technology, inputs: str | None = None
+) -> Assignment:
     """The assignment of an entry of a study, if its network's precision can be lowered and costed.
 
-    folder: where the path of a circuit begins. The precisions of single layers are tried with a network
-    (`try_assignment`).
+    folder: where the path of a circuit begins. inputs: the study's option for unsigned ones. The precisions of single
+    layers are tried with a network (`try_assignment`).
     """
+    read = _read_assignment(given, folder, technology)
+    return read if inputs is None else read.with_auto_sign()
+
+
+def _read_assignment(given: PrecisionSection, folder: Path, technology: Technology) -> Assignment:
     if given.definition is None:
         return Assignment.uniform(_checked_precision(given.name, technology))
     read = Assignment.from_definition(given.definition, given.name)

@@ -82,7 +82,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     technology = _checked(spec, "technology", lambda: load_technology(table))
     machines = _machines(spec)
     asked = [
-        _checked(spec, "precisions", lambda one=one: checked_assignment(one, spec.folder, technology))
+        _checked(spec, "precisions", lambda one=one: checked_assignment(one, spec.folder, technology, spec.inputs))
         for one in spec.precisions
     ]
     if len({one.name for one in asked}) < len(asked):

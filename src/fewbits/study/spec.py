@@ -99,6 +99,10 @@ class StudySpec(Table):
     it does not hold ("one", if none is given), with one for each precision, or with the composable one, as
     `fewbits.hardware.cost` takes it; float32 networks have their own in any way."""
 
+    inputs: Literal["auto-sign"] | None = None
+    """Takes every precision of unsigned inputs (`ufixedN`) as one that ends with `:auto-sign`: signed in layers that
+    take values which may be negative; without it a network or data with such layers are refused."""
+
     cluster: ClusterSection | None = None
     """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""
 

@@ -243,7 +243,8 @@ class Technology:
 
     def find(self, wanted: DatapathKey | Precision | str) -> DatapathCost | None:
         """A datapath by its key, by a precision, or by its name; None where the table lacks it."""
-        return self.datapaths.get(wanted if isinstance(wanted, str) else wanted.name)
+        named = wanted.plain if isinstance(wanted, Precision) else wanted
+        return self.datapaths.get(named if isinstance(named, str) else named.name)
 
     def datapath(self, wanted: DatapathKey | Precision | str) -> DatapathCost:
         """A datapath as of `find`; raises HardwareError that lists those in the table."""

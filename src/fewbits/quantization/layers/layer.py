@@ -144,7 +144,12 @@ class QuantizedLayer(WrappedLayer):
     @property
     def needs_sign(self) -> bool:
         """Whether its inputs are signed where unsigned ones were asked for."""
-        return self.input_format.is_signed and not formats_from_tensor(self.precision_text)[0].inputs.is_signed
+        return self.input_format.is_signed and not self.asked_inputs.is_signed
+
+    @property
+    def asked_inputs(self) -> Format:
+        """The format of inputs that the layer was quantized to."""
+        return formats_from_tensor(self.precision_text)[0].inputs
 
     def _replace_formats(self, precision: Precision, scale_bits: int) -> None:
         self._take_formats(precision, scale_bits)

@@ -50,6 +50,9 @@ class TensorRounding(ValueRounding):
     takes_images: bool
     """Whether nothing but the images tells if its values have negatives."""
 
+    asked_inputs: Format
+    """The format that was asked for."""
+
     def __init__(
         self,
         number_format: Format,
@@ -66,7 +69,7 @@ class TensorRounding(ValueRounding):
         self.name = name
         self.may_be_signed = False
         self.takes_images = False
-        self._asked_for = number_format
+        self.asked_inputs = number_format
         self.rounds = number_format.name != "float32"
         self._leader = () if leader is None else (leader,)  # in a tuple: a leader is no part of this module
         self._point = start(number_format)
@@ -88,7 +91,7 @@ class TensorRounding(ValueRounding):
     @property
     def needs_sign(self) -> bool:
         """Whether it is to a signed format where an unsigned one was asked for."""
-        return self.number_format.is_signed and not self._asked_for.is_signed
+        return self.number_format.is_signed and not self.asked_inputs.is_signed
 
     @property
     def is_leader(self) -> bool:
