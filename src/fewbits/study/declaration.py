@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.hardware import Cost
+    from fewbits.study.defect_record import DefectRecord
     from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import RunResult
     from fewbits.train import Evaluation
@@ -46,6 +47,9 @@ class Tested:
     cost: Cost
     baseline_uj: float | None
     """Energy of the same network at float32; None if the technology table or the accelerator has no float32."""
+
+    defects: DefectRecord | None = None
+    """Its accuracy with defects, where the study asks for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

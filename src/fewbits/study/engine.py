@@ -29,12 +29,14 @@ from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
     FloatNetworkTrained,
+    Measured,
     Notice,
     Observer,
     RunFailed,
     RunFinished,
     StudyStarted,
     TaskLabel,
+    TaskMeasuring,
     TaskProgress,
     TaskStarted,
 )
@@ -337,7 +339,9 @@ def _label(task: Task) -> TaskLabel:
     return TaskLabel(training.model, training.data, training.precision, recipe, training.seed, task.key, machine)
 
 
-def _progress(task: Task, progress: Progress) -> TaskProgress:
+def _progress(task: Task, progress: Progress | Measured) -> TaskProgress | TaskMeasuring:
+    if isinstance(progress, Measured):
+        return TaskMeasuring(_label(task), progress)
     return TaskProgress(
         label=_label(task),
         epoch=progress.epoch,

@@ -21,7 +21,9 @@ from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_ba
 from fewbits.study.baselines import baseline_of
 from fewbits.study.checks import products_of, refuse_absent_device
 from fewbits.study.declaration import Tested
+from fewbits.study.defects import measured
 from fewbits.study.digest import data_sha256
+from fewbits.study.events import Measured
 from fewbits.study.figures import kept_of_cost, kept_of_test
 from fewbits.study.networks import (
     TrainingOutcome,
@@ -51,7 +53,7 @@ from fewbits.train.one_class import one_class_notice
 _BASELINE = "float32"
 
 
-def _ignore(_: Progress) -> None:
+def _ignore(_: Progress | Measured) -> None:
     """Tell nobody."""
 
 
@@ -60,7 +62,7 @@ class Workshop:
     """Where a worker does its tasks: the output folder, and the data it has loaded."""
 
     folder: Path
-    progress: Callable[[Progress], None] = _ignore
+    progress: Callable[[Progress | Measured], None] = _ignore
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
     _baselines: dict[str, float] = field(default_factory=dict[str, float])
     """Energies at float32 that this worker knows, uJ, by the key of their `Baseline`."""
@@ -99,6 +101,7 @@ class Workshop:
             float_training=float_outcome,
             cost=figures,
             baseline_uj=baseline_uj,
+            defects=measured(run, module, network, dataset, self.folder, self.progress),
         )
         began = float_outcome.notices if run.training.start is not None else ()
         one_class = one_class_notice(dataset, dataset.test, "test images")

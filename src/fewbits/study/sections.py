@@ -62,6 +62,8 @@ def known_sinks(table: object) -> object:
     return table
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -226,6 +228,64 @@ class PrecisionSection(Table):
     def definition(self) -> dict[str, Any] | None:
         """The assignment, as `Assignment.from_definition` takes it; None for a precision's name."""
         return None if self.precision is None else self.model_dump(exclude_none=True)
+
+
+class VoltageTable(Table):
+    """A file of bit error rates by a memory's supply voltage, for undervolting."""
+
+    source: Text
+    """Whose memory, where measured or published; reports tell it."""
+
+    voltages_v: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)]
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=1000)]
+    """Each stored bit's chance to be wrong, in the order of the voltages."""
+
+    @model_validator(mode="after")
+    def _in_pairs(self) -> VoltageTable:
+        pairs = sorted(zip(self.voltages_v, self.rates, strict=False))
+        rates = [rate for _, rate in pairs]
+        if len(self.voltages_v) != len(self.rates):
+            what = f"{len(self.voltages_v)} voltages_v and {len(self.rates)} rates: give a rate for each voltage"
+            raise ValueError(what)
+        if len(set(self.voltages_v)) < len(pairs) or rates != sorted(set(rates), reverse=True):
+            raise ValueError(
+                "a lower voltage has a higher rate: give each voltage once, its rate below that of lower ones"
+            )
+        return self
+
+
+class DefectsSection(Table):
+    """Defects that every network is measured with; what is left out takes the default of `DefectPlan`.
+
+    `fewbits.hardware.defects.DefectPlan` explains the keys up to `repair`, and refuses values that cannot be.
+    """
+
+    where: Text
+    counts: tuple[int, ...] | None = None
+    rates: tuple[float, ...] | None = None
+    draws: int | None = None
+    seed: int | None = None
+    retrain_epochs: int | None = None
+    repair: Text | None = None
+    voltages: Text | None = None
+    """In place of rates, a file that is a `VoltageTable`; looked for from the study's folder."""
+
+    voltage_table: VoltageTable | None = None
+    """What the file held, as a store keeps it."""
+
+    images: Annotated[int, Field(ge=1)] | None = None
+    """So many images of the test split, evenly spaced in it; all, if it is left out."""
+
+    @model_validator(mode="after")
+    def _one_of_rates(self) -> DefectsSection:
+        if self.rates is not None and (self.voltages, self.voltage_table) != (None, None):
+            raise PydanticCustomError(INCOMPLETE, "give rates or voltages, a file that has them, not both")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the study gives, as `DefectPlan` takes them; of a file of voltages, its rates."""
+        given = self.model_dump(exclude_none=True, exclude={"images", "voltages", "voltage_table"})
+        return given if self.voltage_table is None else {**given, "rates": self.voltage_table.rates}
 
 
 class AcceleratorSection(Table):

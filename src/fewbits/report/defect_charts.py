@@ -1,0 +1,175 @@
+"""Charts of accuracy with defects: against their number, a bit error rate, a voltage; and what a repair takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from fewbits.report.chart import HEIGHT, Chart, styled
+from fewbits.report.curve_charts import colours
+from fewbits.report.defects import PLACES, DefectCurve, DefectPoint, defect_curves, sentence, shown_amount
+from fewbits.study.defect_record import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fewbits.report.rows import Group
+
+_DOTS = 2000
+"""Draws that a chart shows as dots; more would hide the lines."""
+
+_DASHES = {"faulty": [1, 0], "retrained": [6, 3], "repaired": [2, 2]}
+"""Of a line, by the name in STAGES."""
+
+_WIDE = 30
+"""Counts whose largest is so many times the smallest above zero stand on a logarithmic axis that takes zero."""
+
+
+def defect_charts(group: Group, tail: str) -> tuple[Chart, ...]:
+    """The charts of a group; none where no run was measured with defects."""
+    charts: list[Chart] = []
+    for where, curves in defect_curves(group).items():
+        stem = f"defects-{where}{tail}"
+        of_rate = curves[0].kind == "rates"
+        if not of_rate or any(point.amount for curve in curves for point in curve.points):
+            charts.append(_accuracy_chart(group, curves, stem))
+        if all(point.voltage_v is not None for curve in curves for point in curve.points):
+            charts.append(_voltage_chart(group, curves, f"{stem}-voltage"))
+        if any(point.energy_ratio is not None for curve in curves for point in curve.points):
+            charts.append(_price_chart(group, curves, f"{stem}-repair"))
+    return tuple(charts)
+
+
+def _accuracy_chart(group: Group, curves: Sequence[DefectCurve], stem: str) -> Chart:
+    what = PLACES.get(curves[0].where, curves[0].where)
+    if curves[0].kind == "rates":
+        axis = alt.X("x:Q", title=f"{what} (logarithmic)", scale=alt.Scale(type="log"), axis=alt.Axis(format="~e"))
+        return _chart(group, curves, stem, f"Accuracy by {what}", axis, lambda point: point.amount or None)
+    amounts = [point.amount for curve in curves for point in curve.points if point.amount]
+    wide = bool(amounts) and max(amounts) >= _WIDE * min(amounts)
+    scale = alt.Scale(type="symlog", constant=min(amounts)) if wide else alt.Scale()
+    axis = alt.X("x:Q", title=f"{what}, number", scale=scale, axis=alt.Axis(tickMinStep=1, format="d"))
+    return _chart(group, curves, stem, f"Accuracy by {what}", axis, lambda point: point.amount)
+
+
+def _voltage_chart(group: Group, curves: Sequence[DefectCurve], stem: str) -> Chart:
+    where = PLACES.get(curves[0].where, curves[0].where).removeprefix("bit error rate of ")
+    axis = alt.X("x:Q", title=f"supply voltage of {where}, V", scale=alt.Scale(zero=False, reverse=True))
+    heading = f"Accuracy by the voltage of {where}"
+    return _chart(group, curves, stem, heading, axis, lambda point: point.voltage_v)
+
+
+def _chart(
+    group: Group,
+    curves: Sequence[DefectCurve],
+    stem: str,
+    heading: str,
+    x: alt.X,
+    place: Callable[[DefectPoint], float | None],
+) -> Chart:
+    """Accuracy: a line a precision and stage, bands of intervals, dots of draws. place: of a point; None for none."""
+    labels = [curve.label for curve in curves]
+    stages = [name for name in STAGES if any(name in curve.stages for curve in curves)]
+    means = [one for curve in curves for point in curve.points for one in _means(curve, point, place(point))]
+    every = sum(len(of.percent) for c in curves for point in c.points for of in point.accuracies.values())
+    dots = [one for curve in curves for point in curve.points for one in _dots(curve, point, place(point))]
+    y = alt.Y("m:Q", title="accuracy, bit-exact, %", scale=alt.Scale(zero=False))
+    colour = alt.Color("p:N", title="precision", sort=labels, scale=colours(labels))
+    shown = [STAGES[name] for name in stages]
+    dash = alt.StrokeDash(
+        "s:N",
+        title="accuracy",
+        sort=shown,
+        scale=alt.Scale(domain=shown, range=[_DASHES[name] for name in stages]),
+        legend=alt.Undefined if len(stages) > 1 else None,
+    )
+    base = alt.Chart(alt.Data(values=means))
+    band = base.mark_area(opacity=0.15).encode(x=x, y=alt.Y("lo:Q"), y2=alt.Y2("hi:Q"), color=colour, detail="s:N")
+    tooltip = [
+        alt.Tooltip("p:N", title="precision"),
+        alt.Tooltip("t:N", title="defects"),
+        alt.Tooltip("s:N", title="accuracy"),
+        alt.Tooltip("m:Q", title="mean, %", format=".2f"),
+        alt.Tooltip("lo:Q", title="interval from, %", format=".2f"),
+        alt.Tooltip("hi:Q", title="to, %", format=".2f"),
+    ]
+    line = base.mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=45, filled=True)).encode(
+        x=x, y=y, color=colour, strokeDash=dash, tooltip=tooltip
+    )
+    layers: Any = band + line
+    if every <= _DOTS:
+        cloud = alt.Chart(alt.Data(values=dots)).mark_circle(size=9, opacity=0.35)
+        layers = band + cloud.encode(x=x, y=alt.Y("v:Q"), color=colour) + line
+    without = ", ".join(f"{curve.label} {curve.exact_percent:.2f} %" for curve in curves)
+    return Chart(
+        stem=stem,
+        heading=f"{heading}: {group.title}",
+        caption=f"Mean over {curves[0].draws} draws on {curves[0].images} test images, with its 95 % interval as a "
+        f"band{'; dots are the draws' if every <= _DOTS else ''}. Without defects: {without}. "
+        + " ".join(f"{curve.label}: {sentence(curve)}" for curve in curves if len(curves) == 1),
+        description=f"Line chart of {heading.lower()}, {group.title}. "
+        + " ".join(f"{curve.label}: {sentence(curve)}" for curve in curves),
+        spec=styled(layers, HEIGHT),
+    )
+
+
+def _means(curve: DefectCurve, point: DefectPoint, x: float | None) -> list[dict[str, Any]]:
+    if x is None:
+        return []
+    return [
+        {
+            "p": curve.label,
+            "x": x,
+            "t": shown_amount(curve.kind, point.amount),
+            "s": STAGES[name],
+            "m": of.mean_percent,
+            "lo": max(0.0, of.mean_percent - of.interval_percent),
+            "hi": min(100.0, of.mean_percent + of.interval_percent),
+        }
+        for name, of in point.accuracies.items()
+    ]
+
+
+def _dots(curve: DefectCurve, point: DefectPoint, x: float | None) -> list[dict[str, Any]]:
+    if x is None:
+        return []
+    return [{"p": curve.label, "x": x, "v": v} for of in point.accuracies.values() for v in of.percent]
+
+
+def _price_chart(group: Group, curves: Sequence[DefectCurve], stem: str) -> Chart:
+    """Energy and cycles of an image after the repair, over those before it."""
+    labels = [curve.label for curve in curves]
+    values = [
+        {"p": curve.label, "x": point.amount, "w": what, "v": value, "n": point.disabled_neurons}
+        for curve in curves
+        for point in curve.points
+        for what, value in (("energy", point.energy_ratio), ("cycles", point.cycles_ratio))
+        if value is not None
+    ]
+    chart = alt.Chart(alt.Data(values=values)).mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=45))
+    chart = chart.encode(
+        x=alt.X("x:Q", title=f"{PLACES.get(curves[0].where, curves[0].where)}, number", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y("v:Q", title="after the repair, times that before", scale=alt.Scale(zero=False)),
+        color=alt.Color("p:N", title="precision", sort=labels, scale=colours(labels)),
+        strokeDash=alt.StrokeDash("w:N", title="of an image", sort=["energy", "cycles"]),
+        tooltip=[
+            alt.Tooltip("p:N", title="precision"),
+            alt.Tooltip("w:N", title="of an image"),
+            alt.Tooltip("v:Q", title="times", format=".3f"),
+            alt.Tooltip("n:Q", title="neurons disabled", format=".2f"),
+        ],
+    )
+    ends = ", ".join(
+        f"{curve.label} {last.energy_ratio:.2f} times the energy and {last.cycles_ratio:.2f} times the cycles at "
+        f"{shown_amount(curve.kind, last.amount)}"
+        for curve in curves
+        for last in [[point for point in curve.points if point.energy_ratio is not None][-1]]
+    )
+    return Chart(
+        stem=stem,
+        heading=f"What the repair takes: {group.title}",
+        caption=f"Neurons with a defect are disabled, means over the draws that a repair helps: {ends}.",
+        description=f"Line chart of energy and cycles of an image after the repair, {group.title}: {ends}.",
+        spec=styled(chart, HEIGHT),
+    )
