@@ -64,6 +64,14 @@ class DefectTask:
         voltages = {} if self.voltages is None else {"voltages": self.voltages.model_dump(mode="json")}
         return {"format": FORMAT, **given, **images, **settings, **voltages}
 
+    @property
+    def words(self) -> str:
+        """What is measured of a network."""
+        plan = self.plan
+        retrained = f", retrained for {plan.retrain_epochs} epochs" if plan.retrain_epochs is not None else ""
+        repaired = f", repaired by {plan.repair!r}" if plan.repair is not None else ""
+        return f"{plan.where}, {len(plan.amounts)} {plan.kind} x {plan.draws} draws{retrained}{repaired}"
+
     def tile_of(self, machine: AnyAccelerator) -> Accelerator | None:
         """The tile whose neurons have stuck nets; None for memories, whose bits are those of any machine.
 

@@ -126,6 +126,7 @@ def run_study(
         outdated = store.plan(spec.name, spec.definition(), plan.rests_on, planned)
         for text in (
             *plan.data_notices,
+            *plan.defect_notices,
             *damaged_rows(store.damaged_rows),
             *outdated_runs(outdated),
             *_damaged_networks(plan, store, folder),

@@ -70,6 +70,16 @@ class Plan:
             f"data {name!r}: {'; '.join((*about['notes'], about['normalization']))}" for name, about in own.items()
         )
 
+    @property
+    def defect_notices(self) -> tuple[str, ...]:
+        """A line on the defects that networks are measured with, where the study asks for them."""
+        measured = [run.defects for run in self.runs if run.defects is not None]
+        if not measured:
+            return ()
+        rest = len(self.runs) - len(measured)
+        beside = f"; not in the {rest} of {BASELINE}" * (rest > 0)
+        return (f"defects: {measured[0].words}, in each of {len(measured)} runs{beside}",)
+
 
 def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     """Check every name in a study by loading what it stands for, and lay out the tasks.
