@@ -25,7 +25,7 @@ _SPEC.loader.exec_module(import_graph)
 
 HARDWARE = (
     *("process", "workload", "mapping", "energy", "activity", "rtl", "multipliers", "datapath", "dataflow", "fpga"),
-    *("defects", "costing", "characterization"),
+    *("costing", "defects", "characterization"),
 )
 """The rooms of `hardware`, from the lowest."""
 

@@ -5,7 +5,7 @@ Only a rounding leads from one to the other: the nearest value of its format to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -34,19 +34,22 @@ class MixedExecutor:
         computed_in = arithmetics(operations)
         self._steps = [_step(one, computed_in[one.name], computed_in.get(one.inputs[0]), order) for one in operations]
 
-    def values(self, images: Tensor) -> dict[str, Any]:
+    def values(self, images: Tensor, read: Mapping[str, Callable[[Any], Any]] | None = None) -> dict[str, Any]:
         """Every operation's result for a batch of images, by name: of integers as `IntegerExecutor`, of floats float32.
 
+        read: by operation, what is made of its result before any other takes it: a memory with wrong bits.
         Raises FormatError if an image holds NaN, ModelError if a float is infinite, naming the layer.
         """
         results: dict[str, Any] = {self._operations[0].inputs[0]: images.cpu()}
         for operation, step in zip(self._operations, self._steps, strict=True):
             results[operation.name] = step(*(results[name] for name in operation.inputs))
+            if read is not None and operation.name in read:
+                results[operation.name] = read[operation.name](results[operation.name])
         return {one.name: _on(results[one.name], images.device) for one in self._operations}
 
-    def logits(self, images: Tensor) -> Any:
+    def logits(self, images: Tensor, read: Mapping[str, Callable[[Any], Any]] | None = None) -> Any:
         """The last operation's result; see `values`."""
-        return self.values(images)[self._operations[-1].name]
+        return self.values(images, read)[self._operations[-1].name]
 
 
 def _step(operation: Operation, own: Arithmetic, source: Arithmetic | None, order: SumOrder) -> Callable[..., Any]:

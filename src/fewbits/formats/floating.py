@@ -76,6 +76,29 @@ class FloatFormat(Format):
         """
         return self.exponent_bits < 5
 
+    @property
+    def read_as(self) -> Format:
+        """The same fields, all codes numbers, where float32 carries them; else the format itself."""
+        if self.specials == "none" or self._fills_float32:
+            return self
+        name = f"float-e{self.exponent_bits}m{self.mantissa_bits}"
+        return FloatFormat(name, self.exponent_bits, self.mantissa_bits, "none")
+
+    def read_codes(self, codes: Tensor) -> Tensor:
+        """All codes; with float32's own exponents, infinities and NaN count as the largest numbers."""
+        import torch
+
+        if not self._fills_float32:
+            return codes
+        top = (2**self.exponent_bits - 1) << self.mantissa_bits
+        sign = codes & (1 << (self.bits - 1))
+        return torch.where((codes & top) == top, sign | (top - 1), codes)
+
+    @property
+    def _fills_float32(self) -> bool:
+        """Whether numbers in the place of its infinities would be no float32."""
+        return self.exponent_bits == 8
+
     def holds(self, narrow: Format) -> bool:
         """Floats of no more exponent and mantissa bits."""
         if not isinstance(narrow, FloatFormat):

@@ -106,6 +106,28 @@ class Format(ABC):
         """Codes that stand for no number, which `decode` refuses."""
         return ()
 
+    @property
+    def read_as(self) -> Format:
+        """The format of the numbers that a datapath takes codes for: here the same.
+
+        A datapath knows no infinity and no NaN: where an encoder makes them, it reads numbers.
+        """
+        return self
+
+    def read_codes(self, codes: Tensor) -> Tensor:
+        """Any codes, flipped bits among them, as `read_as` has them (int64): here unused ones count as code 0.
+
+        Unused are negative zeros of `pow2-N` and -2 in `ternary`, of which the datapaths make nothing.
+        """
+        import torch
+
+        unused = torch.tensor(self.unused_codes, dtype=torch.int64)
+        return torch.where(torch.isin(codes, unused), 0, codes) if len(unused) else codes
+
+    def read_numbers(self, codes: Tensor) -> Tensor:
+        """Numbers (float64) at fraction_bits 0 that a datapath takes any codes (int64) for; see `read_as`."""
+        return self.read_as.decode_numbers(self.read_codes(codes))
+
     @cached_property
     def rounded_zero(self) -> int:
         """The number that zero is rounded to, and so what a padded element is: 0, in `binary` 1.

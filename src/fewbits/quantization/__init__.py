@@ -10,10 +10,14 @@ from fewbits.quantization.layers.layer_calibration import LayerCalibration
 from fewbits.quantization.layers.radix_point import METHODS, choose_fraction_bits
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
 from fewbits.quantization.layers.training_method import TrainingMethod, WithLayers, settle
+from fewbits.quantization.methods.known_defects import FaultySums, HeldBits, KnownDefects
 from fewbits.quantization.model import QuantizedModel, Skipped, quantize
 
 __all__ = [
     "METHODS",
+    "FaultySums",
+    "HeldBits",
+    "KnownDefects",
     "LayerCalibration",
     "QuantizedLayer",
     "QuantizedModel",

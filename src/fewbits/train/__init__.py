@@ -11,6 +11,7 @@ from fewbits.train.options import RecipeOptions
 if TYPE_CHECKING:
     from fewbits.train.evaluation import Evaluation, evaluate
     from fewbits.train.hooks import TrainingHooks
+    from fewbits.train.known_defects import DefectRetraining, retraining_with_defects
     from fewbits.train.loop import Loss, cross_entropy
     from fewbits.train.operating_point import OperatingPoint, operating_points
     from fewbits.train.progress import Progress, ProgressCallback
@@ -26,6 +27,10 @@ _HOLDERS = {
         "operating_point": ("OperatingPoint", "operating_points"),
         "progress": ("Progress", "ProgressCallback"),
         "hooks": ("TrainingHooks",),
+        "known_defects": (
+            "DefectRetraining",
+            "retraining_with_defects",
+        ),
         "loop": ("Loss", "cross_entropy"),
         "recipe_run": ("RecipeRun",),
         "recipes": ("prepare_recipe", "run_recipe", "train_float"),
@@ -38,6 +43,7 @@ _HOLDERS = {
 
 __all__ = [
     "RECIPES",
+    "DefectRetraining",
     "EpochRecord",
     "Evaluation",
     "Loss",
@@ -54,6 +60,7 @@ __all__ = [
     "evaluate",
     "operating_points",
     "prepare_recipe",
+    "retraining_with_defects",
     "run_recipe",
     "train_float",
 ]

@@ -58,6 +58,9 @@ class Tile:
     is_mode: bool = False
     """Whether it is another mode of a tile that is on the chip already: area and leakage are that one's."""
 
+    working: AnyAccelerator | None = None
+    """What of the accelerator computes, where a repair disabled some of it; area, leakage and accesses are of all."""
+
     @property
     def scheduled(self) -> AnyAccelerator:
         """The accelerator as layers are scheduled on it: with as many synapses as its lanes make products in a cycle.
@@ -65,7 +68,7 @@ class Tile:
         A composable neuron of 16 lanes takes 64 synapses a cycle in its mode of 4 bits. Rows of Bin and SB are then
         chunks of so many, and there are as many rows; words are wide enough for either mode (`memories`).
         """
-        return self.dataflow.split(self.accelerator, self.design.products_per_lane)
+        return self.dataflow.split(self.working or self.accelerator, self.design.products_per_lane)
 
     @property
     def products_per_cycle(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fewbits.hardware.defects.curve import Accuracies, DefectCurve, DefectRow, RepairPrice
-from fewbits.hardware.defects.curves import DefectPoint, accuracy_with_faults, accuracy_with_flips
 from fewbits.hardware.defects.defective_network import DefectiveNetwork
 from fewbits.hardware.defects.faults import PARTS, FaultSites, StuckAt, cell_areas, draw_faults, fault_sites
 from fewbits.hardware.defects.measuring import Progress, Retrain, measure_defects
@@ -17,7 +16,6 @@ __all__ = [
     "Accuracies",
     "DefectCurve",
     "DefectPlan",
-    "DefectPoint",
     "DefectRow",
     "DefectiveNetwork",
     "FaultSites",
@@ -25,8 +23,6 @@ __all__ = [
     "RepairPrice",
     "Retrain",
     "StuckAt",
-    "accuracy_with_faults",
-    "accuracy_with_flips",
     "cell_areas",
     "draw_faults",
     "fault_sites",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.bitexact import BitExactNetwork
-    from fewbits.graph.operations import Layer
+    from fewbits.graph.operations import Layer, Operation
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
 
 LANES = 256
@@ -76,13 +76,14 @@ class DefectiveNetwork:
         self.network = network
         self.accelerator = accelerator or Accelerator()
         self.faults = tuple(faults)
-        self.netlist, self._design = _neuron_of(network, netlist, self.accelerator)
-        self._stuck: dict[int, list[tuple[int, int]]] = {}
+        self.netlist, self.design = _neuron_of(network, netlist, self.accelerator)
+        self.stuck: dict[int, list[tuple[int, int]]] = {}
+        """By defective neuron, its stuck nets, each with its value."""
         for fault in self.faults:
             if not 0 <= fault.neuron < self.accelerator.neurons:
                 raise HardwareError(f"neuron {fault.neuron} is not one of {self.accelerator.neurons}, 0 the first")
-            self._stuck.setdefault(fault.neuron, []).append((fault.net, fault.value))
-        for stuck in self._stuck.values():
+            self.stuck.setdefault(fault.neuron, []).append((fault.net, fault.value))
+        for stuck in self.stuck.values():
             FaultyNeuron(self.netlist.model, stuck, 1)  # refuses what is no fault site
         self._steps = {layer.name: self._checked(layer) for layer in network.layers}
 
@@ -93,11 +94,23 @@ class DefectiveNetwork:
         parts = [self._values(images[start : start + LANES]) for start in range(0, max(1, len(images)), LANES)]
         return torch.cat([part[self.network.operations[-1].name] for part in parts])
 
+    def observed(self, images: Tensor) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """By layer with a defective neuron: the right sums of the inputs that it was given, and what it gave.
+
+        Of at most `LANES` images, as what takes the sums sees them: behind the ReLU, and within what the rounding
+        tells apart; in units of the accumulator, (images, outputs, positions).
+        """
+        seen: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
+        self._values(images[:LANES], seen)
+        return seen
+
     def predict(self, images: Tensor) -> Tensor:
         """Class of each image, int64; images as for `BitExactNetwork.run`."""
         return self.logits(images).argmax(dim=1)
 
-    def _values(self, images: Tensor) -> dict[str, Any]:
+    def _values(
+        self, images: Tensor, seen: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] | None = None
+    ) -> dict[str, Any]:
         from fewbits.bitexact.exact_arithmetic import exact_arithmetic
 
         operations = self.network.operations
@@ -106,8 +119,11 @@ class DefectiveNetwork:
         with exact_arithmetic("cpu"):
             for operation, step in zip(operations, self._executed, strict=True):
                 value = step(*(results[name] for name in operation.inputs))
-                if operation.name in self._steps and self._stuck:
+                if operation.name in self._steps and self.stuck:
+                    sums = value
                     value, taken = self._with_defects(operation, value, results[operation.inputs[0]])
+                    if seen is not None and taken is not None:
+                        seen[operation.name] = self._as_taken(operation, sums), self._as_taken(operation, value, taken)
                     steps = self._steps[operation.name]
                     if steps.rounding is not None and taken is not None:
                         stored[steps.rounding.name] = taken
@@ -126,27 +142,45 @@ class DefectiveNetwork:
 
     def _with_defects(self, layer: Any, sums: Tensor, values: Tensor) -> tuple[Tensor, _Taken | None]:
         """A layer's accumulators with those of the defective neurons, and what these neurons give."""
-        operands = layer_operands(self.network, layer, values, self._design)
-        words = _element_words(operands, self._design.precision.inputs.bits)
+        operands = layer_operands(self.network, layer, values, self.design)
+        words = _element_words(operands, self.design.precision.inputs.bits)
         found = [
             taken
-            for neuron, stuck in sorted(self._stuck.items())
+            for neuron, stuck in sorted(self.stuck.items())
             if (taken := self._computed(layer, operands, words, neuron, stuck)) is not None
         ]
         if not found:
             return sums, None
         channels = [channel for taken in found for channel in taken.channels]
         totals, outputs = (np.concatenate([getattr(t, what) for t in found], axis=1) for what in ("totals", "outputs"))
-        bits = self._design.accumulator_bits
+        bits = self.design.accumulator_bits
         signed = totals - ((totals >> (bits - 1)) << bits)
         return _replaced(sums, channels, signed), _Taken(channels, totals, outputs)
 
-    def _stored(self, value: Tensor, taken: _Taken) -> Tensor:
-        """Rounded values with those that the defective neurons' output stages give."""
+    def _as_taken(self, layer: Operation, sums: Tensor, taken: _Taken | None = None) -> NDArray[np.float64]:
+        """Sums as what takes them sees them; those of `taken` as the neurons' output stages give them."""
+        steps = self._steps[layer.name]
+        values = sums.double().reshape(len(sums), layer.output_shape[0], -1).numpy()
+        if steps.relu:
+            values = np.maximum(values, 0)
+        if steps.rounding is None:
+            return values
+        unit = 2.0**steps.rounding.shift
+        low, high = (limit * unit for limit in steps.rounding.number_format.integer_limits)
+        values = np.clip(values, low, high)
+        if taken is not None:
+            values[:, taken.channels] = self._integers(taken) * unit
+        return values
+
+    def _integers(self, taken: _Taken) -> NDArray[np.float64]:
+        """What output stages give, as integers of the inputs' format."""
         import torch
 
-        integers = self._design.precision.inputs.decode(torch.from_numpy(taken.outputs)).numpy()
-        return _replaced(value, taken.channels, integers)
+        return self.design.precision.inputs.read_numbers(torch.from_numpy(taken.outputs)).numpy()
+
+    def _stored(self, value: Tensor, taken: _Taken) -> Tensor:
+        """Rounded values with those that the defective neurons' output stages give."""
+        return _replaced(value, taken.channels, self._integers(taken))
 
     def _computed(
         self, layer: Layer, operands: LayerOperands, words: Words, neuron: int, stuck: list[tuple[int, int]]
@@ -200,7 +234,7 @@ class DefectiveNetwork:
 
         words: of each input element's bits in the lanes, (elements + 1, bits, words); the last is code 0.
         """
-        chosen = self._design
+        chosen = self.design
         positions, chunks = operands.taps.shape[1:3]
         block = np.array(order)
         busy = len(order) * positions * chunks
@@ -242,7 +276,7 @@ class DefectiveNetwork:
 
     def _bias_bits(self, layer: Layer) -> NDArray[np.uint8]:
         """Bits of each channel's bias, less what lanes without a synapse add; the last row is an idle neuron's."""
-        chosen = self._design
+        chosen = self.design
         outputs = layer.weight.shape[0]
         padding = chosen.lane_padding(layer.synapses)
         biases = [int(bias) - padding for bias in layer.bias or (0,) * outputs]
@@ -257,17 +291,17 @@ class DefectiveNetwork:
             why = "its outputs have scales of their own"
         elif layer.products is not None:
             why = "its products are not exact ones already"
-        elif layer.accumulator_bits > _FLOAT64_BITS or self._design.accumulator_bits > _FLOAT64_BITS:
+        elif layer.accumulator_bits > _FLOAT64_BITS or self.design.accumulator_bits > _FLOAT64_BITS:
             why = f"its sums are wider than {_FLOAT64_BITS} bits"
-        elif not self._design.takes(layer.synapses):
+        elif not self.design.takes(layer.synapses):
             why = f"its {layer.synapses} synapses may overflow the neuron's accumulator"
-        elif steps.rounding is not None and steps.rounding.number_format != self._design.precision.inputs:
+        elif steps.rounding is not None and steps.rounding.number_format != self.design.precision.inputs:
             why = f"its results are {steps.rounding.number_format.name}"
-        elif steps.rounding is not None and self._design.output_shift(steps.rounding.shift) is None:
+        elif steps.rounding is not None and self.design.output_shift(steps.rounding.shift) is None:
             why = f"its results move by {-steps.rounding.shift} places to the left"
         if why:
             raise HardwareError(
-                f"layer {layer.name!r} is not computed with defects of the neuron of {self._design.precision.name}: "
+                f"layer {layer.name!r} is not computed with defects of the neuron of {self.design.precision.name}: "
                 f"{why}; quantize it without that, or ask for flipped bits of memories"
             )
         return steps
