@@ -14,10 +14,11 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, ProductTable, parse_precision
 from fewbits.formats.assignment import Assignment
-from fewbits.hardware import AnyAccelerator, Technology, cost
+from fewbits.hardware import Accelerator, AnyAccelerator, Technology, cost
 from fewbits.hardware.datapath.interpolation import can_interpolate
 from fewbits.hardware.datapath.strategies import strategy_for
 from fewbits.hardware.defects import measure_defects
+from fewbits.hardware.defects.places import place_of
 from fewbits.hardware.multipliers import product_table
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.models import ModelSource
@@ -138,6 +139,7 @@ def try_defects(
             lowered = lower(calibrate(quantized, images), images[:1])
             for machine in machines:
                 tile = defects.tile_of(machine)
+                place_of(lowered, defects.plan, tile or Accelerator(), None)  # refuses more faults than places
                 measure_defects(lowered, images, labels, defects.without_any, accelerator=tile)
         except FewbitsError as error:
             raise StudyError(f"{one.name!r} on model {model!r}: {error}") from None

@@ -12,6 +12,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -240,18 +242,16 @@ class VoltageTable(Table):
     rates: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=1000)]
     """Each stored bit's chance to be wrong, in the order of the voltages."""
 
-    @model_validator(mode="after")
-    def _in_pairs(self) -> VoltageTable:
-        pairs = sorted(zip(self.voltages_v, self.rates, strict=False))
-        rates = [rate for _, rate in pairs]
-        if len(self.voltages_v) != len(self.rates):
-            what = f"{len(self.voltages_v)} voltages_v and {len(self.rates)} rates: give a rate for each voltage"
-            raise ValueError(what)
-        if len(set(self.voltages_v)) < len(pairs) or rates != sorted(set(rates), reverse=True):
-            raise ValueError(
-                "a lower voltage has a higher rate: give each voltage once, its rate below that of lower ones"
-            )
-        return self
+    @field_validator("rates")
+    @classmethod
+    def _in_pairs(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        voltages: tuple[float, ...] = info.data.get("voltages_v", ())
+        if voltages and len(voltages) != len(rates):
+            raise ValueError(f"it takes a rate for each of the {len(voltages)} voltages_v, not {len(rates)}")
+        rising = [rate for _, rate in sorted(zip(voltages, rates, strict=False), reverse=True)]
+        if len(set(voltages)) < len(voltages) or rising != sorted(set(rising)):
+            raise ValueError("the rate rises as the voltage falls: give each voltage once, with a rate of its own")
+        return rates
 
 
 class DefectsSection(Table):
