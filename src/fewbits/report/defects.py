@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from fewbits.study import DefectRecord
 
 PLACES: Mapping[str, str] = {
-    "neuron": "stuck nets in the tile's neurons",
-    "datapath": "stuck nets in the logic of the tile's neurons",
-    "registers": "stuck nets in the registers of the tile's neurons",
-    "weights-memory": "bit error rate of the weights' memory",
-    "inputs-memory": "bit error rate of the inputs' memory",
+    "neuron": "the tile's neurons",
+    "datapath": "the logic of the tile's neurons",
+    "registers": "the registers of the tile's neurons",
+    "weights-memory": "the weights' memory",
+    "inputs-memory": "the inputs' memory",
 }
-"""What an amount of defects is, by where they lie."""
+"""Where defects lie, in words."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,16 @@ class DefectCurve:
     images: int
     points: tuple[DefectPoint, ...]
     """From the fewest defects to the most."""
+
+    @property
+    def place(self) -> str:
+        """Where the defects lie, in words."""
+        return PLACES.get(self.where, self.where)
+
+    @property
+    def amounts_of(self) -> str:
+        """What an amount is, in words."""
+        return f"{'stuck nets in' if self.kind == 'counts' else 'bit error rate of'} {self.place}"
 
     @property
     def draws(self) -> int:
@@ -135,26 +145,39 @@ def sentences(group: Group) -> Iterator[str]:
 
 def sentence(curve: DefectCurve) -> str:
     """What a curve says."""
-    what = PLACES.get(curve.where, curve.where)
-    parts: list[str] = []
-    for stage in curve.stages:
-        within, behind = curve.tolerated(stage)
-        done = "" if stage == "faulty" else f"{STAGES[stage]} "
-        if within is None:
-            assert behind is not None
-            lost = curve.lost_points(behind, stage)
-            parts.append(f"{done}even {_amount(curve, behind)}, the least measured, loses {lost:.2f} points")
-            continue
-        lost = curve.lost_points(within, stage)
-        most = f"{done}up to {_amount(curve, within)} costs at most {TOLERANCE_POINTS:g} point ({lost:+.2f} lost there)"
-        if behind is None:
-            parts.append(f"{most}, the most measured")
-        else:
-            parts.append(f"{most}; {_amount(curve, behind)} loses {curve.lost_points(behind, stage):.2f}")
+    parts = [_within(curve, stage) for stage in curve.stages]
     return (
-        f"{what}: {'; '.join(parts)}. Without defects {curve.exact_percent:.2f} %, mean over {curve.draws} draws on "
+        f"{'; '.join(parts)}. Without defects {curve.exact_percent:.2f} %; means over {curve.draws} draws, on "
         f"{curve.images} test images."
     )
+
+
+def _within(curve: DefectCurve, stage: str) -> str:
+    """The most defects within the tolerance at a stage, and what the next point loses."""
+    within, behind = curve.tolerated(stage)
+    done = "" if stage == "faulty" else f"{STAGES[stage]} "
+    if behind is not None and (within is None or not within.amount):  # none at all costs nothing
+        lost = curve.lost_points(behind, stage)
+        fewest = "the fewest" if curve.kind == "counts" else "the lowest"
+        return (
+            f"{done}{_in_words(curve, behind)} in {curve.place}, {fewest} measured, loses {lost:.2f} points of accuracy"
+        )
+    assert within is not None
+    at = within.accuracies[stage].mean_percent
+    most = (
+        f"{done}{curve.place} can have {_in_words(curve, within, 'up to ')} within {TOLERANCE_POINTS:g} point of "
+        f"accuracy ({at:.2f} %)"
+    )
+    if behind is None:
+        return f"{most}, the most that was measured"
+    return f"{most}; at {_amount(curve, behind)} it loses {curve.lost_points(behind, stage):.2f} points"
+
+
+def _in_words(curve: DefectCurve, point: DefectPoint, up_to: str = "") -> str:
+    amount = f"{up_to}{_amount(curve, point)}"
+    if curve.kind == "rates":
+        return f"a bit error rate of {amount}"
+    return f"{amount} stuck net{'s' * (point.amount != 1)}"
 
 
 def _amount(curve: DefectCurve, point: DefectPoint) -> str:
@@ -178,10 +201,10 @@ class DefectTable:
 
 def defect_tables(group: Group) -> tuple[DefectTable, ...]:
     """A table for each place where the group's defects lie."""
-    return tuple(_table(group, where, curves) for where, curves in defect_curves(group).items())
+    return tuple(_table(group, curves) for curves in defect_curves(group).values())
 
 
-def _table(group: Group, where: str, curves: Sequence[DefectCurve]) -> DefectTable:
+def _table(group: Group, curves: Sequence[DefectCurve]) -> DefectTable:
     stages = [name for name in STAGES if any(name in curve.stages for curve in curves)]
     priced = any(point.energy_ratio is not None for curve in curves for point in curve.points)
     in_volts = any(point.voltage_v is not None for curve in curves for point in curve.points)
@@ -207,7 +230,7 @@ def _table(group: Group, where: str, curves: Sequence[DefectCurve]) -> DefectTab
                     *([_optional(value, ".2f") for value in prices] if priced else []),
                 )
             )
-    return DefectTable(f"{group.title}: {PLACES.get(where, where)}", headings, tuple(rows))
+    return DefectTable(f"{group.title}: {curves[0].amounts_of}", headings, tuple(rows))
 
 
 def _accuracy(drawn: DrawnAccuracies | None) -> str:
