@@ -8,6 +8,7 @@ from fewbits.report.accuracy_chart import accuracy_chart
 from fewbits.report.bar_charts import chip_chart, component_chart, layer_chart
 from fewbits.report.chart_files import file_tails
 from fewbits.report.curve_charts import curve_charts
+from fewbits.report.defect_charts import defect_charts
 from fewbits.report.fronts import front_chart
 from fewbits.report.networks import across_networks
 from fewbits.report.roofline_chart import group_roofline_chart
@@ -34,6 +35,7 @@ def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
         charts += [by_layer] if by_layer is not None else []
         roofline = group_roofline_chart(group, f"roofline{tail}")
         charts += [roofline] if roofline is not None else []
+        charts += defect_charts(group, tail)
         charts += curve_charts(group, tail)
     for group, tail in zip(together, tails[len(groups) :], strict=True):
         charts += _accuracy_charts(group, tail)

@@ -110,7 +110,7 @@ def _chart(group: Group, curve: _Curve, lines: Sequence[_Line], stem: str) -> Ch
             title=curve.axis if logarithmic == curve.logarithmic else curve.axis.removesuffix(" (logarithmic)"),
             scale=alt.Scale(type="log" if logarithmic else "linear", zero=False),
         ),
-        color=alt.Color("p:N", title="precision", sort=labels, scale=_colours(labels)),
+        color=alt.Color("p:N", title="precision", sort=labels, scale=colours(labels)),
         detail="s:N",
         tooltip=[
             alt.Tooltip("p:N", title="precision"),
@@ -159,8 +159,8 @@ def _ends(curve: _Curve, lines: Sequence[_Line]) -> str:
     return "; ".join(f"{label} {sum(values) / len(values):.4g}" for label, values in ends.items())
 
 
-def _colours(labels: Sequence[str]) -> alt.Scale:
-    """Okabe and Ito's while they last, then hues in the labels' order."""
+def colours(labels: Sequence[str]) -> alt.Scale:
+    """Of lines: Okabe and Ito's while they last, then hues in the labels' order."""
     if len(labels) <= len(_COLOURS):
         return alt.Scale(domain=list(labels), range=list(_COLOURS[: len(labels)]))
     return alt.Scale(domain=list(labels), scheme="turbo")

@@ -14,11 +14,12 @@ from fewbits.report import published
 from fewbits.report.basis import mixed
 from fewbits.report.chart import VEGA_LITE
 from fewbits.report.curve_charts import without_curves
+from fewbits.report.defects import defect_tables, sentences
 from fewbits.report.energy import OFF_CHIP, energy_table, part_table, row_energies
 from fewbits.report.fronts import BASIS, front_tables
 from fewbits.report.layers import OPERATIONS, cycle_table, memory_table
 from fewbits.report.networks import across_networks, comparison
-from fewbits.report.rows import ACCURACY, pareto_front
+from fewbits.report.rows import ACCURACY, TOLERANCE_POINTS, pareto_front
 from fewbits.report.table import failure_lines, text_table
 from fewbits.study.figures import COLUMNS
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from fewbits.report.chart import Chart
     from fewbits.report.rows import Group
     from fewbits.report.studies import ReadStudy
-
-TOLERANCE_POINTS = 1.0
-"""Accuracy that the headline lets a precision lose against float32."""
 
 
 def html_page(
@@ -55,6 +53,7 @@ def html_page(
         operations=OPERATIONS,
         fronts=[{"title": group.title, "runs": front_tables(group)} for group in groups],
         front_basis=BASIS,
+        defects=[(list(sentences(group)), defect_tables(group)) for group in groups],
         comparison=savings,
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
         published=published.published_study(),

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 BASELINE = "float32"
 """The precision that differences and savings are counted from."""
 
+TOLERANCE_POINTS = 1.0
+"""Accuracy that a report lets a precision lose against float32, or a network with defects against itself."""
+
 ACCURACY, ENERGY = "accuracy_percent", "energy_uj"
 """The figures that precisions are chosen by."""
 

@@ -8,11 +8,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fewbits.report.defects import defect_tables, sentences
 from fewbits.report.networks import across_networks, comparison, front_line
 from fewbits.study.figures import COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fewbits.report.rows import Group, Statistic
     from fewbits.study.declaration import Figure
@@ -78,8 +79,18 @@ def text_table(group: Group) -> TextTable:
 def markdown(groups: Sequence[Group]) -> str:
     """Every group's table in Markdown, one under another, then what several networks show together."""
     tables = [_markdown_table(text_table(group), group) for group in groups]
+    tables += [text for group in groups for text in _markdown_defects(group)]
     lines = [line for each in across_networks(groups) for line in (*comparison(each), front_line(each))]
     return "\n".join([*tables, *(f"{line}\n" for line in lines)])
+
+
+def _markdown_defects(group: Group) -> Iterator[str]:
+    """Accuracy with defects: the tables of a group, then what they say."""
+    for one in defect_tables(group):
+        lines = [one.headings, ["---", *["---:"] * (len(one.headings) - 1)], *one.rows]
+        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        yield f"### {one.title}\n\n{body}\n\nMean over draws ± half of its 95 % interval.\n"
+    yield from (f"{line}\n" for line in sentences(group))
 
 
 def csv_text(groups: Sequence[Group]) -> str:

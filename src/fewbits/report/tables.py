@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from fewbits.report.layers import BITS_PER_KIB, OFF_CHIP, gops_of
 from fewbits.report.rows import BASELINE
 from fewbits.report.studies import ReadStudy, read_studies
+from fewbits.study.defect_record import STAGES, DefectRowRecord, RepairRecord
 from fewbits.study.figures import FIGURES
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.train.record import EpochRecord
@@ -18,9 +20,9 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
     from fewbits.study.declaration import Figure
 
-NAMES = ("runs", "parts", "layers", "memories", "curves", "fronts", "failures", "columns")
+NAMES = ("runs", "parts", "layers", "memories", "curves", "fronts", "defects", "defect_draws", "failures", "columns")
 """Of the tables: a row of each is a run, a figure's value by layer or part, a layer, a memory in a layer, an epoch, a
-round of a recipe that approximates, a failed run, a column."""
+round of a recipe that approximates, a number of defects, one draw of them, a failed run, a column."""
 
 Kind = Literal["text", "integer", "number", "truth"]
 
@@ -116,7 +118,7 @@ def tables_of(studies: Sequence[ReadStudy]) -> dict[str, Table]:
     """The tidy tables of studies that are read; a run that several have stands once, as the first one's."""
     made = (
         *(_runs(studies), _parts(studies), _layers(studies), _memories(studies), _curves(studies)),
-        *(_fronts(studies), _failures(studies)),
+        *(_fronts(studies), _defects(studies), _defect_draws(studies), _failures(studies)),
     )
     return {table.name: table for table in (*made, _columns(made))}
 
@@ -302,6 +304,80 @@ def _fronts(studies: Sequence[ReadStudy]) -> Table:
     """One row a round of each run whose recipe approximates round by round."""
     rows = ((study, run, one) for study, run, _ in _own_runs(studies) for one in run.front)
     return _table("fronts", (*_POINT, _ACCELERATOR, *_ROUND), rows)
+
+
+_DEFECTS = (
+    _Of("where", "Where the defects lie.", lambda at: at[1].defects.where),
+    _Of("amount", "Stuck nets of the tile, or each stored bit's chance to be wrong.", lambda at: at[2].amount),
+    _Of("voltage_v", "At which a memory has this rate, where the study tells.", lambda at: at[2].voltage_v, "V"),
+)
+"""Of a study, a run and an amount of defects."""
+
+
+def _defects(studies: Sequence[ReadStudy]) -> Table:
+    """One row a number of defects, or a rate, of each run that was measured with them."""
+    of_repair = [one.name for one in fields(RepairRecord)]
+    columns = (
+        *_POINT,
+        _ACCELERATOR,
+        *_DEFECTS,
+        _Of("draws", "Of this amount.", lambda at: at[1].defects.draws),
+        _Of("images", "Of the test split.", lambda at: at[1].defects.images),
+        _Of("exact_percent", "Accuracy on them without defects.", lambda at: at[1].defects.exact_percent, "%"),
+        *(one for stage, words in STAGES.items() for one in _of_stage(stage, words)),
+        *(
+            _Of(name, f"Repair: {name.replace('_', ' ')}.", lambda at, name=name: _price(at[2], name))
+            for name in of_repair
+        ),
+    )
+    return _table("defects", columns, _defect_rows(studies))
+
+
+def _of_stage(stage: str, words: str) -> tuple[_Of, ...]:
+    """Mean and interval of accuracies."""
+    mean, interval = f"{stage}_mean_percent", f"{stage}_interval_percent"
+    return (
+        _Of(mean, f"Accuracy {words}, mean over draws.", lambda at: _drawn(at[2], stage, "mean_percent"), "%"),
+        _Of(interval, "Half of its 95 % interval.", lambda at: _drawn(at[2], stage, "interval_percent"), "points"),
+    )
+
+
+def _drawn(row: DefectRowRecord, stage: str, name: str) -> float | None:
+    found = row.accuracies.get(stage)
+    return None if found is None else getattr(found, name)
+
+
+def _price(row: DefectRowRecord, name: str) -> float | None:
+    """Of the repair; of what each draw has, the mean."""
+    value = None if row.price is None else getattr(row.price, name)
+    return fmean(value) if isinstance(value, tuple) else value
+
+
+def _defect_rows(studies: Sequence[ReadStudy]) -> Iterator[tuple[ReadStudy, RunResult, DefectRowRecord]]:
+    for study, run, _ in _own_runs(studies):
+        if run.defects is not None:
+            yield from ((study, run, row) for row in run.defects.rows)
+
+
+def _defect_draws(studies: Sequence[ReadStudy]) -> Table:
+    """One row a draw of a number of defects."""
+    columns = (
+        *_POINT,
+        _ACCELERATOR,
+        *_DEFECTS,
+        _Of("draw_seed", "Of the draw: equal seeds, equal defects.", lambda at: at[1].defects.seed + at[3]),
+        *(
+            _Of(f"{stage}_percent", f"Accuracy {words}.", lambda at, stage=stage: _draw(at[2], stage, at[3]), "%")
+            for stage, words in STAGES.items()
+        ),
+    )
+    rows = ((*at, draw) for at in _defect_rows(studies) for draw in range(len(at[2].faulty.percent)))
+    return _table("defect_draws", columns, rows)
+
+
+def _draw(row: DefectRowRecord, stage: str, draw: int) -> float | None:
+    found = row.accuracies.get(stage)
+    return None if found is None else found.percent[draw]
 
 
 def _failures(studies: Sequence[ReadStudy]) -> Table:

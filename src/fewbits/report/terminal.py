@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fewbits.report import networks, published
+from fewbits.report.defects import defect_tables, sentences
 from fewbits.report.energy import OFF_CHIP, row_energies
 from fewbits.report.networks import across_networks
 from fewbits.report.parts import ordered, shown
@@ -34,6 +35,7 @@ def print_study(groups: Sequence[Group], console: Console | None = None) -> None
             console.print(_study_table(group, console.width))
             console.print(text_table(group).note, *_notices(group), "", sep="\n", markup=False, highlight=False)
             _print_parts(group, console)
+            _print_defects(group, console)
         for line in failure_lines(group):
             console.print(f"{group.title}, {line}", markup=False, highlight=False)
     for together in across_networks(groups):
@@ -68,6 +70,20 @@ def _print_parts(group: Group, console: Console) -> None:
         table.add_row(_stacked(label), *figures)
     console.print(table)
     console.print(f"{OFF_CHIP}\n", markup=False, highlight=False)
+
+
+def _print_defects(group: Group, console: Console) -> None:
+    """Accuracy with defects, and what that says."""
+    for one in defect_tables(group):
+        console.print(f"{one.title}; mean over draws ± half of its 95 % interval", markup=False, highlight=False)
+        table = _plain_table(padding=0)
+        for place, heading in enumerate(one.headings):
+            table.add_column(heading, justify="left" if place == 0 else "right")
+        for label, *figures in one.rows:
+            table.add_row(_stacked(label), *figures)
+        console.print(table)
+    for line in sentences(group):
+        console.print(f"{line}\n", markup=False, highlight=False)
 
 
 def _notices(group: Group) -> list[str]:

@@ -8,6 +8,7 @@ from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
     from fewbits.study.declaration import Figure, Tested
+    from fewbits.study.defect_record import DefectRecord, DefectRowRecord, DrawnAccuracies, RepairRecord
     from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
     from fewbits.study.events import (
         FloatNetworkTrained,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         RunFinished,
         StudyStarted,
         TaskLabel,
+        TaskMeasuring,
         TaskProgress,
         TaskStarted,
     )
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         AcceleratorSection,
         CalibrationSection,
         DataSection,
+        DefectsSection,
         FineTuneSection,
         FloatTrainingSection,
         MachineSection,
@@ -45,6 +48,10 @@ __all__ = [
     "AcceleratorSection",
     "CalibrationSection",
     "DataSection",
+    "DefectRecord",
+    "DefectRowRecord",
+    "DefectsSection",
+    "DrawnAccuracies",
     "FailedRun",
     "Figure",
     "FineTuneSection",
@@ -56,6 +63,7 @@ __all__ = [
     "MethodsSection",
     "Notice",
     "PrecisionSection",
+    "RepairRecord",
     "RunFailed",
     "RunFinished",
     "RunResult",
@@ -68,6 +76,7 @@ __all__ = [
     "StudySpec",
     "StudyStarted",
     "TaskLabel",
+    "TaskMeasuring",
     "TaskProgress",
     "TaskStarted",
     "Tested",
@@ -89,6 +98,7 @@ _NAMES = {
         "run_study",
     ),
     "declaration": ("Figure", "Tested"),
+    "defect_record": ("DefectRecord", "DefectRowRecord", "DrawnAccuracies", "RepairRecord"),
     "layer_record": ("LayerRecord", "MemoryRecord"),
     "networks": ("TrainingOutcome",),
     "events": (
@@ -98,6 +108,7 @@ _NAMES = {
         "RunFinished",
         "StudyStarted",
         "TaskLabel",
+        "TaskMeasuring",
         "TaskProgress",
         "TaskStarted",
     ),
@@ -111,6 +122,7 @@ _NAMES = {
         "AcceleratorSection",
         "CalibrationSection",
         "DataSection",
+        "DefectsSection",
         "FineTuneSection",
         "FloatTrainingSection",
         "MachineSection",

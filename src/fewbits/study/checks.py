@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +14,19 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, ProductTable, parse_precision
 from fewbits.formats.assignment import Assignment
-from fewbits.hardware import AnyAccelerator, Technology, cost
+from fewbits.hardware import Accelerator, AnyAccelerator, Technology, cost
 from fewbits.hardware.datapath.interpolation import can_interpolate
 from fewbits.hardware.datapath.strategies import strategy_for
+from fewbits.hardware.defects import measure_defects
+from fewbits.hardware.defects.places import place_of
 from fewbits.hardware.multipliers import product_table
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.models import ModelSource
 from fewbits.quantization import calibrate, fold_batch_norm, quantize
+from fewbits.study.defects import DefectTask, test_images
 from fewbits.study.sections import PrecisionSection
 from fewbits.study.tasks import BASELINE
-from fewbits.train import RecipeOptions, TrainSettings
+from fewbits.train import RecipeOptions, TrainSettings, prepare_recipe
 from fewbits.train.operating_point import kept
 from fewbits.train.recipes import refuse_precisions
 from fewbits.train.temporary_batch_norm import refuse_unfit
@@ -121,6 +124,37 @@ def try_assignment(
             )
     except FewbitsError as error:
         raise StudyError(f"{one.name!r} on model {model!r}: {error}") from None
+
+
+def try_defects(
+    defects: DefectTask,
+    asked: Sequence[tuple[Assignment, Collection[str]]],
+    model: str,
+    source: ModelSource,
+    dataset: Dataset,
+    machines: Iterable[AnyAccelerator],
+) -> None:
+    """Raise StudyError for a precision whose networks are not measured with a study's defects, naming it.
+
+    asked: each with the recipes that train it. Networks are lowered untrained, and measured with no defect on two
+    images. float32 is not measured.
+    """
+    measured = [(one, recipe) for one, recipes in asked for recipe in recipes if one.name != BASELINE]
+    if not measured:
+        raise StudyError(f"networks of {BASELINE} are not measured with defects: give a precision besides")
+    test_images(dataset, defects.images)  # refuses more than there are
+    network = fold_batch_norm(models.build(model, seed=0, source=source).eval())
+    images, labels = test_images(dataset, min(2, len(dataset.test.labels)))
+    for one, recipe in measured:
+        quantized = prepare_recipe(recipe, network, one.precision, one.layers, products=products_of(one))
+        try:
+            lowered = lower(calibrate(quantized, images), images[:1])
+            for machine in machines:
+                tile = defects.tile_of(machine)
+                place_of(lowered, defects.plan, tile or Accelerator(), None)  # refuses more faults than places
+                measure_defects(lowered, images, labels, defects.without_any, accelerator=tile)
+        except FewbitsError as error:
+            raise StudyError(f"{one.name!r} on model {model!r}: {error}") from None
 
 
 def refuse_normalizing(model: str, source: ModelSource) -> None:

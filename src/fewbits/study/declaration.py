@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.hardware import Cost
+    from fewbits.study.defect_record import DefectRecord
     from fewbits.study.front_record import FrontPoint
     from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import RunResult
@@ -53,6 +54,9 @@ class Tested:
 
     front: tuple[FrontPoint, ...] = ()
     """Of the rounds of a recipe that approximates more in each."""
+
+    defects: DefectRecord | None = None
+    """Its accuracy with defects, where the study asks for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from fewbits.study.events import (
     RunFinished,
     StudyStarted,
     TaskLabel,
+    TaskMeasuring,
     TaskProgress,
     TaskStarted,
 )
@@ -47,6 +48,10 @@ def show_progress(console: Console | None = None) -> Generator[Observer]:
         yield view
 
 
+_Step = TaskProgress | TaskMeasuring | None
+"""What a task at work has told last."""
+
+
 @dataclass
 class Tally:
     """How far a study is, from its events."""
@@ -56,7 +61,7 @@ class Tally:
     runs: int = 0
     done: int = 0
     failed: int = 0
-    running: dict[TaskLabel, TaskProgress | None] = field(default_factory=dict[TaskLabel, TaskProgress | None])
+    running: dict[TaskLabel, _Step] = field(default_factory=dict[TaskLabel, "_Step"])
     _started: float = 0.0
     _epochs: float = 0.0
     """To be trained since the start: those that came from checkpoints are taken off."""
@@ -66,6 +71,9 @@ class Tally:
     """Epochs of running tasks that came from checkpoints."""
 
     _planned: dict[TaskLabel, int] = field(default_factory=dict[TaskLabel, int])
+
+    _measures: bool = False
+    """Whether networks are measured with defects, which takes time that no epoch tells of."""
 
     def add(self, event: Event) -> None:
         """Take an event into account."""
@@ -80,6 +88,10 @@ class Tally:
                 if event.label not in self._skipped:
                     self._skipped[event.label] = event.epoch - 1
                     self._epochs -= event.epoch - 1
+                self.running[event.label] = event
+            case TaskMeasuring():
+                self._end(event.label)  # its epochs
+                self._measures = True
                 self.running[event.label] = event
             case FloatNetworkTrained():
                 self._end(event.label)
@@ -102,9 +114,14 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """An estimate: the epochs left at the pace so far; None while there is no pace."""
+        """An estimate: the epochs left at the pace so far; None while there is no pace, and where more than epochs is
+        to be done.
+        """
+        if self._measures:
+            return None
         running = list(self.running.items())  # a display's thread reads while the study goes on
-        under_way = sum(progress.epochs_done - self._skipped.get(label, 0.0) for label, progress in running if progress)
+        training = ((label, step) for label, step in running if isinstance(step, TaskProgress))
+        under_way = sum(progress.epochs_done - self._skipped.get(label, 0.0) for label, progress in training)
         done = self._epochs_done + under_way
         if done < 0.5:  # too little to tell a pace from
             return None
@@ -134,6 +151,8 @@ class _PlainLines:
             line = _start_line(event)
         elif isinstance(event, TaskProgress) and self._clock() - self._last_line >= _QUIET_SECONDS:
             line = f"{event.label}: {_epoch(event)}{_accuracy(event)}"
+        elif isinstance(event, TaskMeasuring) and self._clock() - self._last_line >= _QUIET_SECONDS:
+            line = f"{event.label}: {_measured(event)}"
         if line:
             self._last_line = self._clock()
             tail = "" if isinstance(event, (Notice, StudyStarted)) else f" ({self._tally.summary})"
@@ -162,6 +181,9 @@ class _LiveView:
         for label, progress in list(tally.running.items()):
             if progress is None:
                 table.add_row(Text(str(label)), ProgressBar(total=None, pulse=True, width=20), "")
+            elif isinstance(progress, TaskMeasuring):
+                bar = ProgressBar(total=progress.measured.of, completed=progress.measured.done, width=20)
+                table.add_row(Text(str(label)), bar, _measured(progress))
             else:
                 bar = ProgressBar(total=progress.epochs, completed=progress.epochs_done, width=20)
                 table.add_row(Text(str(label)), bar, f"{_epoch(progress)}{_accuracy(progress)}")
@@ -192,6 +214,10 @@ def _start_line(event: StudyStarted) -> str:
 
 def _epoch(progress: TaskProgress) -> str:
     return f"epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}"
+
+
+def _measured(event: TaskMeasuring) -> str:
+    return f"with defects: {event.measured.done} of {event.measured.of} accuracies"
 
 
 def _accuracy(progress: TaskProgress) -> str:

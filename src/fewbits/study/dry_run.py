@@ -54,6 +54,9 @@ class DryRun:
     workers: Workers | None
     """Of the study's `[cluster]`."""
 
+    notices: tuple[str, ...] = ()
+    """What is measured beside accuracy and cost."""
+
     def as_json(self) -> dict[str, Any]:
         """As JSON takes it."""
         return asdict(self)
@@ -62,6 +65,7 @@ class DryRun:
         """For people."""
         yield f"study {self.study!r}: {self.runs} runs, {self.finished} finished, {self.runs - self.finished} to do"
         yield f"float networks to train: {self.float_trainings}; epochs in all, at most: {self.epochs}"
+        yield from self.notices
         if self.workers is None:
             yield "no [cluster]: runs on this machine, or with --engine dask=ADDRESS"
             return
@@ -87,7 +91,8 @@ def dry_run(spec: StudySpec, folder: Path) -> DryRun:
     done = frozenset(result.key for result in read_results(folder)) if is_study_folder(folder) else frozenset[str]()
     schedule = TaskSchedule(plan, done)
     left = len(plan.runs) - schedule.finished
-    return DryRun(spec.name, len(plan.runs), schedule.finished, schedule.count - left, schedule.epochs, workers)
+    counts = (len(plan.runs), schedule.finished, schedule.count - left, schedule.epochs)
+    return DryRun(spec.name, *counts, workers, plan.defect_notices)
 
 
 def _workers(cluster: ClusterSection) -> Workers:

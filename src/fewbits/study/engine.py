@@ -29,12 +29,14 @@ from fewbits.study.events import (
     FLOAT_TRAINING,
     Event,
     FloatNetworkTrained,
+    Measured,
     Notice,
     Observer,
     RunFailed,
     RunFinished,
     StudyStarted,
     TaskLabel,
+    TaskMeasuring,
     TaskProgress,
     TaskStarted,
 )
@@ -124,6 +126,7 @@ def run_study(
         outdated = store.plan(spec.name, spec.definition(), plan.rests_on, planned)
         for text in (
             *plan.data_notices,
+            *plan.defect_notices,
             *damaged_rows(store.damaged_rows),
             *outdated_runs(outdated),
             *_damaged_networks(plan, store, folder),
@@ -337,7 +340,9 @@ def _label(task: Task) -> TaskLabel:
     return TaskLabel(training.model, training.data, training.precision, recipe, training.seed, task.key, machine)
 
 
-def _progress(task: Task, progress: Progress) -> TaskProgress:
+def _progress(task: Task, progress: Progress | Measured) -> TaskProgress | TaskMeasuring:
+    if isinstance(progress, Measured):
+        return TaskMeasuring(_label(task), progress)
     return TaskProgress(
         label=_label(task),
         epoch=progress.epoch,

@@ -86,6 +86,24 @@ class TaskProgress:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """How far a worker is with a network's accuracy with defects."""
+
+    done: int
+    """Accuracies computed."""
+
+    of: int
+
+
+@dataclass(frozen=True)
+class TaskMeasuring:
+    """A run's network is trained, and is measured with defects."""
+
+    label: TaskLabel
+    measured: Measured
+
+
+@dataclass(frozen=True)
 class FloatNetworkTrained:
     """A float network stands; the runs that start from it can begin."""
 
@@ -116,7 +134,9 @@ class Notice:
     text: str
 
 
-Event = Notice | StudyStarted | TaskStarted | TaskProgress | FloatNetworkTrained | RunFinished | RunFailed
+Event = (
+    Notice | StudyStarted | TaskStarted | TaskProgress | TaskMeasuring | FloatNetworkTrained | RunFinished | RunFailed
+)
 
 Observer = Callable[[Event], None]
 """Called in the process that runs the study, between its steps: it should return at once."""

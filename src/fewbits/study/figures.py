@@ -10,6 +10,7 @@ from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewbits.study.declaration import Count, Figure, Percent, Positive, PositiveCount, Size, declares, kept
+from fewbits.study.defect_record import DefectRecord
 from fewbits.study.front_record import FrontPoint
 from fewbits.study.layer_record import LayerRecord, layer_records
 from fewbits.train.record import EpochRecord
@@ -435,6 +436,16 @@ class RunFigures:
             in_cost_json=True,
         ),
         default=False,
+    )
+    defects: DefectRecord | None = kept(
+        Figure(
+            by=("amount",),
+            table="defects",
+            of_test=lambda test: test.defects,
+            meaning="Accuracy with defects, every draw of each number of them or of each bit error rate; none where "
+            "the study asks for none.",
+        ),
+        default=None,
     )
     technology: str = kept(Figure(meaning="The technology table's name.", of_cost=lambda cost: cost.technology))
 

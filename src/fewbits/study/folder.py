@@ -15,7 +15,7 @@ SITTING_NAME = "study.sitting"
 
 KEPT = (
     *(FILE_NAME, *(f"{FILE_NAME}{ending}" for ending in ("-wal", "-shm", "-journal"))),
-    *("study.lock", LOG_NAME, SITTING_NAME, "networks", "checkpoints", "baselines"),
+    *("study.lock", LOG_NAME, SITTING_NAME, "networks", "checkpoints", "baselines", "defects"),
 )
 """What `run` keeps in the folder; SQLite makes the files with the three endings."""
 

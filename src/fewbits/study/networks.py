@@ -28,6 +28,9 @@ CHECKPOINTS = "checkpoints"
 BASELINES = "baselines"
 """Folder for the energies that runs are compared with, in the study's output folder."""
 
+DEFECTS = "defects"
+"""Folder for what is measured of networks with defects, an amount a file, in the study's output folder."""
+
 
 @dataclass(frozen=True)
 class TrainingOutcome:
@@ -124,6 +127,11 @@ def baseline_path(folder: Path, stem: str) -> Path:
     return _named(folder / BASELINES, f"{stem}.safetensors")
 
 
+def defects_path(folder: Path, stem: str) -> Path:
+    """Where the measurement of a file name without ending lies, or goes, in a study's folder. As `network_path`."""
+    return _named(folder / DEFECTS, f"{stem}.safetensors")
+
+
 def _named(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.exists() and folder.is_dir():
@@ -145,7 +153,8 @@ def remove_checkpoints(folder: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writers that were killed; nobody may be writing, the folders must be fewbits's."""
-    for each in (folder / FOLDER, folder / BASELINES, folder / CHECKPOINTS, *_folders_in(folder / CHECKPOINTS)):
+    written = (folder / name for name in (FOLDER, BASELINES, DEFECTS, CHECKPOINTS))
+    for each in (*written, *_folders_in(folder / CHECKPOINTS)):
         _remove(each, _LEFTOVER)
 
 

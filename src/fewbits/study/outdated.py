@@ -9,7 +9,7 @@ from typing import Any
 _FOLLOWS = ("training", "float_training", "model", "data", "precision", "recipe", "seed", "part")
 """Of a run's definition: its point, and keys that follow from the rest."""
 
-_IN_WORDS = {"data_sha256": "its data", "computes": "what the model computes"}
+_IN_WORDS = {"data_sha256": "its data", "computes": "what the model computes", "defects": "what [defects] asks for"}
 
 
 def damaged_rows(count: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from fewbits import __version__, data
 from fewbits.data import Dataset, Stated
 from fewbits.errors import FewbitsError, StudyError
+from fewbits.formats.assignment import Assignment
 from fewbits.hardware import AnyAccelerator, Technology, accelerator_from, load_technology
 from fewbits.hardware.process.technology import shipped_technologies
 from fewbits.models import ModelSource
@@ -25,8 +26,10 @@ from fewbits.study.checks import (
     refuse_undivided,
     refuse_unstarted,
     try_assignment,
+    try_defects,
     try_model,
 )
+from fewbits.study.defects import DefectTask, defect_task
 from fewbits.study.digest import data_sha256, json_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.spec import StudySpec
@@ -68,6 +71,16 @@ class Plan:
             f"data {name!r}: {'; '.join((*about['notes'], about['normalization']))}" for name, about in own.items()
         )
 
+    @property
+    def defect_notices(self) -> tuple[str, ...]:
+        """A line on the defects that networks are measured with, where the study asks for them."""
+        measured = [run.defects for run in self.runs if run.defects is not None]
+        if not measured:
+            return ()
+        rest = len(self.runs) - len(measured)
+        beside = f"; not in the {rest} of {BASELINE}" * (rest > 0)
+        return (f"defects: {measured[0].words}, in each of {len(measured)} runs{beside}",)
+
 
 def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     """Check every name in a study by loading what it stands for, and lay out the tasks.
@@ -97,6 +110,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     sources = {model: ModelSource(spec.folder) for model in spec.networks}
     starts = _checked(spec, "start", lambda: starts_of(spec, sources))
     _checked(spec, "float_training", lambda: refuse_unstarted(settings[FLOAT_RECIPE], spec.networks, starts))
+    defects = _defects(spec)
     stated = {one.name: Stated(**one.stated()) for one in spec.data}
     datasets = {
         name: _checked(spec, "data", partial(data.load, name, folder=spec.folder, **vars(what)))
@@ -117,11 +131,11 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
         for recipe in filter(has_operating_points, spec.recipes):
             _checked(spec, "recipes", partial(refuse_undivided, recipe, model, source, asked[0].precision, options))
         for name, what in stated.items():
-            has_roundings = _checked(spec, "models", partial(try_model, model, source, name, datasets[name]))
-            split = spec.datapaths == "composable"  # which takes some precisions alone; float32 has its own datapath
-            for one in (one for one in asked if is_tried(one) or (split and one.name != BASELINE)):
-                try_layers = partial(try_assignment, one, model, source, datasets[name], technology)
-                _checked(spec, "precisions", partial(try_layers, machines.values(), spec.datapaths or "one"))
+            has_roundings = _try(spec, asked, model, source, name, datasets[name], machines.values(), technology)
+            if defects is not None:
+                by_recipe = [(one, set(trained[one.name].values())) for one in asked]
+                try_them = partial(try_defects, defects, by_recipe, model, source, datasets[name])
+                _checked(spec, "defects", partial(try_them, tuple(machines.values())))
             fixed = (
                 *(model, source, name, digests[name], settings[FLOAT_RECIPE]),
                 *(starts.get(model), spec.device),
@@ -131,7 +145,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
             float_trainings += bases
             for cost_basis, one in product(cost_bases, asked):
                 runs += [
-                    run_of(tested_as, part, training, base, cost_basis)
+                    run_of(tested_as, part, training, base, cost_basis, defects)
                     for recipe, training, base in trainings(
                         one, trained[one.name], settings, options, bases, has_roundings
                     )
@@ -140,6 +154,36 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     first = {training.key: training for training in reversed(float_trainings)}  # two files may hold one network
     distinct = tuple(training for training in float_trainings if first[training.key] is training)
     return Plan(distinct, tuple(runs), _rests_on(technology, technology_sha256, datasets, digests))
+
+
+def _try(
+    spec: StudySpec,
+    asked: Sequence[Assignment],
+    model: str,
+    source: ModelSource,
+    name: str,
+    dataset: Dataset,
+    machines: Collection[AnyAccelerator],
+    technology: Technology,
+) -> bool:
+    """Refuse what of a study does not go with a model and data; returns what `try_model` does."""
+    has_roundings = _checked(spec, "models", partial(try_model, model, source, name, dataset))
+    datapaths = spec.datapaths or "one"
+    split = datapaths == "composable"  # which takes some precisions alone; float32 has its own datapath
+    for one in (one for one in asked if is_tried(one) or (split and one.name != BASELINE)):
+        _checked(
+            spec, "precisions", partial(try_assignment, one, model, source, dataset, technology, machines, datapaths)
+        )
+    return has_roundings
+
+
+def _defects(spec: StudySpec) -> DefectTask | None:
+    """What networks are measured with, where the study has a table of it."""
+    section = spec.defects
+    if section is None:
+        return None
+    task = _checked(spec, "defects", lambda: defect_task(section))
+    return task if task.plan.retrain_epochs is None else replace(task, settings=_settings(spec, "fine-tune"))
 
 
 def _machines(spec: StudySpec) -> dict[str, AnyAccelerator]:

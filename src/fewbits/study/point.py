@@ -23,7 +23,9 @@ from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_ba
 from fewbits.study.baselines import baseline_of
 from fewbits.study.checks import products_of, refuse_absent_device
 from fewbits.study.declaration import Tested
+from fewbits.study.defects import measured
 from fewbits.study.digest import data_sha256
+from fewbits.study.events import Measured
 from fewbits.study.figures import kept_of_cost, kept_of_test
 from fewbits.study.front_record import FrontPoint
 from fewbits.study.networks import (
@@ -54,7 +56,7 @@ from fewbits.train.one_class import one_class_notice
 _BASELINE = "float32"
 
 
-def _ignore(_: Progress) -> None:
+def _ignore(_: Progress | Measured) -> None:
     """Tell nobody."""
 
 
@@ -63,7 +65,7 @@ class Workshop:
     """Where a worker does its tasks: the output folder, and the data it has loaded."""
 
     folder: Path
-    progress: Callable[[Progress], None] = _ignore
+    progress: Callable[[Progress | Measured], None] = _ignore
     _datasets: dict[str, Dataset] = field(default_factory=dict[str, Dataset])
     _baselines: dict[str, float] = field(default_factory=dict[str, float])
     """Energies at float32 that this worker knows, uJ, by the key of their `Baseline`."""
@@ -104,6 +106,7 @@ class Workshop:
             baseline_uj=baseline_uj,
             assumed_uj=_cost(network, images, technology, run, from_operands=False).energy_uj,
             front=_front(module, outcome, tuple(images[:1].shape[1:]), technology, run),
+            defects=measured(run, module, network, dataset, self.folder, self.progress),
         )
         began = float_outcome.notices if run.training.start is not None else ()
         one_class = one_class_notice(dataset, dataset.test, "test images")

@@ -71,7 +71,8 @@ def run_json(run: RunResult) -> dict[str, Any]:
     machine = {"accelerator": run.accelerator} if run.accelerator else {}
     figures = {one.name: one.value(run) for one in FIGURES if one.in_run_json}
     assigned = {"assignment": run.assignment} if run.assignment else {}
-    return {**point, **figures, "stands_for": run.stands_for, **machine, **assigned}
+    defects = {} if run.defects is None else {"defects": run.defects.to_json()}
+    return {**point, **figures, "stands_for": run.stands_for, **machine, **assigned, **defects}
 
 
 @dataclass(frozen=True, kw_only=True)

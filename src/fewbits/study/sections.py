@@ -12,6 +12,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -62,6 +64,8 @@ def known_sinks(table: object) -> object:
     return table
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -226,6 +230,62 @@ class PrecisionSection(Table):
     def definition(self) -> dict[str, Any] | None:
         """The assignment, as `Assignment.from_definition` takes it; None for a precision's name."""
         return None if self.precision is None else self.model_dump(exclude_none=True)
+
+
+class VoltageTable(Table):
+    """A file of bit error rates by a memory's supply voltage, for undervolting."""
+
+    source: Text
+    """Whose memory, where measured or published; reports tell it."""
+
+    voltages_v: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)]
+    rates: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=1000)]
+    """Each stored bit's chance to be wrong, in the order of the voltages."""
+
+    @field_validator("rates")
+    @classmethod
+    def _in_pairs(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        voltages: tuple[float, ...] = info.data.get("voltages_v", ())
+        if voltages and len(voltages) != len(rates):
+            raise ValueError(f"it takes a rate for each of the {len(voltages)} voltages_v, not {len(rates)}")
+        rising = [rate for _, rate in sorted(zip(voltages, rates, strict=False), reverse=True)]
+        if len(set(voltages)) < len(voltages) or rising != sorted(set(rising)):
+            raise ValueError("the rate rises as the voltage falls: give each voltage once, with a rate of its own")
+        return rates
+
+
+class DefectsSection(Table):
+    """Defects that every network is measured with; what is left out takes the default of `DefectPlan`.
+
+    `fewbits.hardware.defects.DefectPlan` explains the keys up to `repair`, and refuses values that cannot be.
+    """
+
+    where: Text
+    counts: tuple[int, ...] | None = None
+    rates: tuple[float, ...] | None = None
+    draws: int | None = None
+    seed: int | None = None
+    retrain_epochs: int | None = None
+    repair: Text | None = None
+    voltages: Text | None = None
+    """In place of rates, a file that is a `VoltageTable`; looked for from the study's folder."""
+
+    voltage_table: VoltageTable | None = None
+    """What the file held, as a store keeps it."""
+
+    images: Annotated[int, Field(ge=1)] | None = None
+    """So many images of the test split, evenly spaced in it; all, if it is left out."""
+
+    @model_validator(mode="after")
+    def _one_of_rates(self) -> DefectsSection:
+        if self.rates is not None and (self.voltages, self.voltage_table) != (None, None):
+            raise PydanticCustomError(INCOMPLETE, "give rates or voltages, a file that has them, not both")
+        return self
+
+    def given(self) -> dict[str, Any]:
+        """The keys that the study gives, as `DefectPlan` takes them; of a file of voltages, its rates."""
+        given = self.model_dump(exclude_none=True, exclude={"images", "voltages", "voltage_table"})
+        return given if self.voltage_table is None else {**given, "rates": self.voltage_table.rates}
 
 
 class AcceleratorSection(Table):

@@ -23,6 +23,7 @@ from fewbits.study.sections import (
     AcceleratorSection,
     CalibrationSection,
     DataSection,
+    DefectsSection,
     FineTuneSection,
     FloatTrainingSection,
     MachineSection,
@@ -34,6 +35,7 @@ from fewbits.study.sections import (
     Seed,
     Text,
     TrainingSection,
+    VoltageTable,
     Width,
     known_sinks,
     listed,
@@ -102,6 +104,9 @@ class StudySpec(Table):
     inputs: Literal["auto-sign"] | None = None
     """Takes every precision of unsigned inputs (`ufixedN`) as one that ends with `:auto-sign`: signed in layers that
     take values which may be negative; without it a network or data with such layers are refused."""
+
+    defects: DefectsSection | None = None
+    """Defects that each network, trained, is measured with; float32 ones are not."""
 
     cluster: ClusterSection | None = None
     """Where `--engine dask` finds workers. It decides no figure, and is no part of the study's definition."""
@@ -245,6 +250,9 @@ def _files_read(spec: StudySpec, source: str, folder: Path) -> dict[str, object]
             else each
             for each in spec.accelerators
         )
+    if spec.defects is not None and spec.defects.voltages is not None and spec.defects.voltage_table is None:
+        table = _voltages(spec.defects.voltages, folder, f"{source}: key 'defects.voltages'")
+        read["defects"] = spec.defects.model_copy(update={"voltage_table": table})
     if any(one.is_file for one in spec.precisions):
         read["precisions"] = tuple(
             _assignment(one.name, folder, f"{source}: key 'precisions'") if one.is_file else one
@@ -257,6 +265,11 @@ def _assignment(file: str, folder: Path, where: str) -> PrecisionSection:
     values = read_file(folder / file, "the assignment")
     table = checked(AssignmentTable, values, f"{where}: {file}", "an assignment needs name and precision")
     return PrecisionSection.model_validate(table.model_dump())
+
+
+def _voltages(file: str, folder: Path, where: str) -> VoltageTable:
+    values = read_file(folder / file, "the voltages")
+    return checked(VoltageTable, values, f"{where}: {file}", "a file of voltages needs source, voltages_v and rates")
 
 
 def _definition(file: str, folder: Path, where: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fewbits.extensions import giver_of
 from fewbits.formats.assignment import Assignment
 from fewbits.hardware import AnyAccelerator
 from fewbits.models import ModelSource
+from fewbits.study.defects import DefectTask
 from fewbits.study.digest import json_sha256, network_sha256
 from fewbits.study.result import FLOAT_RECIPE
 from fewbits.study.start import StartingWeights
@@ -122,6 +123,9 @@ class Run:
     part: float = 1.0
     """Of the trained network's inner channels: below 1 at an operating point of a runtime-configurable network."""
 
+    defects: DefectTask | None = None
+    """What the network is measured with; None for nothing, and for float32."""
+
     @property
     def stands_for(self) -> str:
         """The recipe that trained, where the study's name for it is another; else empty."""
@@ -150,6 +154,7 @@ class Run:
             "accelerator": self.accelerator.definition(),
             **({"accelerator_name": self.accelerator_name} if self.accelerator_name else {}),
             **({"datapaths": self.datapaths} if self.datapaths != "one" else {}),
+            **({} if self.defects is None else {"defects": self.defects.definition()}),
         }
 
 
@@ -283,10 +288,13 @@ def operating_points(recipe: str, training: Training) -> Iterator[tuple[str, flo
     yield from ((recipe if part == 1 else f"{recipe} {100 * part:g} %", part) for part in parts)
 
 
-def run_of(recipe: str, part: float, training: Training, base: Training, basis: CostBasis) -> Run:
+def run_of(
+    recipe: str, part: float, training: Training, base: Training, basis: CostBasis, defects: DefectTask | None = None
+) -> Run:
     """A point of a study. recipe, part: as the study names it, and the part of its channels; base: the float network's
-    training.
+    training; defects: of the study, which float32 is not measured with.
     """
+    defects = None if training.recipe == FLOAT_RECIPE else defects
     definition: dict[str, Any] = {
         "format": FORMAT,
         "rounding": ROUNDING,
@@ -305,6 +313,8 @@ def run_of(recipe: str, part: float, training: Training, base: Training, basis: 
         definition["accelerator_name"] = basis.accelerator_name
     if basis.datapaths != "one":
         definition["datapaths"] = basis.datapaths
+    if defects is not None:
+        definition["defects"] = defects.definition()
     return Run(
         key=json_sha256(definition),
         training=training,
@@ -316,4 +326,5 @@ def run_of(recipe: str, part: float, training: Training, base: Training, basis: 
         accelerator_name=basis.accelerator_name,
         datapaths=basis.datapaths,
         part=part,
+        defects=defects,
     )
