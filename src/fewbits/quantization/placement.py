@@ -17,6 +17,7 @@ from torch import fx, nn
 from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.graph.catalogue import application, kind_of
+from fewbits.graph.float_layer import summed_dimension
 from fewbits.graph.kind import Effect
 from fewbits.graph.kinds.vanishing import DROPOUT_SETTINGS, DROPOUTS
 from fewbits.graph.refusals import Skipped
@@ -233,7 +234,7 @@ def _insert(network: fx.GraphModule, group: _Group, asked: Format, number_format
     """Round a group's values behind each producer and after each average; its layers follow."""
 
     def made(name: str, leader: TensorRounding | None) -> TensorRounding:
-        rounding = TensorRounding(asked, name, leader, device)
+        rounding = TensorRounding(asked, name, leader, device, along)
         rounding.may_be_signed, rounding.takes_images = may_be_signed, group.sign == Sign.IMAGES
         if number_format != asked:
             rounding.set_format(number_format)
@@ -242,6 +243,7 @@ def _insert(network: fx.GraphModule, group: _Group, asked: Format, number_format
 
     first = _free_name(network, group.consumers[0])
     device = next((parameter.device for parameter in network.parameters()), None)
+    along = next((summed_dimension(layer.layer) for layer in group.quantized), None)
     rounding = made(first, None)
     for root in group.roots:
         _insert_after(network, _after_relu(root, network), first)
