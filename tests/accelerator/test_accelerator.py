@@ -37,7 +37,7 @@ def test_a_digit_on_the_accelerator_equals_the_bit_exact_network(digits: Tensor)
     assert_equal(lowered(models.build("lenet", seed=0), "fixed4", digits), digits[:1])
 
 
-@pytest.mark.parametrize("synapses", [16, 4])
+@pytest.mark.parametrize("synapses", [4, pytest.param(16, marks=pytest.mark.slow)])
 def test_lanes_without_a_synapse_add_what_a_circuit_makes_of_zeros_and_the_sums_are_the_networks(
     odd_circuit: Path, synapses: int
 ):
