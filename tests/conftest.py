@@ -27,3 +27,13 @@ def pdk() -> Path:
     if not (folder / "ihp-sg13g2").is_dir():
         pytest.skip("needs the IHP SG13G2 liberty files: set PDK_ROOT to the folder that holds ihp-sg13g2")
     return folder / "ihp-sg13g2"
+
+
+@pytest.fixture
+def odd_circuit(tmp_path: Path) -> Path:
+    """A user's multiplier that makes something of zeros."""
+    from odd_multiplier import ODD
+
+    path = tmp_path / "odd.v"
+    path.write_text(ODD)
+    return path

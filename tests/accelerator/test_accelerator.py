@@ -6,9 +6,11 @@ A precision's networks follow each other, so that they share the accelerator tha
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from comparison import assert_equal, framed, lowered
+from odd_multiplier import padded_network
 from torch import Tensor
 
 import fewbits as fb
@@ -33,6 +35,16 @@ def images_in_ci(name: str, precision: str) -> int:
 
 def test_a_digit_on_the_accelerator_equals_the_bit_exact_network(digits: Tensor):
     assert_equal(lowered(models.build("lenet", seed=0), "fixed4", digits), digits[:1])
+
+
+@pytest.mark.parametrize("synapses", [4, pytest.param(16, marks=pytest.mark.slow)])
+def test_lanes_without_a_synapse_add_what_a_circuit_makes_of_zeros_and_the_sums_are_the_networks(
+    odd_circuit: Path, synapses: int
+):
+    """Neither 0 times an input nor a weight times 0 is 0 there: lanes beyond a layer's synapses are corrected for."""
+    network, images = padded_network(odd_circuit)
+    made = design("fixed4", synapses, multiplier=str(odd_circuit))
+    assert_equal(network, images, Accelerator(neurons=3, synapses=synapses, buffer_rows=12), made)
 
 
 @pytest.mark.slow

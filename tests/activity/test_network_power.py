@@ -51,13 +51,13 @@ def deep_network(precision: str) -> tuple[BitExactNetwork, torch.Tensor]:
     return fb.lower(quantized, images[:1]), images
 
 
-def network(precision: str) -> tuple[BitExactNetwork, torch.Tensor]:
+def network(precision: str, products: str | None = None) -> tuple[BitExactNetwork, torch.Tensor]:
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(2, 20, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(20 * 16, 10)
     )
     images = torch.rand(8, 2, 8, 8)
-    quantized = fb.quantize(model, precision)
+    quantized = fb.quantize(model, precision, products=products)
     fb.calibrate(quantized, images)
     return fb.lower(quantized, images[:1]), images
 
@@ -67,10 +67,15 @@ def shipped(precision: str) -> CompiledNetlist:
 
 
 def accumulators(
-    lowered: BitExactNetwork, images: torch.Tensor, precision: str, tile: Accelerator = TILE
+    lowered: BitExactNetwork,
+    images: torch.Tensor,
+    precision: str,
+    tile: Accelerator = TILE,
+    multiplier: str = "booth",
 ) -> tuple[list[float], list[float]]:
     """What the netlist's accumulator shows after each last chunk, and the network's value for that output."""
-    netlist, design = shipped(precision), datapath.design(precision)
+    variant = precision if multiplier == "booth" else f"{precision} {multiplier}"
+    netlist, design = shipped(variant), datapath.design(precision, multiplier=multiplier)
     trace = lowered.trace(images)
     seen: list[float] = []
     expected: list[float] = []
@@ -112,6 +117,30 @@ def test_the_netlist_computes_the_networks_accumulators(precision: str) -> None:
     seen, expected = accumulators(*network(precision), precision)
     assert len(seen) > 10
     assert seen == expected
+
+
+@pytest.mark.parametrize("multiplier", ["truncated-6", "mitchell"])
+def test_the_netlist_of_an_approximate_multiplier_computes_the_networks_accumulators(multiplier: str) -> None:
+    seen, expected = accumulators(*network("fixed8", multiplier), "fixed8", multiplier=multiplier)
+    assert len(seen) > 10
+    assert seen == expected
+
+
+def test_an_approximate_multiplier_takes_the_power_of_its_own_netlist() -> None:
+    lowered, images = network("fixed8", "truncated-6")
+    power = power_from_operands(lowered, images, load_technology(TABLE), TABLE, multiplier="truncated-6")
+    assert power is not None
+    assert power.precision == "fixed8 truncated-6"
+    assert fb.cost(lowered, multiplier="truncated-6", activity=power).energy_uj > 0
+
+
+@pytest.mark.parametrize(
+    ("products", "multiplier"), [("mitchell", "booth"), (None, "mitchell"), ("truncated-6", "mitchell")]
+)
+def test_power_of_a_netlist_of_other_products_is_refused(products: str | None, multiplier: str) -> None:
+    lowered, images = network("fixed8", products)
+    with pytest.raises(HardwareError, match=f"layer '0' has .*products.*, the netlist the multiplier {multiplier}"):
+        power_from_operands(lowered, images, load_technology(TABLE), TABLE, multiplier=multiplier)
 
 
 @pytest.mark.parametrize("precision", ["fixed8", "fixed32", "binary/fixed16", "bfloat16", "float32"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 import fewbits as fb
 from fewbits import HardwareError, ModelError
 from fewbits.bitexact import first_difference
+from fewbits.export import Exporter, export_network
 from fewbits.quantization import QuantizedModel
 
 
@@ -125,3 +129,36 @@ def test_no_exact_cost_is_told_of_a_network_with_other_products(kind: str) -> No
     model.network.input_shape = (3, 8, 8)
     with pytest.raises(HardwareError, match="layer '0' computes with the products 'truncated-6'"):
         fb.cost(model if kind == "module" else fb.lower(model, images), input_shape=(3, 8, 8))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_is_not_written_of_tables() -> None:
+    model, images = network("fixed8", "mitchell")
+    with pytest.raises(Exception, match="computes with product tables, which torch does not capture"):
+        torch.onnx.export(model, (images,), io.BytesIO(), dynamo=False)
+
+
+def test_a_difference_tells_that_products_are_others() -> None:
+    model, images = network("fixed8", "truncated-8")
+    found = first_difference(model, fb.lower(model, images, products="mitchell"), images)
+    assert found is not None
+    assert found.cause == "products of layer '0' are 'truncated-8' in the module, 'mitchell' here"
+    exact = network("fixed8")[0]
+    found = first_difference(exact, fb.lower(exact, images, products="truncated-8"), images)
+    assert found is not None
+    assert found.cause == "products of layer '0' are exact in the module, 'truncated-8' here"
+
+
+def test_an_exporter_that_knows_no_tables_is_not_given_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fewbits.export.exporters.EXPORTERS", {"plain": Exporter("exact", lambda *_: None)})
+    model, images = network("fixed8", "truncated-6")
+    with pytest.raises(ModelError, match="layer '0' computes with the products 'truncated-6', which exporter 'plain'"):
+        export_network(fb.lower(model, images), "plain", tmp_path / "net")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fewbits_own_form_holds_tables(tmp_path: Path) -> None:
+    model, images = network("fixed8", "truncated-6")
+    lowered = fb.lower(model, images)
+    loaded = fb.load(export_network(lowered, "fewbits", tmp_path / "net"))
+    assert torch.equal(loaded.run(images), lowered.run(images))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, currently_in_test_context, given, settings
 from hypothesis import strategies as st
+from odd_multiplier import padded_network
 from random_chains import Chain, chains
 from systolic_comparison import assert_equal, lowered
 from torch import Tensor, nn
@@ -164,6 +166,14 @@ def test_truncated_products_are_summed_as_the_bit_exact_network_sums_them(produc
 @given(chains(), SEEDS)
 def test_random_network_of_any_precision(precision: str, chain: Chain, seed: int):
     check(chain.model, chain.input_shape, precision, SIZES["4x4"], seed)
+
+
+def test_lanes_without_a_synapse_add_what_a_circuit_makes_of_zeros_and_the_sums_are_the_networks(odd_circuit: Path):
+    """Neither 0 times an input nor a weight times 0 is 0 there: rows beyond a layer's synapses are corrected for."""
+    from fewbits.hardware.datapath.neuron_design import design
+
+    network, images = padded_network(odd_circuit)
+    assert_equal(network, images, TINY, design("fixed4", multiplier=str(odd_circuit)))
 
 
 @pytest.mark.slow

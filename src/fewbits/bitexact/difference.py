@@ -80,21 +80,35 @@ def first_difference(module: QuantizedModel, network: BitExactNetwork, images: T
     exact = network.trace(images)
     check_images_type(module, images)
     observed, result = _observe(module, images)
-    layers = network.layers
+    layers, others = network.layers, _other_products(module, network)
     for number, layer in enumerate(layers):
         if layer.name not in observed:
             raise ModelError(f"the module has no layer {layer.name!r}: lower this module, then compare")
         rounded, accumulators = observed[layer.name]
         if (found := _compare(rounded, exact[layer.inputs[0]], layer.input_fraction_bits)) is not None:
-            return _difference(layer.name, "input", found, layers[:number], result, network, exact)
+            return _difference(layer.name, "input", found, layers[:number], result, network, exact, others)
         if layer is not layers[-1]:
             continue
         if (found := _compare(accumulators, exact[layer.name], layer.accumulator_fraction_bits)) is not None:
-            return _difference(layer.name, "accumulator", found, layers, result, network, exact)
+            return _difference(layer.name, "accumulator", found, layers, result, network, exact, others)
     last = network.operations[-1]
     if (found := _compare(result, exact[last.name], network.logits_fraction_bits, _averaging(network))) is None:
         return None
-    return _difference(last.name, "result", found, layers, result, network, exact)
+    return _difference(last.name, "result", found, layers, result, network, exact, others)
+
+
+def _other_products(module: QuantizedModel, network: BitExactNetwork) -> dict[str, str]:
+    """Layers whose products the module makes in another way than the network, by name, and both in words."""
+    own = {call.name: call.module for call in trace(module.network).calls if isinstance(call.module, QuantizedLayer)}
+    found: dict[str, str] = {}
+    for layer in network.layers:
+        if layer.name in own:
+            given = None if own[layer.name].multiplies_exactly else own[layer.name].products
+            exact = [one is None or one.is_exact for one in (given, layer.products)]
+            if given != layer.products and not all(exact):
+                words = ["exact" if one is None else repr(one.name) for one in (given, layer.products)]
+                found[layer.name] = f"products of layer {layer.name!r} are {words[0]} in the module, {words[1]} here"
+    return found
 
 
 _Found = tuple[tuple[int, ...], float, float, float, float]
@@ -109,12 +123,15 @@ def _difference(
     result: Tensor,
     network: BitExactNetwork,
     exact: dict[str, ExactValues],
+    others: dict[str, str],
 ) -> Difference:
-    """layers: those whose sums have led to what differs."""
+    """layers: those whose sums have led to what differs. others: those whose products differ, in words."""
     significand = round(1 - math.log2(torch.finfo(result.dtype).eps))
     widest = max(layers, key=lambda layer: layer.accumulator_bits, default=None)
     cause = ""
-    if are_floats(layers):
+    if different := [others[layer.name] for layer in layers if layer.name in others]:
+        cause = different[0]
+    elif are_floats(layers):
         cause = f"sums in {result.dtype} depend on their order"
     elif widest is not None and widest.accumulator_bits - 1 > significand:
         cause = (

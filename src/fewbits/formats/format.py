@@ -140,6 +140,12 @@ class Format(ABC):
         return self if self.is_signed else None
 
     @property
+    def is_whole_twos_complement(self) -> bool:
+        """Whether its numbers are all two's complement integers of its width: what a multiplier of integers takes."""
+        half = 2 ** (self.bits - 1)
+        return self.is_uniform and self.integer_limits == (-half, half - 1)
+
+    @property
     def needs_radix_point(self) -> bool:
         """Whether calibration chooses the radix point; if not, it is 0."""
         return True

@@ -22,6 +22,7 @@ DEFAULT_FORMATS = ("fixed8", "fixed4", "fixed3", "fixed2")
 """Precisions that are tried where none are given."""
 
 _LARGEST = 2**31 - 1
+"""Of counts and seeds: what a signed integer of 32 bits holds."""
 
 
 @dataclass(frozen=True)

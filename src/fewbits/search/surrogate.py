@@ -21,7 +21,8 @@ Numbers = NDArray[np.float64]
 
 _REACH = 0.5
 """Share of the units in which two choices differ at which one still tells exp(-1) of what is known of the other.
-A choice: on LeNet a quarter and a half of the units let the search find as much."""
+A choice without a source: kriging leaves the reach to its user. On LeNet (`scripts/search_fronts.py`) a quarter and a
+half of the units let the search find as much."""
 
 
 @dataclass(frozen=True)

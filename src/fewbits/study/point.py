@@ -326,16 +326,17 @@ def _cost(
     """
     datapaths = "one" if network.precision.name == _BASELINE else run.datapaths  # float32 is one whatever is built
     product = run.training.computes_at.product if network.precision.name != _BASELINE else None
-    # no netlist runs a network's operands in two modes, or multiplies by a circuit of its own
-    measured = from_operands and datapaths != "composable" and product is None
-    activity = power_from_operands(network, images, technology, run.technology, run.accelerator) if measured else None
+    multiplier = product or DEFAULT_MULTIPLIER
+    activity = None
+    if from_operands and datapaths != "composable":  # no netlist runs a network's operands in two modes
+        activity = power_from_operands(network, images, technology, run.technology, run.accelerator, multiplier)
     return cost(
         network,
         technology=technology,
         accelerator=run.accelerator,
         activity=activity,
         datapaths=datapaths,
-        multiplier=product or DEFAULT_MULTIPLIER,
+        multiplier=multiplier,
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from fewbits.errors import ModelError
 from fewbits.graph import operations
 from fewbits.graph.kind import KindOfOperation, Lowering
 from fewbits.graph.spelling import Reading, spelled
@@ -43,8 +44,14 @@ class ReLU(KindOfOperation):
 
     def lower(self, call: Lowering) -> None:
         (source,) = call.sources
+        codes = call.codes(source)
+        if codes is not None and not codes.number_format.has_zero:
+            raise ModelError(
+                f"{call.name!r} is a ReLU of values that were rounded to {codes.number_format.name}, which has no code "
+                "for its zeros: put it directly behind a layer, leave it out, or take another format of inputs"
+            )
         relu = operations.ReLU(name=call.name, inputs=(source.name,), output_shape=source.output_shape)
-        call.add(relu, call.codes(source))
+        call.add(relu, codes)
         call.round_behind()
 
     def channels_last(self, meaning: Any, are_last: bool) -> bool:

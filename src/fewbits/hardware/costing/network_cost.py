@@ -54,6 +54,7 @@ from fewbits.hardware.dataflow.accelerator import Accelerator
 from fewbits.hardware.dataflow.plan import AnyAccelerator, Schedule, Widths
 from fewbits.hardware.dataflow.registry import accelerator_named, dataflow_of
 from fewbits.hardware.multipliers.composable import COMPOSABLE
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.hardware.process.technology import CONTROL_ACTIVITY, DatapathCost, Technology, load_technology
 from fewbits.hardware.workload.networks import assigned_workload, where_unsigned, workload_of
@@ -246,7 +247,7 @@ def cost(
     else:
         workload = workload_of(network, input_shape)
         chosen = precision if precision is not None and not isinstance(precision, Assignment) else workload.precision
-    check_products(network, multiplier)
+    check_products(network, multiplier_kind(multiplier).name)
     if chosen is None:
         raise HardwareError("the network has no precision of its own: give one, such as cost(network, 'fixed8')")
     parsed = (parse_precision(chosen) if isinstance(chosen, str) else chosen).plain

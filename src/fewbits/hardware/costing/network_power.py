@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from fewbits.hardware.dataflow.plan import AnyAccelerator
     from fewbits.hardware.datapath.neuron_design import NeuronDesign
     from fewbits.hardware.energy.energy_model import EnergyModel
+    from fewbits.hardware.multipliers.kinds import MultiplierKind
     from fewbits.hardware.process.technology import Technology
 
 IMAGES = 32
@@ -68,8 +69,9 @@ def network_power(
     images: N, then the network's input shape; all are taken, N at least 2. blocks: stretches of BLOCK_CYCLES cycles
     from each image and layer. glitches: whether toggles beyond the settled ones count. seed: of the places drawn.
     multiplier: of the netlist.
-    Raises HardwareError if the netlist is of another precision, the accelerator's dataflow has no order of operands, or
-    the network's float sums have another order than the accelerator's, DataError for images that do not fit.
+    Raises HardwareError if the netlist is of another precision, the network's products are not the multiplier's, the
+    accelerator's dataflow has no order of operands, or the network's float sums have another order than the
+    accelerator's, DataError for images that do not fit.
     """
     simulation = _simulation(network, netlist, accelerator or Accelerator(), glitches, blocks, multiplier)
     if len(images) < 2:
@@ -102,7 +104,9 @@ def _simulation(
     from fewbits.hardware.datapath import design
     from fewbits.hardware.rtl.pipelining import DEFAULT
 
-    asked = DatapathKey(network.precision, multiplier_kind(multiplier).name, network.product_bits)
+    kind = multiplier_kind(multiplier)
+    _check_products(network, kind)
+    asked = DatapathKey(network.precision, kind.name, network.product_bits)
     key = dataflow_of(tile).datapath_key(asked, tile)
     if key.name != netlist.precision:
         raise HardwareError(f"the netlist is of {netlist.precision!r}, the network of {key.name!r}")
@@ -115,6 +119,20 @@ def _simulation(
     gates = delayed_gates(gates_of_model(model), model.net_count, netlist.delays_ps) if glitches else None
     stream = dataflow_of(tile).needed("operand_stream")
     return _Simulation(netlist, compile_model(model), gates, stream, neuron, tile, blocks)
+
+
+def _check_products(network: BitExactNetwork, kind: MultiplierKind) -> None:
+    """Raise HardwareError, naming the layer, unless all products of a network are those of the netlist's multiplier."""
+    table = kind.table(network.precision)
+    for layer in network.layers:
+        own = layer.products
+        is_exact = own is None or own.is_exact
+        if not (is_exact if table is None or table.is_exact else own is not None and own.tables == (table,)):
+            what = "exact products" if own is None else f"products of {own.name}"
+            raise HardwareError(
+                f"layer {layer.name!r} has {what}, the netlist the multiplier {kind.name}: give the network's own, or "
+                "lower it with lower(..., products=hardware.multipliers.product_table(multiplier, precision))"
+            )
 
 
 def network_activity(
@@ -236,6 +254,7 @@ def power_from_operands(
     technology: Technology,
     table: Path | str,
     accelerator: AnyAccelerator | None = None,
+    multiplier: str = DEFAULT_MULTIPLIER,
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
@@ -244,14 +263,20 @@ def power_from_operands(
     is at a uniform activity. A table scaled to another process node, or at a corner, has none either: the netlist's
     energies are those of the typical library.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
+    multiplier: of the datapath. Raises HardwareError where the network's products are not the multiplier's.
     """
     made_for = accelerator or Accelerator()
-    precision = dataflow_of(made_for).datapath_key(DatapathKey(network.precision), made_for).name
+    precision = (
+        dataflow_of(made_for)
+        .datapath_key(DatapathKey(network.precision, multiplier_kind(multiplier).name), made_for)
+        .name
+    )
     path = compiled_netlist_path(table, precision)
+    switches = any(layer.products is not None and layer.products.choice is not None for layer in network.layers)
     is_own = not technology.provenance.keys() & {"scaled", AT_CORNER}
-    if not path.exists() or len(images) < 2 or not is_own:
+    if switches or not path.exists() or len(images) < 2 or not is_own:
         return None
-    main = tile_of(network.precision, technology, made_for)
+    main = tile_of(network.precision, technology, made_for, multiplier=multiplier)
     if main.dataflow.operand_stream is None:
         return None
     workload = workload_of(network)
@@ -263,4 +288,4 @@ def power_from_operands(
     if (netlist.provenance.get("rtlil_sha256"), netlist.provenance.get("liberty_sha256")) != expected:
         return None
     chosen = np.linspace(0, len(images) - 1, min(IMAGES, len(images))).round().astype(np.int64)
-    return network_power(network, images[chosen.tolist()], netlist, accelerator)
+    return network_power(network, images[chosen.tolist()], netlist, accelerator, multiplier=multiplier)

@@ -22,6 +22,8 @@ from fewbits.hardware.energy.energy_model import EnergyModel
 from fewbits.hardware.mapping.netlist import CONSTANT_ONE, CONSTANT_ZERO
 
 LANE_BITS = 64
+"""Images in a word of the simulation, which is an unsigned integer of so many bits."""
+
 _ALL_ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 Words = NDArray[np.uint64]

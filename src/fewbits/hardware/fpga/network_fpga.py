@@ -21,6 +21,7 @@ from fewbits.hardware.fpga.families import Device, Family, device_named, family_
 from fewbits.hardware.fpga.parts import PartResources, resources_of_parts, total
 from fewbits.hardware.fpga.resources import Resources
 from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.products import check_products
 from fewbits.hardware.workload.workload import Workload
@@ -121,7 +122,7 @@ def fpga_cost(
     if clock_mhz is not None and not is_real(clock_mhz, 0, open_low=True):
         raise HardwareError(f"clock_mhz must be a positive number, not {shown(clock_mhz)}")
     workload = workload_of(network, input_shape)
-    check_products(network, multiplier)
+    check_products(network, multiplier_kind(multiplier).name)
     machine = accelerator_named(accelerator) if isinstance(accelerator, str) else accelerator or Accelerator()
     width = product_bits if product_bits is not None else getattr(network, "product_bits", None)
     made = neuron_of(workload, precision, machine, multiplier, width)

@@ -26,6 +26,7 @@ from fewbits.hardware.fpga.network_fpga import FpgaCost, fpga_cost, neuron_of
 from fewbits.hardware.fpga.parts import PartResources, resources_of_parts, total
 from fewbits.hardware.fpga.resources import Resources
 from fewbits.hardware.mapping.synthesis import Progress
+from fewbits.hardware.multipliers.registry import multiplier_kind
 from fewbits.hardware.workload.networks import workload_of
 from fewbits.hardware.workload.products import check_products
 
@@ -113,7 +114,7 @@ def fastest(
     if not is_real(fill, 0, 1, open_low=True):
         raise HardwareError(f"fill must be a part of the device's budget above 0 and up to 1, not {shown(fill)}")
     family, chosen = device_named(device)
-    check_products(network, multiplier)
+    check_products(network, multiplier_kind(multiplier).name)
     workload, base = workload_of(network, input_shape), accelerator or Accelerator()
     if not isinstance(base, Accelerator):
         raise HardwareError(f"best sizes are found of an Accelerator, a tile of neurons, not of {type(base).__name__}")

@@ -117,6 +117,7 @@ class GateCircuit:
 
 
 _MOST_INPUT_BITS = 24
+"""Of both inputs together: 2**24 products are 128 MiB of int64. Tables take 16 (`LARGEST_TABLE_BITS` each)."""
 
 
 def _settled(circuit: GateCircuit, nets: NDArray[np.int64], bits: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -65,10 +65,8 @@ LARGEST_TABLE_BITS = 8
 
 def refused_operands(name: str, precision: Precision) -> str | None:
     """Why a multiplier that is not exact does not take a precision's formats; None where it does."""
-    from fewbits.formats import FixedPoint
-
     formats = (precision.weights, precision.inputs)
-    if all(isinstance(one, FixedPoint) and one.bits <= LARGEST_TABLE_BITS for one in formats):
+    if all(one.is_whole_twos_complement and one.bits <= LARGEST_TABLE_BITS for one in formats):
         return None
     return (
         f"multiplier {name} multiplies integers of at most {LARGEST_TABLE_BITS} bits (fixed2 to "

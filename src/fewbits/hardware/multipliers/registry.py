@@ -20,7 +20,19 @@ _KINDS: Mapping[str, MultiplierKind] = {**EXACT, COMPOSABLE.name: COMPOSABLE}
 
 
 def multiplier_kind(name: str) -> MultiplierKind:
-    """A multiplier by its name. Raises HardwareError for another."""
+    """A multiplier by its name. Raises HardwareError for another, and for a file that is no multiplier."""
+    if (found := _found(name)) is not None:
+        return found
+    names = ", ".join([*map(repr, _KINDS), *approximate_patterns(), "ariths:NAME"])
+    raise HardwareError(f"multiplier must be {names} or a Verilog file, FILE.v, not {shown(name)}")
+
+
+def is_named(name: str) -> bool:
+    """Whether a text names a multiplier. Raises HardwareError for a file that is none."""
+    return _found(name) is not None
+
+
+def _found(name: str) -> MultiplierKind | None:
     if name in _KINDS:
         return _KINDS[name]
     if (made := approximate_multiplier(name)) is not None:
@@ -28,12 +40,7 @@ def multiplier_kind(name: str) -> MultiplierKind:
     from fewbits.hardware.multipliers.generated import generated_circuit  # they load compiled loops: late
     from fewbits.hardware.multipliers.given import given_circuit
 
-    if (generated := generated_circuit(name)) is not None:
-        return generated
-    if (given := given_circuit(name)) is not None:
-        return given
-    names = ", ".join([*map(repr, _KINDS), *approximate_patterns(), "ariths:NAME"])
-    raise HardwareError(f"multiplier must be {names} or a Verilog file, FILE.v, not {shown(name)}")
+    return generated_circuit(name) or given_circuit(name)
 
 
 def product_table(multiplier: str, precision: str | Precision) -> ProductTable:

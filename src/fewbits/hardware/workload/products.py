@@ -13,7 +13,7 @@ def check_products(network: object, multiplier: str) -> None:
     """Raise HardwareError, naming the layer, where a network computes with other products than the multiplier's.
 
     network: as `cost` takes it; only a bit-exact network and a quantized module have products of their own.
-    multiplier: of the datapath, whose name a table of its products bears.
+    multiplier: the name of the datapath's kind, which a table of its products bears.
     """
     layers: Any = getattr(network, "layers", ())
     for layer in layers.values() if isinstance(layers, Mapping) else layers:
