@@ -199,10 +199,10 @@ def test_the_store_gives_back_what_was_measured_and_json_prints_it(outcome):
 def test_the_report_has_sentence_tables_and_charts(outcome):
     folder = outcome[2]
     names = {path.name for path in write_report(folder)}
-    assert {"defects.csv", "defect_draws.csv", "defects-weights-memory.png", "defects-weights-memory.svg"} <= names
+    assert {"defects.csv", "draws.csv", "defects-weights-memory.png", "defects-weights-memory.svg"} <= names
     assert "bit error rate of the weights' memory" in html.unescape((folder / "report.html").read_text())
     assert "bit error rate of the weights' memory" in (folder / "results.md").read_text()
-    assert len((folder / "defect_draws.csv").read_text().splitlines()) == 1 + 9
+    assert len((folder / "draws.csv").read_text().splitlines()) == 1 + 9
     assert len((folder / "defects.csv").read_text().splitlines()) == 1 + 3
 
 

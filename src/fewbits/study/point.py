@@ -320,8 +320,10 @@ def _cost(
     """
     datapaths = "one" if network.precision.name == _BASELINE else run.datapaths  # float32 is one whatever is built
     product = run.training.computes_at.product if network.precision.name != _BASELINE else None
-    # no netlist runs a network's operands in two modes, or multiplies by a circuit of its own
-    measured = from_operands and datapaths != "composable" and product is None
+    # no netlist runs a network's operands in two modes or on two datapaths, or multiplies by a circuit of its own
+    formats = {(layer.weight_format, layer.input_format) for layer in network.layers}
+    is_one = datapaths == "one" or (datapaths == "each" and len(formats) == 1)
+    measured = from_operands and is_one and product is None
     activity = power_from_operands(network, images, technology, run.technology, run.accelerator) if measured else None
     return cost(
         network,
