@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from in_process import InProcessExecutor
 
+from fewbits.hardware.defects import read_error_rates
 from fewbits.report import write_report
 from fewbits.study import load_study, run_study
-from fewbits.study.sections import DefectsSection, VoltageTable
+from fewbits.study.sections import DefectsSection
 from fewbits.study.spec import parse_study
-from fewbits.toml_table import checked
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "defect_studies.md").read_text(encoding="utf-8")
-TABLE, VOLTAGES = map(tomllib.loads, re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL))
+TABLE = tomllib.loads(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0])
 
 
 def test_the_table_on_the_page_is_that_of_the_file():
@@ -31,11 +31,12 @@ def test_the_table_on_the_page_is_that_of_the_file():
 
 def test_every_key_is_told():
     told = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
-    assert told == set(DefectsSection.model_fields) - {"voltage_table"}
+    assert told == set(DefectsSection.model_fields) - {"error_rates"}
 
 
-def test_the_file_of_voltages_is_one():
-    assert checked(VoltageTable, VOLTAGES, "page").rates == (1e-7, 1e-4, 1e-2)
+def test_the_file_of_voltages_is_one(tmp_path):
+    (tmp_path / "v.toml").write_text(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[1])
+    assert read_error_rates(tmp_path / "v.toml").points == ((0.9, 1e-7), (0.7, 1e-4), (0.6, 1e-2))
 
 
 @pytest.mark.slow
