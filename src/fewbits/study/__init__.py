@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
     from fewbits.study.events import (
         FloatNetworkTrained,
+        Measured,
         Notice,
         RunFailed,
         RunFinished,
@@ -61,6 +62,7 @@ __all__ = [
     "FloatTrainingSection",
     "LayerRecord",
     "MachineSection",
+    "Measured",
     "MemoryRecord",
     "MethodsSection",
     "Notice",
@@ -105,6 +107,7 @@ _NAMES = {
     "networks": ("TrainingOutcome",),
     "events": (
         "FloatNetworkTrained",
+        "Measured",
         "Notice",
         "RunFailed",
         "RunFinished",
