@@ -2,8 +2,8 @@
 
     python scripts/defect_figures.py [PART ...]
 
-Parts: faults (accuracy against stuck nets), retraining, stuck, repair, rates (accuracy against the bit error rate by
-precision, and the highest rate within a point). Each is kept in docs/figures/defects.json as soon as it is measured;
+Parts: faults (accuracy against stuck nets), retraining, stuck, repair, rates-PRECISION (accuracy against the bit error
+rate, and the highest rate within a point). Each is kept in docs/figures/defects.json as soon as it is measured;
 the tables between `<!-- made by scripts/defect_figures.py: NAME -->` and `<!-- end -->` are written from there.
 """
 
@@ -24,7 +24,7 @@ from fewbits.hardware.defects import Accuracies, DefectCurve, DefectPlan, highes
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "docs" / "figures" / "defects.json"
 PAGE = ROOT / "docs" / "defects.md"
-RATES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
+RATES = (1e-3, 1e-2, 1e-1)
 PRECISIONS = ("fixed8", "fixed4", "pow2-4/fixed8", "binary/fixed16", "fp8-e4m3")
 _BLOCK = re.compile(r"(<!-- made by scripts/defect_figures\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -32,16 +32,18 @@ _BLOCK = re.compile(r"(<!-- made by scripts/defect_figures\.py: (\S+) -->\n).*?(
 class Lenet:
     """The trained network at a precision, and the images that it is measured on."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Path | None = None) -> None:
+        """weights: trained ones, in place of training."""
         self.data = fb.data.load("digits")
         self.model = fb.models.build("lenet", seed=0)
+        if weights is not None:
+            fb.models.load_weights(self.model, weights)
+            return
         fb.train.train_float(self.model, self.data, fb.train.TrainSettings(epochs=4), seed=0)
 
     def at(self, precision: str, images: int) -> tuple[Any, Any, torch.Tensor, torch.Tensor]:
         """Quantized model, bit-exact network, validation images and labels."""
-        recipe = "post-training" if precision == "fixed8" else "fine-tune"
-        settings = fb.train.TrainSettings(epochs=2)
-        quantized, _ = fb.train.run_recipe(recipe, self.model, precision, self.data, settings)
+        quantized, _ = fb.train.run_recipe("post-training", self.model, precision, self.data)
         inputs = self.data.inputs(self.data.validation.images[:images])
         return quantized, fb.lower(quantized, inputs[:1]), inputs, self.data.validation.labels[:images]
 
@@ -55,9 +57,9 @@ def faults(lenet: Lenet) -> list[dict[str, Any]]:
 
 def retraining(lenet: Lenet) -> list[dict[str, Any]]:
     """What retraining with the wrong cells held gives back, and with stuck nets known."""
-    quantized, network, images, labels = lenet.at("fixed4", 200)
+    quantized, network, images, labels = lenet.at("fixed4", 100)
     retrain = fb.train.retraining_with_defects(quantized, lenet.data)
-    held = DefectPlan("weights-memory", rates=(0.1, 0.2), draws=20, retrain_epochs=1)
+    held = DefectPlan("weights-memory", rates=(0.2,), draws=5, retrain_epochs=1)
     return [measure_defects(network, images, labels, held, retrain=retrain).to_json()]
 
 
@@ -65,7 +67,7 @@ def stuck(lenet: Lenet) -> list[dict[str, Any]]:
     """What retraining with stuck nets known gives back: few draws, as each trains through tables."""
     quantized, network, images, labels = lenet.at("fixed4", 64)
     retrain = fb.train.retraining_with_defects(quantized, lenet.data)
-    plan = DefectPlan("datapath", counts=(4,), draws=4, retrain_epochs=1)
+    plan = DefectPlan("datapath", counts=(2,), draws=2, retrain_epochs=1)
     return [measure_defects(network, images, labels, plan, retrain=retrain).to_json()]
 
 
@@ -76,24 +78,24 @@ def repair(lenet: Lenet) -> list[dict[str, Any]]:
     return [measure_defects(network, images, labels, plan).to_json()]
 
 
-def rates(lenet: Lenet) -> list[dict[str, Any]]:
-    """Accuracy against the bit error rate of the weights' memory by precision, and the limit within a point."""
-    found: list[dict[str, Any]] = []
-    for precision in PRECISIONS:
-        _, network, images, labels = lenet.at(precision, 200)
+def rates(precision: str) -> Callable[[Lenet], list[dict[str, Any]]]:
+    """Accuracy against the bit error rate of the weights' memory at a precision, and the limit within a point."""
+
+    def measured(lenet: Lenet) -> list[dict[str, Any]]:
+        _, network, images, labels = lenet.at(precision, 100)
         curve = measure_defects(network, images, labels, DefectPlan("weights-memory", rates=RATES, draws=20))
         limit = highest_rate(network, images, labels, 1.0, draws=5)
-        found.append({**curve.to_json(), "highest_rate": limit.rate})
-        print(precision, limit.rate, flush=True)
-    return found
+        return [{**curve.to_json(), "highest_rate": limit.rate}]
+
+    return measured
 
 
 PARTS: dict[str, Callable[[Lenet], list[dict[str, Any]]]] = {
     "faults": faults,
     "repair": repair,
-    "rates": rates,
     "retraining": retraining,
     "stuck": stuck,
+    **{f"rates-{precision.replace('/', '-')}": rates(precision) for precision in PRECISIONS},
 }
 
 
@@ -146,7 +148,7 @@ def write_page(stored: dict[str, Any]) -> None:
     """The page's tables, from what is stored."""
 
     def made(found: re.Match[str]) -> str:
-        curves = stored.get(found[2])
+        curves = [one for name, part in stored.items() if name.split("-")[0] == found[2] for one in part]
         text = table(found[2], json.loads(json.dumps(curves))) if curves else "Not measured yet.\n"
         return f"{found[1]}{text}{found[3]}"
 
@@ -157,9 +159,11 @@ def main() -> None:
     """Measure the parts that are asked for, then write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; none: write the page alone")
-    asked = parser.parse_args().parts
+    parser.add_argument("--weights", type=Path, help="trained LeNet weights, in place of training it (4 epochs)")
+    given = parser.parse_args()
+    asked = given.parts
     stored: dict[str, Any] = json.loads(STORED.read_text()) if STORED.exists() else {}
-    lenet = Lenet() if asked else None
+    lenet = Lenet(given.weights) if asked else None
     for name in asked:
         assert lenet is not None
         stored[name] = PARTS[name](lenet)

@@ -43,7 +43,7 @@ def images() -> torch.Tensor:
 
 def quantized_at(precision: str, images: torch.Tensor) -> fb.quantization.QuantizedModel:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(2, 18, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
+    model = nn.Sequential(nn.Conv2d(2, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(512, 5))
     return fb.calibrate(fb.quantize(model, precision), images).eval()
 
 
