@@ -70,7 +70,7 @@ BAD = [
     ({**MEMORY, "images": 0}, "key 'defects.images'"),
     ({**MEMORY, "images": 201}, "more than the 200 of the test split"),
     ({**MEMORY, "voltages": "v.toml"}, "give rates or voltages"),
-    ({"where": "weights-memory", "voltages": "none.toml"}, "cannot read the voltages"),
+    ({"where": "weights-memory", "voltages": "none.toml"}, "cannot read bit error rates"),
     ("weights-memory", r"it is a table: write it as \[defects\]"),
 ]
 
@@ -106,20 +106,19 @@ def test_the_dry_run_tells_what_is_measured(tiny, tmp_path):
     assert line in list(planned.lines())
 
 
-VOLTAGES = "source = 'a sheet'\nvoltages_v = [0.9, 0.6, 0.7]\nrates = [0, 0.2, 0.01]"
+VOLTAGES = "source = 'a sheet'\npoints = [[0.9, 0], [0.6, 0.2], [0.8, 0], [0.7, 0.01]]"
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "key 'source' is missing: a file of voltages needs source"),
-        (VOLTAGES.replace("0.9, ", ""), "rate for each of the 2 voltages_v, not 3"),
-        (VOLTAGES.replace("0.01", "0.3"), "rises as the voltage falls"),
-        (VOLTAGES.replace("0.9", "0.6"), "each voltage once"),
-        (VOLTAGES.replace("0.9", "-0.9"), "voltages_v"),
-        (VOLTAGES.replace("0.2", "1.2"), "rates"),
+        ("", "key 'defects.voltages': .*key 'source' is missing"),
+        (VOLTAGES.replace("0.01", "0.3"), "falls from 0.3 at 0.7 V to 0.2 at 0.6 V"),
+        (VOLTAGES.replace("0.9", "0.6"), "voltage 0.6 is twice"),
+        (VOLTAGES.replace("0.9", "-0.9"), "a voltage is a number of volts"),
+        (VOLTAGES.replace("0.2", "1.2"), "from 0 to 1, not 1.2"),
         (VOLTAGES + "\nrate = 1", "unknown key 'rate'"),
-        ("voltages_v = [", "malformed TOML"),
+        ("points = [", "malformed TOML"),
     ],
 )
 def test_a_bad_file_of_voltages_is_one_line(tiny, workplace, text, words):
@@ -136,7 +135,7 @@ def test_a_study_keeps_what_a_file_of_voltages_held(tiny, workplace):
     again = tiny(**{"defects": spec.definition()["defects"]})
     assert again.definition() == spec.definition()
     assert make_plan(spec.model_copy(update={"precisions": spec.precisions[1:2]})).runs[0].defects.plan.rates == (
-        *(0, 0.2, 0.01),
+        *(0, 0.01, 0.2),
     )
 
 
@@ -199,10 +198,10 @@ def test_the_store_gives_back_what_was_measured_and_json_prints_it(outcome):
 def test_the_report_has_sentence_tables_and_charts(outcome):
     folder = outcome[2]
     names = {path.name for path in write_report(folder)}
-    assert {"defects.csv", "defect_draws.csv", "defects-weights-memory.png", "defects-weights-memory.svg"} <= names
+    assert {"defects.csv", "draws.csv", "defects-weights-memory.png", "defects-weights-memory.svg"} <= names
     assert "bit error rate of the weights' memory" in html.unescape((folder / "report.html").read_text())
     assert "bit error rate of the weights' memory" in (folder / "results.md").read_text()
-    assert len((folder / "defect_draws.csv").read_text().splitlines()) == 1 + 9
+    assert len((folder / "draws.csv").read_text().splitlines()) == 1 + 9
     assert len((folder / "defects.csv").read_text().splitlines()) == 1 + 3
 
 
@@ -273,7 +272,9 @@ def test_a_file_of_voltages_makes_rows_of_voltages(tiny, workplace, tmp_path):
     (workplace / "v.toml").write_text(VOLTAGES)
     table = {"where": "weights-memory", "voltages": str(workplace / "v.toml"), "draws": 2, "images": 40}
     kept = study_run(tiny(precisions=["fixed8"], defects=table, **QUICK), tmp_path).results[0].defects
-    assert [(row.voltage_v, row.amount) for row in kept.rows] == [(0.9, 0), (0.6, 0.2), (0.7, 0.01)]
+    assert [(row.voltage_v, row.amount) for row in kept.rows] == [
+        *((0.9, 0), (0.8, 0), (0.7, 0.01), (0.6, 0.2)),
+    ]
     assert "bit error rates by supply voltage: a sheet" in kept.notes
     assert "defects-weights-memory-voltage.png" in {path.name for path in write_report(tmp_path)}
 

@@ -103,17 +103,16 @@ def defect_curves(group: Group) -> dict[str, list[DefectCurve]]:
 
 
 def _curve(row: Row, rows: Sequence[Row], records: Sequence[DefectRecord]) -> DefectCurve:
-    amounts = sorted({one.amount for record in records for one in record.rows})
-    by_amount = {
-        amount: [one for record in records for one in record.rows if one.amount == amount] for amount in amounts
-    }
+    by_amount: dict[tuple[float, float], list[DefectRowRecord]] = {}
+    for one in (one for record in records for one in record.rows):
+        by_amount.setdefault((one.amount, -(one.voltage_v or 0.0)), []).append(one)
     return DefectCurve(
         label=row.label(rows),
         where=records[0].where,
         kind=records[0].kind,
         exact_percent=fmean(record.exact_percent for record in records),
         images=records[0].images,
-        points=tuple(_point(amount, found) for amount, found in by_amount.items()),
+        points=tuple(_point(place[0], found) for place, found in sorted(by_amount.items())),
     )
 
 

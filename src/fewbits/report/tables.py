@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
     from fewbits.study.declaration import Figure
 
-NAMES = ("runs", "parts", "layers", "memories", "curves", "fronts", "defects", "defect_draws", "failures", "columns")
+NAMES = ("runs", "parts", "layers", "memories", "curves", "fronts", "defects", "draws", "failures", "columns")
 """Of the tables: a row of each is a run, a figure's value by layer or part, a layer, a memory in a layer, an epoch, a
 round of a recipe that approximates, a number of defects, one draw of them, a failed run, a column."""
 
@@ -372,7 +372,7 @@ def _defect_draws(studies: Sequence[ReadStudy]) -> Table:
         ),
     )
     rows = ((*at, draw) for at in _defect_rows(studies) for draw in range(len(at[2].faulty.percent)))
-    return _table("defect_draws", columns, rows)
+    return _table("draws", columns, rows)
 
 
 def _draw(row: DefectRowRecord, stage: str, draw: int) -> float | None:

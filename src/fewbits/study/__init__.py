@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fewbits.study.engine import StudyInterrupted, StudyOutcome, run_study
     from fewbits.study.events import (
         FloatNetworkTrained,
+        Measured,
         Notice,
         RunFailed,
         RunFinished,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         CalibrationSection,
         DataSection,
         DefectsSection,
+        ErrorRatesSection,
         FineTuneSection,
         FloatTrainingSection,
         MachineSection,
@@ -52,6 +54,7 @@ __all__ = [
     "DefectRowRecord",
     "DefectsSection",
     "DrawnAccuracies",
+    "ErrorRatesSection",
     "FailedRun",
     "Figure",
     "FineTuneSection",
@@ -59,6 +62,7 @@ __all__ = [
     "FloatTrainingSection",
     "LayerRecord",
     "MachineSection",
+    "Measured",
     "MemoryRecord",
     "MethodsSection",
     "Notice",
@@ -103,6 +107,7 @@ _NAMES = {
     "networks": ("TrainingOutcome",),
     "events": (
         "FloatNetworkTrained",
+        "Measured",
         "Notice",
         "RunFailed",
         "RunFinished",
@@ -123,6 +128,7 @@ _NAMES = {
         "CalibrationSection",
         "DataSection",
         "DefectsSection",
+        "ErrorRatesSection",
         "FineTuneSection",
         "FloatTrainingSection",
         "MachineSection",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -114,9 +114,10 @@ class DefectRecord:
         return values
 
 
-def defect_record(curve: DefectCurve, voltages_v: Mapping[float, float]) -> DefectRecord:
-    """What is kept of a measurement. voltages_v: supply voltages by rate, where the study tells."""
-    plan = curve.plan
+def defect_record(curve: DefectCurve, points: Sequence[tuple[float, float]] = ()) -> DefectRecord:
+    """What is kept of a measurement. points: supply voltages and their rates, each a row, where the study has such."""
+    plan, by_amount = curve.plan, {row.amount: row for row in curve.rows}
+    rows = [(None, row) for row in curve.rows] if not points else [(volts, by_amount[rate]) for volts, rate in points]
     return DefectRecord(
         where=plan.where,
         kind=plan.kind,
@@ -127,7 +128,7 @@ def defect_record(curve: DefectCurve, voltages_v: Mapping[float, float]) -> Defe
         retrain_epochs=plan.retrain_epochs,
         repair=plan.repair,
         notes=curve.notes,
-        rows=tuple(_row(row, voltages_v.get(row.amount)) for row in curve.rows),
+        rows=tuple(_row(row, voltage_v) for voltage_v, row in rows),
     )
 
 

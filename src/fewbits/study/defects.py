@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import torch
 
 from fewbits.errors import HardwareError
 from fewbits.hardware import Accelerator
-from fewbits.hardware.defects import DefectCurve, DefectPlan, measure_defects
+from fewbits.hardware.defects import DefectCurve, DefectPlan, ErrorRates, measure_defects
 from fewbits.study.defect_record import DefectRecord, defect_record
 from fewbits.study.digest import json_sha256
 from fewbits.study.events import Measured
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fewbits.data import Dataset
     from fewbits.hardware import AnyAccelerator
     from fewbits.quantization import QuantizedModel
-    from fewbits.study.sections import DefectsSection, VoltageTable
+    from fewbits.study.sections import DefectsSection
     from fewbits.study.tasks import Run
     from fewbits.train import TrainSettings
 
@@ -46,7 +46,7 @@ class DefectTask:
     images: int | None = None
     """Of the test split, evenly spaced; None for all."""
 
-    voltages: VoltageTable | None = None
+    error_rates: ErrorRates | None = None
     """Where the plan's rates are those of supply voltages."""
 
     settings: TrainSettings | None = None
@@ -61,7 +61,8 @@ class DefectTask:
         }
         images = {} if self.images is None else {"images": self.images}
         settings = {} if self.settings is None else {"settings": self.settings.definition()}
-        voltages = {} if self.voltages is None else {"voltages": self.voltages.model_dump(mode="json")}
+        points = [] if self.error_rates is None else [list(point) for point in self.error_rates.points]
+        voltages = {"voltages": points, "source": self.error_rates.source} if self.error_rates is not None else {}
         return {"format": FORMAT, **given, **images, **settings, **voltages}
 
     @property
@@ -94,12 +95,14 @@ class DefectTask:
     def amounts(self) -> tuple[DefectTask, ...]:
         """A task for each count or rate, whatever voltage it is of."""
         plans = (replace(self.plan, **{self.plan.kind: (amount,)}) for amount in self.plan.amounts)
-        return tuple(replace(self, plan=plan, voltages=None) for plan in plans)
+        return tuple(replace(self, plan=plan, error_rates=None) for plan in plans)
 
 
 def defect_task(section: DefectsSection) -> DefectTask:
     """What a study's table asks for. Raises HardwareError for values that cannot be."""
-    return DefectTask(DefectPlan(**section.given()), section.images, section.voltage_table)
+    read = section.error_rates
+    error_rates = None if read is None else ErrorRates(read.source, read.points)
+    return DefectTask(DefectPlan(**section.given()), section.images, error_rates)
 
 
 def test_images(dataset: Dataset, count: int | None) -> tuple[Tensor, Tensor]:
@@ -149,8 +152,9 @@ def measured(
             write_tensors(path, {}, json.dumps({"key": key, "curve": curve.to_json()}))
         curves.append(curve)
     rows = tuple(row for curve in curves for row in curve.rows)
+    points = () if run.defects.error_rates is None else run.defects.error_rates.points
     notes = (*_notes(curves), *_of_technology(run), *_of_voltages(run))
-    return defect_record(replace(curves[0], plan=run.defects.plan, rows=rows, notes=notes), _voltages_v(run.defects))
+    return defect_record(replace(curves[0], plan=run.defects.plan, rows=rows, notes=notes), points)
 
 
 def _notes(curves: Sequence[DefectCurve]) -> Iterator[str]:
@@ -161,16 +165,10 @@ def _notes(curves: Sequence[DefectCurve]) -> Iterator[str]:
         yield f"{having[0].plan.kind} {amounts}: {note}" if amounts else note
 
 
-def _voltages_v(task: DefectTask) -> Mapping[float, float]:
-    """Supply voltages by rate."""
-    table = task.voltages
-    return {} if table is None else dict(zip(table.rates, table.voltages_v, strict=True))
-
-
 def _of_voltages(run: Run) -> Iterator[str]:
     """Whose memory's voltages they are."""
-    if run.defects is not None and run.defects.voltages is not None:
-        yield f"bit error rates by supply voltage: {run.defects.voltages.source}"
+    if run.defects is not None and run.defects.error_rates is not None:
+        yield f"bit error rates by supply voltage: {run.defects.error_rates.source}"
 
 
 def _of_technology(run: Run) -> Iterator[str]:

@@ -327,8 +327,10 @@ def _cost(
     datapaths = "one" if network.precision.name == _BASELINE else run.datapaths  # float32 is one whatever is built
     product = run.training.computes_at.product if network.precision.name != _BASELINE else None
     multiplier = product or DEFAULT_MULTIPLIER
+    # no netlist runs a network's operands in two modes or on two datapaths
+    formats = {(layer.weight_format, layer.input_format) for layer in network.layers}
     activity = None
-    if from_operands and datapaths != "composable":  # no netlist runs a network's operands in two modes
+    if from_operands and (datapaths == "one" or (datapaths == "each" and len(formats) == 1)):
         activity = power_from_operands(network, images, technology, run.technology, run.accelerator, multiplier)
     return cost(
         network,

@@ -12,8 +12,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
-    ValidationInfo,
-    field_validator,
     model_serializer,
     model_validator,
 )
@@ -64,8 +62,6 @@ def known_sinks(table: object) -> object:
     return table
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 RecipeName = Annotated[str, AfterValidator(_known_recipe)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
@@ -232,26 +228,11 @@ class PrecisionSection(Table):
         return None if self.precision is None else self.model_dump(exclude_none=True)
 
 
-class VoltageTable(Table):
-    """A file of bit error rates by a memory's supply voltage, for undervolting."""
+class ErrorRatesSection(Table):
+    """What a file of bit error rates by voltage held, as `fewbits.hardware.defects.ErrorRates` has it."""
 
     source: Text
-    """Whose memory, where measured or published; reports tell it."""
-
-    voltages_v: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1000)]
-    rates: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=1000)]
-    """Each stored bit's chance to be wrong, in the order of the voltages."""
-
-    @field_validator("rates")
-    @classmethod
-    def _in_pairs(cls, rates: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
-        voltages: tuple[float, ...] = info.data.get("voltages_v", ())
-        if voltages and len(voltages) != len(rates):
-            raise ValueError(f"it takes a rate for each of the {len(voltages)} voltages_v, not {len(rates)}")
-        rising = [rate for _, rate in sorted(zip(voltages, rates, strict=False), reverse=True)]
-        if len(set(voltages)) < len(voltages) or rising != sorted(set(rising)):
-            raise ValueError("the rate rises as the voltage falls: give each voltage once, with a rate of its own")
-        return rates
+    points: Annotated[tuple[tuple[float, float], ...], Field(min_length=1)]
 
 
 class DefectsSection(Table):
@@ -268,9 +249,10 @@ class DefectsSection(Table):
     retrain_epochs: int | None = None
     repair: Text | None = None
     voltages: Text | None = None
-    """In place of rates, a file that is a `VoltageTable`; looked for from the study's folder."""
+    """In place of rates, a file of them by supply voltage, as `fewbits.hardware.defects.read_error_rates` takes it;
+    looked for from the study's folder."""
 
-    voltage_table: VoltageTable | None = None
+    error_rates: ErrorRatesSection | None = None
     """What the file held, as a store keeps it."""
 
     images: Annotated[int, Field(ge=1)] | None = None
@@ -278,14 +260,16 @@ class DefectsSection(Table):
 
     @model_validator(mode="after")
     def _one_of_rates(self) -> DefectsSection:
-        if self.rates is not None and (self.voltages, self.voltage_table) != (None, None):
+        if self.rates is not None and (self.voltages, self.error_rates) != (None, None):
             raise PydanticCustomError(INCOMPLETE, "give rates or voltages, a file that has them, not both")
         return self
 
     def given(self) -> dict[str, Any]:
         """The keys that the study gives, as `DefectPlan` takes them; of a file of voltages, its rates."""
-        given = self.model_dump(exclude_none=True, exclude={"images", "voltages", "voltage_table"})
-        return given if self.voltage_table is None else {**given, "rates": self.voltage_table.rates}
+        given = self.model_dump(exclude_none=True, exclude={"images", "voltages", "error_rates"})
+        if self.error_rates is None:
+            return given
+        return {**given, "rates": tuple(dict.fromkeys(rate for _, rate in self.error_rates.points))}
 
 
 class AcceleratorSection(Table):

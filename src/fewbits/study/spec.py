@@ -24,6 +24,7 @@ from fewbits.study.sections import (
     CalibrationSection,
     DataSection,
     DefectsSection,
+    ErrorRatesSection,
     FineTuneSection,
     FloatTrainingSection,
     MachineSection,
@@ -35,7 +36,6 @@ from fewbits.study.sections import (
     Seed,
     Text,
     TrainingSection,
-    VoltageTable,
     Width,
     known_sinks,
     listed,
@@ -250,9 +250,9 @@ def _files_read(spec: StudySpec, source: str, folder: Path) -> dict[str, object]
             else each
             for each in spec.accelerators
         )
-    if spec.defects is not None and spec.defects.voltages is not None and spec.defects.voltage_table is None:
-        table = _voltages(spec.defects.voltages, folder, f"{source}: key 'defects.voltages'")
-        read["defects"] = spec.defects.model_copy(update={"voltage_table": table})
+    if spec.defects is not None and spec.defects.voltages is not None and spec.defects.error_rates is None:
+        rates = _error_rates(spec.defects.voltages, folder, f"{source}: key 'defects.voltages'")
+        read["defects"] = spec.defects.model_copy(update={"error_rates": rates})
     if any(one.is_file for one in spec.precisions):
         read["precisions"] = tuple(
             _assignment(one.name, folder, f"{source}: key 'precisions'") if one.is_file else one
@@ -267,9 +267,14 @@ def _assignment(file: str, folder: Path, where: str) -> PrecisionSection:
     return PrecisionSection.model_validate(table.model_dump())
 
 
-def _voltages(file: str, folder: Path, where: str) -> VoltageTable:
-    values = read_file(folder / file, "the voltages")
-    return checked(VoltageTable, values, f"{where}: {file}", "a file of voltages needs source, voltages_v and rates")
+def _error_rates(file: str, folder: Path, where: str) -> ErrorRatesSection:
+    from fewbits.hardware.defects import read_error_rates
+
+    try:
+        read = read_error_rates(folder / file)
+    except FewbitsError as error:
+        raise StudyError(f"{where}: {error}") from None
+    return ErrorRatesSection(source=read.source, points=read.points)
 
 
 def _definition(file: str, folder: Path, where: str) -> dict[str, Any]:

@@ -17,11 +17,10 @@ from fewbits.errors import ModelError
 from fewbits.formats.product_table import LayerProducts
 from fewbits.graph.float_layer import apply_layer
 from fewbits.quantization.layers.table_products import TableProducts
-from fewbits.quantization.layers.training_method import TrainingMethod
+from fewbits.quantization.layers.training_method import TrainingMethod, WithLayers
 
 if TYPE_CHECKING:
     from fewbits.quantization.layers.layer import QuantizedLayer
-    from fewbits.quantization.model import QuantizedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ class DefectiveLayer(TrainingMethod):
         return result if self._sums is None else _on_line(layer, result, self._sums)
 
 
-def set_known_defects(model: QuantizedModel, known: KnownDefects) -> None:
+def set_known_defects(model: WithLayers, known: KnownDefects) -> None:
     """Let a quantized model's layers compute on defective hardware until `settle` ends it.
 
     Raises ModelError for a layer that is not there, that a recipe's method computes already, or whose weights hold
