@@ -5,12 +5,8 @@ Synthesizes the neuron as `fewbits characterize --multiplier composable` does, o
 writes the entries `fixed8 composable` and `fixed4 composable`, their compiled netlists and what they were made from.
 Everything else in the table stays. Can be run again.
 
-The control around such neurons is not in RTL. It stands in the table as that of fixed4 at four times the synapses,
-which has as many address lanes and operand registers as the lanes' ports have bits: an estimate, and the provenance
-says so.
-
-With the libraries of the table's corners, the figures of both modes there, too; the control changes as fixed4's and
-fixed8's own do.
+The control around such neurons is synthesized, too, and runs LeNet's program in either mode. With the libraries of the
+table's corners, all of it has its figures there.
 """
 
 from __future__ import annotations
@@ -23,11 +19,9 @@ from pathlib import Path
 from fewbits.hardware.characterization.corners import CornerFiles, characterize_corners
 from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
 from fewbits.hardware.characterization.neuron_options import build_neuron
-from fewbits.hardware.characterization.precisions import Assumptions, make_neuron
-from fewbits.hardware.datapath.estimates import find
+from fewbits.hardware.characterization.precisions import Assumptions, make_control, make_neuron
 from fewbits.hardware.energy.compiled_netlist import compiled_netlist_path
 from fewbits.hardware.mapping.timing import Conditions
-from fewbits.hardware.process.datapath_key import DatapathKey, equal_widths
 from fewbits.hardware.process.library.check import complete
 from fewbits.hardware.process.library.liberty_reader import read_libraries
 from fewbits.hardware.process.technology import load_technology
@@ -46,20 +40,11 @@ def main() -> None:
     given = Assumptions(
         Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load), table.target_clock_mhz, TOGGLES_PER_CYCLE
     )
-    around = DatapathKey(equal_widths(4).precision, synapses=64)
-    control = find(table, around)
-    if control is None or control.cost.control is None:
-        raise SystemExit(f"{TABLE.name} has no control around {around.name} to estimate from")
     for mode in MODES:
         made = make_neuron(print, pickle.dumps(library), [build_neuron(mode, "composable")], given)
         table = made.into(table)
         name = made.neuron.precision
-        estimate = replace(table.datapaths[name], control=control.cost.control)
-        table = replace(
-            table,
-            datapaths={**table.datapaths, name: estimate},
-            provenance={**table.provenance, f"control_estimate {name}": f"that of {around.name}, as it is found there"},
-        )
+        table = make_control(print, pickle.dumps(library), made.neuron, None, given).into(table)
         made.netlist.save(compiled_netlist_path(TABLE, name))
     replace(table, corners={}).save(TABLE)
     given_corners = dict(argument.split("=", 1) for argument in sys.argv[2:])

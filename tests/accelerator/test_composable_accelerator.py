@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from fewbits import HardwareError
 from fewbits.bitexact import BitExactNetwork
 from fewbits.hardware import Accelerator
 from fewbits.hardware.dataflow.diannao.compiler import compile_network
+from fewbits.hardware.dataflow.diannao.export import export_verilog
 from fewbits.hardware.dataflow.diannao.simulation import AcceleratorSimulator
 from fewbits.hardware.datapath import design
 
@@ -95,3 +98,20 @@ def test_a_row_of_weights_is_as_wide_in_both_modes():
     program = compile_network(network, MADE, SMALL)
     assert program.weights.shape[1] == SMALL.neurons * SMALL.synapses * MADE.weight_lane_bits // 32
     assert np.any(program.weights)
+
+
+@pytest.mark.parametrize("mode", ["fixed8", "fixed4"])
+def test_the_exported_accelerator_passes_its_bench_in_icarus(mode: str, tmp_path: Path):
+    if shutil.which("iverilog") is None:
+        pytest.skip("needs iverilog")
+    given = {}
+    if mode == "fixed8":
+        network, images = mixed(0, ASSIGNMENTS[1])
+        given = {"network": network, "images": images}
+    export_verilog(mode, tmp_path, multiplier="composable", accelerator=SMALL, **given)
+    files = "accelerator_bench.v accelerator.v buffers.v tile.v neuron.v"
+    said = [
+        subprocess.run(command.split(), cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for command in (f"iverilog -g2012 -o bench {files}", "vvp bench")
+    ]
+    assert said[1].startswith("PASS")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def run_control(
     program = compile_network(network, design, accelerator)
     plan = _plan(design, accelerator, network)
     rows = _rows(network, design, image, accelerator.neurons)
-    memory = _memory(network, program, image)
+    memory = _memory(network, program, image, design)
     run = _Run(netlist, design, accelerator, program, memory, rows, _descriptors(plan), watch)
     run.to_the_end(plan)
     return run.simulation
@@ -77,7 +77,8 @@ def planned_cycles(design: NeuronDesign, accelerator: Accelerator, network: BitE
 
 
 def _plan(design: NeuronDesign, accelerator: Accelerator, network: BitExactNetwork) -> Schedule:
-    return schedule(workload_of(network, None), accelerator, pipeline(design, accelerator))
+    scheduled = replace(accelerator, synapses=design.products_per_cycle)  # of a split lane, the mode's
+    return schedule(workload_of(network, None), scheduled, pipeline(design, scheduled))
 
 
 def _kinds(plan: Schedule) -> list[int]:
@@ -116,17 +117,17 @@ class _Run:
     ) -> None:
         self.simulation = SequentialSimulation(netlist, kinds=2, watch=watch)
         self._accelerator = accelerator
-        self._code_bits = design.precision.inputs.bits
+        self._code_bits = design.output_port_bits
         self._descriptor_words = layout(design, accelerator).words
         self._words = _bits(program.words.reshape(-1, WORD_BITS // 32))
         self._weights, self._biases = _bits(program.weights), _bits(program.biases)
         self._values = values
         self._rows = rows
         self._descriptors = descriptors
-        self._partial = np.zeros(accelerator.neurons * design.output_bits, np.uint8)
+        self._partial = np.zeros(accelerator.neurons * design.output_port_bits, np.uint8)
         self._buffers = {name: np.zeros((accelerator.buffer_rows, bits), np.uint8) for name, bits in (
-            ("bin", accelerator.synapses * self._code_bits),
-            ("sb", accelerator.neurons * accelerator.synapses * design.precision.weights.bits),
+            ("bin", accelerator.synapses * design.input_lane_bits),
+            ("sb", accelerator.neurons * accelerator.synapses * design.weight_lane_bits),
         )}  # fmt: skip
         self._read: dict[str, Bits] = {}
         self._answers: deque[dict[str, Bits | None]] = deque()
@@ -197,7 +198,7 @@ class _Run:
         accesses = get("accesses")
         self._accesses += accesses.astype(np.int64)
         for place, (name, port) in enumerate((("bin", "load_data"), ("sb", "weight_data"))):
-            self._access(name, self._answer.get(port), *accesses[2 * place : 2 * place + 2])
+            self._access(name, self._answer.get(port) is not None, *accesses[2 * place : 2 * place + 2])
 
     def _row(self, rows: Bits, port: str) -> Bits:
         """The row of memory that an address asks for."""
@@ -217,17 +218,17 @@ class _Run:
         codes = np.where(asked, self._values[np.where(asked, addresses, 0)], 0)
         return (codes[:, None] >> np.arange(self._code_bits) & 1).astype(np.uint8).ravel()
 
-    def _access(self, name: str, data: Bits | None, writes: np.uint64, reads: np.uint64) -> None:
+    def _access(self, name: str, arrives: bool, writes: np.uint64, reads: np.uint64) -> None:
         """What is read is there in the next cycle, and stays until the next is read."""
         rows = self._buffers[name]
         if reads:
             self._read[f"{name}.read_data"] = rows[self.simulation.number(f"{name}.read__addr")].copy()
         if writes:
             row = rows[self.simulation.number(f"{name}.write_row")]
-            row[:] = 0 if data is None else data[: len(row)]
+            row[:] = self.simulation.get(f"{name}.write_data") if arrives else 0
 
 
-def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArray[np.uint32]:
+def _memory(network: BitExactNetwork, program: Program, image: Tensor, design: NeuronDesign) -> NDArray[np.uint32]:
     """All values that are in memory in the end: the image, then what each layer and pooling stores."""
     memory = np.zeros(program.values, np.uint32)
     codes = encode_images(program.input_rounding, image)[0]
@@ -236,13 +237,20 @@ def _memory(network: BitExactNetwork, program: Program, image: Tensor) -> NDArra
     for stored in _stored(network, image).values():
         memory[place : place + stored.size] = stored.ravel()
         place += stored.size
-    return memory
+    return _on_port(memory.astype(np.int64), design).astype(np.uint32)
+
+
+def _on_port(codes: NDArray[np.int64], design: NeuronDesign) -> NDArray[np.int64]:
+    """Codes as the output's port shows them: of a wider port, the sign in the places above."""
+    bits, room = design.output_bits, design.output_port_bits
+    negative = codes >> (bits - 1) & 1
+    return codes | negative * ((1 << room) - (1 << bits))
 
 
 def _rows(network: BitExactNetwork, design: NeuronDesign, image: Tensor, neurons: int) -> Iterator[Bits]:
     """The tile's outputs in the order in which they come: convolution group, neuron group, position; zeros at last."""
-    bits = design.output_bits
-    stored = _stored(network, image)
+    bits = design.output_port_bits
+    stored = {name: _on_port(codes, design) for name, codes in _stored(network, image).items()}
     for layer in network.layers:
         if layer.name not in stored:
             break

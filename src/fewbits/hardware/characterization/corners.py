@@ -7,8 +7,8 @@ same RTLIL with the typical library once more, which gives the same netlist: its
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -49,7 +49,7 @@ from fewbits.hardware.process.library.check import complete
 from fewbits.hardware.process.library.liberty import Library
 from fewbits.hardware.process.library.liberty_reader import read_libraries
 from fewbits.hardware.process.memory.sram_macros import read_macros
-from fewbits.hardware.process.technology import ControlCost, PackingCost, Technology, load_technology, rounded
+from fewbits.hardware.process.technology import PackingCost, Technology, load_technology, rounded
 
 
 @dataclass(frozen=True)
@@ -258,38 +258,6 @@ def _at_corners(
         )
 
 
-CONTROL_ESTIMATE = "control_estimate {}"
-"""In a table's provenance: how the control around a datapath was estimated, where none was synthesized."""
-
-
-def _estimated_controls(
-    technology: Technology, neuron: Neuron, known: ControlCost, libraries: Iterable[str]
-) -> dict[str, ControlAtCorner]:
-    """An estimated control at corners: each figure changes as that of the control of the neuron's precision does.
-
-    Raises HardwareError if that one has no figures at a corner.
-    """
-    like = neuron.design.precision.name
-    typical = technology.datapath(like).control
-    usual = None if typical is None else control_at_corner(typical, "")
-    found: dict[str, ControlAtCorner] = {}
-    for corner in libraries:
-        there = technology.corners[corner].datapaths.get(like) if corner in technology.corners else None
-        if usual is None or there is None or there.control is None:
-            raise HardwareError(
-                f"the control of {neuron.precision} is an estimate, which follows that of {like}, and this one has no "
-                f"figures at corner {corner!r}: characterize {like} there first"
-            )
-        changed, before, estimate = (asdict(one) for one in (there.control, usual, control_at_corner(known, "")))
-        scaled = {
-            name: rounded(value * changed[name] / before[name]) if before[name] else value
-            for name, value in estimate.items()
-            if name != "control_sha256"
-        }
-        found[corner] = ControlAtCorner(control_sha256="", **scaled)
-    return found
-
-
 def _controls(
     technology: Technology, neuron: Neuron, typical: Library, libraries: Mapping[str, Library], say: Progress
 ) -> dict[str, ControlAtCorner]:
@@ -301,8 +269,6 @@ def _controls(
     known = technology.datapaths[name].control
     if known is None:
         return {}
-    if CONTROL_ESTIMATE.format(name) in technology.provenance:
-        return _estimated_controls(technology, neuron, known, libraries)
     rtlil = control_rtlil(neuron.design, accelerator)
     sha256 = hashlib.sha256(rtlil.encode()).hexdigest()
     mhz = technology.target_clock_mhz

@@ -13,6 +13,7 @@ import numpy as np
 from fewbits.errors import HardwareError
 from fewbits.hardware.activity.saif import saif_text
 from fewbits.hardware.costing.area_report import area_report
+from fewbits.hardware.costing.datapaths import DEFAULT_DATAPATHS
 from fewbits.hardware.costing.network_cost import cost
 from fewbits.hardware.costing.network_power import network_activity
 from fewbits.hardware.costing.tiles import Tile, tile_of, tiles_of
@@ -97,7 +98,9 @@ def hand_over_files(exported: Exported, say: Progress) -> dict[str, str]:
     texts["area.rpt"] = area_report(tile, top)
     netlist = _netlist_of(tile, exported)
     activity = "\n**Activity.** None: the shipped table holds no netlist of this datapath.\n"
-    if netlist is not None and tile.dataflow.operand_stream is not None:
+    if len(design.modes) > 1:
+        activity = "\n**Activity.** None: the datapath changes its mode with the layer, and a SAIF file tells of one.\n"
+    elif netlist is not None and tile.dataflow.operand_stream is not None:
         say(f"measuring the {exported.datapath}'s activity on {exported.about}")
         texts |= _measured(netlist, tile, exported)
         activity = _about_activity(tile, exported)
@@ -192,7 +195,11 @@ def _bound(tile: Tile) -> str:
 def _figures(tile: Tile, exported: Exported) -> str:
     table, clock = tile.technology, tile.clock
     found = cost(
-        exported.network, technology=table, accelerator=exported.accelerator, multiplier=exported.design.architecture
+        exported.network,
+        technology=table,
+        accelerator=exported.accelerator,
+        multiplier=exported.design.architecture,
+        datapaths=DEFAULT_DATAPATHS if len(exported.design.modes) == 1 else "composable",
     )
     datapath = tile.datapath
     return (

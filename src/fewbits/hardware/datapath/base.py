@@ -79,8 +79,8 @@ class Datapath(ABC):
     average_refusal: ClassVar[str | None] = None
     """Why no average pooling can be built, behind the layer's name; None where it can."""
 
-    accelerator_refusal: ClassVar[str | None] = None
-    """Why no accelerator's circuit is built around such neurons, as a sentence; None where one is."""
+    element_refusal: ClassVar[str | None] = None
+    """Why no processing element has such arithmetic, as a sentence; None where one has."""
 
     @classmethod
     @abstractmethod

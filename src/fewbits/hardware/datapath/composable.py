@@ -38,9 +38,9 @@ class Composable(IntegerSums):
     """Weights and inputs of 8 bits, or of 4 bits, of one circuit."""
 
     truncation_refusal = "are summed from those of their halves"
-    accelerator_refusal = (
-        "the composable multiplier comes as a neuron alone, no accelerator's circuit splits its lanes yet: take "
-        "`fewbits rtl` without a model and at the default accelerator, or another multiplier"
+    element_refusal = (
+        "the composable multiplier splits the lanes of a neuron, and no processing element has such: take DianNao's "
+        "accelerator, or another multiplier"
     )
 
     setting_words: ClassVar[Mapping[str, str]] = {

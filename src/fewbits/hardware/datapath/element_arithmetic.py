@@ -20,8 +20,8 @@ def element_design(design: Datapath) -> IntegerSums:
             "and a float adder takes several: choose integers (fixedN, pow2-N, ternary, binary), or a dataflow whose "
             "neurons add in a tree"
         )
-    if design.accelerator_refusal is not None:
-        raise HardwareError(design.accelerator_refusal)
+    if design.element_refusal is not None:
+        raise HardwareError(design.element_refusal)
     if design.carry_save_products:
         return replace(design, kept_product_bits=design.full_product_bits)
     return design

@@ -105,11 +105,6 @@ def export_verilog(
     folder = OutputFolder(out, HardwareError)
     folder.check(("README.md", "neuron.v"))  # before the work that would be lost
     check_place(out)
-    if made.accelerator_refusal is not None:
-        if model is not None or network is not None or images is not None or chosen != _around(chosen.synapses):
-            raise HardwareError(made.accelerator_refusal)
-        say(f"making the neuron alone and {CHUNKS} golden vectors: {made.accelerator_refusal}")
-        return folder.write({name: text.encode() for name, text in _neuron_files(made).items()})
     if network is not None or images is not None:
         bench = given_network(made, network, images, origin)
     else:
@@ -123,11 +118,6 @@ def export_verilog(
         texts = {**texts, **more, "README.md": texts["README.md"] + more.get("README.md", "")}
     say(f"writing {len(texts)} files")
     return folder.write({name: text.encode() for name, text in texts.items()})
-
-
-def _around(synapses: int) -> Accelerator:
-    """What a neuron of so many synapses is exported with if no accelerator is asked for."""
-    return Accelerator(synapses=synapses)
 
 
 def _neuron_files(made: NeuronDesign) -> dict[str, str]:
@@ -188,9 +178,7 @@ def _bench_files(chosen: NeuronDesign, vectors: Vectors, timing: Constraints) ->
         "multiplier": chosen.multiplier,
         "limits": f"{chosen.limits}\n" if chosen.limits else "",
         "synapses": chosen.products_per_cycle,
-        "constraints": "`neuron.sdc` and `accelerator.sdc` hold"
-        if chosen.accelerator_refusal is None
-        else "`neuron.sdc` holds",
+        "constraints": "`neuron.sdc` and `accelerator.sdc` hold",
         "lanes": f" (ports of {chosen.weight_lane_bits} and {chosen.input_lane_bits} bits a lane, see the header)"
         if chosen.settings
         else "",
