@@ -76,6 +76,7 @@ def test_an_image_too_large_for_the_address_generator_names_the_layer():
         compile_network(network, design("fixed8"), TILE)
 
 
+@pytest.mark.slow
 def test_a_million_channels_are_refused():
     network = lowered(nn.Sequential(nn.Conv2d(1, 1_000_000, 1), nn.MaxPool2d(2), nn.Conv2d(10**6, 1, 1)), (1, 2, 2))
     with pytest.raises(HardwareError, match="layer '0' does not fit the accelerator: its neuron groups"):

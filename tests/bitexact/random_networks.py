@@ -17,6 +17,7 @@ from fewbits.quantization import QuantizedModel
 INTEGER_PRECISIONS = (
     *("fixed4", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "pow2-8/fixed32", "binary/fixed16", "ternary/fixed8"),
     *("fixed8/pow2-4", "pow2-8", "fixed8/binary", "fixed4/ternary", "binary", "fixed32/fixed4", "fixed4/fixed32"),
+    *("fp8-e4m3:exact", "fp8-e5m2:exact", "float16:exact", "fixed4/float-e2m1:exact", "float-e3m2:exact/pow2-4"),
 )
 UNSIGNED_PRECISIONS = tuple(
     f"{name}:auto-sign"

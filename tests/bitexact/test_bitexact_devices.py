@@ -59,7 +59,7 @@ def test_the_cpu_can_be_named() -> None:
     assert torch.equal(network.predict(IMAGES, device=torch.device("cpu")), network.predict(IMAGES))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(networks(INTEGER_PRECISIONS))
 def test_what_a_gpu_executes_gives_the_cpus_integers(case: Case) -> None:
     """The executor of other devices, run on the CPU, beside the CPU's own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def images() -> torch.Tensor:
     return torch.randn(70, 2, 6, 6, generator=torch.Generator().manual_seed(1))
 
 
+@cache
 def network_at(precision: str, images: torch.Tensor) -> BitExactNetwork:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(2, 18, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(162, 5))

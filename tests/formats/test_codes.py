@@ -58,10 +58,7 @@ def used_codes(name: str) -> torch.Tensor:
     """Every code that the format uses for a number."""
     number_format = parse_format(name)
     codes = torch.arange(2**number_format.bits)
-    if name == "ternary":
-        return codes[codes != 2]
-    if number_format.family == "pow2":
-        return codes[codes != 2 ** (number_format.bits - 1)]
+    codes = codes[~torch.isin(codes, torch.tensor(number_format.unused_codes, dtype=codes.dtype))]
     return codes[number_format.decode(codes).isfinite()]
 
 

@@ -18,7 +18,7 @@ from fewbits import FormatError, parse_format
 from fewbits.formats import FloatFormat, all_format_names, fused
 from fewbits.formats.kernels import SERIAL_ELEMENTS, reference
 
-NAMES = [*all_format_names(), "float-e2m1", "float-e3m4", "float-e7m8"]
+NAMES = [*all_format_names(), "float-e2m1", "float-e3m4", "float-e7m8", "float16:exact"]
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ties = st.builds(lambda k, e: (k + 0.5) * 2.0**e, st.integers(-300, 300), st.integers(-12, 24))

@@ -10,7 +10,6 @@ import pytest
 import fewbits as fb
 from fewbits import HardwareError
 from fewbits.cli import main
-from fewbits.formats import STUDY_PRECISIONS
 from fewbits.hardware import Accelerator, accelerator_named
 from fewbits.hardware.fpga import Clock, Resources, fpga_cost, network_fpga
 
@@ -192,7 +191,16 @@ def test_senseless_requests_are_refused_in_a_line(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", [*STUDY_PRECISIONS, "binary", "fp8-e4m3", "ternary/fixed8", "fixed2", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        *("fixed4", "fixed8", "pow2-6/fixed16", "binary/fixed16", "binary", "ternary/fixed8", "fp8-e4m3"),
+        *(
+            pytest.param(one, marks=pytest.mark.nightly)
+            for one in ("fixed2", "fixed16", "fixed32", "bfloat16", "float32")
+        ),
+    ],
+)
 @pytest.mark.parametrize(
     "family", ["xc7", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("ice40", "ecp5"))]
 )

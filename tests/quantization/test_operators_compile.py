@@ -92,7 +92,9 @@ def test_lenet_trains_and_evaluates_in_one_graph_as_it_does_eagerly(precision: s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "per_channel"), PRECISIONS)
+@pytest.mark.parametrize(
+    ("precision", "per_channel"), FAST + [pytest.param(*each, marks=pytest.mark.nightly) for each in SLOW]
+)
 def test_resnet20_trains_and_evaluates_in_one_graph_as_it_does_eagerly(precision: str, per_channel: bool) -> None:
     assert_compiled_equals_eager(*calibrated("resnet20", precision, per_channel))
 

@@ -191,7 +191,7 @@ def sums(built: Simulator, taken: object) -> list[int]:
     return after[chunks - 1 :: chunks]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [pytest.param("fixed8", marks=pytest.mark.slow), "fixed4"])
 def test_exported_verilog_passes_its_bench_and_lint(mode: str, tmp_path: Path):
     if shutil.which("iverilog") is None or shutil.which("verilator") is None:
         pytest.skip("needs iverilog and verilator")

@@ -18,11 +18,15 @@ from fewbits.hardware.datapath import NeuronDesign, design, to_rtlil
 from fewbits.hardware.datapath.simulation import Operands, Simulator, Trace, pack, unpack
 from fewbits.hardware.datapath.vectors import flushed, make_vectors
 
+OTHER_WIDTHS = ("fixed2", "fixed3", "fixed5", "fixed6", "fixed7", "fixed10", "fixed12", "fixed20", "fixed24")
+"""Of fixed point, beside those of the study."""
+
 QUICK = ("fixed4", "fixed8", "binary/fixed16", "binary")
 SHIPPED = (
     *STUDY_PRECISIONS,
     *("ternary/fixed8", "binary", "fixed8/fixed16", "fixed4/fixed8", "fp8-e4m3", "bfloat16", "pow2-4/fixed8"),
-    *("fixed2", "fixed3", "fixed5", "fixed6", "fixed7", "fixed10", "fixed12", "fixed20", "fixed24"),
+    *("fp8-e4m3:exact", "fp8-e5m2:exact"),
+    *OTHER_WIDTHS,
 )
 UNSIGNED = (
     *("fixed2/ufixed2", "fixed3/ufixed3", "fixed8/ufixed8", "fixed4/ufixed8", "fixed12/ufixed16", "fixed16/ufixed16"),
@@ -31,6 +35,7 @@ UNSIGNED = (
 ON_DEMAND = (
     *("fixed2/fixed32", "fixed32/fixed2", "fixed9/fixed13", "fixed13/fixed9", "fixed31/fixed17", "fixed12/fixed11"),
     *("fp8-e5m2", "float16", "float-e2m1", "float-e3m2", "bfloat16/fp8-e4m3", "fp8-e4m3/float16"),
+    *("float-e2m1:exact", "float-e2m3:exact", "float-e3m2:exact/float-e2m1:exact"),
 )
 FURTHER_UNSIGNED = ("fixed32/ufixed32", "fixed2/ufixed32", "fixed32/ufixed1", "pow2-2/ufixed1", "binary/ufixed32")
 CHUNKS, ROUNDS = 2500, 4
@@ -38,8 +43,9 @@ CHUNKS, ROUNDS = 2500, 4
 
 
 def marked(names: tuple[str, ...]) -> list[object]:
-    """Compiling the wide ones takes over ten seconds."""
-    return [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in names]
+    """Compiling the wide ones takes over ten seconds; other widths repeat what the study's say."""
+    marks = {name: pytest.mark.nightly if name in OTHER_WIDTHS else pytest.mark.slow for name in names}
+    return [pytest.param(name, marks=[] if name in QUICK else marks[name]) for name in names]
 
 
 _compiled: dict[str, Simulator] = {}
@@ -143,8 +149,12 @@ OTHER_MULTIPLIERS = (
         for precision in ("fixed5/fixed7", "fixed12", "fp8-e4m3")
     ),
     *(
-        pytest.param(precision, "operator", marks=pytest.mark.slow)
-        for precision in ("fixed2", "fixed8", "fixed16", "fixed8/fixed16", "fixed32", "float32")
+        pytest.param(precision, "operator", marks=mark)
+        for mark, precisions in (
+            (pytest.mark.slow, ("fixed8", "fixed16", "float32")),
+            (pytest.mark.nightly, ("fixed2", "fixed8/fixed16", "fixed32")),
+        )
+        for precision in precisions
     ),
 )
 
@@ -166,6 +176,7 @@ def test_a_plain_product_in_any_pipelining_equals_exact_arithmetic(product_bits:
     ("precision", "product_bits"),
     [
         ("fixed4", 5),
+        pytest.param("fp8-e4m3:exact", 24, marks=pytest.mark.slow),
         pytest.param("fixed16", 18, marks=pytest.mark.slow),
         pytest.param("pow2-4/fixed8", 9, marks=pytest.mark.slow),
         pytest.param("binary/fixed16", 10, marks=pytest.mark.slow),
@@ -178,8 +189,12 @@ def test_rtl_cuts_products_to_their_top_bits(precision: str, product_bits: int):
 STAGED = (
     *(pytest.param("fixed4", stages) for stages in ("short", "long", "longest")),
     *(
-        pytest.param(precision, stages, marks=pytest.mark.slow)
-        for precision in ("fixed2", "fixed8", "fixed16", "fixed32", "pow2-6/fixed16", "binary/fixed16", "binary")
+        pytest.param(precision, stages, marks=mark)
+        for mark, precisions in (
+            (pytest.mark.slow, ("fixed8", "fixed16", "pow2-6/fixed16", "binary")),
+            (pytest.mark.nightly, ("fixed2", "fixed32", "binary/fixed16")),
+        )
+        for precision in precisions
         for stages in ("short", "long", "longest")
     ),
 )
@@ -214,7 +229,9 @@ def chunks_of(codes: torch.Tensor, bits: int, synapses: int = 16) -> np.ndarray:
     return pack([sum(int(c) << (bits * i) for i, c in enumerate(row)) for row in filled.tolist()], bits * synapses)
 
 
-@pytest.mark.parametrize("precision", marked((*STUDY_PRECISIONS, "binary", "ternary/fixed8", "fp8-e4m3", "bfloat16")))
+@pytest.mark.parametrize(
+    "precision", marked((*STUDY_PRECISIONS, "binary", "ternary/fixed8", "fp8-e4m3", "fp8-e4m3:exact", "bfloat16"))
+)
 def test_rtl_equals_the_bit_exact_network(precision: str):
     assert_equals_network(simulator(precision))
 
@@ -288,7 +305,9 @@ def test_float_products_about_the_smallest_normal_number_round_as_documented():
     assert (expected == 0).any()
 
 
-@pytest.mark.parametrize("precision", ["fixed4", "binary/fixed16", "fixed4/ufixed4"])
+@pytest.mark.parametrize(
+    "precision", ["fixed4", "fixed4/ufixed4", pytest.param("binary/fixed16", marks=pytest.mark.slow)]
+)
 def test_exported_bench_passes_in_icarus(precision: str, tmp_path: Path):
     if shutil.which("iverilog") is None:
         pytest.skip("needs Icarus Verilog (Debian package iverilog)")

@@ -71,6 +71,7 @@ def test_events_tell_each_step(undisturbed):
     assert TaskProgress in kinds
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_figure(tiny, tmp_path, undisturbed, figures):
     outcome = run_study(tiny(), tmp_path, workers=2)
     assert figures(outcome.results) == figures(undisturbed.outcome.results)
@@ -82,6 +83,7 @@ def test_a_finished_study_is_not_repeated(tiny, finished, undisturbed):
     assert [type(event) for event in events] == [Notice, StudyStarted]
 
 
+@pytest.mark.slow
 def test_a_study_that_grew_runs_what_is_new(tiny, tmp_path, undisturbed, figures):
     run_study(tiny(precisions=["float32"]), tmp_path, workers=1)
     events = []
@@ -100,7 +102,7 @@ def test_a_failed_run_leaves_the_others(tiny, tmp_path):
 
 
 def test_without_a_float_network_its_runs_fail(tiny, tmp_path):
-    outcome = run_study(tiny(float_training={"learning_rate": 1e30}), tmp_path)
+    outcome = run_study(tiny(float_training={"learning_rate": 1e30}), tmp_path, workers=1)
     assert outcome.results == ()
     assert len(outcome.failed) == 3
     assert all("float network was not trained: training (float) diverged" in run.error for run in outcome.failed)

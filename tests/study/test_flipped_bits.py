@@ -98,9 +98,13 @@ def names_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "count", [2, pytest.param(12, marks=pytest.mark.slow), pytest.param(60, marks=pytest.mark.nightly)]
+    ("study", "count"),
+    [
+        ("whole", 1),
+        *(pytest.param(study, 12, marks=pytest.mark.slow) for study in ("whole", "cut")),
+        *(pytest.param(study, 60, marks=pytest.mark.nightly) for study in ("whole", "cut")),
+    ],
 )
-@pytest.mark.parametrize("study", ["whole", "cut"])
 def test_no_flipped_bit_gives_another_figure(
     spec: StudySpec, whole: Path, cut: Path, tmp_path: Path, figures: Figures, study: str, count: int
 ):

@@ -111,7 +111,9 @@ def test_a_finished_training_leaves_no_checkpoint(plan, tmp_path):
     assert list((tmp_path / CHECKPOINTS).iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff" * 100])
+@pytest.mark.parametrize(
+    "damage", [b"", *(pytest.param(one, marks=pytest.mark.slow) for one in (b"{}", b"\xff" * 100))], ids=repr
+)
 def test_a_damaged_network_is_trained_anew(plan, tmp_path, results, figures, damage):
     run = plan.runs[1]
     Workshop(tmp_path).run(run)

@@ -126,6 +126,7 @@ train_float(models.build("lenet", 0), data.load("digits"), TrainSettings(epochs=
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loaded", "is_late"), [("fewbits.study.warm", False), ("fewbits.study.worker", True)])
 def test_a_warm_worker_has_torchs_compiler_before_its_first_training(loaded: str, is_late: bool):
     program = _FIRST_TRAINING.replace("fewbits.study.warm", loaded)

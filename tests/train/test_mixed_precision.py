@@ -68,6 +68,7 @@ def test_rounding_to_formats_computes_in_float32(trained_convnet: nn.Sequential,
     assert set().union(*seen) == {(True, torch.float32)}
 
 
+@pytest.mark.slow
 def test_the_digits_are_learned_as_well(digits: Dataset):
     """Kalamkar et al.'s claim (arXiv:1905.12322), on real digits: as accurate as float32, in three orders."""
     accuracies: dict[bool, list[float]] = {False: [], True: []}

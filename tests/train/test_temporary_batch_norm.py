@@ -44,6 +44,7 @@ def test_the_folded_network_computes_what_the_normalized_one_did(quadrants: Data
         torch.testing.assert_close(small_network.eval()(images), usual.eval()(images), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_digits_are_learned_faster_with_it(digits: Dataset):
     """Ioffe and Szegedy's claim, on real digits: after one epoch the loss is lower (three seeds)."""
     for seed in range(3):

@@ -21,10 +21,10 @@ def formats(
     from fewbits.formats import all_format_names, broken_families, format_families, parse_format
 
     if name is None:
-        typer.echo(f"{'format':<10} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
+        typer.echo(f"{'format':<14} {'bits':>4} {'values':>11} {'lowest':>13} {'highest':>13} {'smallest > 0':>13}")
         for each in (parse_format(known).describe() for known in all_format_names()):
             typer.echo(
-                f"{each.name:<10} {each.bits:>4} {each.values:>11} {each.lowest:>13.7g} {each.highest:>13.7g} "
+                f"{each.name:<14} {each.bits:>4} {each.values:>11} {each.lowest:>13.7g} {each.highest:>13.7g} "
                 f"{each.smallest_positive:>13.7g}"
             )
         for family in format_families():

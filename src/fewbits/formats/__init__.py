@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fewbits.formats.exact_floats import ExactFloat
 from fewbits.formats.fixed import FixedPoint, UnsignedFixedPoint
 from fewbits.formats.floating import FloatFormat
 from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
@@ -35,6 +36,7 @@ __all__ = [
     "BlockCodes",
     "Description",
     "Encoded",
+    "ExactFloat",
     "FixedPoint",
     "FloatFormat",
     "Format",

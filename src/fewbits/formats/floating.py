@@ -220,7 +220,7 @@ FP8_E5M2 = FloatFormat("fp8-e5m2", 5, 2, "infinity")
 _NAMED = {one.name: one for one in (FLOAT32, FLOAT16, BFLOAT16, FP8_E4M3, FP8_E5M2)}
 
 
-def _parse(text: str) -> FloatFormat:
+def parse_float(text: str) -> FloatFormat:
     """A named one, or `float-eXmY`, of which every code is a number."""
     if text in _NAMED:
         return _NAMED[text]
@@ -231,7 +231,7 @@ def _parse(text: str) -> FloatFormat:
 FLOATS = FormatFamily(
     "float",
     "|".join((*_NAMED, f"float-e{NUMBER}m{NUMBER}")),
-    _parse,
+    parse_float,
     tuple(_NAMED),
     ", ".join((*_NAMED, "float-eXmY (X 2 to 7, Y 1 to 22)")),
     "float-eXmY, X 2 to 7 exponent bits, Y 1 to 22 mantissa bits",

@@ -9,6 +9,7 @@ from typing import cast
 
 from fewbits.arguments import shown
 from fewbits.errors import FewbitsError, FormatError
+from fewbits.formats.exact_floats import EXACT_FLOATS
 from fewbits.formats.fixed import FIXED, UNSIGNED
 from fewbits.formats.floating import FLOATS
 from fewbits.formats.format import Arithmetic, Format, FormatFamily
@@ -19,7 +20,7 @@ from fewbits.formats.units import BINARY, TERNARY
 AUTO_SIGN = ":auto-sign"
 """The end of a precision's name whose inputs are signed where they must be."""
 
-_OWN = (FLOATS, FIXED, UNSIGNED, POWERS_OF_TWO, TERNARY, BINARY)
+_OWN = (FLOATS, EXACT_FLOATS, FIXED, UNSIGNED, POWERS_OF_TWO, TERNARY, BINARY)
 
 STUDY_PRECISIONS = ("float32", "fixed32", "fixed16", "fixed8", "fixed4", "pow2-6/fixed16", "binary/fixed16")
 """The seven precisions of the 2017 study (Hashemi et al., "Understanding the impact of precision quantization on the

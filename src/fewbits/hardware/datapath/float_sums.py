@@ -147,10 +147,10 @@ class FloatSums(Datapath):
 
     def exceeds(self, a: Value, b: Value) -> Value:
         """Codes as unsigned numbers of the same order."""
-        return _ordered(a) > _ordered(b)
+        return ordered_code(a) > ordered_code(b)
 
 
-def _ordered(code: Value) -> Value:
+def ordered_code(code: Value) -> Value:
     """A float's code as an unsigned number of the same order."""
     from amaranth.hdl import Cat
 

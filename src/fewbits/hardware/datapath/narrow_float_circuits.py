@@ -14,7 +14,7 @@ from fewbits.hardware.rtl.bit_heap import registered, shared
 
 
 @dataclass(frozen=True)
-class _Operand:
+class Operand:
     """A number taken apart: significand times 2**(exponent - bias - mantissa_bits)."""
 
     significand: Value
@@ -34,7 +34,7 @@ class NarrowFloatMultiplier(Component):
         """Two stages."""
         m = Module()
         weights, inputs = self.formats
-        a, b = _operand(m, self.weight, weights), _operand(m, self.value, inputs)
+        a, b = operand(m, self.weight, weights), operand(m, self.value, inputs)
         bits = len(a.significand) + len(b.significand)
         zero = Const(0, 1)
         rows = self.multiplier.rows(m, Cat(a.significand, zero), Cat(b.significand, zero), bits)
@@ -49,13 +49,13 @@ class NarrowFloatMultiplier(Component):
         return m
 
 
-def _operand(m: Module, code: Value, number_format: FloatFormat) -> _Operand:
+def operand(m: Module, code: Value, number_format: FloatFormat) -> Operand:
     """The fields of a code; a subnormal number has the smallest exponent and no leading one, or counts as zero."""
     stored, field = code[: number_format.mantissa_bits], code[number_format.mantissa_bits : -1]
     leading = shared(m, field.any(), "leading")
     if _flushes(number_format):
-        return _Operand(Cat(stored & leading.replicate(len(stored)), leading), field, code[-1])
-    return _Operand(Cat(stored, leading), Cat(field[0] | ~leading, field[1:]), code[-1])
+        return Operand(Cat(stored & leading.replicate(len(stored)), leading), field, code[-1])
+    return Operand(Cat(stored, leading), Cat(field[0] | ~leading, field[1:]), code[-1])
 
 
 def _flushes(number_format: FloatFormat) -> bool:

@@ -9,6 +9,7 @@ from fewbits.extensions import found
 from fewbits.formats import Format, Precision
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.composable import Composable
+from fewbits.hardware.datapath.exact_float import ExactFloatSums
 from fewbits.hardware.datapath.float32 import Float32
 from fewbits.hardware.datapath.integer import Integer
 from fewbits.hardware.datapath.narrow_float import NarrowFloat
@@ -26,11 +27,12 @@ STRATEGIES: tuple[type[Datapath], ...] = (
     PopulationCount,
     Float32,
     NarrowFloat,
+    ExactFloatSums,
 )
 
 ALLOWED = (
     "weights may be fixedN, pow2-2 to pow2-6, ternary or binary with inputs fixedN or ufixedN, both binary, both "
-    "float32, or floats of at most 22 mantissa bits together"
+    "float32, floats of at most 22 mantissa bits together, or floats of exact sums (fp8-e4m3:exact)"
 )
 
 

@@ -13,8 +13,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from fewbits.errors import FormatError, HardwareError
-from fewbits.formats import FloatFormat, Format
+from fewbits.errors import HardwareError
+from fewbits.formats import ExactFloat, FloatFormat, Format
 from fewbits.hardware.datapath.base import Datapath
 from fewbits.hardware.datapath.simulation import Operands, pack
 from fewbits.hardware.process.datapath_key import Accumulation
@@ -83,20 +83,8 @@ def random_codes(number_format: Format, shape: tuple[int, int], generator: np.ra
         half = 1 << (bits - 1)
         corners = generator.choice(np.array([0, 1, half - 1, half, 2 * half - 1]), shape)
         codes = np.where(generator.random(shape) < 0.2, corners, codes)
-    sign_alone = 1 << (bits - 1)
-    if bits > 1 and not _is_code(number_format, sign_alone):
-        codes[codes == sign_alone] = 0
+    codes[np.isin(codes, number_format.unused_codes)] = 0
     return codes
-
-
-def _is_code(number_format: Format, code: int) -> bool:
-    import torch
-
-    try:
-        number_format.decode(torch.tensor([code]))
-    except FormatError:
-        return False
-    return True
 
 
 def _float_codes(shape: tuple[int, int], generator: np.random.Generator) -> NDArray[np.int64]:
@@ -137,16 +125,25 @@ def _integer_vectors(
     drawn = min(20, room)
     bias = [int(generator.integers(-(1 << drawn), 1 << drawn)) << (room - drawn) for _ in first]
     shift = int(generator.integers(0, design.accumulator_bits))
+    sums: list[int] = products.sum(axis=1).tolist()
+    if isinstance(design.precision.inputs, ExactFloat):
+        bias = [number >> int(generator.integers(0, room)) for number in bias]
+        shift = _shift_onto_range(design.precision.inputs, sums, generator)
     totals: list[int] = []
     outputs: list[int] = []
     total = 0
-    sums: list[int] = products.sum(axis=1).tolist()
     for chunk, added in enumerate(sums):
         total = (bias[chunk] if first[chunk] else total) + added
         totals.append(total)
         kept = max(0, total) if relu else total
         outputs.append(_nearest_code(design.precision.inputs, Fraction(kept, 1 << shift)))
     return Vectors(weights, inputs, first, bias, shift, relu, totals, outputs)
+
+
+def _shift_onto_range(number_format: ExactFloat, sums: list[int], generator: np.random.Generator) -> int:
+    """One that moves most sums into a float's range, near its largest number or its smallest ones."""
+    middle = int(np.median([abs(total).bit_length() for total in sums]))
+    return max(0, middle - int(generator.integers(-1, int(number_format.largest).bit_length() + 2)))
 
 
 def _nearest_code(number_format: Format, number: Fraction) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,4 +307,4 @@ def compiled_netlist_path(table: Path | str, precision: str) -> Path:
     path = Path(table)
     shipped = TABLES / f"{table}.json"
     base = shipped if shipped.exists() else path
-    return base.with_suffix("") / f"{precision.replace('/', '_')}.netlist"
+    return base.with_suffix("") / f"{re.sub(r'[/:]', '_', precision)}.netlist"
