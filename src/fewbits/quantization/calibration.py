@@ -62,7 +62,7 @@ def calibrate(
     inputs = joined(images)
     calibrator = _Calibrator(method, percentile, weights)
     on_device = inputs.to(check_images_type(model, inputs, "calibration images").device)
-    settle_images(model, inputs)
+    settle_images(model.rounding_inputs, inputs)
     with _observed(model, calibrator.choose), torch.no_grad():
         _run(model, on_device)
         if calibrator.has_late_choices:

@@ -61,7 +61,7 @@ class QuantizedModel(nn.Module):
 
         What only images tell is there after `calibrate`, and in a model that takes such a one's state.
         """
-        return self._notices + signed_images(self)
+        return self._notices + signed_images(self.rounding_inputs)
 
     @property
     def layers(self) -> dict[str, QuantizedLayer]:
@@ -72,6 +72,11 @@ class QuantizedModel(nn.Module):
     def roundings(self) -> dict[str, TensorRounding]:
         """The roundings between layers by their name in `network`; empty for a chain without averages."""
         return {name: module for name, module in self.network.named_modules() if isinstance(module, TensorRounding)}
+
+    @property
+    def rounding_inputs(self) -> tuple[TensorRounding | QuantizedLayer, ...]:
+        """All that rounds what operations take: the roundings between layers, then the layers."""
+        return *self.roundings.values(), *self.layers.values()
 
     @property
     def has_scaled_signs(self) -> bool:

@@ -9,7 +9,7 @@ the signed one of its width where that was asked for (`Precision.auto_sign`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, fx, nn
 
@@ -20,9 +20,6 @@ from fewbits.graph.signs import Sign
 from fewbits.graph.spelling import is_size
 from fewbits.quantization.layers.layer import QuantizedLayer
 from fewbits.quantization.layers.tensor_rounding import TensorRounding
-
-if TYPE_CHECKING:
-    from fewbits.quantization.model import QuantizedModel
 
 Rounding = QuantizedLayer | TensorRounding
 """What rounds a tensor: a layer its own input, or a rounding for several operations."""
@@ -110,12 +107,14 @@ def _signed(number_format: Format, found: str, *, auto_sign: bool) -> Format:
     return number_format.signed
 
 
-def settle_images(model: QuantizedModel, images: Tensor) -> None:
+def settle_images(roundings: Iterable[Rounding], images: Tensor) -> None:
     """Give what takes the images as they are a signed format if they have negatives; `signed_images` tells of it.
+
+    roundings: those between layers before the layers, which must agree with them.
 
     Raises ModelError, naming the layer, where an unsigned format was asked for without `auto_sign`.
     """
-    unsigned = [one for one in _roundings(model) if one.takes_images and not _format(one).is_signed]
+    unsigned = [one for one in roundings if one.takes_images and not _format(one).is_signed]
     if not unsigned or float(images.min()) >= 0:
         return
     for one in unsigned:
@@ -128,32 +127,21 @@ def settle_images(model: QuantizedModel, images: Tensor) -> None:
         _give(one, _signed(_format(one), found, auto_sign=True))
 
 
-def signed_images(model: QuantizedModel) -> tuple[str, ...]:
+def signed_images(roundings: Iterable[Rounding]) -> tuple[str, ...]:
     """A sentence for each pair of formats on what takes images with negatives, signed in place of unsigned."""
-    return told(
-        (
-            Change(f"layer {one.name!r}", one.asked_inputs, _format(one))
-            for one in _roundings(model)
-            if one.takes_images
-        ),
-        "the images, which have negatives",
-    )
+    signed = (one for one in roundings if one.takes_images and one.needs_sign)
+    changes = (Change(f"layer {one.name!r}", one.asked_inputs, _format(one)) for one in signed)
+    return told(changes, "the images, which have negatives")
 
 
-def unsigned_images(model: QuantizedModel) -> tuple[str, ...]:
+def unsigned_images(roundings: Iterable[Rounding]) -> tuple[str, ...]:
     """A sentence on each layer that takes the images in an unsigned format, of a model that has not seen any."""
     return tuple(
         f"layer {one.name!r} takes the images as {_format(one).name}: it is given none below zero, as from data whose "
         "mean is not subtracted"
-        for one in _roundings(model)
+        for one in roundings
         if one.takes_images and not _format(one).is_signed and isinstance(one, QuantizedLayer)
     )
-
-
-def _roundings(model: QuantizedModel) -> Iterator[Rounding]:
-    """Those between layers first, since layers must agree with them."""
-    yield from model.roundings.values()
-    yield from model.layers.values()
 
 
 def _format(one: Rounding) -> Format:

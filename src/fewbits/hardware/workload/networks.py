@@ -66,7 +66,7 @@ def assigned_workload(
         raise ModelError(f"an assignment is for a float network or a model's name, not {type(network).__name__}")
     folded = fold_batch_norm(module.eval())
     quantized = quantize(folded, assignment.precision, layers=assignment.layers)
-    return workload_of(quantized, shape), quantized.notices + unsigned_images(quantized)
+    return workload_of(quantized, shape), quantized.notices + unsigned_images(quantized.rounding_inputs)
 
 
 def where_unsigned(network: object, precision: Precision | str | None) -> Assignment | None:
