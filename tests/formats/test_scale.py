@@ -79,8 +79,14 @@ def test_merged_multipliers_leave_a_radix_point() -> None:
 @pytest.mark.parametrize(
     ("scale", "sentence"),
     [
-        (Scale(Block(16), PowersOfTwo((0,) * 8)), "scales of blocks have no arithmetic yet"),
-        (Scale(Block(16), BlockCodes(b"\x7f" * 8, "fp8-e4m3")), "scales of blocks have no arithmetic yet"),
+        (Scale(Block(16), PowersOfTwo((0,) * 8)), "blocks have codes of a scale format, and nothing else has"),
+        (Scale("channel", BlockCodes(b"\x7f" * 3, "e8m0")), "blocks have codes of a scale format, and nothing else has"),
+        (Scale(Block(16), BlockCodes(b"\x7f" * 8, "e8m0")), "a scale of 8 blocks does not fit a tensor of shape"),
+        (Scale(Block(16), BlockCodes(b"\x7f" * 12, "fp8-e4m3")), "unknown format of scales 'fp8-e4m3': give e8m0, e4m3"),
+        (Scale(Block(16), BlockCodes(b"\xff" * 12, "e8m0")), "a block's scale is NaN"),
+        (Scale(Block(16), BlockCodes(b"\x7f" * 12, "e4m3")), "a block's scale is NaN"),
+        (Scale(Block(16), BlockCodes(b"\x10" * 12, "e4m0")), "a code of e4m0 lies from 0 to 15: got 16"),
+        (Scale(Block(16, dim=3), BlockCodes(b"\x7f" * 12, "e8m0")), "has no dimension 3 for blocks to lie along"),
         (Scale("tensor", PowersOfTwo((0,)), zero_points=(3,)), "zero points have no arithmetic yet"),
         (Scale("channel", Multipliers(8, 0, (1, 2, 3)), zero_points=(0, 0, 0)), "zero points have no arithmetic yet"),
         (Scale("channel", Multipliers(8, 0, (1, 2))), "a scale of 2 channels does not fit a tensor of shape"),
@@ -104,6 +110,9 @@ def test_what_has_no_arithmetic_yet_is_refused_in_a_sentence(scale: Scale, sente
         (lambda: Scale.power_of_two(1.0), "fraction_bits must be an integer"),  # pyright: ignore[reportArgumentType]
         (lambda: Multipliers(8, 0, (256,)), "lies from 1 to 255"),
         (lambda: Block(1), "a block has 2 to"),
+        (lambda: Block(8, dim=0.5), "a block lies along a dimension"),  # pyright: ignore[reportArgumentType]
+        (lambda: BlockCodes(b"", "e8m0", factor=float("nan")), "a tensor's factor is a positive number"),
+        (lambda: BlockCodes(b"", "e8m0", fraction_bits=900), "fraction_bits must lie from -512 to 512"),
     ],
 )
 def test_a_scale_that_cannot_be_is_refused(make: object, sentence: str) -> None:

@@ -37,7 +37,11 @@ def formats(
     typer.echo(f"{about.name}: {about.bits} bits, {about.values} values, family {about.family}")
     typer.echo(f"from {about.lowest:.9g} to {about.highest:.9g}; smallest above zero {about.smallest_positive:.9g}")
     typer.echo("zero is a value" if about.has_zero else "zero is not a value")
-    typer.echo("all at radix point 0; a radix point of f divides each value by 2**f. For example:")
+    if about.made_of:
+        typer.echo(about.made_of)
+        typer.echo("the numbers above and below are those of a block of one. For example:")
+    else:
+        typer.echo("all at radix point 0; a radix point of f divides each value by 2**f. For example:")
     for number, value, code in about.example:
         typer.echo(f"  {number:<8g} becomes {value:<14.9g} code {code:#0{2 + -(-about.bits // 4)}x}")
 

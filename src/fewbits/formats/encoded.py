@@ -35,9 +35,9 @@ class Encoded:
     def of(cls, values: Tensor, number_format: Format, scale: Scale) -> Encoded:
         """The nearest values' codes.
 
-        values: float, any shape; with a scale of channels, those first. Raises what `Format.encode` raises.
+        values: float, any shape; with a scale of channels, those first. Raises what `Format.encoded` raises.
         """
-        return cls(number_format.encode(values.detach().cpu(), scale).numpy(), number_format, scale)
+        return number_format.encoded(values, scale)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -55,12 +55,15 @@ class Encoded:
 
     @property
     def stored_bits(self) -> int:
-        """Bits of memory: the codes, and the scale of each channel that has its own."""
+        """Bits of memory: the codes, and the scale of each channel or block that has its own."""
         return self.codes.size * self.number_format.bits + self.scale.factors.count * self.scale.stored_bits
 
     @cached_property
     def numbers(self) -> NDArray[Any]:
-        """What is multiplied: value times 2**fraction_bits, integers, or float32 of a float format. Read-only."""
+        """What is multiplied: value times 2**fraction_bits, integers, or float32 of a float format. Read-only.
+
+        With a scale of blocks, the elements: value divided by the block's factor.
+        """
         import torch
 
         codes = torch.from_numpy(self.codes.astype(np.int64))
@@ -83,7 +86,10 @@ class Encoded:
         """The values, float64, in the tensor's shape."""
         import torch
 
-        return torch.from_numpy(self.numbers.astype(np.float64)) * 2.0**-self.fraction_bits
+        numbers = torch.from_numpy(self.numbers.astype(np.float64))
+        if self.scale.block is not None:
+            return self.scale.of_numbers(numbers)
+        return numbers * 2.0**-self.fraction_bits
 
     def codes_in(self, number_format: Format) -> NDArray[np.int64]:
         """Codes of the same numbers in a format that holds them, such as that of a datapath for wider ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
@@ -218,6 +219,12 @@ FP8_E4M3 = FloatFormat("fp8-e4m3", 4, 3, "nan")
 FP8_E5M2 = FloatFormat("fp8-e5m2", 5, 2, "infinity")
 
 _NAMED = {one.name: one for one in (FLOAT32, FLOAT16, BFLOAT16, FP8_E4M3, FP8_E5M2)}
+_PATTERN = "|".join((*_NAMED, f"float-e{NUMBER}m{NUMBER}"))
+
+
+def float_format(text: str) -> FloatFormat | None:
+    """The float of that name; None for a name that is of none. Raises FormatError for a width out of range."""
+    return parse_float(text) if re.fullmatch(_PATTERN, text) else None
 
 
 def parse_float(text: str) -> FloatFormat:
@@ -230,7 +237,7 @@ def parse_float(text: str) -> FloatFormat:
 
 FLOATS = FormatFamily(
     "float",
-    "|".join((*_NAMED, f"float-e{NUMBER}m{NUMBER}")),
+    _PATTERN,
     parse_float,
     tuple(_NAMED),
     ", ".join((*_NAMED, "float-eXmY (X 2 to 7, Y 1 to 22)")),

@@ -13,11 +13,13 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fewbits.errors import FormatError
-from fewbits.formats.scale import Scale, check_fraction_bits
+from fewbits.formats.scale import LAST, Scale, SummedDimension, check_fraction_bits
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from fewbits.formats.encoded import Encoded
 
 Arithmetic = Literal["integer", "float32"]
 """What products of a format's numbers are summed in: exactly, as integers, or in float32."""
@@ -42,6 +44,9 @@ class Description:
     has_zero: bool
     example: tuple[tuple[float, float, int], ...]
     """A few numbers, each with the value that it becomes and that value's code."""
+
+    made_of: str = ""
+    """Of a block format: its elements, size, scales and rule; numbers are then those of a block of one."""
 
 
 class FusedPass(NamedTuple):
@@ -76,6 +81,19 @@ class Format(ABC):
         carries them all; None for neither, so that such a format can be trained with but not lowered.
         """
         return None
+
+    @property
+    def not_lowered(self) -> str:
+        """Why a format without arithmetic cannot be lowered, after its name."""
+        return (
+            "can be trained with, but not lowered: its numbers are neither integers times a power of two nor carried by "
+            "float32, so that no exact sum of products is known"
+        )
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether neighbours along the summed dimension share a factor that is chosen from them."""
+        return False
 
     @property
     def code_layout(self) -> CodeLayout:
@@ -161,7 +179,13 @@ class Format(ABC):
         return _limits(self, check_fraction_bits(fraction_bits))
 
     def quantize(
-        self, x: Tensor, scale: Scale | int = 0, *, out: Tensor | None = None, rectified: bool = False
+        self,
+        x: Tensor,
+        scale: Scale | int = 0,
+        *,
+        out: Tensor | None = None,
+        rectified: bool = False,
+        along: SummedDimension = LAST,
     ) -> Tensor:
         """Nearest value of the format, in the dtype of `x`.
 
@@ -169,7 +193,8 @@ class Format(ABC):
         whole tensor. out: takes the result if given (same
         shape, dtype and device; may be `x` itself, which is slower; with the strides of `x`, nothing is allocated). A
         value that the dtype cannot carry (fixed32's largest in float32) becomes the largest value of the format that
-        it does carry. rectified: quantize max(x, 0), for fixed point in the same pass.
+        it does carry. rectified: quantize max(x, 0), for fixed point in the same pass. along: where blocks lie; a
+        format without them has no use for it.
         Raises FormatError for NaN (`out` is then undefined), an integer tensor, a scale that does not fit the tensor or
         has no arithmetic yet, a fraction_bits that is not an int, or one at which the dtype carries nothing but zero.
         """
@@ -183,11 +208,20 @@ class Format(ABC):
             return quantize_scaled(self, x, scale, out, rectified)
         return quantize_tensor(self, x, check_fraction_bits(scale), out, rectified)
 
+    def encoded(self, x: Tensor, scale: Scale | int = 0, *, along: SummedDimension = LAST) -> Encoded:
+        """The nearest values as codes with their scale, on the CPU. along: see `quantize`. Raises what that raises."""
+        from fewbits.formats.encoded import Encoded
+
+        fitting = scale if isinstance(scale, Scale) else Scale.power_of_two(scale)
+        return Encoded(self.encode(x.detach().cpu(), fitting).numpy(), self, fitting)
+
     def encode(self, x: Tensor, scale: Scale | int = 0) -> Tensor:
         """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values. Raises what `quantize` raises."""
         import torch
 
         if isinstance(scale, Scale):
+            if scale.block is not None:
+                return self.encode(x.to(torch.float64) / checked_factors(scale, x))
             if scale.multiplies:
                 return self.encode(x / scale.multiplier_values(x))
             if scale.shifts is not None:  # in float64, where moving all to the coarsest radix point is exact
@@ -334,9 +368,20 @@ class FormatFamily:
     more: str = ""
     """What `names` leave out, in words; empty if nothing."""
 
+    known: tuple[str, ...] = ()
+    """Names that lists leave out, and suggestions do not."""
+
     def takes(self, text: str) -> bool:
         """Whether a text is a name of this family."""
         return re.fullmatch(self.pattern, text) is not None
+
+
+def checked_factors(scale: Scale, like: Tensor) -> Tensor:
+    """`Scale.block_values` to divide by. Raises FormatError where a factor is NaN: it belongs to no number."""
+    factors = scale.block_values(like)
+    if bool(factors.isnan().any()):
+        raise FormatError("a block's scale is NaN, by which no number is divided: give a scale of numbers, or decode")
+    return factors
 
 
 def check_bits(prefix: str, bits: object, low: int, high: int) -> None:

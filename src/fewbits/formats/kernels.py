@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fewbits.errors import FormatError
 from fewbits.formats.capture import is_captured as is_captured
-from fewbits.formats.format import Format
+from fewbits.formats.format import Format, checked_factors
 from fewbits.formats.scale import Scale
 
 SERIAL_ELEMENTS = 2**19
@@ -39,11 +39,7 @@ def quantize_tensor(
     number_format: Format, x: Tensor, fraction_bits: int, out: Tensor | None, rectified: bool = False
 ) -> Tensor:
     """What `Format.quantize` documents."""
-    if not x.is_floating_point():
-        raise FormatError(f"quantize takes a floating-point tensor, not {x.dtype}")
-    if out is not None and (out.shape != x.shape or out.dtype != x.dtype or out.device != x.device):
-        wanted, given = (f"{t.dtype} of shape {tuple(t.shape)} on {t.device}" for t in (x, out))
-        raise FormatError(f"out must be as the input is, {wanted}: it is {given}")
+    refuse_unfit(x, out)
     fused = _fused_pass(number_format, fraction_bits) if x.dtype is torch.float32 and x.is_cpu else None
     if rectified:
         if fused is None or not fused.clamps:
@@ -53,12 +49,12 @@ def quantize_tensor(
     if fused is None:
         result = reference(number_format, x, fraction_bits)
         return result if out is None else out.copy_(result)
-    source = x if x.is_contiguous() or _is_dense(x) else x.detach().contiguous()
+    source = x if x.is_contiguous() or is_dense(x) else x.detach().contiguous()
     fits = out is not None and out.stride() == source.stride()
     target = out if out is not None and fits else torch.empty_like(source)
     found = _run(fused, source.data_ptr(), target.data_ptr(), source.numel())
     if found:
-        raise FormatError(_nan_message(number_format, found, x.numel()))
+        raise FormatError(nan_message(number_format, found, x.numel()))
     if out is None:
         return target
     if not fits:
@@ -67,10 +63,23 @@ def quantize_tensor(
     return out
 
 
+def refuse_unfit(x: Tensor, out: Tensor | None) -> None:
+    """Raise FormatError for a tensor that is not of floats, or memory for the result that is not as it is."""
+    if not x.is_floating_point():
+        raise FormatError(f"quantize takes a floating-point tensor, not {x.dtype}")
+    if out is not None and (out.shape != x.shape or out.dtype != x.dtype or out.device != x.device):
+        wanted, given = (f"{t.dtype} of shape {tuple(t.shape)} on {t.device}" for t in (x, out))
+        raise FormatError(f"out must be as the input is, {wanted}: it is {given}")
+
+
 def quantize_scaled(
     number_format: Format, x: Tensor, scale: Scale, out: Tensor | None, rectified: bool = False
 ) -> Tensor:
     """The same with any scale that has arithmetic: numbers are brought to one radix point, rounded and put back."""
+    if scale.block is not None:
+        factors = checked_factors(scale, x)
+        rounded = quantize_tensor(number_format, x.detach().double() / factors, 0, None, rectified).mul_(factors)
+        return rounded.to(x.dtype) if out is None else out.copy_(rounded)
     if scale.multiplies:
         factors = scale.multiplier_values(x)
         scaled = torch.div(x.detach(), factors, out=out)
@@ -85,9 +94,7 @@ def quantize_scaled(
 def reference(number_format: Format, x: Tensor, fraction_bits: int) -> Tensor:
     """The same by plain torch operations in float64: any device and dtype, and what the fused passes must equal."""
     exact = x.detach().to(torch.float64)
-    found = int(exact.isnan().sum())
-    if found:
-        raise FormatError(_nan_message(number_format, found, x.numel()))
+    refuse_nan(number_format, exact)
     lowest, largest = _carried_limits(number_format, fraction_bits, x.dtype)
     scaled = exact * 2.0**fraction_bits
     # What underflows stays on its side of zero, for `binary`.
@@ -115,7 +122,15 @@ def _carried_limits(number_format: Format, fraction_bits: int, dtype: torch.dtyp
     return -float(lowest), float(largest)
 
 
-def _nan_message(number_format: Format, found: int, size: int) -> str:
+def refuse_nan(number_format: Format, x: Tensor) -> None:
+    """Raise FormatError where a tensor holds NaN."""
+    found = int(x.isnan().sum())
+    if found:
+        raise FormatError(nan_message(number_format, found, x.numel()))
+
+
+def nan_message(number_format: Format, found: int, size: int) -> str:
+    """What a tensor with NaN is refused with."""
     return f"{found} of the tensor's {size} elements are NaN, which {number_format.name} has no value for"
 
 
@@ -130,7 +145,7 @@ def _fused_pass(number_format: Format, fraction_bits: int) -> _Pass | None:
     return _Pass(compiled_pass(described.kernel), described.constants, described.clamps)
 
 
-def _is_dense(x: Tensor) -> bool:
+def is_dense(x: Tensor) -> bool:
     """Whether the elements fill one block of memory in some order of the dimensions, as channels-last ones do."""
     order = sorted(range(x.ndim), key=x.stride, reverse=True)
     return x.permute(order).is_contiguous()
@@ -139,16 +154,25 @@ def _is_dense(x: Tensor) -> bool:
 def _run(fused: _Pass, source: int, target: int, size: int) -> int:
     """Pass `size` float32 values through, by as many threads as torch may use; the count of NaN among them."""
     kernel, constants = fused.kernel, fused.constants
-    threads = torch.get_num_threads() if size > SERIAL_ELEMENTS else 1
-    if threads == 1:
-        return kernel(source, target, size, *constants)
-    step = -(-size // threads)
+    return sum(
+        in_threads(
+            lambda first, last: kernel(source + 4 * first, target + 4 * first, last - first, *constants), size, size
+        )
+    )
+
+
+def in_threads(part: Callable[[int, int], int], count: int, elements: int) -> list[int]:
+    """What a function gives for parts of 0 to `count`, from first to last, by as many threads as torch may use.
+
+    elements: of the tensor; up to `SERIAL_ELEMENTS` it is left to one thread.
+    """
+    threads = min(count, torch.get_num_threads()) if elements > SERIAL_ELEMENTS else 1
+    if threads <= 1:
+        return [part(0, count)]
+    step = -(-count // threads)
     pool = _threads(os.getpid(), threads - 1)
-    others = [
-        pool.submit(kernel, source + 4 * start, target + 4 * start, min(step, size - start), *constants)
-        for start in range(step, size, step)
-    ]
-    return kernel(source, target, step, *constants) + sum(other.result() for other in others)
+    others = [pool.submit(part, start, min(start + step, count)) for start in range(step, count, step)]
+    return [part(0, step), *(other.result() for other in others)]
 
 
 @lru_cache(maxsize=4)

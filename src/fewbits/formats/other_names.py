@@ -11,11 +11,15 @@ _NAMES = {
     **dict.fromkeys(("fp64", "f64", "float64", "double"), "float32"),
     **dict.fromkeys(("fp16", "f16", "half", "e5m10"), "float16"),
     **dict.fromkeys(("bf16", "bfloat", "brainfloat", "brainfloat16", "e8m7"), "bfloat16"),
-    **dict.fromkeys(("fp8", "float8", "f8", "mxfp8"), _FP8),
+    **dict.fromkeys(("fp8", "float8", "f8"), _FP8),
     **dict.fromkeys(("e4m3", "e4m3fn", "fp8e4m3fn", "float8e4m3fn", "float8e4m3", "f8e4m3", "f8e4m3fn"), "fp8-e4m3"),
     **dict.fromkeys(("e5m2", "float8e5m2", "f8e5m2"), "fp8-e5m2"),
-    **dict.fromkeys(("fp4", "float4", "f4", "mxfp4", "nvfp4"), "float-e2m1"),
-    **dict.fromkeys(("fp6", "float6", "f6", "mxfp6"), "float-e3m2 or float-e2m3"),
+    **dict.fromkeys(("fp4", "float4", "f4"), "float-e2m1"),
+    **dict.fromkeys(("fp6", "float6", "f6"), "float-e3m2 or float-e2m3"),
+    **dict.fromkeys(("mxfp8", "mx8", "mx"), "mxfp8-e4m3 or mxfp8-e5m2"),
+    **dict.fromkeys(("mxfp6", "mx6"), "mxfp6-e3m2 or mxfp6-e2m3"),
+    **dict.fromkeys(("mx4", "mxfp4e2m1"), "mxfp4"),
+    **dict.fromkeys(("nv4", "nvf4", "nvfp"), "nvfp4"),
     **dict.fromkeys(("bool", "boolean", "sign", "bin", "bnn", "xnor"), "binary"),
     **dict.fromkeys(("1.58bit", "tern", "trit", "bitnet"), "ternary"),
     **dict.fromkeys(("int", "integer", "fixed", "fixedpoint"), "fixed8"),
@@ -34,7 +38,7 @@ _AP_FIXED = re.compile(r"apu?fixed<?(\d{1,2})[.,]-?(\d{1,2})>?")
 """Vitis HLS's ap_fixed<width, places before the radix point>."""
 
 _POWER = re.compile(r"(?:pow2|pot|po2|log|log2|poweroftwo)(\d)")
-_SMALL = re.compile(r"(?:fp|float|f|mxfp)?\d?e([2-7])m([1-9]|1\d|2[0-2])(?:fn|fnuz)?")
+_SMALL = re.compile(r"(?:fp|float|f)?\d?e([2-7])m([1-9]|1\d|2[0-2])(?:fn|fnuz)?")
 
 
 def plain_name(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import cast
 
 from fewbits.arguments import shown
 from fewbits.errors import FewbitsError, FormatError
+from fewbits.formats.blocks import BLOCKS
 from fewbits.formats.exact_floats import EXACT_FLOATS
 from fewbits.formats.fixed import FIXED
 from fewbits.formats.floating import FLOATS
@@ -17,7 +18,7 @@ from fewbits.formats.other_names import other_name, plain_name
 from fewbits.formats.power_of_two import POWERS_OF_TWO
 from fewbits.formats.units import BINARY, TERNARY
 
-_OWN = (FLOATS, EXACT_FLOATS, FIXED, POWERS_OF_TWO, TERNARY, BINARY)
+_OWN = (FLOATS, EXACT_FLOATS, FIXED, POWERS_OF_TWO, TERNARY, BINARY, BLOCKS)
 
 STUDY_PRECISIONS = ("float32", "fixed32", "fixed16", "fixed8", "fixed4", "pow2-6/fixed16", "binary/fixed16")
 """The seven precisions of the 2017 study (Hashemi et al., "Understanding the impact of precision quantization on the
@@ -61,10 +62,7 @@ class Precision:
         """Why the two formats have no arithmetic together; None if they have."""
         for one in (self.weights, self.inputs):
             if one.arithmetic is None:
-                return (
-                    f"{one.name} can be trained with, but not lowered: its numbers are neither integers times a power "
-                    "of two nor carried by float32, so that no exact sum of products is known"
-                )
+                return f"{one.name} {one.not_lowered}"
         if self.arithmetic is None:
             return "two integer formats go together, or two float formats"
         return None
@@ -120,7 +118,9 @@ def parse_format(text: str) -> Format:
     _require_text(text)
     if text in _NAMED:
         return _NAMED[text]
-    for family in (*_OWN, *(() if any(own.takes(text) for own in _OWN) else format_families())):
+    if (own := next((family for family in _OWN if family.takes(text)), None)) is not None:
+        return own.parse(text)
+    for family in format_families():
         if family.takes(text):
             return _made(text, family)
     suggestion = suggest(text)
@@ -159,9 +159,11 @@ def _made(text: str, family: FormatFamily) -> Format:
 def suggest(text: str) -> str | None:
     """What someone who wrote an unknown format's name meant; None if nothing is near."""
     plain, names = plain_name(text), all_format_names()
-    if same := [name for name in names if plain_name(name) == plain]:
+    known = tuple(name for family in _OWN for name in family.known)
+    if same := [name for name in (*names, *known) if plain_name(name) == plain]:
         return same[0]
-    nearest = difflib.get_close_matches(text.strip().lower(), names, n=1)
+    written = text.strip().lower()
+    nearest = difflib.get_close_matches(written, known, n=1, cutoff=0.8) or difflib.get_close_matches(written, names, n=1)
     return other_name(text) or (nearest[0] if nearest else None)
 
 

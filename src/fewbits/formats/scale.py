@@ -1,7 +1,7 @@
 """Scales: what the numbers of a format are multiplied by, for a tensor, for each output channel or for each block.
 
-`PowersOfTwo` and `Multipliers` compute today, for a tensor and for each channel. Blocks, block codes and zero points
-have their place here, and are refused by name where they would be computed with (`Scale.refusal`).
+`PowersOfTwo` and `Multipliers` are a tensor's or a channel's, `BlockCodes` a block's. Zero points have their place here,
+and are refused by name where they would be computed with (`Scale.refusal`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fewbits.arguments import is_integer, shown
+from fewbits.arguments import is_integer, is_real, shown
 from fewbits.errors import FormatError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from fewbits.formats.scale_formats import ScaleFormat
 
 CHANNEL_SHIFT_BITS = 4
 """Bits that the hardware stores for each output: by how many places more its accumulator moves right before it is
@@ -23,14 +25,30 @@ rounded. Four bits span 15 places; a channel whose weights are smaller still los
 
 
 @dataclass(frozen=True)
+class SummedDimension:
+    """The dimension of a tensor along which a layer sums products, and along which blocks lie."""
+
+    dim: int = -1
+    groups: int = 1
+    """So many parts of equal length are summed by themselves, as in a grouped convolution: no block reaches over."""
+
+
+LAST = SummedDimension()
+"""That of a linear layer, and of a tensor that no layer takes."""
+
+
+@dataclass(frozen=True)
 class Block:
-    """So many neighbours along the summed dimension share a factor."""
+    """So many neighbours along a dimension, the summed one, share a factor; the last block may be shorter."""
 
     size: int
+    dim: int = -1
 
     def __post_init__(self) -> None:
         if not is_integer(self.size, 2, 2**20):
             raise FormatError(f"a block has 2 to {2**20} values, not {shown(self.size)}")
+        if not is_integer(self.dim, -64, 63):
+            raise FormatError(f"a block lies along a dimension, a whole number, not {shown(self.dim)}")
 
 
 Granularity = Literal["tensor", "channel"] | Block
@@ -87,18 +105,36 @@ class Multipliers:
 
 @dataclass(frozen=True)
 class BlockCodes:
-    """Factors that are codes of a scale format of eight bits, all times 2**-fraction_bits."""
+    """Factors that are codes of a scale format of at most eight bits, all times one of the tensor."""
 
     codes: bytes
+    """One for each block: the tensor with the blocks' dimension last, its blocks in the order of memory."""
+
     format_name: str
-    """Such as `fp8-e4m3`."""
+    """`e8m0`, `e4m3`, or `e2m0` to `e7m0`; see `scale_formats.py`."""
 
     fraction_bits: int = 0
+    """All factors are times 2**-fraction_bits."""
+
+    factor: float = 1.0
+    """And times this, a float32: NVFP4's scale of the tensor."""
+
+    def __post_init__(self) -> None:
+        check_fraction_bits(self.fraction_bits)
+        if not is_real(self.factor, 0, open_low=True):
+            raise FormatError(f"a tensor's factor is a positive number, not {shown(self.factor)}")
 
     @property
     def count(self) -> int:
         """How many factors there are."""
         return len(self.codes)
+
+    @property
+    def scale_format(self) -> ScaleFormat:
+        """That of the codes. Raises FormatError for an unknown name."""
+        from fewbits.formats.scale_formats import scale_format
+
+        return scale_format(self.format_name)
 
 
 @dataclass(frozen=True)
@@ -137,11 +173,18 @@ class Scale:
     @cached_property
     def refusal(self) -> str | None:
         """Why nothing can be computed with the scale yet; None if it can."""
-        if isinstance(self.granularity, Block) or isinstance(self.factors, BlockCodes):
-            return "scales of blocks have no arithmetic yet: take a scale for a tensor, or for each channel"
+        if isinstance(self.granularity, Block) != isinstance(self.factors, BlockCodes):
+            return "blocks have codes of a scale format, and nothing else has: give a Block with BlockCodes"
         if self.zero_points:
             return "zero points have no arithmetic yet: take a scale without them"
         return None
+
+    @cached_property
+    def block(self) -> Block | None:
+        """What shares a factor, if blocks do. Raises FormatError with the `refusal`."""
+        if self.refusal is not None:
+            raise FormatError(self.refusal)
+        return self.granularity if isinstance(self.granularity, Block) else None
 
     @property
     def fraction_bits(self) -> int:
@@ -171,8 +214,9 @@ class Scale:
 
     @cached_property
     def moves(self) -> tuple[int, ...] | None:
-        """Places by which each channel's integers move left to the finest radix point; None for one radix point."""
-        if self.granularity == "tensor":
+        """Places by which each channel's integers move left to the finest radix point; None for one radix point, and for
+        blocks, which have none."""
+        if self.granularity == "tensor" or isinstance(self.granularity, Block):
             return None
         return tuple(self.finest - point for point in self._points)
 
@@ -190,11 +234,11 @@ class Scale:
 
     @property
     def stored_bits(self) -> int:
-        """Bits in memory for each factor of its own: a channel's shift, or a multiplier; none for a tensor's radix
-        point, which is part of the program.
+        """Bits in memory for each factor of its own: a channel's shift, a multiplier or a block's code; none for what a
+        tensor shares, which is part of the program.
         """
         if isinstance(self.factors, BlockCodes):
-            return 8
+            return self.factors.scale_format.bits
         return self.multiplier_bits if self.multiplier_bits or self.granularity == "tensor" else CHANNEL_SHIFT_BITS
 
     def shift_factors(self, like: Tensor) -> Tensor:
@@ -226,6 +270,28 @@ class Scale:
         integers = torch.tensor(factors.integers, dtype=like.dtype, device=like.device)
         return self._broadcast(integers.mul_(2.0**-factors.fraction_bits), like)
 
+    def block_values(self, like: Tensor) -> Tensor:
+        """The factor of each element, float64, in a tensor's shape; NaN where the code is.
+
+        Raises FormatError where the scale is not of blocks, or the tensor has another number of them.
+        """
+        from fewbits.formats.block_layout import from_blocks, to_blocks
+
+        block, factors = self.block, self.factors
+        if block is None or not isinstance(factors, BlockCodes):
+            raise FormatError("the scale is not of blocks: ask for its radix point or its multipliers")
+        along = SummedDimension(block.dim)
+        blocks = to_blocks(like, block.size, along)
+        count = blocks[..., 0].numel()
+        if factors.count != count:
+            raise FormatError(
+                f"a scale of {factors.count} blocks does not fit a tensor of shape {tuple(like.shape)}, which has {count} of "
+                f"{block.size} along dimension {block.dim}"
+            )
+        values = factors.scale_format.of_bytes(factors.codes, like.device)
+        values = values.mul_(2.0**-factors.fraction_bits).mul_(factors.factor)
+        return from_blocks(values.view(blocks.shape[:-1]).unsqueeze(-1).expand(blocks.shape), like.shape, along)
+
     def _broadcast(self, entries: Tensor, like: Tensor) -> Tensor:
         """One entry for each factor, in a shape that broadcasts with a tensor, outputs first."""
         if self.granularity == "tensor":
@@ -236,7 +302,12 @@ class Scale:
         return entries.view(-1, *(1,) * (like.ndim - 1))
 
     def of_numbers(self, numbers: Tensor) -> Tensor:
-        """Values of a format's numbers, outputs first; in the same dtype. Raises FormatError as `coarsest` does."""
+        """Values of a format's numbers, outputs first; in the same dtype. Raises FormatError as `coarsest` does.
+
+        A block whose scale is NaN is NaN.
+        """
+        if self.block is not None:
+            return numbers * self.block_values(numbers)
         if self.multiplies:
             return numbers * self.multiplier_values(numbers)
         scaled = numbers * 2.0**-self.coarsest
@@ -251,7 +322,8 @@ class Scale:
             return factors.points
         if isinstance(factors, Multipliers) and factors.integers is None:
             return (factors.fraction_bits,)
-        raise FormatError("multipliers are no powers of two: such a scale has no radix point")
+        what = "multipliers are no powers of two" if isinstance(factors, Multipliers) else "each block has its own factor"
+        raise FormatError(f"{what}: such a scale has no radix point")
 
 
 def check_fraction_bits(fraction_bits: object) -> int:
