@@ -108,25 +108,25 @@ def _magnitude(bits, rectified):
 @njit
 def _rectified(v, rectified):
     """A float32, or max(x, 0)."""
-    return _f32(0) if rectified and v < _f32(0) else v
+    return _f32(0) if rectified and v <= _f32(0) else v
 
 
 @njit
 def _maxima(bits, start, n, inner, width, rectified, maxima):
     """The largest magnitude of each of `width` blocks that lie side by side."""
     if inner == 1:
-        most = _i32(0)
+        most, places = _i32(0), bits[start : start + n]
         for i in range(n):
-            u = _magnitude(bits[start + i], rectified)
+            u = _magnitude(places[i], rectified)
             most = u if u > most else most
         maxima[0] = most
         return
     for j in range(width):
         maxima[j] = _i32(0)
     for i in range(n):
-        row = start + i * inner
+        places = bits[start + i * inner : start + i * inner + width]
         for j in range(width):
-            u = _magnitude(bits[row + j], rectified)
+            u = _magnitude(places[j], rectified)
             maxima[j] = u if u > maxima[j] else maxima[j]
 
 
@@ -137,7 +137,8 @@ def _powers(
     count = (length + size - 1) // size
     total = (last + count - 1) // count * length * inner
     bits, x, out = carray(x_address, total), carray(x_address, total).view(_f32), carray(out_address, total)
-    maxima, factors = carray(scratch_address, _WIDTH), carray(factor_address, 2 * _WIDTH).view(_f32)
+    maxima, scratch = carray(scratch_address, _WIDTH), carray(factor_address, 2 * _WIDTH).view(_f32)
+    factors, backward = scratch[:_WIDTH], scratch[_WIDTH : 2 * _WIDTH]
     for unit in range(first, last):
         n = min(size, length - unit % count * size)
         for begin in range(0, inner, _WIDTH):
@@ -155,27 +156,30 @@ def _powers(
                 if k > highest_power or k < _i32(-127):
                     return _i32(1)
                 factors[j] = _power(_i32(-k))
-                factors[_WIDTH + j] = _power(k)
-            inverse, factor = factors[0], factors[_WIDTH]
+                backward[j] = _power(k)
+            inverse, factor = factors[0], backward[0]
+            source, target = x[start : start + n], out[start : start + n]
             if inner == 1 and fixed:
-                for i in range(start, start + n):
-                    v = _rectified(x[i], rectified) * inverse
-                    out[i] = _fixed_element(v, low, high, magic) * factor
+                for i in range(n):
+                    v = _rectified(source[i], rectified) * inverse
+                    target[i] = _fixed_element(v, low, high, magic) * factor
             elif inner == 1:
-                for i in range(start, start + n):
-                    v = _rectified(x[i], rectified) * inverse
-                    out[i] = _float32_element(v, dropped, magic, normal, top) * factor
+                for i in range(n):
+                    v = _rectified(source[i], rectified) * inverse
+                    target[i] = _float32_element(v, dropped, magic, normal, top) * factor
             elif fixed:
                 for row in range(start, start + n * inner, inner):
+                    source, target = x[row : row + width], out[row : row + width]
                     for j in range(width):
-                        v = _rectified(x[row + j], rectified) * factors[j]
-                        out[row + j] = _fixed_element(v, low, high, magic) * factors[_WIDTH + j]
+                        v = _rectified(source[j], rectified) * factors[j]
+                        target[j] = _fixed_element(v, low, high, magic) * backward[j]
             else:
                 for row in range(start, start + n * inner, inner):
+                    source, target = x[row : row + width], out[row : row + width]
                     for j in range(width):
-                        v = _rectified(x[row + j], rectified) * factors[j]
+                        v = _rectified(source[j], rectified) * factors[j]
                         rounded = _float32_element(v, dropped, magic, normal, top)
-                        out[row + j] = rounded * factors[_WIDTH + j]
+                        target[j] = rounded * backward[j]
     return _i32(0)
 
 
@@ -199,24 +203,27 @@ def _under_e4m3(
                     return _i32(1)
                 factors[j] = _e4m3(_f64(_i32(maxima[j]).view(_f32)) / divisor, direction) * unit_scale
             factor = factors[0]
+            source, target = x[start : start + n], out[start : start + n]
             if inner == 1 and fixed:
-                for i in range(start, start + n):
-                    v = _f64(_rectified(x[i], rectified)) / factor
-                    out[i] = _f32(_fixed_element(v, low, high, magic) * factor)
+                for i in range(n):
+                    v = _f64(_rectified(source[i], rectified)) / factor
+                    target[i] = _f32(_fixed_element(v, low, high, magic) * factor)
             elif inner == 1:
-                for i in range(start, start + n):
-                    v = _f64(_rectified(x[i], rectified)) / factor
-                    out[i] = _f32(_float64_element(v, dropped, magic, normal, top) * factor)
+                for i in range(n):
+                    v = _f64(_rectified(source[i], rectified)) / factor
+                    target[i] = _f32(_float64_element(v, dropped, magic, normal, top) * factor)
             elif fixed:
                 for row in range(start, start + n * inner, inner):
+                    source, target = x[row : row + width], out[row : row + width]
                     for j in range(width):
-                        v = _f64(_rectified(x[row + j], rectified)) / factors[j]
-                        out[row + j] = _f32(_fixed_element(v, low, high, magic) * factors[j])
+                        v = _f64(_rectified(source[j], rectified)) / factors[j]
+                        target[j] = _f32(_fixed_element(v, low, high, magic) * factors[j])
             else:
                 for row in range(start, start + n * inner, inner):
+                    source, target = x[row : row + width], out[row : row + width]
                     for j in range(width):
-                        v = _f64(_rectified(x[row + j], rectified)) / factors[j]
-                        out[row + j] = _f32(_float64_element(v, dropped, magic, normal, top) * factors[j])
+                        v = _f64(_rectified(source[j], rectified)) / factors[j]
+                        target[j] = _f32(_float64_element(v, dropped, magic, normal, top) * factors[j])
     return _i32(0)
 
 

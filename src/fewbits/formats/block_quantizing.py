@@ -59,7 +59,7 @@ def reference(
 
     Exact for float32 and narrower tensors: quotients of their numbers and a scale are told from ties in float64.
     """
-    source = x.detach().clamp_min(0.0) if rectified else x
+    source = x.detach().clamp_min(0.0) + 0.0 if rectified else x  # without zeros of the other sign
     if isinstance(scale, Scale):
         numbers, factors = element_numbers(number_format, source, scale), scale.block_values(x)
         return _carried(number_format.element, numbers, factors, x.dtype)
