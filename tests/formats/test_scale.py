@@ -80,9 +80,15 @@ def test_merged_multipliers_leave_a_radix_point() -> None:
     ("scale", "sentence"),
     [
         (Scale(Block(16), PowersOfTwo((0,) * 8)), "blocks have codes of a scale format, and nothing else has"),
-        (Scale("channel", BlockCodes(b"\x7f" * 3, "e8m0")), "blocks have codes of a scale format, and nothing else has"),
+        (
+            Scale("channel", BlockCodes(b"\x7f" * 3, "e8m0")),
+            "blocks have codes of a scale format, and nothing else has",
+        ),
         (Scale(Block(16), BlockCodes(b"\x7f" * 8, "e8m0")), "a scale of 8 blocks does not fit a tensor of shape"),
-        (Scale(Block(16), BlockCodes(b"\x7f" * 12, "fp8-e4m3")), "unknown format of scales 'fp8-e4m3': give e8m0, e4m3"),
+        (
+            Scale(Block(16), BlockCodes(b"\x7f" * 12, "fp8-e4m3")),
+            "unknown format of scales 'fp8-e4m3': give e8m0, e4m3",
+        ),
         (Scale(Block(16), BlockCodes(b"\xff" * 12, "e8m0")), "a block's scale is NaN"),
         (Scale(Block(16), BlockCodes(b"\x7f" * 12, "e4m3")), "a block's scale is NaN"),
         (Scale(Block(16), BlockCodes(b"\x10" * 12, "e4m0")), "a code of e4m0 lies from 0 to 15: got 16"),

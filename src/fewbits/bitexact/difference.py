@@ -154,7 +154,7 @@ def _observe(module: QuantizedModel, images: Tensor) -> tuple[dict[str, tuple[Te
             uses.setdefault(call.module, []).append(call.name)
 
     def note(layer: QuantizedLayer, arguments: tuple[Tensor, ...], result: Tensor) -> None:
-        rounded = layer.input_format.quantize(arguments[0], layer.input_fraction_bits)
+        rounded = layer.round_values(arguments[0])
         observed[uses[layer].pop(0)] = (rounded.clone(), result.clone())
 
     with in_mode(module, training=False), torch.no_grad():

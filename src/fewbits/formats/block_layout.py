@@ -38,11 +38,13 @@ def from_blocks(blocks: Tensor, shape: tuple[int, ...], along: SummedDimension) 
 def _checked(x: Tensor, along: SummedDimension) -> int:
     """The dimension, counted from the first."""
     if not x.ndim:
-        raise FormatError("blocks lie along a dimension, and a scalar has none: give a tensor of at least one dimension")
+        raise FormatError(
+            "blocks lie along a dimension, and a scalar has none: give a tensor of at least one dimension"
+        )
     if not -x.ndim <= along.dim < x.ndim:
         raise FormatError(f"a tensor of shape {tuple(x.shape)} has no dimension {along.dim} for blocks to lie along")
     if along.groups < 1 or x.shape[along.dim] % along.groups:
         raise FormatError(
-            f"dimension {along.dim} of a tensor of shape {tuple(x.shape)} has no {shown(along.groups)} groups of equal length"
+            f"dimension {along.dim} of a tensor of shape {tuple(x.shape)} has no {shown(along.groups)} equal groups"
         )
     return along.dim % x.ndim

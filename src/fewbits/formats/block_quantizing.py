@@ -69,9 +69,7 @@ def reference(
     return from_blocks(values, tuple(x.shape), along)
 
 
-def encode_blocks(
-    number_format: BlockFormat, x: Tensor, scale: Scale | int | None, along: SummedDimension
-) -> Encoded:
+def encode_blocks(number_format: BlockFormat, x: Tensor, scale: Scale | int | None, along: SummedDimension) -> Encoded:
     """What `BlockFormat.encoded` documents. Raises FormatError for a tensor without elements, or groups."""
     refuse_unfit(x, None)
     element = number_format.element
@@ -103,7 +101,7 @@ def _finite(number_format: BlockFormat, x: Tensor) -> Tensor:
 
 
 def _choose(number_format: BlockFormat, blocks: Tensor, fraction_bits: int | None) -> _Chosen:
-    """Scales of blocks (last dimension), by the format's rule. fraction_bits: the tensor's factor; None to choose it."""
+    """Scales of blocks (last dimension) by the format's rule. fraction_bits: the tensor's factor; None chooses it."""
     scales, rule = number_format.scales, number_format.rule
     shape = number_format.element_largest, number_format.significand_bits
     amax = blocks.abs().amax(-1) if blocks.numel() else blocks.new_zeros(blocks.shape[:-1])

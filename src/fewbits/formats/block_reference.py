@@ -103,6 +103,8 @@ def _numbers(element: Format, symmetric: bool) -> list[tuple[Fraction, bool]]:
     import torch
 
     codes = torch.arange(2**element.bits)
-    found = {Fraction(x): code % 2 == 0 for code, x in enumerate(element.decode_numbers(codes).tolist()) if abs(x) < 2**200}
+    found = {
+        Fraction(x): code % 2 == 0 for code, x in enumerate(element.decode_numbers(codes).tolist()) if abs(x) < 2**200
+    }
     low = -element.largest if symmetric else element.lowest
     return sorted((number, even) for number, even in found.items() if number >= low)

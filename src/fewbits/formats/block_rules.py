@@ -1,7 +1,7 @@
 """Rules by which a block's scale follows from its largest magnitude: a table, for scales of either kind.
 
-Stacks disagree, and lose accuracy by it, so that a block format names its rule. For scales that are powers of two a rule
-is one threshold: the scale is the power 2**k with threshold * 2**k <= amax < 2 * threshold * 2**k.
+Stacks disagree, and lose accuracy by it, so that a block format names its rule. For powers of two it is one threshold:
+ the scale is the power 2**k with threshold * 2**k <= amax < 2 * threshold * 2**k.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ _TABLE = (
     ),
 )
 """Sources: floor, OCP Microscaling Formats (MX) v1.0, section 6.3; ceil, cuBLAS and TransformerEngine ("RCEIL"), ONNX
-Cast-25 with round_mode "up" of amax / largest; even, AMD Quark and torchao ("EVEN"); nearest, ONNX Cast-25 with round_mode
-"nearest" of amax / largest. ONNX's "down" of amax / 2**emax is floor."""
+Cast-25 with round_mode "up" of amax / largest; even, AMD Quark and torchao ("EVEN"); nearest, ONNX Cast-25 with
+round_mode "nearest" of amax / largest. ONNX's "down" of amax / 2**emax is floor."""
 
 RULES = {rule.name: rule for rule in _TABLE}
 """By name."""

@@ -1,4 +1,4 @@
-"""Block formats: neighbours along the summed dimension share a scale that is chosen from them (MX, NVFP4 and their kind)."""
+"""Block formats: neighbours along the summed dimension share a scale that is chosen from them (MX, NVFP4, ...)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BlockFormat(Format):
     codes that stand for it (a scale of 255, an element's own) are decoded to it.
     """
 
-    element: Format
+    element: FixedPoint | FloatFormat
     size: int
     """Elements that share a scale, along the summed dimension; the last block of a row is padded with zeros."""
 
@@ -51,7 +51,7 @@ class BlockFormat(Format):
     family: str = field(default="block", init=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.element, (FixedPoint, FloatFormat)) or self.element.bits > ELEMENT_BITS:
+        if self.element.bits > ELEMENT_BITS:
             raise FormatError(f"a block has elements {_ELEMENTS}, not {self.element.name}")
         if self.size not in SIZES:
             raise FormatError(f"a block has 8 to 128 elements, a multiple of 8, not {self.size}")
@@ -86,8 +86,8 @@ class BlockFormat(Format):
     def not_lowered(self) -> str:
         """Why it is trained with alone."""
         return (
-            "is a block format, which can be trained with and evaluated in float simulation, but has no bit-exact network, "
-            "cost or circuit yet: take fixed, pow2, ternary, binary or float formats there"
+            "is a block format, which can be trained with and evaluated in float simulation, but has no bit-exact "
+            "network, cost or circuit yet: take fixed, pow2, ternary, binary or float formats there"
         )
 
     @property
@@ -204,7 +204,8 @@ class BlockFormat(Format):
         found = getattr(scale.factors, "format_name", "")
         if (block.size, found) != (self.size, self.scales.name):
             raise FormatError(
-                f"{self.name} has blocks of {self.size} with scales {self.scales.name}: the scale has {block.size} and {found}"
+                f"{self.name} has blocks of {self.size} with scales {self.scales.name}: the scale has {block.size} and "
+                f"{found}"
             )
         return scale
 
@@ -218,7 +219,9 @@ class BlockFormat(Format):
 
     def decode_numbers(self, codes: Tensor) -> Tensor:
         """Raises FormatError, as `reference_quantize` does."""
-        raise FormatError(f"codes of {self.name} mean nothing without the scales of their blocks: give decode the scale")
+        raise FormatError(
+            f"codes of {self.name} mean nothing without the scales of their blocks: give decode the scale"
+        )
 
     def nearest(self, x: Fraction) -> Fraction:
         """That of a block of one number, at a tensor's factor of 1."""
@@ -233,7 +236,7 @@ class BlockFormat(Format):
         scale, (value,) = reference_block(self, [number])
         return self.element.code_of(value / scale * 2**self.element_point)
 
-    @cached_property
+    @property
     def count(self) -> int:
         """Distinct values of an element times a scale, at a tensor's factor of 1."""
         import numpy as np
@@ -269,8 +272,8 @@ _SHORT = {
     "float-e2m1x16-e4m3": "nvfp4",
     "fixed4x16-e4m3": "nvint4",
 }
-"""Names of those that have one. MX: OCP Microscaling Formats v1.0, table 1, and `mxint4` in its manner. NVFP4: NVIDIA's; NVINT4
-in its manner (arXiv:2510.25602)."""
+"""Names of those that have one. MX: OCP Microscaling Formats v1.0, table 1, and `mxint4` in its manner. `nvfp4`:
+NVIDIA's, and `nvint4` in its manner."""
 
 _LONG = {short: spelled for spelled, short in _SHORT.items()}
 _SPELLED = re.compile(r"(?P<element>[a-z][a-z0-9-]*?)x(?P<size>[0-9]+)-(?P<scale>e[0-9]+m[0-9]+)")
@@ -285,7 +288,8 @@ def _parse(text: str) -> BlockFormat:
     names = [OTHER_NAMES.get(option, option) for option in options]
     rules = [name for name in names if name != "symmetric"]
     if unknown := next((name for name in rules if name not in RULES), None):
-        raise FormatError(f"{text!r} has no rule {unknown!r}: give {', '.join(RULES)}, or leave it out for {scales.default_rule}")
+        allowed = ", ".join((*RULES, *OTHER_NAMES, "symmetric"))
+        raise FormatError(f"{text!r} has no option {unknown!r}: give {allowed}; without, {scales.default_rule}")
     if len(rules) > 1 or len(names) - len(rules) > 1:
         raise FormatError(f"{text!r} names an option twice: give one rule, and symmetric once")
     return BlockFormat(
@@ -297,7 +301,7 @@ def _parse(text: str) -> BlockFormat:
     )
 
 
-def _element(text: str) -> Format:
+def _element(text: str) -> FixedPoint | FloatFormat:
     """A format of elements. Raises FormatError for another one."""
     if (number := re.fullmatch(f"fixed({NUMBER})", text)) is not None:
         return FixedPoint(int(number[1]))
@@ -313,7 +317,7 @@ BLOCKS = FormatFamily(
     _parse,
     (),
     f"a block format ({', '.join(_LONG)}, or such as float-e2m1x32-e8m0)",
-    f"block formats: {', '.join(_LONG)}, or ELEMENTxSIZE-SCALE: elements {_ELEMENTS}; SIZE 8 to 128; SCALE e8m0, e4m3 or "
-    f"e2m0 to e7m0; with :RULE, one of {', '.join(RULES)}",
+    f"block formats: {', '.join(_LONG)}, or ELEMENTxSIZE-SCALE: elements {_ELEMENTS}; SIZE 8 to 128; SCALE e8m0, e4m3 "
+    f"or e2m0 to e7m0; with :RULE, one of {', '.join(RULES)}",
     tuple(_LONG),
 )

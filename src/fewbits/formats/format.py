@@ -86,8 +86,8 @@ class Format(ABC):
     def not_lowered(self) -> str:
         """Why a format without arithmetic cannot be lowered, after its name."""
         return (
-            "can be trained with, but not lowered: its numbers are neither integers times a power of two nor carried by "
-            "float32, so that no exact sum of products is known"
+            "can be trained with, but not lowered: its numbers are neither integers times a power of two nor carried "
+            "by float32, so that no exact sum of products is known"
         )
 
     @property

@@ -5,6 +5,7 @@ transforms a network (`capture.py`), its layers call these operators instead: wh
 radix point as a tensor, so that calibrating anew changes a buffer of the captured program and not the program.
 
     fewbits::round          nearest values, with the straight-through gradient; the same bits as `Format.quantize`
+    fewbits::round_blocks   the same of a block format, along a dimension
     fewbits::round_bias     half to even at an accumulator's radix point, with the identity as gradient
     fewbits::limits         lowest and highest value of a format at a radix point: float64, 2 elements
 
@@ -26,7 +27,7 @@ from fewbits.formats.capture import is_transformed
 from fewbits.formats.format import Format, exact_power
 from fewbits.formats.kernels import quantize_scaled
 from fewbits.formats.registry import parse_format
-from fewbits.formats.scale import Scale, check_fraction_bits
+from fewbits.formats.scale import Scale, SummedDimension, check_fraction_bits
 
 LIBRARY = torch.library.Library("fewbits", "DEF")
 """What `torch.ops.fewbits` holds; kept alive with this module."""
@@ -203,6 +204,49 @@ def _round_slope(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
     return _inside(ctx, tangent)
 
 
+def _round_blocks(
+    x: Tensor, fraction_bits: Tensor, number_format: str, rectified: bool, dim: int, groups: int
+) -> Tensor:
+    along = SummedDimension(dim, groups)
+    out = torch.empty_like(x)
+    return _format(number_format).quantize(x.detach(), _point(fraction_bits), out=out, rectified=rectified, along=along)
+
+
+def quantize_blocks_captured(
+    number_format: Format,
+    x: Tensor,
+    scale: Scale | int | None,
+    out: Tensor | None,
+    rectified: bool,
+    along: SummedDimension,
+) -> Tensor:
+    """What a block format's `quantize` documents, of a tensor that `is_captured`. Raises FormatError for given scales.
+
+    The tensor's factor must be given where the format has one: that of a captured tensor is not known.
+    """
+    if isinstance(scale, Scale) or (scale is None and number_format.needs_radix_point):
+        raise FormatError(
+            f"{number_format.name} of a tensor that torch captures takes a radix point as the tensor's factor: give "
+            "quantize its fraction_bits"
+        )
+    point = torch.tensor(scale or 0)
+    result = round_blocks(x.detach(), point, number_format.name, rectified, along.dim, along.groups).detach()
+    return result if out is None else out.copy_(result)
+
+
+def _save_blocks(ctx: Any, inputs: tuple[Any, ...]) -> Saved:
+    x, fraction_bits, ctx.number_format, ctx.rectified, _, _ = inputs
+    return x, fraction_bits, None
+
+
+def _blocks_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    return _inside(ctx, gradient), None, None, None, None, None
+
+
+def _blocks_slope(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+    return _inside(ctx, tangent)
+
+
 def _bias_backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return gradient, None, None
 
@@ -220,6 +264,16 @@ round_tensor = define(
     _round_slope,
 )
 """`fewbits::round`."""
+
+round_blocks = define(
+    "round_blocks(Tensor x, Tensor fraction_bits, str number_format, bool rectified, int dim, int groups) -> Tensor",
+    _round_blocks,
+    like_first,
+    _blocks_backward,
+    _save_blocks,
+    _blocks_slope,
+)
+"""`fewbits::round_blocks`."""
 
 round_bias = define(
     "round_bias(Tensor bias, Tensor fraction_bits, Tensor? channel_shifts) -> Tensor",

@@ -163,7 +163,9 @@ def suggest(text: str) -> str | None:
     if same := [name for name in (*names, *known) if plain_name(name) == plain]:
         return same[0]
     written = text.strip().lower()
-    nearest = difflib.get_close_matches(written, known, n=1, cutoff=0.8) or difflib.get_close_matches(written, names, n=1)
+    nearest = difflib.get_close_matches(written, known, n=1, cutoff=0.8) or difflib.get_close_matches(
+        written, names, n=1
+    )
     return other_name(text) or (nearest[0] if nearest else None)
 
 

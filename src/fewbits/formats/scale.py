@@ -1,7 +1,7 @@
 """Scales: what the numbers of a format are multiplied by, for a tensor, for each output channel or for each block.
 
-`PowersOfTwo` and `Multipliers` are a tensor's or a channel's, `BlockCodes` a block's. Zero points have their place here,
-and are refused by name where they would be computed with (`Scale.refusal`).
+`PowersOfTwo` and `Multipliers` are a tensor's or a channel's, `BlockCodes` a block's. Zero points have a place, and
+are refused by name where they would be computed with (`Scale.refusal`).
 """
 
 from __future__ import annotations
@@ -214,8 +214,10 @@ class Scale:
 
     @cached_property
     def moves(self) -> tuple[int, ...] | None:
-        """Places by which each channel's integers move left to the finest radix point; None for one radix point, and for
-        blocks, which have none."""
+        """Places by which each channel's integers move left to the finest radix point; None for one radix point.
+
+        Blocks have none, and None.
+        """
         if self.granularity == "tensor" or isinstance(self.granularity, Block):
             return None
         return tuple(self.finest - point for point in self._points)
@@ -285,8 +287,8 @@ class Scale:
         count = blocks[..., 0].numel()
         if factors.count != count:
             raise FormatError(
-                f"a scale of {factors.count} blocks does not fit a tensor of shape {tuple(like.shape)}, which has {count} of "
-                f"{block.size} along dimension {block.dim}"
+                f"a scale of {factors.count} blocks does not fit a tensor of shape {tuple(like.shape)}: it has {count} "
+                f"of {block.size} along dimension {block.dim}"
             )
         values = factors.scale_format.of_bytes(factors.codes, like.device)
         values = values.mul_(2.0**-factors.fraction_bits).mul_(factors.factor)
@@ -322,7 +324,9 @@ class Scale:
             return factors.points
         if isinstance(factors, Multipliers) and factors.integers is None:
             return (factors.fraction_bits,)
-        what = "multipliers are no powers of two" if isinstance(factors, Multipliers) else "each block has its own factor"
+        what = (
+            "multipliers are no powers of two" if isinstance(factors, Multipliers) else "each block has its own factor"
+        )
         raise FormatError(f"{what}: such a scale has no radix point")
 
 

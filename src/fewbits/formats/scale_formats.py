@@ -82,8 +82,11 @@ class ScaleFormat(ABC):
 
 @dataclass(frozen=True)
 class PowersScale(ScaleFormat):
-    """2**(code - bias). `e8m0` is OCP's, with bias 127 and NaN in code 255; narrower ones have bias 0 and no NaN, so that
-    the tensor has a power of two of its own."""
+    """2**(code - bias).
+
+    `e8m0` is OCP's, with bias 127 and NaN in code 255. Narrower ones have bias 0 and no NaN; the tensor has a power of
+    two of its own.
+    """
 
     bits: int
 
@@ -189,7 +192,7 @@ class E4M3Scale(ScaleFormat):
         return FP8_E4M3.decode_numbers(codes)
 
     def choose(self, amax: Tensor, unit: float, largest: Fraction, bits: int, rule: ScaleRule) -> Tensor:
-        """amax / largest rounded in the rule's direction, kept within the positive numbers."""
+        """The ratio amax / largest rounded in the rule's direction, kept within the positive numbers."""
         import torch
 
         wanted = amax / (unit * float(largest))
@@ -211,7 +214,7 @@ class E4M3Scale(ScaleFormat):
 
 
 def _powers(amax: Tensor, largest: Fraction, bits: int, rule: ScaleRule) -> Tensor:
-    """k of the rule's scale 2**k; of amax above 0."""
+    """Exponents of the rule's powers, of amax above 0."""
     import torch
 
     mantissa, exponent = torch.frexp(amax)
@@ -227,4 +230,6 @@ def scale_format(name: str) -> ScaleFormat:
         return E4M3Scale()
     if re.fullmatch("e[2-8]m0", name):
         return PowersScale(int(name[1]))
-    raise FormatError(f"unknown format of scales {name!r}: give e8m0, e4m3, or e2m0 to e7m0, powers of two of so many bits")
+    raise FormatError(
+        f"unknown format of scales {name!r}: give e8m0, e4m3, or e2m0 to e7m0, powers of two of so many bits"
+    )

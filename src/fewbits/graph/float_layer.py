@@ -7,9 +7,21 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from fewbits.formats import Format
+from fewbits.formats.scale import LAST, SummedDimension
 
 FloatLayer = nn.Conv1d | nn.Conv2d | nn.Linear
 """The layers that can be quantized."""
+
+
+OF_WEIGHTS = SummedDimension(1)
+"""The dimension of a layer's weights along which products are summed first: input channels, of a group."""
+
+
+def summed_dimension(layer: FloatLayer) -> SummedDimension:
+    """That of a layer's input: channels of a convolution, with or without a dimension of images in front."""
+    if isinstance(layer, nn.Linear):
+        return LAST
+    return SummedDimension(-1 - len(layer.kernel_size), layer.groups)
 
 
 class WrappedLayer(nn.Module):

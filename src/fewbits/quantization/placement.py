@@ -17,6 +17,7 @@ from torch import fx, nn
 from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.graph.catalogue import application, kind_of
+from fewbits.graph.float_layer import summed_dimension
 from fewbits.graph.kind import Effect
 from fewbits.graph.kinds.vanishing import DROPOUT_SETTINGS, DROPOUTS
 from fewbits.graph.refusals import Skipped
@@ -189,13 +190,14 @@ def _insert(network: fx.GraphModule, group: _Group, number_format: Format) -> No
     """Round a group's values behind each producer and after each average; its layers follow."""
     first = _free_name(network, group.consumers[0])
     device = next((parameter.device for parameter in network.parameters()), None)
-    rounding = TensorRounding(number_format, first, device=device)
+    along = next((summed_dimension(layer.layer) for layer in group.quantized), None)
+    rounding = TensorRounding(number_format, first, device=device, along=along)
     network.add_submodule(first, rounding)
     for root in group.roots:
         _insert_after(network, _after_relu(root, network), first)
     for average in group.averages:
         name = _free_name(network, f"{average.name}_rounding")
-        network.add_submodule(name, TensorRounding(number_format, name, leader=rounding))
+        network.add_submodule(name, TensorRounding(number_format, name, leader=rounding, along=along))
         _insert_after(network, average, name)
     for layer in group.quantized:
         layer.follow(rounding)

@@ -78,7 +78,7 @@ def _alone(network: nn.Module, precision: Precision, images: Tensor) -> Mapping[
 
 def _rounded_input(layer: QuantizedLayer, values: Tensor) -> Tensor:
     """Values as a layer's input format rounds them."""
-    return layer.input_format.quantize(values, layer.input_fraction_bits)
+    return layer.round_values(values)
 
 
 def _seen(

@@ -56,6 +56,8 @@ def strategy_for(precision: Precision, multiplier: str = DEFAULT_MULTIPLIER) -> 
 def refusal(precision: Precision) -> str:
     """Why a precision has no datapath, and what to do."""
     formats = dict.fromkeys((precision.weights, precision.inputs))
+    if (blocked := next((one for one in formats if one.has_blocks), None)) is not None:
+        return f"no datapath for {precision.name}: {blocked.name} {blocked.not_lowered}"
     strangers = [f"{one.name} is of {giver}" for one in formats if (giver := _giver(one)) is not None]
     if strangers:
         return (

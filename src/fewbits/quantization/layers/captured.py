@@ -11,24 +11,33 @@ from torch.nn import functional as F
 from fewbits.errors import ModelError
 from fewbits.formats import Format
 from fewbits.formats.capture import is_written_as_onnx
-from fewbits.formats.operators import round_bias, round_tensor
+from fewbits.formats.operators import round_bias, round_blocks, round_tensor
+from fewbits.formats.scale import LAST, SummedDimension
 
 Points = tuple[Tensor, Tensor]
 """Radix points of weights and inputs: int64 tensors without dimensions."""
 
 
 def rounded(
-    x: Tensor, number_format: Format, point: Tensor, shifts: Tensor | None = None, *, rectified: bool = False
+    x: Tensor,
+    number_format: Format,
+    point: Tensor,
+    shifts: Tensor | None = None,
+    *,
+    rectified: bool = False,
+    along: SummedDimension = LAST,
 ) -> Tensor:
     """The nearest values, of max(x, 0) if rectified, with a straight-through gradient.
 
-    point: holds the radix point. shifts: how many places finer each output's is.
+    point: holds the radix point. shifts: how many places finer each output's is. along: where blocks lie.
     Raises ModelError where ONNX has no form for it.
     """
     if number_format.name == "float32":
         return F.relu(x) if rectified else x
     if is_written_as_onnx():
         return _onnx_rounded(F.relu(x) if rectified else x, number_format, _factors(x, point, shifts))
+    if number_format.has_blocks:
+        return round_blocks(x, point, number_format.name, rectified, along.dim, along.groups)
     return round_tensor(x, point, shifts, number_format.name, rectified)
 
 

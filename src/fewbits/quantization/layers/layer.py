@@ -15,7 +15,7 @@ from fewbits.formats.encoded import Encoded
 from fewbits.formats.operators import round_to_accumulator
 from fewbits.formats.product_table import LayerProducts
 from fewbits.formats.switched_units import SwitchedUnits
-from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
+from fewbits.graph.float_layer import OF_WEIGHTS, FloatLayer, WrappedLayer, apply_layer, summed_dimension
 from fewbits.quantization.layers.captured import Points, captured_padding, refuse_onnx, rounded, rounded_bias
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
 from fewbits.quantization.layers.stored import (
@@ -66,6 +66,7 @@ class QuantizedLayer(WrappedLayer):
         super().__init__()
         self.layer = layer
         self.name = name
+        self.summed_dimension = summed_dimension(layer)
         self.method = None
         self._tables: TableProducts | None = None
         self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
@@ -249,7 +250,7 @@ class QuantizedLayer(WrappedLayer):
 
     def encoded_weight(self) -> Encoded:
         """The weights as codes, on the CPU. Raises ModelError before calibration."""
-        return Encoded.of(self.layer.weight, self.weight_format, self.weight_scale)
+        return self.weight_format.encoded(self.layer.weight, self.weight_scale, along=OF_WEIGHTS)
 
     def quantized_weight(self) -> Tensor:
         """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
@@ -307,10 +308,16 @@ class QuantizedLayer(WrappedLayer):
         if not self.rounds_inputs:
             return F.relu(x) if rectified else x
         if is_captured(x):
-            return rounded(x, self.input_format, self.input_point, rectified=rectified)
+            return rounded(x, self.input_format, self.input_point, rectified=rectified, along=self.summed_dimension)
         if x.requires_grad and torch.is_grad_enabled():
-            return StraightThrough.apply(x, self.input_format, self.input_fraction_bits, rectified)
-        return self.input_format.quantize(x, self.input_fraction_bits, rectified=rectified)
+            return StraightThrough.apply(
+                x, self.input_format, self.input_fraction_bits, rectified, self.summed_dimension
+            )
+        return self.round_values(x, rectified=rectified)
+
+    def round_values(self, x: Tensor, *, rectified: bool = False) -> Tensor:
+        """The input, or max(x, 0), rounded to its format, without a gradient."""
+        return self.input_format.quantize(x, self.input_fraction_bits, rectified=rectified, along=self.summed_dimension)
 
     def compute(self, inputs: Tensor, weight: Tensor, points: Points | None = None) -> Tensor:
         """The layer's result on rounded inputs with rounded weights, as a training method gives them.
@@ -327,9 +334,9 @@ class QuantizedLayer(WrappedLayer):
             return self.layer.weight
         weight = self.layer.weight
         if is_captured(weight):
-            return rounded(weight, self.weight_format, self.weight_radix_point, self.channel_shifts)
+            return rounded(weight, self.weight_format, self.weight_radix_point, self.channel_shifts, along=OF_WEIGHTS)
         scale = self.weight_scale
-        values = StraightThrough.apply(scale.aligned(weight), self.weight_format, scale.coarsest)
+        values = StraightThrough.apply(scale.aligned(weight), self.weight_format, scale.coarsest, False, OF_WEIGHTS)
         return values if scale.shifts is None else values / scale.shift_factors(weight)
 
     def straight_through_bias(self, points: Points | None = None) -> Tensor | None:
@@ -383,7 +390,7 @@ class QuantizedLayer(WrappedLayer):
         if not self.rounds_weights and not self._has_integer_bias:
             return weight, bias
         if is_captured(weight):
-            values = rounded(weight, self.weight_format, self.weight_radix_point, self.channel_shifts)
+            values = rounded(weight, self.weight_format, self.weight_radix_point, self.channel_shifts, along=OF_WEIGHTS)
             return values, None if bias is None else self._captured_bias(bias, self.points)
         if torch.is_grad_enabled() and (weight.requires_grad or (bias is not None and bias.requires_grad)):
             return StraightThroughParameters.apply(weight, bias, self)
@@ -393,7 +400,7 @@ class QuantizedLayer(WrappedLayer):
         """The weights' nearest values, into `out` if it is given."""
         if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
-        return self.weight_format.quantize(weight, self.weight_scale, out=out)
+        return self.weight_format.quantize(weight, self.weight_scale, out=out, along=OF_WEIGHTS)
 
     def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
         """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""

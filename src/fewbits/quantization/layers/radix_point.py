@@ -38,6 +38,7 @@ def choose_fraction_bits(
       tensor. For `binary` that is the power of two near the mean magnitude, the optimal scale of Rastegari et al.,
       "XNOR-Net" (ECCV 2016, equation 6); for `pow2` the exponent window's top.
 
+    A block format's is that at which its highest scale takes the maximum, whatever the method: blocks choose theirs.
     Formats with 5 exponent bits or more need none and get 0, and so does a tensor of zeros. The result is kept within
     -63 to 63, beyond which a tensor saturates or loses its least bits.
     x: any shape, finite. percentile: above 0, up to 100.
@@ -50,7 +51,7 @@ def choose_fraction_bits(
     if not number_format.needs_radix_point or not values.any():
         return 0
     without_saturation = _largest_unsaturated(number_format, values.min().item(), values.max().item())
-    if method == "maximum":
+    if method == "maximum" or number_format.has_blocks:
         return without_saturation
     if method == "percentile":
         magnitudes = values.abs()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fewbits.formats import Format
+from fewbits.formats.scale import LAST, SummedDimension
 
 
 class StraightThrough(torch.autograd.Function):
@@ -17,23 +18,31 @@ class StraightThrough(torch.autograd.Function):
 
     The identity is Bengio, Leonard and Courville, "Estimating or propagating gradients through stochastic neurons"
     (arXiv:1308.3432, section 4); cancelling it where the value saturates is Hubara et al., "Binarized neural
-    networks" (NIPS 2016, equation 4).
+    networks" (NIPS 2016, equation 4). A block's scale follows its values, so that what the block clips keeps its
+    gradient: the limits of a block format are those of its highest scale.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, number_format: Format, fraction_bits: int, rectified: bool = False) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        number_format: Format,
+        fraction_bits: int,
+        rectified: bool = False,
+        along: SummedDimension = LAST,
+    ) -> Tensor:
         """Quantize `x`, rectified: behind a ReLU, with its gradient too. A channels-last tensor stays one."""
         ctx.save_for_backward(x)
         ctx.gate = gate(number_format, fraction_bits, x.dtype)
         if rectified:
             ctx.gate = (0.0, ctx.gate[1])
-        return number_format.quantize(x, fraction_bits, rectified=rectified)
+        return number_format.quantize(x, fraction_bits, rectified=rectified, along=along)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Mask the gradient, in place where that is safe."""
         (x,) = ctx.saved_tensors
-        return mask_gradient(gradients[0], x, ctx.gate), None, None, None
+        return mask_gradient(gradients[0], x, ctx.gate), None, None, None, None
 
 
 @lru_cache(maxsize=1024)

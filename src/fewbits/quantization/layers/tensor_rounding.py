@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fewbits.formats import Format, Precision
 from fewbits.formats.capture import is_captured
+from fewbits.formats.scale import LAST, SummedDimension
 from fewbits.graph.float_layer import ValueRounding
 from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.stored import (
@@ -33,9 +34,9 @@ class SharedStraightThrough(StraightThrough):
         (x,) = ctx.saved_tensors
         low, high = ctx.gate
         if torch.is_grad_enabled():  # differentiated once more
-            return torch.where((x > low) & (x < high), gradients[0], 0.0), None, None, None
+            return torch.where((x > low) & (x < high), gradients[0], 0.0), None, None, None, None
         masked = torch.empty_like(x)  # an average's gradient has no layout of its own; the layer before wants that of x
-        return MASK(gradients[0], x, low, high, grad_input=masked), None, None, None
+        return MASK(gradients[0], x, low, high, grad_input=masked), None, None, None, None
 
 
 class TensorRounding(ValueRounding):
@@ -50,15 +51,18 @@ class TensorRounding(ValueRounding):
         name: str,
         leader: TensorRounding | None = None,
         device: torch.device | None = None,
+        along: SummedDimension | None = None,
     ) -> None:
         """name: what errors call it. leader: the rounding whose radix point this one has; None for one of its own.
 
-        device: of the radix point's buffer.
+        device: of the radix point's buffer. along: where blocks lie; None if no layer takes the values: along the
+        channels of images, else the last dimension.
         """
         super().__init__()
         self.number_format = number_format
         self.name = name
         self.rounds = number_format.name != "float32"
+        self._along = along
         self._leader = () if leader is None else (leader,)  # in a tuple: a leader is no part of this module
         self._point = start(number_format)
         self.radix_point: Tensor | None
@@ -113,10 +117,16 @@ class TensorRounding(ValueRounding):
         if not self.rounds:
             return F.relu(x) if rectified else x
         if is_captured(x):
-            return rounded(x, self.number_format, self.point, rectified=rectified)
+            return rounded(x, self.number_format, self.point, rectified=rectified, along=self.along(x))
         if x.requires_grad and torch.is_grad_enabled():
-            return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits, rectified)
-        return self.number_format.quantize(x, self.fraction_bits, rectified=rectified)
+            return SharedStraightThrough.apply(x, self.number_format, self.fraction_bits, rectified, self.along(x))
+        return self.number_format.quantize(x, self.fraction_bits, rectified=rectified, along=self.along(x))
+
+    def along(self, x: Tensor) -> SummedDimension:
+        """Where a tensor's blocks lie: channels where it has positions still, else its last dimension."""
+        if self._along is not None and -x.ndim <= self._along.dim:
+            return self._along
+        return SummedDimension(1) if x.ndim == 4 else LAST
 
     def extra_repr(self) -> str:
         """Format and radix point, for printing."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from fewbits.formats import Format, Multipliers, Scale
 from fewbits.formats.capture import is_captured
 from fewbits.formats.operators import limits
+from fewbits.formats.scale import SummedDimension
+from fewbits.graph.float_layer import OF_WEIGHTS
 from fewbits.quantization.layers.captured import Points, rounded
 from fewbits.quantization.layers.training_method import TrainingMethod
 from fewbits.quantization.methods import operators
@@ -73,7 +75,7 @@ class _LearnedInputStep(TrainingMethod):
 
     def inputs(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The rounded inputs, with the method's gradients."""
-        return learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits)
+        return learned(x, self.input_step(), layer.input_format, layer.input_fraction_bits, layer.summed_dimension)
 
     def _captured(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
         """The same by operators, with radix points in tensors: those of the layer stay as they are."""
@@ -89,7 +91,7 @@ class _LearnedInputStep(TrainingMethod):
 
     def captured_inputs(self, layer: QuantizedLayer, x: Tensor, point: Tensor) -> Tensor:
         """The rounded inputs, by operators."""
-        return operators.learned(x, self.input_step(), layer.input_format, point)
+        return operators.learned(x, self.input_step(), layer.input_format, point, layer.summed_dimension)
 
 
 class LearnedSteps(_LearnedInputStep):
@@ -112,14 +114,14 @@ class LearnedSteps(_LearnedInputStep):
         weight = layer.layer.weight
         if not layer.rounds_weights:
             return weight
-        return learned(weight, self.weight_step(), layer.weight_format, layer.weight_fraction_bits)
+        return learned(weight, self.weight_step(), layer.weight_format, layer.weight_fraction_bits, OF_WEIGHTS)
 
     def captured_weight(self, layer: QuantizedLayer) -> tuple[Tensor, Tensor]:
         """The same by operators, and the radix point."""
         weight, point = layer.layer.weight, self.weight_step.point
         if not layer.rounds_weights:
             return weight, point
-        return operators.learned(weight, self.weight_step(), layer.weight_format, point), point
+        return operators.learned(weight, self.weight_step(), layer.weight_format, point, OF_WEIGHTS), point
 
     def settle(self, layer: QuantizedLayer) -> None:
         """Leave the learned radix points."""
@@ -184,7 +186,9 @@ class LearnedClipping(_LearnedInputStep):
         return layer.straight_through_weight()
 
     def inputs(self, layer: QuantizedLayer, x: Tensor) -> Tensor:
-        """The inputs clipped at the learned level and rounded."""
+        """The inputs clipped at the learned level and rounded; blocks, which follow their values, straight through."""
+        if layer.input_format.has_blocks:
+            return layer.rounded_input(x)
         point = layer.input_fraction_bits
         low, high = layer.input_format.limits(point)
         rounded = layer.input_format.quantize(x.detach(), point)
@@ -196,6 +200,8 @@ class LearnedClipping(_LearnedInputStep):
 
     def captured_inputs(self, layer: QuantizedLayer, x: Tensor, point: Tensor) -> Tensor:
         """The inputs clipped at the learned level and rounded, by operators."""
+        if layer.input_format.has_blocks:
+            return layer.rounded_input(x)
         low, high = limits(point, layer.input_format.name, x)
         values = rounded(x.detach(), layer.input_format, point)
         penalty = torch.full((), self.penalty, dtype=torch.float64)
@@ -214,10 +220,10 @@ def move_radix_points(layer: QuantizedLayer, weight: int, inputs: int) -> None:
         layer.input_fraction_bits = inputs
 
 
-def learned(x: Tensor, log2_step: Tensor, number_format: Format, fraction_bits: int) -> Tensor:
+def learned(x: Tensor, log2_step: Tensor, number_format: Format, fraction_bits: int, along: SummedDimension) -> Tensor:
     """A tensor rounded to a format at a radix point, with LSQ's gradients to it and to the logarithm of the step."""
     low, high = number_format.limits(fraction_bits)
-    rounded = number_format.quantize(x.detach(), fraction_bits)
+    rounded = number_format.quantize(x.detach(), fraction_bits, along=along)
     return _LearnedStep.apply(x, log2_step, rounded, low, high, _gradient_scale(x, number_format))
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fewbits.formats import Format, Multipliers, Scale, parse_format
 from fewbits.formats.operators import Saved, define, limits
+from fewbits.formats.scale import SummedDimension
 from fewbits.quantization.layers.captured import rounded
 from fewbits.quantization.layers.radix_point import choose_fraction_bits
 
@@ -60,10 +61,10 @@ def _largest_unsaturated(x: Tensor, number_format: str) -> Tensor:
     return torch.tensor(choose_fraction_bits(parse_format(number_format), x, "maximum"), device=x.device)
 
 
-def learned(x: Tensor, log2_step: Tensor, number_format: Format, point: Tensor) -> Tensor:
+def learned(x: Tensor, log2_step: Tensor, number_format: Format, point: Tensor, along: SummedDimension) -> Tensor:
     """`learned_step.learned` at a radix point in a tensor."""
     low, high = limits(point, number_format.name, x)
-    values = rounded(x.detach(), number_format, point)
+    values = rounded(x.detach(), number_format, point, along=along)
     return learned_step(x, log2_step, values, low, high, gradient_scale(x, number_format))
 
 
