@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fewbits.formats.block_rules import ScaleRule
+from fewbits.formats.blocks import BlockFormat
 from fewbits.formats.exact_floats import ExactFloat
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.floating import FloatFormat
@@ -18,12 +20,14 @@ from fewbits.formats.registry import (
     parse_format,
     parse_precision,
 )
-from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale
+from fewbits.formats.scale import Block, BlockCodes, Multipliers, PowersOfTwo, Scale, SummedDimension
+from fewbits.formats.scale_formats import ScaleFormat
 from fewbits.formats.units import Binary, Ternary
 from fewbits.lazy import lazily
 
 if TYPE_CHECKING:
     from fewbits.formats.assignment import Assignment
+    from fewbits.formats.block_packing import PackedBlocks
     from fewbits.formats.encoded import Encoded
     from fewbits.formats.product_table import LayerProducts, ProductTable
     from fewbits.formats.switched_units import SwitchedUnits
@@ -34,6 +38,7 @@ __all__ = [
     "Binary",
     "Block",
     "BlockCodes",
+    "BlockFormat",
     "Description",
     "Encoded",
     "ExactFloat",
@@ -44,11 +49,15 @@ __all__ = [
     "FusedPass",
     "LayerProducts",
     "Multipliers",
+    "PackedBlocks",
     "PowerOfTwo",
     "PowersOfTwo",
     "Precision",
     "ProductTable",
     "Scale",
+    "ScaleFormat",
+    "ScaleRule",
+    "SummedDimension",
     "SwitchedUnits",
     "Ternary",
     "all_format_names",
@@ -61,6 +70,7 @@ __all__ = [
 _HOLDERS = {
     "Assignment": "fewbits.formats.assignment",
     "Encoded": "fewbits.formats.encoded",
+    "PackedBlocks": "fewbits.formats.block_packing",
     "LayerProducts": "fewbits.formats.product_table",
     "ProductTable": "fewbits.formats.product_table",
     "SwitchedUnits": "fewbits.formats.switched_units",

@@ -130,7 +130,8 @@ def _pass_of_powers(number_format: BlockFormat, scales: PowersScale, fraction_bi
     least = floor_log2(number_format.element.smallest_positive) - point - 127
     if described is None or least < -149:
         return None
-    ends = (0, scales.top, base, 127 - floor_log2(number_format.element_largest))
+    most = max(number_format.element_largest, -number_format.element_lowest)
+    ends = (0, scales.top, base, 127 - floor_log2(most))
     if isinstance(element, FixedPoint):
         low, high, magic = described.constants
         low = -high if number_format.symmetric else low

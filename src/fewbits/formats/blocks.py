@@ -287,7 +287,7 @@ def _parse(text: str) -> BlockFormat:
     scales = scale_format(found["scale"])
     names = [OTHER_NAMES.get(option, option) for option in options]
     rules = [name for name in names if name != "symmetric"]
-    if unknown := next((name for name in rules if name not in RULES), None):
+    if (unknown := next((name for name in rules if name not in RULES), None)) is not None:
         allowed = ", ".join((*RULES, *OTHER_NAMES, "symmetric"))
         raise FormatError(f"{text!r} has no option {unknown!r}: give {allowed}; without, {scales.default_rule}")
     if len(rules) > 1 or len(names) - len(rules) > 1:

@@ -124,6 +124,8 @@ class TensorRounding(ValueRounding):
 
     def along(self, x: Tensor) -> SummedDimension:
         """Where a tensor's blocks lie: channels where it has positions still, else its last dimension."""
+        if not self.number_format.has_blocks:
+            return LAST
         if self._along is not None and -x.ndim <= self._along.dim:
             return self._along
         return SummedDimension(1) if x.ndim == 4 else LAST
