@@ -47,14 +47,10 @@ def ties(number_format: BlockFormat) -> Tensor:
     numbers = element.decode_numbers(codes).double()
     numbers = numbers[numbers.isfinite()].unique() / 2**number_format.element_point
     middles = (numbers[1:] + numbers[:-1]) / 2
-    middles = torch.cat(
-        [middles, torch.nextafter(middles.float(), torch.tensor(math.inf)).double(), middles * (1 + 2**-20)]
-    )
+    middles = torch.cat([middles, middles * (1 + 2**-20), middles * (1 - 2**-22)])
     room = number_format.size - 1
     padded = torch.nn.functional.pad(middles, (0, -len(middles) % room)).view(-1, room)
-    tops = torch.tensor(
-        [float(number_format.element_largest) * each for each in (0.55, 0.75, 0.9, 1.0, 1.2, 1.5, 1.99)]
-    )
+    tops = float(number_format.element_largest) * torch.tensor([0.55, 0.75, 0.9, 1.0, 1.2, 1.5, 1.99])
     rows = [torch.cat([top.double().expand(len(padded), 1), padded], 1) for top in tops]
     return torch.cat(rows).float()
 
@@ -296,7 +292,7 @@ def test_scales_are_those_of_onnx_cast_25(rule: str, mode: str) -> None:
 
 
 def test_mxint8_without_its_lowest_code_is_microxcalings() -> None:
-    """microxcaling's `_quantize_elemwise_core`: round half to even at six fraction bits, clamp to 127 / 64 either way."""
+    """microxcaling's `_quantize_elemwise_core`: round half to even at six fraction bits, clamp to 127 / 64."""
     x = normals(block_format("mxint8"), 50_000)
     scale = 2.0 ** torch.floor(torch.log2(x.abs().amax(1, keepdim=True).double()))
     expected = ((x / scale * 64).round() / 64).clamp(-127 / 64, 127 / 64) * scale
@@ -308,9 +304,10 @@ def test_mxint8_without_its_lowest_code_is_microxcalings() -> None:
 numbers = st.lists(st.floats(-(2.0**40), 2.0**40, width=32), min_size=1, max_size=40)
 
 
-@pytest.mark.parametrize(
-    "name", [each for each in ALL if "fixed" not in each and "int" not in each and each[:2] == "mx"]
-)
+FLOATS = [each for each in ALL if each.startswith("mxfp")]
+
+
+@pytest.mark.parametrize("name", [each for each in FLOATS if "nearest" not in each])  # by which 9 becomes 8, and 8 6
 @given(x=numbers)
 @settings(max_examples=15, deadline=None)
 def test_floats_under_powers_are_idempotent_and_symmetric(name: str, x: list[float]) -> None:
@@ -359,10 +356,10 @@ def test_infinity_counts_as_the_largest_number_and_nan_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["mxfp4", "nvfp4", "mxint8"])
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_other_dtypes_are_rounded_to_the_same_values(name: str, dtype: torch.dtype) -> None:
     x = torch.randn(5, 50, generator=torch.Generator().manual_seed(2)).to(dtype)
-    assert torch.equal(parse_format(name).quantize(x), parse_format(name).quantize(x.float()).to(dtype))
+    assert torch.equal(parse_format(name).quantize(x), parse_format(name).quantize(x.double()).to(dtype))
 
 
 def test_memory_is_reused_in_any_layout() -> None:
@@ -501,7 +498,7 @@ QSNR = {
     "nvfp4": {"nearest": 20.44},
     "nvint4": {"nearest": 21.28},
 }
-"""Decibels on 2**20 standard normal numbers, blocks along the last dimension, as `scripts/block_formats_page.py` has them."""
+"""Decibels on 2**20 standard normal numbers, blocks along the last dimension: measured elsewhere, with other code."""
 
 
 @pytest.mark.parametrize(("name", "rule"), [(name, rule) for name, rules in QSNR.items() for rule in rules])
