@@ -100,6 +100,8 @@ def _pass(number_format: BlockFormat, fraction_bits: int, factor: float) -> _Pas
         return None
     if isinstance(number_format.scales, PowersScale):
         return _pass_of_powers(number_format, number_format.scales, fraction_bits)
+    if number_format.significand_bits > 7:
+        return None  # middles of more than 9 bits
     unit = 2.0**-fraction_bits * factor
     direction = {"down": -1, "nearest": 0, "up": 1}[number_format.rule.direction or "nearest"]
     element = number_format.element

@@ -25,7 +25,7 @@ def rotate_blocks(x: Tensor, size: int, *, along: SummedDimension = LAST) -> Ten
     blocks = to_blocks(x, size, along)
     if blocks.shape[-2] * size * along.groups != x.shape[along.dim]:
         raise FormatError(
-            f"rotated blocks of {size} are to divide dimension {along.dim} of a tensor of shape {tuple(x.shape)}, since "
+            f"rotated blocks of {size} are to divide dimension {along.dim} of a tensor of shape {tuple(x.shape)}: "
             "padded zeros would become numbers"
         )
     width = 1
