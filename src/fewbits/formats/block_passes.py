@@ -215,49 +215,72 @@ def _powers(  # noqa: C901 - one loop over memory
     return _i32(0)
 
 
-def _under_e4m3(  # noqa: C901 - the same
+@njit
+def _e4m3_factors(maxima, factors, inverses, n, direction, unit_scale, inverse_unit):
+    """The factor of each block and its reciprocal; whether float32 ends too near for one."""
+    beyond = _i32(0)
+    for j in range(n):
+        beyond |= _i32(maxima[j] >= _LIMIT)
+        scale = _e4m3(_told(_f64(_i32(maxima[j]).view(_f32)) * inverse_unit), direction)
+        factors[j] = scale * unit_scale
+        inverses[j] = _f64(1.0) / factors[j]
+    return beyond
+
+
+def _under_e4m3(  # noqa: C901 - one loop over memory
     x_address, out_address, scratch_address, factor_address, first, last, length, inner, size, rectified, fixed,
     direction, unit_scale, largest, dropped, magic, normal, top, low, high,
 ):  # fmt: skip
     count = (length + size - 1) // size
     total = (last + count - 1) // count * length * inner
     bits, x, out = carray(x_address, total), carray(x_address, total).view(_f32), carray(out_address, total)
-    maxima, factors = carray(scratch_address, WIDTH), carray(factor_address, WIDTH)
+    maxima, scratch = carray(scratch_address, WIDTH), carray(factor_address, 2 * WIDTH)
+    factors, inverses = scratch[:WIDTH], scratch[WIDTH : 2 * WIDTH]
     inverse_unit = _f64(1.0) / (unit_scale * largest)
     row, place = first // count * length, first % count * size
+    if inner == 1:  # scales of many blocks together, since one alone waits for its result
+        for begin in range(first, last, WIDTH):
+            blocks = min(WIDTH, last - begin)
+            row_again, place_again = row, place
+            for j in range(blocks):
+                n = min(size, length - place)
+                places = bits[row + place : row + place + n]
+                maxima[j] = _largest(places, 16, rectified) if n == 16 else _largest(places, n, rectified)
+                place += size
+                if place >= length:
+                    row, place = row + length, 0
+            if _e4m3_factors(maxima, factors, inverses, blocks, direction, unit_scale, inverse_unit):
+                return _i32(1)
+            row, place = row_again, place_again
+            for j in range(blocks):
+                n = min(size, length - place)
+                factor, inverse = factors[j], inverses[j]
+                source, target = x[row + place : row + place + n], out[row + place : row + place + n]
+                if fixed:
+                    _fixed_block(source, target, n, rectified, inverse, factor, low, high, magic)
+                else:
+                    _float_block(source, target, n, rectified, inverse, factor, dropped, magic, normal, top)
+                place += size
+                if place >= length:
+                    row, place = row + length, 0
+        return _i32(0)
     for _ in range(first, last):
         n = min(size, length - place)
         for begin in range(0, inner, WIDTH):
             start = (row + place) * inner + begin
             width = min(WIDTH, inner - begin)
             _maxima(bits, start, n, inner, width, rectified, maxima)
-            for j in range(width):
-                if maxima[j] >= _LIMIT:
-                    return _i32(1)
-                factors[j] = _e4m3(_told(_f64(_i32(maxima[j]).view(_f32)) * inverse_unit), direction) * unit_scale
-            factor, inverse = factors[0], _f64(1.0) / factors[0]
-            source, target = x[start : start + n], out[start : start + n]
-            if inner == 1 and fixed:
-                if n == 16:
-                    _fixed_block(source, target, 16, rectified, inverse, factor, low, high, magic)
-                else:
-                    _fixed_block(source, target, n, rectified, inverse, factor, low, high, magic)
-            elif inner == 1:
-                if n == 16:
-                    _float_block(source, target, 16, rectified, inverse, factor, dropped, magic, normal, top)
-                else:
-                    _float_block(source, target, n, rectified, inverse, factor, dropped, magic, normal, top)
-            elif fixed:
-                for begun in range(start, start + n * inner, inner):
-                    source, target = x[begun : begun + width], out[begun : begun + width]
+            if _e4m3_factors(maxima, factors, inverses, width, direction, unit_scale, inverse_unit):
+                return _i32(1)
+            for begun in range(start, start + n * inner, inner):
+                source, target = x[begun : begun + width], out[begun : begun + width]
+                if fixed:
                     for j in range(width):
-                        v = _f64(_rectified(source[j], rectified)) / factors[j]
+                        v = _told(_f64(_rectified(source[j], rectified)) * inverses[j])
                         target[j] = _f32(_fixed_element(v, low, high, magic) * factors[j])
-            else:
-                for begun in range(start, start + n * inner, inner):
-                    source, target = x[begun : begun + width], out[begun : begun + width]
+                else:
                     for j in range(width):
-                        v = _f64(_rectified(source[j], rectified)) / factors[j]
+                        v = _told(_f64(_rectified(source[j], rectified)) * inverses[j])
                         target[j] = _f32(_float64_element(v, dropped, magic, normal, top) * factors[j])
         place += size
         if place >= length:
