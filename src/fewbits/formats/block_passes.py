@@ -288,6 +288,15 @@ def _under_e4m3(  # noqa: C901 - one loop over memory
     return _i32(0)
 
 
+def _largest_bits(x_address, size):
+    bits = carray(x_address, size)
+    most = _i32(0)
+    for i in range(size):
+        u = _i32(bits[i] & _MAGNITUDE)
+        most = u if u > most else most
+    return most
+
+
 _PASSES: dict[str, tuple[Callable[..., object], str]] = {
     "powers": (_powers, "iiiiiiifiiff"),
     "under_e4m3": (_under_e4m3, "iddldlldd"),
@@ -320,6 +329,14 @@ def compiled_block_pass(name: str) -> Callable[..., int]:
 
 
 @cache
+def largest_bits() -> Callable[[int, int], int]:
+    """The pass from an address and a count of float32 to the bits of the largest magnitude; NaN is the largest."""
+    signature = types.int32(types.CPointer(types.int32), types.intp)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_ssize_t)
+    return prototype(_kept(signature, _largest_bits).address)
+
+
+@cache
 def _machine_code(name: str) -> Any:
     """See `fused.py`."""
     body, constants = _PASSES[name]
@@ -327,6 +344,12 @@ def _machine_code(name: str) -> Any:
     signature = types.int32(
         bits, values, bits, factors, *[types.intp] * 5, *[types.int32] * 2, *(_N[c] for c in constants)
     )
+    return _kept(signature, body)
+
+
+@cache
+def _kept(signature: Any, body: Callable[..., object]) -> Any:
+    """Machine code, on disk too, where that can be written; it is kept in memory while it is used."""
     try:
         return cfunc(signature, cache=True)(body)
     except (OSError, RuntimeError):  # no folder to keep it in, or a full disk
