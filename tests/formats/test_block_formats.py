@@ -143,8 +143,13 @@ def test_blocks_are_those_of_exact_fractions(name: str) -> None:
         assert [Fraction(each) for each in found] == expected
 
 
-@pytest.mark.parametrize("name", [*ALL, "mxint8:symmetric"])
-@pytest.mark.parametrize("layout", ["rows", "channels", "groups", "channels-last", "odd"])
+LAYOUTS = ("channels", "groups", "channels-last", "odd")
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [*((name, "rows") for name in (*ALL, "mxint8:symmetric")), *((name, each) for name in NAMED for each in LAYOUTS)],
+)
 def test_the_fused_pass_is_plain_torch_bit_for_bit(name: str, layout: str) -> None:
     number_format = block_format(name)
     shape, along = {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewbits.formats.block_passes import WIDTH, compiled_block_pass
+from fewbits.formats.block_passes import WIDTH, compiled_block_pass, largest_bits
 from fewbits.formats.blocks import BlockFormat
 from fewbits.formats.fixed import FixedPoint
 from fewbits.formats.format import floor_log2
@@ -85,12 +85,16 @@ def _layout(x: Tensor, along: SummedDimension) -> tuple[int, int, int] | None:
 
 def _tensor_factor(number_format: BlockFormat, x: Tensor, rectified: bool) -> tuple[int, float] | None:
     """The tensor's factor; None where it holds no finite number other than 0."""
-    low, high = torch.aminmax(x)
-    most = torch.stack((high.clamp_min(0.0) if rectified else torch.maximum(-low, high),)).double()
-    if not bool(most.isfinite().all()) or not bool(most.any()):
+    if rectified:
+        most = x.max().double()
+    else:
+        size, address, magnitudes = x.numel(), x.data_ptr(), largest_bits()
+        parts = in_threads(lambda first, last: magnitudes(address + 4 * first, last - first), size, size)
+        most = torch.tensor(max(parts), dtype=torch.int32).view(torch.float32).double()
+    if not bool(most.isfinite()) or not most.item() > 0:
         return None
     shape = number_format.element_largest, number_format.significand_bits
-    return number_format.scales.factor(most, *shape, number_format.rule)
+    return number_format.scales.factor(most.view(1), *shape, number_format.rule)
 
 
 @lru_cache(maxsize=256)
@@ -100,6 +104,8 @@ def _pass(number_format: BlockFormat, fraction_bits: int, factor: float) -> _Pas
         return None
     if isinstance(number_format.scales, PowersScale):
         return _pass_of_powers(number_format, number_format.scales, fraction_bits)
+    if number_format.significand_bits > 7:
+        return None  # middles of more than 9 bits
     unit = 2.0**-fraction_bits * factor
     direction = {"down": -1, "nearest": 0, "up": 1}[number_format.rule.direction or "nearest"]
     element = number_format.element

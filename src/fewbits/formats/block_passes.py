@@ -73,13 +73,23 @@ def _fixed_element(v, low, high, magic):
 
 
 @njit
+def _told(v):
+    """A product with a reciprocal as the quotient that it stands for: a middle between elements is found exactly.
+
+    A float32 over a factor of 28 bits lies in a middle of up to 9 bits, or 2**-38 of itself or more from it; the
+    product errs by 2**-51. So 12 bits of 52 are rounded off.
+    """
+    return _i64((_f64(v).view(_i64) + _i64(0x800)) & _i64(-0x1000)).view(_f64)
+
+
+@njit
 def _e4m3(ratio, direction):
     """The positive number of E4M3 to which a ratio is rounded: down (-1), up (1) or to nearest (0)."""
     ratio = _f64(448.0) if ratio > _f64(448.0) else ratio
     field = _i64((_f64(ratio).view(_i64) >> _i64(52)) - _i64(1023))
     place = (field if field > _i64(-6) else _i64(-6)) - _i64(3)
     unit = _i64((place + _i64(1023)) << _i64(52)).view(_f64)
-    places = ratio / unit
+    places = ratio * _i64((_i64(1023) - place) << _i64(52)).view(_f64)
     whole = (places + _f64(2.0**52)) - _f64(2.0**52)
     if direction < 0 and whole > places:
         whole -= _f64(1.0)
@@ -101,15 +111,27 @@ def _rectified(v, rectified):
     return _f32(0) if rectified and v <= _f32(0) else v
 
 
+@njit(inline="always")
+def _largest(places, n, rectified):
+    """The largest magnitude of a block that lies along memory."""
+    most = _i32(0)
+    for i in range(n):
+        u = _magnitude(places[i], rectified)
+        most = u if u > most else most
+    return most
+
+
 @njit
 def _maxima(bits, start, n, inner, width, rectified, maxima):
     """The largest magnitude of each of `width` blocks that lie side by side."""
     if inner == 1:
-        most, places = _i32(0), bits[start : start + n]
-        for i in range(n):
-            u = _magnitude(places[i], rectified)
-            most = u if u > most else most
-        maxima[0] = most
+        places = bits[start : start + n]
+        if n == 16:
+            maxima[0] = _largest(places, 16, rectified)
+        elif n == 32:
+            maxima[0] = _largest(places, 32, rectified)
+        else:
+            maxima[0] = _largest(places, n, rectified)
         return
     for j in range(width):
         maxima[j] = _i32(0)
@@ -118,6 +140,22 @@ def _maxima(bits, start, n, inner, width, rectified, maxima):
         for j in range(width):
             u = _magnitude(places[j], rectified)
             maxima[j] = u if u > maxima[j] else maxima[j]
+
+
+@njit(inline="always")
+def _fixed_block(source, target, n, rectified, inverse, factor, low, high, magic):
+    """A block under E4M3 that lies along memory."""
+    for i in range(n):
+        v = _told(_f64(_rectified(source[i], rectified)) * inverse)
+        target[i] = _f32(_fixed_element(v, low, high, magic) * factor)
+
+
+@njit(inline="always")
+def _float_block(source, target, n, rectified, inverse, factor, dropped, magic, normal, top):
+    """The same with floating-point elements."""
+    for i in range(n):
+        v = _told(_f64(_rectified(source[i], rectified)) * inverse)
+        target[i] = _f32(_float64_element(v, dropped, magic, normal, top) * factor)
 
 
 def _powers(  # noqa: C901 - one loop over memory
@@ -129,10 +167,11 @@ def _powers(  # noqa: C901 - one loop over memory
     bits, x, out = carray(x_address, total), carray(x_address, total).view(_f32), carray(out_address, total)
     maxima, scratch = carray(scratch_address, WIDTH), carray(factor_address, 2 * WIDTH).view(_f32)
     factors, backward = scratch[:WIDTH], scratch[WIDTH : 2 * WIDTH]
-    for unit in range(first, last):
-        n = min(size, length - unit % count * size)
+    row, place = first // count * length, first % count * size
+    for _ in range(first, last):
+        n = min(size, length - place)
         for begin in range(0, inner, WIDTH):
-            start = (unit // count * length + unit % count * size) * inner + begin
+            start = (row + place) * inner + begin
             width = min(WIDTH, inner - begin)
             _maxima(bits, start, n, inner, width, rectified, maxima)
             for j in range(width):
@@ -158,63 +197,104 @@ def _powers(  # noqa: C901 - one loop over memory
                     v = _rectified(source[i], rectified) * inverse
                     target[i] = _float32_element(v, dropped, magic, normal, top) * factor
             elif fixed:
-                for row in range(start, start + n * inner, inner):
-                    source, target = x[row : row + width], out[row : row + width]
+                for begun in range(start, start + n * inner, inner):
+                    source, target = x[begun : begun + width], out[begun : begun + width]
                     for j in range(width):
                         v = _rectified(source[j], rectified) * factors[j]
                         target[j] = _fixed_element(v, low, high, magic) * backward[j]
             else:
-                for row in range(start, start + n * inner, inner):
-                    source, target = x[row : row + width], out[row : row + width]
+                for begun in range(start, start + n * inner, inner):
+                    source, target = x[begun : begun + width], out[begun : begun + width]
                     for j in range(width):
                         v = _rectified(source[j], rectified) * factors[j]
                         rounded = _float32_element(v, dropped, magic, normal, top)
                         target[j] = rounded * backward[j]
+        place += size
+        if place >= length:
+            row, place = row + length, 0
     return _i32(0)
 
 
-def _under_e4m3(  # noqa: C901 - the same
+@njit
+def _e4m3_factors(maxima, factors, inverses, n, direction, unit_scale, inverse_unit):
+    """The factor of each block and its reciprocal; whether float32 ends too near for one."""
+    beyond = _i32(0)
+    for j in range(n):
+        beyond |= _i32(maxima[j] >= _LIMIT)
+        scale = _e4m3(_told(_f64(_i32(maxima[j]).view(_f32)) * inverse_unit), direction)
+        factors[j] = scale * unit_scale
+        inverses[j] = _f64(1.0) / factors[j]
+    return beyond
+
+
+def _under_e4m3(  # noqa: C901 - one loop over memory
     x_address, out_address, scratch_address, factor_address, first, last, length, inner, size, rectified, fixed,
     direction, unit_scale, largest, dropped, magic, normal, top, low, high,
 ):  # fmt: skip
     count = (length + size - 1) // size
     total = (last + count - 1) // count * length * inner
     bits, x, out = carray(x_address, total), carray(x_address, total).view(_f32), carray(out_address, total)
-    maxima, factors = carray(scratch_address, WIDTH), carray(factor_address, WIDTH)
-    divisor = unit_scale * largest
-    for unit in range(first, last):
-        n = min(size, length - unit % count * size)
+    maxima, scratch = carray(scratch_address, WIDTH), carray(factor_address, 2 * WIDTH)
+    factors, inverses = scratch[:WIDTH], scratch[WIDTH : 2 * WIDTH]
+    inverse_unit = _f64(1.0) / (unit_scale * largest)
+    row, place = first // count * length, first % count * size
+    if inner == 1:  # scales of many blocks together, since one alone waits for its result
+        for begin in range(first, last, WIDTH):
+            blocks = min(WIDTH, last - begin)
+            row_again, place_again = row, place
+            for j in range(blocks):
+                n = min(size, length - place)
+                places = bits[row + place : row + place + n]
+                maxima[j] = _largest(places, 16, rectified) if n == 16 else _largest(places, n, rectified)
+                place += size
+                if place >= length:
+                    row, place = row + length, 0
+            if _e4m3_factors(maxima, factors, inverses, blocks, direction, unit_scale, inverse_unit):
+                return _i32(1)
+            row, place = row_again, place_again
+            for j in range(blocks):
+                n = min(size, length - place)
+                factor, inverse = factors[j], inverses[j]
+                source, target = x[row + place : row + place + n], out[row + place : row + place + n]
+                if fixed:
+                    _fixed_block(source, target, n, rectified, inverse, factor, low, high, magic)
+                else:
+                    _float_block(source, target, n, rectified, inverse, factor, dropped, magic, normal, top)
+                place += size
+                if place >= length:
+                    row, place = row + length, 0
+        return _i32(0)
+    for _ in range(first, last):
+        n = min(size, length - place)
         for begin in range(0, inner, WIDTH):
-            start = (unit // count * length + unit % count * size) * inner + begin
+            start = (row + place) * inner + begin
             width = min(WIDTH, inner - begin)
             _maxima(bits, start, n, inner, width, rectified, maxima)
-            for j in range(width):
-                if maxima[j] >= _LIMIT:
-                    return _i32(1)
-                factors[j] = _e4m3(_f64(_i32(maxima[j]).view(_f32)) / divisor, direction) * unit_scale
-            factor = factors[0]
-            source, target = x[start : start + n], out[start : start + n]
-            if inner == 1 and fixed:
-                for i in range(n):
-                    v = _f64(_rectified(source[i], rectified)) / factor
-                    target[i] = _f32(_fixed_element(v, low, high, magic) * factor)
-            elif inner == 1:
-                for i in range(n):
-                    v = _f64(_rectified(source[i], rectified)) / factor
-                    target[i] = _f32(_float64_element(v, dropped, magic, normal, top) * factor)
-            elif fixed:
-                for row in range(start, start + n * inner, inner):
-                    source, target = x[row : row + width], out[row : row + width]
+            if _e4m3_factors(maxima, factors, inverses, width, direction, unit_scale, inverse_unit):
+                return _i32(1)
+            for begun in range(start, start + n * inner, inner):
+                source, target = x[begun : begun + width], out[begun : begun + width]
+                if fixed:
                     for j in range(width):
-                        v = _f64(_rectified(source[j], rectified)) / factors[j]
+                        v = _told(_f64(_rectified(source[j], rectified)) * inverses[j])
                         target[j] = _f32(_fixed_element(v, low, high, magic) * factors[j])
-            else:
-                for row in range(start, start + n * inner, inner):
-                    source, target = x[row : row + width], out[row : row + width]
+                else:
                     for j in range(width):
-                        v = _f64(_rectified(source[j], rectified)) / factors[j]
+                        v = _told(_f64(_rectified(source[j], rectified)) * inverses[j])
                         target[j] = _f32(_float64_element(v, dropped, magic, normal, top) * factors[j])
+        place += size
+        if place >= length:
+            row, place = row + length, 0
     return _i32(0)
+
+
+def _largest_bits(x_address, size):
+    bits = carray(x_address, size)
+    most = _i32(0)
+    for i in range(size):
+        u = _i32(bits[i] & _MAGNITUDE)
+        most = u if u > most else most
+    return most
 
 
 _PASSES: dict[str, tuple[Callable[..., object], str]] = {
@@ -249,6 +329,14 @@ def compiled_block_pass(name: str) -> Callable[..., int]:
 
 
 @cache
+def largest_bits() -> Callable[[int, int], int]:
+    """The pass from an address and a count of float32 to the bits of the largest magnitude; NaN is the largest."""
+    signature = types.int32(types.CPointer(types.int32), types.intp)
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_ssize_t)
+    return prototype(_kept(signature, _largest_bits).address)
+
+
+@cache
 def _machine_code(name: str) -> Any:
     """See `fused.py`."""
     body, constants = _PASSES[name]
@@ -256,6 +344,12 @@ def _machine_code(name: str) -> Any:
     signature = types.int32(
         bits, values, bits, factors, *[types.intp] * 5, *[types.int32] * 2, *(_N[c] for c in constants)
     )
+    return _kept(signature, body)
+
+
+@cache
+def _kept(signature: Any, body: Callable[..., object]) -> Any:
+    """Machine code, on disk too, where that can be written; it is kept in memory while it is used."""
     try:
         return cfunc(signature, cache=True)(body)
     except (OSError, RuntimeError):  # no folder to keep it in, or a full disk
