@@ -7,6 +7,7 @@ picture of docs/search.md of that file, at the costs of the day.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -22,7 +23,7 @@ from fewbits.search.settings import SearchSettings
 
 FAMILIES = Path(__file__).resolve().parents[1] / "docs" / "search" / "lenet-families.json"
 FORMATS = ("fixed8", "fp8-e4m3", "pow2-4/fixed8", "ternary/fixed8", "fixed4")
-LOSSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+LOSSES = (0.0, 0.5, 0.75, 1.0, 4.0)
 """Points below the float network that a user may allow; one of 400 images is 0.25."""
 
 LOWEST_PERCENT = 85.0
@@ -88,8 +89,23 @@ def summary() -> str:
     return (
         f"Of {len(found.by_energy)} assignments on the front by energy and {len(found.by_operations)} on that by bit "
         f"operations {shared} {'is' if shared == 1 else 'are'} the same. Of all pairs of the {len(found.points)} "
-        f"assignments bit operations order {swapped_percent():.1f} % otherwise than energy, or not at all."
+        f"assignments bit operations order {swapped_percent():.1f} % otherwise than energy, or not at all. For all "
+        f"layers alike: {'; '.join(_alike())}."
     )
+
+
+def _alike() -> Iterator[str]:
+    """Of uniform precisions with equal bit operations, energies and accuracies."""
+    by_operations: dict[float, list[Evaluation]] = {}
+    for point in fronts().points:
+        if len(set(point.choice)) == 1:
+            by_operations.setdefault(point.costs.bit_operations, []).append(point)
+    for operations, points in sorted(by_operations.items()):
+        told = (
+            f"{fronts().label(one)} {one.costs.energy_uj:.2f} µJ, {one.accuracy_percent:.2f} %"
+            for one in sorted(points, key=lambda one: one.costs.energy_uj)
+        )
+        yield f"{' and '.join(told)} at {operations / 1e6:.1f} million bit operations"
 
 
 def swapped_percent() -> float:

@@ -29,3 +29,18 @@ def test_the_page_says_what_it_saves_against_the_best_uniform_precision():
 
 def test_every_stored_point_is_on_the_front_or_uniform():
     assert all(one["on_front"] or " " not in one["assignment"] for one in MIXED["points"])
+
+
+COMPARED: dict[str, Any] = json.loads((DOCS / "search" / "resnet20-cifar10.json").read_text())
+
+
+def test_the_page_shows_each_way_of_choosing_with_its_share():
+    page = (DOCS / "search.md").read_text()
+    for name, found in COMPARED["methods"].items():
+        assert f"| {name.replace('nsga2', 'NSGA-II')} | {100 * found['share']:.2f} % |" in page
+
+
+def test_the_search_finds_more_than_chance_and_evolution_at_as_many_evaluations():
+    shares = {name: found["share"] for name, found in COMPARED["methods"].items()}
+    assert len(shares) >= 4
+    assert all(shares["search"] > share for name, share in shares.items() if name != "search")
