@@ -1,4 +1,4 @@
-"""Make the figures in README.md and docs/results.md that follow from stored results and the shipped table.
+"""Make the figures in README.md and in docs/ (results, search) that follow from stored results and the shipped table.
 
 Usage: python scripts/docs_figures.py
 A block that is made stands between `<!-- made by scripts/docs_figures.py: NAME -->` and `<!-- end -->`. Accuracies and
@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import search_families
 from reproduction_tables import results_of
 
 from fewbits.hardware import load_technology
@@ -35,7 +36,8 @@ from fewbits.study import RunResult
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "docs" / "three-seeds.json"
 CHART = ROOT / "docs" / "figures" / "accuracy-energy.png"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+FAMILIES_CHART = ROOT / "docs" / "figures" / "search-families.png"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "search.md")
 
 _BLOCK = re.compile(r"(<!-- made by scripts/docs_figures\.py: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -163,6 +165,12 @@ def elements() -> str:
     return _table([*heads, "estimated area, %", "energy, %"], lines)
 
 
+def families() -> str:
+    """What the cheapest assignment by energy, and by bit operations, takes; by what it may lose."""
+    heads = ["points below float", *("by energy", "%", "µJ"), *("by bit operations", "%", "µJ"), "times the energy"]
+    return _table(heads, search_families.choices()) + "\n" + search_families.summary() + "\n"
+
+
 def _table(heads: list[str], lines: list[list[str]], last: str | None = None) -> str:
     """A Markdown table: the first column is text, as is one called `last`; the others are numbers."""
     rule = ["---", *["---:"] * (len(heads) - 1), *["---"] * (last is not None)]
@@ -180,6 +188,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sizes": sizes,
     "control-sizes": control_sizes,
     "elements": elements,
+    "families": families,
 }
 
 
@@ -189,10 +198,11 @@ def remade(text: str) -> str:
 
 
 def main() -> None:
-    """Write the pages and the chart."""
+    """Write the pages and the charts."""
     for page in PAGES:
         page.write_text(remade(page.read_text()))
     CHART.write_bytes(default_chart().png())
+    FAMILIES_CHART.write_bytes(search_families.chart().png())
 
 
 if __name__ == "__main__":

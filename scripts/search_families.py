@@ -7,6 +7,7 @@ picture of docs/search.md of that file, at the costs of the day.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -22,7 +23,7 @@ from fewbits.search.settings import SearchSettings
 
 FAMILIES = Path(__file__).resolve().parents[1] / "docs" / "search" / "lenet-families.json"
 FORMATS = ("fixed8", "fp8-e4m3", "pow2-4/fixed8", "ternary/fixed8", "fixed4")
-LOSSES = (0.25, 0.5, 1.0, 2.0, 4.0)
+LOSSES = (0.0, 0.5, 0.75, 1.0, 4.0)
 """Points below the float network that a user may allow; one of 400 images is 0.25."""
 
 LOWEST_PERCENT = 85.0
@@ -81,6 +82,32 @@ def choices() -> list[list[str]]:
     return rows
 
 
+def summary() -> str:
+    """How often bit operations tell another order than energy."""
+    found = fronts()
+    shared = len({one.choice for one in found.by_energy} & {one.choice for one in found.by_operations})
+    return (
+        f"Of {len(found.by_energy)} assignments on the front by energy and {len(found.by_operations)} on that by bit "
+        f"operations {shared} {'is' if shared == 1 else 'are'} the same. Of all pairs of the {len(found.points)} "
+        f"assignments bit operations order {swapped_percent():.1f} % otherwise than energy, or not at all. For all "
+        f"layers alike: {'; '.join(_alike())}."
+    )
+
+
+def _alike() -> Iterator[str]:
+    """Of uniform precisions with equal bit operations, energies and accuracies."""
+    by_operations: dict[float, list[Evaluation]] = {}
+    for point in fronts().points:
+        if len(set(point.choice)) == 1:
+            by_operations.setdefault(point.costs.bit_operations, []).append(point)
+    for operations, points in sorted(by_operations.items()):
+        told = (
+            f"{fronts().label(one)} {one.costs.energy_uj:.2f} µJ, {one.accuracy_percent:.2f} %"
+            for one in sorted(points, key=lambda one: one.costs.energy_uj)
+        )
+        yield f"{' and '.join(told)} at {operations / 1e6:.1f} million bit operations"
+
+
 def swapped_percent() -> float:
     """Of all pairs of assignments, those that bit operations order otherwise than energy, or not at all."""
     costs = [(point.costs.energy_uj, point.costs.bit_operations) for point in fronts().points]
@@ -113,12 +140,12 @@ def chart() -> Chart:
     colors = alt_any.Scale(domain=list(kinds), range=["#cccccc", "#d55e00", "#0072b2"])
     color = alt_any.Color("kind:N", scale=colors, title=None)
     line = base.transform_filter("datum.kind == 'front by energy'").mark_line(interpolate="step-after")
-    points = base.mark_point(filled=True, opacity=0.9).encode(
-        color=color,
-        size=alt_any.condition("datum.kind == 'all assignments'", alt_any.value(14), alt_any.value(60)),
-    )
-    names = base.mark_text(align="right", dx=-6, dy=10, color=INK, fontSize=11).encode(text="uniform:N")
-    layers = alt_any.layer(line.encode(color=alt_any.value(FAINT)), points, names)
+    marks = [
+        base.transform_filter(f"datum.kind == '{kind}'").mark_point(filled=filled, size=size).encode(color=color)
+        for kind, size, filled in zip(kinds, (10, 170, 50), (True, False, True), strict=True)
+    ]
+    names = base.mark_text(align="left", dx=7, dy=11, color=INK, fontSize=11).encode(text="uniform:N")
+    layers = alt_any.layer(line.encode(color=alt_any.value(FAINT)), *marks, names)
     float_percent = found.engine.float_percent
     return Chart(
         "search-families",

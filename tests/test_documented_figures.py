@@ -41,7 +41,7 @@ def tables(scripts: None) -> ModuleType:
 
 def blocks() -> list[tuple[str, str, str]]:
     """Page, name and text of each block that is made."""
-    pages = (ROOT / "README.md", ROOT / "docs" / "results.md")
+    pages = (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "search.md")
     return [(page.name, *found) for page in pages for found in MADE_AT.findall(page.read_text(encoding="utf-8"))]
 
 
@@ -63,6 +63,10 @@ def test_the_readmes_chart_shows_the_readmes_table(figures: ModuleType):
     assert digest_in(figures.CHART.read_bytes()) == figures.default_chart().sha256
 
 
+def test_the_chart_of_the_families_shows_their_stored_evaluations(figures: ModuleType):
+    assert digest_in(figures.FAMILIES_CHART.read_bytes()) == figures.search_families.chart().sha256
+
+
 def test_the_charts_of_the_reproduction_show_its_stored_results(tables: ModuleType):
     found: dict[str, str | None] = {}
 
@@ -81,7 +85,7 @@ def test_every_picture_of_the_documents_is_checked_here():
     of_accelerators = {"roofline-fpga15.svg", "roofline-machines.svg"}  # hardware_cost/test_accelerators_page.py
     of_reproduction = {f"reproduction-{data}.png" for data in ("mnist", "cifar10", "svhn")}
     of_multipliers = {"approximate_multipliers.svg"}  # hardware_cost/test_multiplier_costs.py
-    assert shown == {"accuracy-energy.png", *of_reproduction, *of_accelerators, *of_multipliers}
+    assert shown == {"accuracy-energy.png", "search-families.png", *of_reproduction, *of_accelerators, *of_multipliers}
 
 
 def pictures(page: Path) -> list[str]:
