@@ -9,7 +9,8 @@ from fewbits import FormatError, ModelError, calibrate, first_difference, lower,
 from fewbits.data import Dataset
 from fewbits.formats.switched_units import SwitchedUnits, approximate_table
 from fewbits.train import RecipeOptions, TrainSettings, prepare_recipe, run_recipe, train_float
-from fewbits.train.approximate_neurons import ranked_units, switch
+from fewbits.train.approximate_units import switch
+from fewbits.train.unit_sensitivity import ranked_units
 
 FIXED8 = parse_format("fixed8")
 SETTINGS = TrainSettings(epochs=2, batch_size=50, learning_rate=0.01)
@@ -80,7 +81,12 @@ def test_a_unit_that_nothing_reads_is_the_least_sensitive(network: nn.Module, qu
         unread = quantize(network, "fixed8")
         unread.layers["3"].layer.weight[:, 16:32] = 0
     inputs = quadrants.inputs(quadrants.train.images)
-    ranked = ranked_units(calibrate(unread, inputs), inputs, quadrants.train.labels, {"1": (0, 1, 2), "3": (0,)})
+    ranked = ranked_units(
+        calibrate(unread, inputs),
+        inputs,
+        quadrants.train.labels,
+        {"1": ((0, None), (1, None), (2, None)), "3": ((0, None),)},
+    )
     assert (ranked[0].layer, ranked[0].unit, ranked[0].sensitivity) == ("1", 1, 0)
     assert len(ranked) == 4
 
@@ -90,7 +96,7 @@ def test_sensitivity_is_the_mean_magnitude_of_the_gradient(network: nn.Module, q
     q = calibrate(quantize(network, "fixed8"), inputs).eval()
     logits = q(inputs).detach()
     expected = (logits.softmax(dim=1) - nn.functional.one_hot(labels, 4)).abs().mean()  # dE/dy of cross-entropy
-    (found,) = ranked_units(q, inputs, labels, {"3": (0,)})
+    (found,) = ranked_units(q, inputs, labels, {"3": ((0, None),)})
     assert found.sensitivity == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -105,7 +111,7 @@ def test_ranking_counts_positions_of_convolutions():
         result.register_hook(lambda gradient: seen.append(gradient))
 
     q.layers["0"].register_forward_hook(watch)
-    ranked = {one.unit: one.sensitivity for one in ranked_units(q, images, labels, {"0": (0, 1)})}
+    ranked = {one.unit: one.sensitivity for one in ranked_units(q, images, labels, {"0": ((0, None), (1, None))})}
     assert ranked[0] == pytest.approx(float(seen[0][:, :16].abs().mean()), rel=1e-5)
     assert ranked[1] == pytest.approx(float(seen[0][:, 16:].abs().mean()), rel=1e-5)
 
@@ -114,7 +120,9 @@ def test_units_add_up():
     q = quantize(nn.Sequential(nn.Linear(8, 48), nn.ReLU(), nn.Linear(48, 2)), "fixed8")
     q.layers["0"].switch(SwitchedUnits("fixed4", (1,)))
     images = torch.rand(20, 8)
-    ranked = ranked_units(calibrate(q, images), images, torch.zeros(20, dtype=torch.int64), {"0": (0, 2)})
+    ranked = ranked_units(
+        calibrate(q, images), images, torch.zeros(20, dtype=torch.int64), {"0": ((0, None), (2, None))}
+    )
     switch(q, "fixed4", ranked[:1])
     assert q.layers["0"].switched == SwitchedUnits("fixed4", tuple(sorted((1, ranked[0].unit))))
 
@@ -183,10 +191,9 @@ def test_product_tables_of_the_callers_are_refused(network: nn.Module, quadrants
         run_recipe("approximate-neurons", network, "fixed8", quadrants, SETTINGS, products="truncated-6")
 
 
-def test_grouped_layers_stay_exact_and_are_named():
-    from fewbits.train.approximate_neurons import _units
-
-    q = quantize(nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 8, 1)), "fixed8")
-    units, notices = _units(q)
-    assert units == {"1": (0,)}
-    assert notices == ["left exact, since the outputs of a group take inputs of their own: 0"]
+def test_grouped_layers_stay_exact_and_are_named(quadrants: Dataset):
+    torch.manual_seed(0)
+    grouped = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, groups=4), nn.Flatten(), nn.Linear(64, 4))
+    q, record = approximated(grouped, quadrants, error_margin_points=100, share_a_round=1)
+    assert [name for name, layer in q.layers.items() if layer.switched] == ["0", "3"]
+    assert record.notices[0] == "left exact, since the outputs of a group take inputs of their own: 1"

@@ -80,7 +80,7 @@ class FusedExecutor:
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         """Prepare weights and buffers."""
         self._operations = operations
-        has_tables = any(layer.products is not None for layer in layers_of(operations))
+        has_tables = any(layer.tables is not None for layer in layers_of(operations))
         self.batch_size = _TABLES_BATCH_SIZE if has_tables else _BATCH_SIZE
         self._stages = _stages(operations)
         self._lock = threading.Lock()

@@ -74,8 +74,8 @@ class IntegerExecutor:
 
 @INTEGER.register(Convolution, Linear)
 def _layer(layer: Layer) -> Step:
-    if layer.products is not None:
-        return TableArithmetic(layer, layer.products).run
+    if layer.tables is not None:
+        return TableArithmetic(layer, layer.tables).run
     return TruncatedArithmetic(layer).run if layer.dropped_product_bits else LayerArithmetic(layer).run
 
 

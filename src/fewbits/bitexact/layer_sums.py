@@ -24,9 +24,9 @@ _FLOAT32_ELEMENTS = 2**18
 
 def layer_sums(layer: Layer, inputs: Range) -> LayerSums | None:
     """The arithmetic of a layer whose input codes lie in a range; None if there is no fast one."""
-    if layer.products is not None:
-        is_wide = magnitude(range_of_sums(layer, layer.products)) >= FLOAT64_EXACT
-        return None if is_wide else TableSums(layer, layer.products)
+    if layer.tables is not None:
+        is_wide = magnitude(range_of_sums(layer, layer.tables)) >= FLOAT64_EXACT
+        return None if is_wide else TableSums(layer, layer.tables)
     bound = magnitude(weight_range(layer.weight.integers, inputs, integer_bias(layer)))
     if bound < FLOAT32_EXACT:
         sums = Float32Sums(layer)

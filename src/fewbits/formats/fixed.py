@@ -63,6 +63,10 @@ class FixedPoint(Format):
         """Into fewer bits of the same kind."""
         return isinstance(stored, FixedPoint)
 
+    def narrows_to(self, narrow: Format) -> bool:
+        """To fewer bits of the same kind."""
+        return isinstance(narrow, FixedPoint) and narrow.bits < self.bits
+
     def widened(self, bits: int) -> Format:
         """More bits."""
         return FixedPoint(max(bits, self.bits))

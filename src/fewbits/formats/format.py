@@ -137,6 +137,10 @@ class Format(ABC):
         """Whether codes of this format become a narrower one's by moving bits and saturating."""
         return False
 
+    def narrows_to(self, narrow: Format) -> bool:
+        """Whether codes of a narrower format are the top bits of this one's: what a datapath of fewer bits takes."""
+        return False
+
     def widened(self, bits: int) -> Format:
         """The format from which training comes down to this one, of a larger width; itself where there is none."""
         return self

@@ -202,6 +202,17 @@ class LayerProducts:
         """Whether every product of every table is exact."""
         return all(table.is_exact for table in self.tables)
 
+    def leaves_out(self, codes: NDArray[Any]) -> bool:
+        """Whether some products are left out, those of weights that are zero, and all others are exact.
+
+        codes: of the weights, outputs first. A layer of such weights computes with exact products.
+        """
+        if not any(not table.values.any() for table in self.tables):
+            return False
+        exact = ProductTable.exact(self.weights, self.inputs).values
+        is_exact = np.concatenate([(table.values == exact).all(axis=1) for table in self.tables])
+        return bool(is_exact[self.rows(codes)].all())
+
     @property
     def name(self) -> str:
         """Names of the tables, each once."""

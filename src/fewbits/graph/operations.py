@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -152,6 +153,12 @@ class Layer(Operation):
 
     products: LayerProducts | None = None
     """What the products are, where they are not exact: tables by the codes of weights and inputs."""
+
+    @cached_property
+    def tables(self) -> LayerProducts | None:
+        """`products`, unless exact products give the same: where all that are left out are of weights that are zero."""
+        made = self.products
+        return None if made is None or made.leaves_out(self.weight.codes) else made
 
     @property
     def weight_format(self) -> Format:

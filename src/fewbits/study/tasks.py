@@ -259,6 +259,7 @@ def trainings(
                 "settings": settings[recipe].definition(),
                 **_options_read(recipe, options),
                 **({"keeps_start": True} if RECIPES[recipe].start == "float" else {}),
+                **({"version": version} if (version := RECIPES[recipe].version) > 1 else {}),
                 **({"giver": giver} if (giver := giver_of("recipes", recipe)) is not None else {}),
             }
             changes = {"recipe": recipe, "settings": settings[recipe], "options": options, "assignment": assignment}

@@ -55,6 +55,9 @@ class Recipe:
     """Whether batch normalization is folded after training, which it helps where weights are new; else before, so that
     the very weights are trained that are quantized."""
 
+    version: int = 1
+    """Goes up when it trains another network from the same settings; part of a training's key above 1."""
+
     takes_layers: bool = True
     """Whether layers may have precisions of their own; not where it chooses formats, or moves from one to another."""
 
@@ -257,7 +260,17 @@ _OWN: dict[str, Recipe] = {
         _FIXED,
         _FIXED,
         ("error_margin_points", "approximation", "share_a_round"),
-        train="approximate_neurons:approximate_neurons",
+        train="approximate_units:approximate_neurons",
+        version=2,
+    ),
+    "approximate-synapses": Recipe(
+        "compute the synapses, 16 of 16 outputs at a time, to which the loss is least sensitive approximately, "
+        "retrain, repeat until an error margin is spent (after approximate synapses, ISLPED 2015)",
+        "float",
+        _FIXED,
+        _FIXED,
+        ("error_margin_points", "approximation", "share_a_round"),
+        train="approximate_units:approximate_synapses",
     ),
 }
 """By name. `best` stands for another one."""

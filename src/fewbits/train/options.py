@@ -23,17 +23,17 @@ class RecipeOptions:
 
     error_margin_points: float = 1.0
     """Ristretto: points of validation accuracy that each trimming, and all together, may cost. The paper's 1 %.
-    Approximate neurons: points that all rounds together may cost."""
+    Approximate neurons and synapses: points that all rounds together may cost."""
 
     increments: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     """Runtime-configurable: parts of the inner channels at the operating points, rising to 1."""
 
     approximation: str = "fixed4"
-    """Approximate neurons: what the least sensitive compute with: a narrower fixed point (operands of fewer bits), a
-    named approximation of products, or `dropped`."""
+    """Approximate neurons and synapses: what the least sensitive compute with: a narrower fixed point (operands
+    of fewer bits), a named approximation of products, or `dropped`."""
 
     share_a_round: float = 0.125
-    """Approximate neurons: part of all units of 16 outputs that each round approximates, above 0 to 1."""
+    """Approximate neurons and synapses: part of all units that each round approximates, above 0 to 1."""
 
     def __post_init__(self) -> None:
         """Check every value."""

@@ -31,6 +31,30 @@ class EpochRecord:
 
 
 @dataclass(frozen=True)
+class RoundRecord:
+    """One round of a recipe that approximates more in each: a point of its front, accuracy against energy."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+
+    number: Annotated[int, Field(ge=0, lt=2**63)]
+    """0 is before the first, with exact products."""
+
+    switched: Annotated[int, Field(ge=0, lt=2**63)]
+    """Units that compute approximately."""
+
+    units: Annotated[int, Field(ge=1, lt=2**63)]
+    """All that could."""
+
+    validation_accuracy_percent: Annotated[float, Field(ge=0, le=100)]
+
+    layers: dict[str, str]
+    """What is switched of each layer, by its name, as `SwitchedUnits.parse` takes it; layers with some."""
+
+    is_taken_back: bool = False
+    """Whether it lost more than the margin, so that the network went back to the round before."""
+
+
+@dataclass(frozen=True)
 class TrainRecord:
     """A finished run. The weights kept are those of `best_epoch`; 0 is the start."""
 
@@ -54,6 +78,9 @@ class TrainRecord:
 
     notices: tuple[str, ...] = ()
     """What a reader should know, such as a damaged checkpoint that was not used."""
+
+    rounds: tuple[RoundRecord, ...] = ()
+    """Of a recipe that approximates round by round; empty for others."""
 
     @property
     def epochs_run(self) -> int:

@@ -261,7 +261,7 @@ def cost(
             "the composable multiplier takes other products a cycle in each mode: give datapaths='composable' "
             "(--datapaths), which builds the machine of it"
         )
-    check_units(network, getattr(made, "neurons", None), dataflow_of(made).name)
+    check_units(workload, made, dataflow_of(made).name)
     request = Request(table, made, multiplier, width)
     tiles = machine_for(family, parsed, request, way) if is_chosen else tiles_of(workload, request.tile(parsed))
     for tile in dict.fromkeys((tiles.main, *tiles.own.values())):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from fewbits.formats.switched_units import OUTPUTS_OF_A_UNIT, SYNAPSES_OF_A_CHUNK
 from fewbits.hardware.costing.breakdown import Breakdown
 from fewbits.hardware.costing.clock import Clock
 from fewbits.hardware.costing.packing import Narrow, is_packed
@@ -35,6 +36,7 @@ def notes_of(
         *_flip_flop_buffers(used, breakdown),
         *_large_macros(used),
         *_searched(plans),
+        *_passed_over(workload),
         *workload.uncounted,
         *tiles.main.dataflow.layer_notes(
             workload, {layer.name: tiles.of(layer).design for layer in workload.layers}, tiles.main.design
@@ -181,6 +183,20 @@ def _searched(plans: Sequence[Schedule]) -> Iterator[str]:
             f"the mappings of {named}{more} are the best of those looked at ({counts[0]:,} to {counts[-1]:,} a layer), "
             "not of all: there are too many"
         )
+
+
+def _passed_over(workload: Workload) -> Iterator[str]:
+    """Of which layers the control passes over chunks."""
+    for layer in workload.layers:
+        if layer.chunks:
+            taken = [chunk for group in layer.chunks for chunk in group]
+            slots = len(layer.chunks) * (max(taken) - min(taken) + 1)
+            yield (
+                f"layer {layer.name!r}: of {slots} chunks of {SYNAPSES_OF_A_CHUNK} synapses, the first to the last, "
+                f"by groups of {OUTPUTS_OF_A_UNIT} outputs, {slots - len(taken)} are passed over: a cycle each at each "
+                "position, in which nothing is read or multiplied; the bit a chunk that says so is in no figure, nor "
+                "in the generated circuit"
+            )
 
 
 def _by(named: Mapping[str, _Value]) -> list[tuple[_Value, str]]:

@@ -237,8 +237,8 @@ class Tiles:
         """
         outputs = self._format(layer.taken_at)
         if layer.has_weights:
-            own = self._precision(layer.precision)
-            return Stored(own.weights, own.inputs, outputs)
+            weights, inputs = (self._precision(one) for one in (layer.precision, layer.inputs_at))
+            return Stored(weights.weights, inputs.inputs, outputs)
         return Stored(self.of(layer).precision.weights, outputs or self.main.precision.inputs, outputs)
 
     def widths(self, layer: LayerShape) -> Widths:
@@ -313,7 +313,8 @@ def tiles_of(workload: Workload, main: Tile, choose: Choose | None = None) -> Ti
                     f"layer {layer.name!r} is {' '.join(filter(None, at))}, which {main.name} does not hold: {error}"
                 ) from None
             own[need] = by_name.setdefault(tile.name, tile)
-    names = [name for name in dict.fromkeys(precision for precision, _ in own) if name is not None]
+    stored = (layer.whole_precision for layer in workload.layers)
+    names = [name for name in dict.fromkeys((*(precision for precision, _ in own), *stored)) if name is not None]
     return Tiles(main, own, taking(workload, own, main), {name: parse_precision(name) for name in names})
 
 

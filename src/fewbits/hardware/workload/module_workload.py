@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from torch import nn
 
@@ -23,6 +24,7 @@ from fewbits.graph.tracing import IMAGES, Call, Trace, calls_of, graph_and_mode
 from fewbits.graph.wrappers import unwrapped
 from fewbits.hardware.workload.liveness import IMAGE, Tensors, with_held_values
 from fewbits.hardware.workload.own_precision import own_precision, with_consumers
+from fewbits.hardware.workload.switched_parts import switched_parts
 from fewbits.hardware.workload.workload import LayerShape, Workload
 from fewbits.quantization import QuantizedLayer, QuantizedModel
 from fewbits.quantization.batch_norm import batch_norms, foldable
@@ -77,10 +79,9 @@ def _read_workload(model: nn.Module, input_shape: Sequence[int]) -> Workload:
             shapes.add(call)
         if not isinstance(model, QuantizedModel):  # such a one knows it
             _check_hooks(model, tuple(input_shape))
-        layers = [_at_own_precision(layer, call, model) for layer, call in shapes.layers]
-        held = with_held_values(layers, shapes.reads)
+        layers, reads = _in_parts([_parts(layer, call, model) for layer, call in shapes.layers], shapes.reads)
         return Workload(
-            with_consumers(held, shapes.reads),
+            with_consumers(with_held_values(layers, reads), reads),
             None if precision is None else precision.name,
             tuple(call.place for call in traced.calls if kind_of(call.module).joins_parts),
             _end(traced),
@@ -118,6 +119,31 @@ def _at_own_precision(layer: LayerShape, call: Call, model: nn.Module) -> LayerS
         return layer
     own = own_precision(made.weight_format, made.input_format, made.scale_bits, model.precision)
     return replace(layer, precision=own, has_channel_shifts=made.channel_shifts is not None)
+
+
+def _parts(layer: LayerShape, call: Call, model: nn.Module) -> tuple[LayerShape, ...]:
+    """The layer, or its parts where its products are made in several ways."""
+    own = _at_own_precision(layer, call, model)
+    return switched_parts(own, call.module.products if isinstance(call.module, QuantizedLayer) else None)
+
+
+def _in_parts(
+    layers: Sequence[tuple[LayerShape, ...]], reads: Sequence[Tensors]
+) -> tuple[list[LayerShape], list[Tensors]]:
+    """All parts, and the stored tensors that each reads; a tensor is then what each part of a layer stores of it."""
+    first = [0, *accumulate(map(len, layers))]
+
+    def stored(read: Tensors) -> Tensors:
+        return frozenset(
+            part
+            for number in read
+            for part in ((IMAGE,) if number == IMAGE else range(first[number], first[number + 1]))
+        )
+
+    return (
+        [part for parts in layers for part in parts],
+        [stored(read) for parts, read in zip(layers, reads, strict=True) for _ in parts],
+    )
 
 
 class _Shapes:

@@ -64,7 +64,7 @@ def _taken_at(layers: Sequence[LayerShape]) -> tuple[LayerShape, ...]:
     """The layers with the precisions of those that take their results: none where all are at the network's."""
     if all(layer.precision is None for layer in layers):
         return tuple(replace(layer, taken_at=frozenset(), held_at=()) for layer in layers)
-    precisions = {layer.name: layer.precision for layer in layers}
+    precisions = {layer.name: layer.inputs_at for layer in layers}
 
     def of(consumers: frozenset[str]) -> frozenset[str | None]:
         return frozenset(precisions[name] for name in consumers)

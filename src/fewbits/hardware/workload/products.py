@@ -17,11 +17,6 @@ def check_products(network: object, multiplier: str) -> None:
     """
     layers: Any = getattr(network, "layers", ())
     for layer in layers.values() if isinstance(layers, Mapping) else layers:
-        if getattr(layer, "switched", None) is not None:
-            raise HardwareError(
-                f"layer {layer.name!r} computes some outputs in another way: cost the lowered network (fewbits.lower), "
-                "whose parts are told apart"
-            )
         products = getattr(layer, "products", None)  # a number in a workload, which has no tables
         if isinstance(products, LayerProducts) and products.choice is not None:
             continue  # its parts are layers of the workload, each on its own datapath (`switched_parts`)

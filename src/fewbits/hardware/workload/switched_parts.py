@@ -1,73 +1,131 @@
-"""A layer whose outputs are computed in several ways is several layers to the accelerator, each on its own datapath.
+"""A layer whose products are made in several ways is several layers to the accelerator, each on its own datapath.
 
-Groups of 16 neighbouring outputs are a tile's; those that are computed exactly are one part. Outputs of fewer bits are
-a part at the narrow precision with a datapath of its own (`LayerShape.multiplier`), those of an approximate product one
-on its multiplier. A dropped output multiplies nothing, but the layers behind read it: its part is one synapse, so that
-the tile loads the bias and writes it at each position. All parts read the layer's input.
+A tile of 16 neurons of 16 synapses switches by units of 16 outputs, and in them by chunks of 16 synapses: what it takes
+in a cycle. Products of fewer bits are a part at the narrow precision with a datapath of its own
+(`LayerShape.multiplier`), those of an approximate product one on its multiplier. All parts read the layer's input, at
+the width at which it is stored for the whole layer.
+
+Dropped chunks are in no part: the others pass over them. An output without any product is its bias, but the layers
+behind read it: such outputs are a part of one synapse, so that the tile loads the bias and writes it at each position.
+Where chunks of one output are computed in several ways, its sum goes from one part to the next through memory, at full
+width, as between the pieces of a layer.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fewbits.errors import HardwareError
 from fewbits.formats import parse_precision
 from fewbits.formats.product_table import LayerProducts, ProductTable
-from fewbits.formats.switched_units import DROPPED, OUTPUTS_OF_A_UNIT, approximate_table
-from fewbits.graph.operations import Layer
-from fewbits.hardware.workload.workload import LayerShape
+from fewbits.formats.switched_units import (
+    DROPPED,
+    OUTPUTS_OF_A_UNIT,
+    SYNAPSES_OF_A_CHUNK,
+    approximate_table,
+    narrow_format,
+)
+from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
+from fewbits.hardware.workload.workload import LayerShape, Workload
 
 
 def switched_parts(layer: LayerShape, products: LayerProducts | None) -> tuple[LayerShape, ...]:
-    """The parts of a layer by how their products are made; the layer itself where all are made in one way.
+    """The parts of a layer by how their products are made; the layer itself where all are exact.
 
     products: its tables. Raises HardwareError for outputs that no tile of 16 neurons can switch.
     """
-    if products is None or products.choice is None:
+    if products is None or products.choice is None or products.is_exact:
         return (layer,)
-    choice = products.choice
-    by_output = choice[:, 0]
-    if len(np.unique(choice)) < 2:
-        return (layer,)
-    units = [by_output[start : start + OUTPUTS_OF_A_UNIT] for start in range(0, len(by_output), OUTPUTS_OF_A_UNIT)]
-    by_synapse = not np.array_equal(choice, np.broadcast_to(by_output[:, None], choice.shape))
-    if by_synapse or layer.groups > 1 or any(len(set(unit.tolist())) > 1 for unit in units):
+    blocks = _blocks(products.choice)
+    if blocks is None or layer.groups > 1:
         raise HardwareError(
             f"layer {layer.name!r} makes products in several ways that no machine switches between: the same one is "
-            f"needed for {OUTPUTS_OF_A_UNIT} neighbouring outputs of a layer without groups"
+            f"needed for {OUTPUTS_OF_A_UNIT} neighbouring outputs, and {SYNAPSES_OF_A_CHUNK} neighbouring synapses of "
+            "them, of a layer without groups"
         )
-    counts = Counter(by_output.tolist())
-    return tuple(_part(layer, products.tables[table], counts[table]) for table in sorted(counts))
+    return tuple(_parts(layer, products.tables, blocks))
 
 
-def check_units(network: object, neurons: int | None, accelerator: str) -> None:
-    """Raise HardwareError for a network with switched outputs on a machine that computes other numbers of them at once.
+def check_units(workload: Workload, accelerator: object, name: str) -> None:
+    """Raise HardwareError for a network with switched products on a machine that takes other numbers of them at once.
 
-    network: of these, only bit-exact ones switch. neurons: of the accelerator; None where it has none.
+    name: of the accelerator's dataflow, for the message.
     """
-    layers: tuple[Layer, ...] = getattr(network, "layers", ()) if hasattr(network, "operations") else ()
-    switched = [one for one in layers if one.products is not None and one.products.choice is not None]
-    if switched and neurons != OUTPUTS_OF_A_UNIT:
+    part = next((layer for layer in workload.layers if layer.part_of), None)
+    if part is None:
+        return
+    sizes = tuple(getattr(accelerator, size, None) for size in ("neurons", "synapses"))
+    if sizes != (OUTPUTS_OF_A_UNIT, SYNAPSES_OF_A_CHUNK):
         raise HardwareError(
-            f"layer {switched[0].name!r} computes its outputs in several ways, by groups of {OUTPUTS_OF_A_UNIT}, which "
-            f"{accelerator} does not: give DianNao's tile of {OUTPUTS_OF_A_UNIT} neurons"
+            f"layer {part.part_of!r} computes its outputs in several ways, by groups of {OUTPUTS_OF_A_UNIT} and chunks "
+            f"of {SYNAPSES_OF_A_CHUNK}, which {name} does not: give DianNao's tile of {OUTPUTS_OF_A_UNIT} neurons of "
+            f"{SYNAPSES_OF_A_CHUNK} synapses"
         )
 
 
-def _part(layer: LayerShape, table: ProductTable, outputs: int) -> LayerShape:
-    """Some of a layer's outputs, computed by one table."""
+def _blocks(choice: NDArray[Any]) -> NDArray[np.int64] | None:
+    """The table of each unit's chunks, units x chunks; None where products of a chunk have several."""
+    blocks: NDArray[np.int64] = choice[::OUTPUTS_OF_A_UNIT, ::SYNAPSES_OF_A_CHUNK].astype(np.int64)
+    spread = np.repeat(np.repeat(blocks, OUTPUTS_OF_A_UNIT, axis=0), SYNAPSES_OF_A_CHUNK, axis=1)
+    return blocks if np.array_equal(spread[: choice.shape[0], : choice.shape[1]], choice) else None
+
+
+def _parts(layer: LayerShape, tables: tuple[ProductTable, ...], blocks: NDArray[np.int64]) -> Iterator[LayerShape]:
+    """A part for each table that computes something, and one for outputs that are biases alone."""
+    outputs = np.minimum(OUTPUTS_OF_A_UNIT, layer.neurons - OUTPUTS_OF_A_UNIT * np.arange(len(blocks)))
+    whole = replace(layer, part_of=layer.name, whole_precision=layer.precision)
+    dropped = [number for number, table in enumerate(tables) if _is_dropped(table)]
+    silent = np.isin(blocks, dropped).all(axis=1)
+    for number in sorted(set(blocks[~np.isin(blocks, dropped)].tolist())):
+        by_unit = [tuple(np.flatnonzero(unit == number).tolist()) for unit in blocks]
+        computed = [unit for unit, chunks in enumerate(by_unit) if chunks]
+        others = [set(blocks[unit].tolist()).difference((number, *dropped)) for unit in computed]
+        takes_all = all(len(by_unit[unit]) == blocks.shape[1] for unit in computed)
+        yield replace(
+            _computed(whole, tables[number]),
+            neurons=int(outputs[computed].sum()),
+            chunks=() if takes_all else tuple(by_unit[unit] for unit in computed),
+            resumed=sum(
+                int(outputs[unit])
+                for unit, other in zip(computed, others, strict=True)
+                if min(other, default=number) < number
+            ),
+            handed_on=sum(
+                int(outputs[unit])
+                for unit, other in zip(computed, others, strict=True)
+                if max(other, default=number) > number
+            ),
+        )
+    if silent.any():
+        yield replace(
+            whole,
+            name=f"{layer.name} ({DROPPED})",
+            neurons=int(outputs[silent].sum()),
+            input_channels=1,
+            input_size=layer.output_size,
+            kernel=(1, 1),
+            stride=(1, 1),
+            dilation=(1, 1),
+        )
+
+
+def _is_dropped(table: ProductTable) -> bool:
+    """Whether no product is made; a table of zeros under another name is a multiplier's."""
+    return table.name == DROPPED and not table.values.any()
+
+
+def _computed(part: LayerShape, table: ProductTable) -> LayerShape:
+    """A part on the datapath that makes a table's products."""
     if table.is_exact:
-        return replace(layer, neurons=outputs)
-    part = replace(layer, name=f"{layer.name} ({table.name})", neurons=outputs)
+        return part
     if table != approximate_table(table.name, table.weights, table.inputs):
-        raise HardwareError(f"layer {layer.name!r}: no datapath is known for products {table.name!r} of some outputs")
-    if table.name == DROPPED:
-        return replace(
-            part, input_channels=1, input_size=layer.output_size, kernel=(1, 1), stride=(1, 1), dilation=(1, 1)
-        )
-    if table.name.startswith("fixed"):
-        return replace(part, precision=parse_precision(table.name).name, multiplier="booth")
-    return replace(part, multiplier=table.name)
+        raise HardwareError(f"layer {part.part_of!r}: no datapath is known for products {table.name!r} of some outputs")
+    named = replace(part, name=f"{part.part_of} ({table.name})")
+    if narrow_format(table.name) is None:
+        return replace(named, multiplier=table.name)
+    return replace(named, precision=parse_precision(table.name).name, multiplier=DEFAULT_MULTIPLIER)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from fewbits.errors import HardwareError
+from fewbits.formats.switched_units import OUTPUTS_OF_A_UNIT, SYNAPSES_OF_A_CHUNK
 
 Kind = Literal["convolution", "linear", "max-pool", "average-pool", "addition"]
 
@@ -68,6 +69,23 @@ class LayerShape:
     multiplier: str | None = None
     """The name of its multiplier, if a datapath of another one than the network's computes it; else None."""
 
+    part_of: str = ""
+    """The name of the layer that it is a part of, if products of that one are made in several ways (`switched_parts`).
+    """
+
+    whole_precision: str | None = None
+    """Of a part: the precision of the whole layer, at whose format the inputs are stored; None for the network's."""
+
+    chunks: tuple[tuple[int, ...], ...] = ()
+    """Of a part that takes some of the layer's synapses alone: the numbers of its chunks of 16, for each group of 16
+    outputs; empty where it takes all."""
+
+    resumed: int = 0
+    """Of a part: outputs whose sums begin with what another part made of their other chunks."""
+
+    handed_on: int = 0
+    """Of a part: outputs whose sums another part goes on with, so that they are not rounded here."""
+
     taken_at: frozenset[str | None] = frozenset()
     """Where any layer has a precision of its own: the precisions of the layers that take the result, None for the
     network's; empty for the last layer."""
@@ -118,6 +136,11 @@ class LayerShape:
         return taken * self.window
 
     @property
+    def inputs_at(self) -> str | None:
+        """The precision at whose format its inputs are stored: its own, of a part the whole layer's."""
+        return self.whole_precision if self.part_of else self.precision
+
+    @property
     def products(self) -> int:
         """Multiplications."""
         return self.weights * self.positions
@@ -125,12 +148,22 @@ class LayerShape:
     @property
     def weights(self) -> int:
         """Weights, biases not among them."""
+        if self.chunks:
+            return sum(self.outputs_of(group) * self.synapses_in(taken) for group, taken in enumerate(self.chunks))
         return self.neurons * self.synapses if self.has_weights else 0
+
+    def outputs_of(self, group: int) -> int:
+        """Outputs of a group of 16 of a part: fewer in the last one."""
+        return min(OUTPUTS_OF_A_UNIT, self.neurons - group * OUTPUTS_OF_A_UNIT)
+
+    def synapses_in(self, chunks: Iterable[int]) -> int:
+        """Synapses of one output in chunks of 16: fewer in the layer's last one."""
+        return sum(min(SYNAPSES_OF_A_CHUNK, self.synapses - chunk * SYNAPSES_OF_A_CHUNK) for chunk in chunks)
 
     @property
     def biases(self) -> int:
         """Biases: one a neuron or none."""
-        return self.neurons if self.has_bias else 0
+        return self.neurons - self.resumed if self.has_bias else 0
 
     @property
     def channel_shifts(self) -> int:
@@ -150,7 +183,7 @@ class LayerShape:
     @property
     def output_values(self) -> int:
         """Values that the layer makes."""
-        return self.neurons * self.positions
+        return (self.neurons - self.handed_on) * self.positions
 
 
 def addition(name: str, shape: Sequence[int]) -> LayerShape:

@@ -14,7 +14,7 @@ from fewbits.formats.capture import is_captured
 from fewbits.formats.encoded import Encoded
 from fewbits.formats.operators import round_to_accumulator
 from fewbits.formats.product_table import LayerProducts
-from fewbits.formats.switched_units import SwitchedUnits
+from fewbits.formats.switched_units import DROPPED, SwitchedUnits
 from fewbits.graph.float_layer import FloatLayer, WrappedLayer, apply_layer
 from fewbits.quantization.layers.captured import Points, captured_padding, refuse_onnx, rounded, rounded_bias
 from fewbits.quantization.layers.rounded_parameters import RoundedParameters, StraightThroughParameters
@@ -68,6 +68,7 @@ class QuantizedLayer(WrappedLayer):
         self.name = name
         self.method = None
         self._tables: TableProducts | None = None
+        self._left_out: tuple[LayerProducts, Tensor] | None = None
         self._input_rounding: tuple[TensorRounding, ...] = ()  # in a tuple: it is no part of this module
         self._take_formats(precision, 0)
         self._weight_point = start(precision.weights)
@@ -112,7 +113,7 @@ class QuantizedLayer(WrappedLayer):
         scale_bits: width of multipliers that the weights' values hold.
         Raises ModelError for another input format where the input is rounded for several operations together.
         """
-        if self._tables is not None:
+        if self.products is not None:
             raise ModelError(
                 f"layer {self.name!r} computes with product tables of its formats: take them off first, "
                 "layer.products = None"
@@ -144,33 +145,54 @@ class QuantizedLayer(WrappedLayer):
     @property
     def products(self) -> LayerProducts | None:
         """What its products are, where they are not exact; see `set_products`. They are no part of its state."""
+        if self._left_out is not None:
+            return self._left_out[0]
         return None if self._tables is None else self._tables.products
 
     @products.setter
     def products(self, products: LayerProducts | None) -> None:
         self._tables = None if products is None else TableProducts(products)
+        self._left_out = None
         self.switched_text = None
+        self.rounded.forget()
 
     @property
     def switched(self) -> SwitchedUnits | None:
-        """The units of 16 outputs whose products are approximate; None where a recipe switched none."""
+        """The units, and chunks of others, whose products are approximate; None where a recipe switched none."""
         return None if self.switched_text is None else units_from_tensor(self.switched_text)
 
     def switch(self, units: SwitchedUnits | None) -> None:
-        """Compute some units of 16 outputs approximately; unlike `products`, that is kept with the layer's state.
+        """Compute some products approximately; unlike `products`, that is kept with the layer's state.
 
+        Products that are dropped are those of weights that are zero, where the format has a zero: no table is needed
+        then, and these weights have no gradient.
         Raises ModelError, naming the layer, where it lacks the units or its formats have no such products.
         """
         if units is None:
             self.products = None
             return
         weight = self.layer.weight
+        sizes = (len(weight), weight[0].numel())
         try:
-            made = units.products(self.weight_format, self.input_format, len(weight), weight[0].numel())
+            made = units.products(self.weight_format, self.input_format, *sizes)
         except FormatError as error:
             raise ModelError(f"layer {self.name!r}: {error}") from None
         self.products = made
+        if units.approximation == DROPPED and self.weight_format.has_zero:
+            self._tables = None
+            self._left_out = made, torch.from_numpy(units.of_products(*sizes)).reshape(weight.shape)
         self.switched_text = units_to_tensor(units).to(weight.device)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether products are dropped whose weights are taken for zeros."""
+        return self._left_out is not None
+
+    def without_left_out(self, weight: Tensor) -> Tensor:
+        """Of weights, or of their gradients, zeros in place of those whose products are left out; in place."""
+        if self._left_out is None:
+            return weight
+        return weight.masked_fill_(self._left_out[1].to(weight.device), 0.0)
 
     @property
     def weight_fraction_bits(self) -> int:
@@ -249,7 +271,10 @@ class QuantizedLayer(WrappedLayer):
 
     def encoded_weight(self) -> Encoded:
         """The weights as codes, on the CPU. Raises ModelError before calibration."""
-        return Encoded.of(self.layer.weight, self.weight_format, self.weight_scale)
+        weight = self.layer.weight
+        if self._left_out is not None:
+            weight = self.without_left_out(weight.detach().clone())
+        return Encoded.of(weight, self.weight_format, self.weight_scale)
 
     def quantized_weight(self) -> Tensor:
         """The weights as the hardware holds them: a new tensor, in the shape and dtype of the shadow weights.
@@ -279,6 +304,8 @@ class QuantizedLayer(WrappedLayer):
         """
         if self._tables is not None and not self.multiplies_exactly:
             return self._with_tables(self._tables, x, rectified=rectified)
+        if self._left_out is not None:
+            self._check_products(x)
         if self.method is not None:
             if is_captured(x):
                 refuse_onnx(self.name)
@@ -288,6 +315,13 @@ class QuantizedLayer(WrappedLayer):
 
     def _with_tables(self, tables: TableProducts, x: Tensor, *, rectified: bool) -> Tensor:
         """The result with product tables."""
+        self._check_products(x)
+        weight, bias = self._rounded_parameters()
+        inputs = self.rounded_input(x, rectified=rectified)
+        return tables.result(self, inputs, apply_layer(self.layer, inputs, weight, bias, self.padding_value))
+
+    def _check_products(self, x: Tensor) -> None:
+        """Raise ModelError where products that are not exact cannot be computed."""
         if self.method is not None:
             raise ModelError(
                 f"layer {self.name!r} computes with product tables, and a recipe's method multiplies exactly: take a "
@@ -298,9 +332,6 @@ class QuantizedLayer(WrappedLayer):
                 f"layer {self.name!r} computes with product tables, which torch does not capture: run it eagerly, or "
                 "lower it"
             )
-        weight, bias = self._rounded_parameters()
-        inputs = self.rounded_input(x, rectified=rectified)
-        return tables.result(self, inputs, apply_layer(self.layer, inputs, weight, bias, self.padding_value))
 
     def rounded_input(self, x: Tensor, *, rectified: bool = False) -> Tensor:
         """The input, or max(x, 0), rounded to its format, with a straight-through gradient where one is wanted."""
@@ -393,7 +424,7 @@ class QuantizedLayer(WrappedLayer):
         """The weights' nearest values, into `out` if it is given."""
         if not self.rounds_weights:
             return weight.clone() if out is None else out.copy_(weight)
-        return self.weight_format.quantize(weight, self.weight_scale, out=out)
+        return self.without_left_out(self.weight_format.quantize(weight, self.weight_scale, out=out))
 
     def round_bias(self, bias: Tensor, out: Tensor | None) -> Tensor:
         """Round half to even at the accumulator's radix point; exact, as scaling by a power of two is."""

@@ -77,7 +77,9 @@ class StraightThroughParameters(torch.autograd.Function):
     def forward(ctx: Any, weight: Tensor, bias: Tensor | None, owner: QuantizedLayer) -> tuple[Tensor, Tensor | None]:
         """Round into the layer's memory and return views of it."""
         rounded_weight, rounded_bias = owner.rounded.update(owner, weight, bias)
-        ctx.gate = None
+        ctx.gate, ctx.leaves_out = None, owner.leaves_out
+        if ctx.leaves_out:
+            ctx.owner = owner
         if owner.rounds_weights:
             ctx.save_for_backward(weight)
             ctx.gate = gate(owner.weight_format, owner.weight_fraction_bits, weight.dtype)
@@ -88,6 +90,7 @@ class StraightThroughParameters(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Mask the weights' gradient; pass on that of the bias."""
         weight_gradient, bias_gradient = gradients
+        weight_gradient = ctx.owner.without_left_out(weight_gradient.clone()) if ctx.leaves_out else weight_gradient
         if ctx.gate is not None and ctx.needs_input_grad[0]:
             (weight,) = ctx.saved_tensors
             weight_gradient = mask_gradient(weight_gradient, ctx.scale.aligned(weight), ctx.gate)

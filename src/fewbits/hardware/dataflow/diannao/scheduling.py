@@ -12,6 +12,10 @@ complete leaves as the last layer's sums do, at full width, and the next piece s
 from the bias. So each weight is loaded once, and each sum's additions keep their order. Of the ways to cut (not at all,
 what SB holds, what Bin holds for all positions) the one is taken that moves the fewest bits between chip and memory.
 
+A part of a layer that takes some chunks alone (`workload.switched_parts`) begins at the first chunk that any group of
+neurons takes, and ends at the last. Between them the control passes over the others, a cycle each that stalls: no row
+is read, none is loaded. Sums that another part began come from memory as those of a piece do.
+
 A datapath whose accumulator takes more than one cycle (float32) interleaves that many independent outputs, a *block*:
 positions of one group of neurons, and whole groups of neurons where a layer has fewer positions. A block that is not
 full stalls between its chunks, but not after its last one, since the next block is independent.
@@ -137,7 +141,48 @@ def _tiling(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline) -> 
 def _weighted(layer: LayerShape, accelerator: Accelerator, pipeline: Pipeline, *, is_last: bool) -> LayerSchedule:
     """Schedule a convolution or a linear layer."""
     whole = _tiling(layer, accelerator, pipeline)
-    return _in_pieces(layer, whole.pieces(accelerator, pipeline.widths), accelerator, pipeline, is_last=is_last)
+    if not layer.chunks:
+        return _in_pieces(layer, whole.pieces(accelerator, pipeline.widths), accelerator, pipeline, is_last=is_last)
+    first, last = (end(map(end, layer.chunks)) for end in (min, max))
+    pieces = replace(whole, chunks=last - first + 1, first_chunk=first).pieces(accelerator, pipeline.widths)
+    all_chunks = _in_pieces(layer, pieces, accelerator, pipeline, is_last=is_last)
+    return _passing_over(all_chunks, layer, pieces, accelerator)
+
+
+def _passing_over(
+    of_all: LayerSchedule, layer: LayerShape, pieces: Sequence[Tiling], accelerator: Accelerator
+) -> LayerSchedule:
+    """The schedule of a part that takes some chunks. of_all: that of all chunks between its first and its last."""
+    taken = [_chunks_in(piece, layer.chunks) for piece in pieces]
+    of_any = [frozenset[int]().union(*of_piece) for of_piece in taken]
+    each = list(zip(pieces, taken, of_any, strict=True))
+    busy_cycles = layer.positions * sum(len(chunks) for of_piece in taken for chunks in of_piece)
+    rounded_rows = layer.positions * (len(layer.chunks) - ceil_div(layer.handed_on, accelerator.neurons))
+    return replace(
+        of_all,
+        busy_cycles=busy_cycles,
+        stall_cycles=of_all.stall_cycles + of_all.busy_cycles - busy_cycles,
+        accesses=_accesses(
+            (busy_cycles, sum(layer.positions * len(chunks) * piece.input_passes for piece, _, chunks in each)),
+            (busy_cycles, sum(sum(map(len, groups)) * piece.weight_passes for piece, groups, _ in each)),
+            0 if of_all.stores_accumulators else rounded_rows,
+        ),
+        weights_loaded=sum(
+            layer.outputs_of(group) * layer.synapses_in(chunks) * piece.weight_passes
+            for piece, groups, _ in each
+            for group, chunks in enumerate(groups)
+        ),
+        inputs_loaded=sum(
+            layer.positions * layer.synapses_in(chunks) * piece.input_passes for piece, _, chunks in each
+        ),
+        partial_sums=of_all.partial_sums + layer.resumed * layer.positions,
+    )
+
+
+def _chunks_in(piece: Tiling, chunks: Sequence[Sequence[int]]) -> list[frozenset[int]]:
+    """Those of each group of outputs that lie in a piece."""
+    own = range(piece.first_chunk, piece.first_chunk + piece.chunks)
+    return [frozenset(of_group).intersection(own) for of_group in chunks]
 
 
 def _in_pieces(
@@ -173,7 +218,7 @@ def _in_pieces(
         outputs_stored=layer.output_values,
         stores_accumulators=is_last,
         pieces=len(pieces),
-        partial_sums=spilled * layer.output_values,
+        partial_sums=spilled * layer.neurons * layer.positions,
     )
 
 

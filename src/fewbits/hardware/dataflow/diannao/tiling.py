@@ -109,7 +109,10 @@ class Tiling:
 
     def _cut(self, size: int) -> tuple[Tiling, ...]:
         starts = range(0, self.chunks, size)
-        return tuple(replace(self, chunks=min(size, self.chunks - start), first_chunk=start) for start in starts)
+        return tuple(
+            replace(self, chunks=min(size, self.chunks - start), first_chunk=self.first_chunk + start)
+            for start in starts
+        )
 
 
 def _moved_bits(pieces: tuple[Tiling, ...], accelerator: Accelerator, widths: Widths) -> int:
