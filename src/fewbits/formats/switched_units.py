@@ -139,8 +139,8 @@ class SwitchedUnits:
                 f"{last}"
             )
         switched[list(self.units)] = True
-        for one in self.chunks:
-            switched[one] = True
+        for unit, chunk in self.chunks:
+            switched[unit, chunk] = True
         return switched
 
     def of_products(self, outputs: int, synapses: int) -> NDArray[np.bool_]:
@@ -191,7 +191,7 @@ class SwitchedUnits:
             return None
         whole = switched.all(axis=1)
         units = tuple(int(unit) for unit in np.flatnonzero(whole))
-        chunks = tuple((int(unit), int(chunk)) for unit, chunk in np.argwhere(switched & ~whole[:, None]))
+        chunks = tuple((int(unit), int(chunk)) for unit, chunk in np.argwhere(switched & ~whole.reshape(-1, 1)))
         return cls(approximation, units, chunks)
 
 

@@ -8,6 +8,7 @@ from fewbits.report.accuracy_chart import accuracy_chart
 from fewbits.report.bar_charts import chip_chart, component_chart, layer_chart
 from fewbits.report.chart_files import file_tails
 from fewbits.report.curve_charts import curve_charts
+from fewbits.report.fronts import front_chart
 from fewbits.report.networks import across_networks
 from fewbits.report.roofline_chart import group_roofline_chart
 from fewbits.study.figures import CHARTED, SPLIT
@@ -26,6 +27,8 @@ def study_charts(groups: Sequence[Group]) -> tuple[Chart, ...]:
     tails = file_tails([(group.model, f"{group.data} {group.apart}".strip()) for group in (*groups, *together)])
     for group, tail in zip(groups, tails if len(groups) > 1 else [""], strict=False):
         charts += _accuracy_charts(group, tail)
+        front = front_chart(group, f"rounds{tail}")
+        charts += [front] if front is not None else []
         charts += [component_chart(group, figure, f"{figure.word}{tail}") for figure in SPLIT if not figure.of_chip]
         by_layer = layer_chart(group, f"energy-layers{tail}")
         charts += [by_layer] if by_layer is not None else []

@@ -15,6 +15,7 @@ from fewbits.report.basis import mixed
 from fewbits.report.chart import VEGA_LITE
 from fewbits.report.curve_charts import without_curves
 from fewbits.report.energy import OFF_CHIP, energy_table, part_table, row_energies
+from fewbits.report.fronts import BASIS, front_tables
 from fewbits.report.layers import OPERATIONS, cycle_table, memory_table
 from fewbits.report.networks import across_networks, comparison
 from fewbits.report.rows import ACCURACY, pareto_front
@@ -55,6 +56,8 @@ def html_page(
         off_chip=OFF_CHIP,
         schedules=[_schedule_cells(group) for group in groups],
         operations=OPERATIONS,
+        fronts=[{"title": group.title, "runs": front_tables(group)} for group in groups],
+        front_basis=BASIS,
         comparison=savings,
         pairs=[published.cells(pair) for pair in savings.pairs] if savings else [],
         published=published.published_study(),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from fewbits.study import RunResult
     from fewbits.study.declaration import Figure
 
-NAMES = ("runs", "parts", "layers", "memories", "curves", "failures", "columns")
+NAMES = ("runs", "parts", "layers", "memories", "curves", "fronts", "failures", "columns")
 """Of the tables: a row of each is a run, a figure's value by layer or part, a layer, a memory in a layer, an epoch, a
-failed run, a column."""
+round of a recipe that approximates, a failed run, a column."""
 
 Kind = Literal["text", "integer", "number", "truth"]
 
@@ -114,7 +114,10 @@ def read_tables(*folders: str | Path) -> dict[str, Table]:
 
 def tables_of(studies: Sequence[ReadStudy]) -> dict[str, Table]:
     """The tidy tables of studies that are read; a run that several have stands once, as the first one's."""
-    made = (_runs(studies), _parts(studies), _layers(studies), _memories(studies), _curves(studies), _failures(studies))
+    made = (
+        *(_runs(studies), _parts(studies), _layers(studies), _memories(studies), _curves(studies)),
+        *(_fronts(studies), _failures(studies)),
+    )
     return {table.name: table for table in (*made, _columns(made))}
 
 
@@ -275,6 +278,30 @@ def _curve_rows(studies: Sequence[ReadStudy]) -> Iterator[tuple[Any, ...]]:
             if run.recipe != FLOAT_RECIPE:
                 point = (run.model, run.data, run.precision, run.recipe, run.seed)
                 yield from ((study, run.key, point, epoch) for epoch in run.history)
+
+
+_ROUND = (
+    _Of("round", "0 is before the first, with exact products.", lambda at: at[2].round),
+    _Of("switched", "Units that compute approximately.", lambda at: at[2].switched),
+    _Of("units", "All that could.", lambda at: at[2].units),
+    _Of(
+        "validation_accuracy_percent",
+        "On the held-out images.",
+        lambda at: at[2].validation_accuracy_percent,
+        "%",
+    ),
+    _Of("energy_uj", "Of one image, on the chip, at the table's assumed activity.", lambda at: at[2].energy_uj, "µJ"),
+    _Of("cycles", "Of one image.", lambda at: at[2].cycles),
+    _Of("area_mm2", "Of the machine that the round asks for.", lambda at: at[2].area_mm2, "mm²"),
+    _Of("is_taken_back", "Whether it lost more than the margin.", lambda at: at[2].is_taken_back),
+)
+"""Of a study, a run and a round."""
+
+
+def _fronts(studies: Sequence[ReadStudy]) -> Table:
+    """One row a round of each run whose recipe approximates round by round."""
+    rows = ((study, run, one) for study, run, _ in _own_runs(studies) for one in run.front)
+    return _table("fronts", (*_POINT, _ACCELERATOR, *_ROUND), rows)
 
 
 def _failures(studies: Sequence[ReadStudy]) -> Table:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewbits.hardware import Cost
+    from fewbits.study.front_record import FrontPoint
     from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import RunResult
     from fewbits.train import Evaluation
@@ -46,6 +47,12 @@ class Tested:
     cost: Cost
     baseline_uj: float | None
     """Energy of the same network at float32; None if the technology table or the accelerator has no float32."""
+
+    assumed_uj: float | None = None
+    """Energy at the table's assumed activity, whatever the cost's is."""
+
+    front: tuple[FrontPoint, ...] = ()
+    """Of the rounds of a recipe that approximates more in each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewbits.study.declaration import Count, Figure, Percent, Positive, PositiveCount, Size, declares, kept
+from fewbits.study.front_record import FrontPoint
 from fewbits.study.layer_record import LayerRecord, layer_records
 from fewbits.train.record import EpochRecord
 
@@ -117,6 +118,16 @@ class RunFigures:
             by=("epoch",),
             table="curves",
             meaning="The training curve of the float network that it started from.",
+        ),
+        default=(),
+    )
+    front: tuple[FrontPoint, ...] = kept(
+        Figure(
+            of_test=lambda test: test.front,
+            by=("round",),
+            table="fronts",
+            meaning="Accuracy on the held-out images and energy of each round of a recipe that approximates more in "
+            "each; empty for other recipes.",
         ),
         default=(),
     )
@@ -289,6 +300,15 @@ class RunFigures:
             unit="µJ",
             of_cost=lambda cost: cost.energy_interval_uj,
             in_run_json=True,
+        ),
+        default=None,
+    )
+    assumed_energy_uj: float | None = kept(
+        Figure(
+            of_test=lambda test: test.assumed_uj,
+            meaning="The energy at the technology table's assumed activity, at which fronts are told; none for a run "
+            "of a version that did not keep it.",
+            unit="µJ",
         ),
         default=None,
     )

@@ -17,7 +17,7 @@ from fewbits.errors import StudyError
 from fewbits.study.declaration import STORED, Count, Percent, Size
 from fewbits.tensor_file import read_tensors, write_tensors
 from fewbits.train.checkpoint import UNFIT
-from fewbits.train.record import EpochRecord
+from fewbits.train.record import EpochRecord, RoundRecord
 
 FOLDER = "networks"
 """Of the study's output folder."""
@@ -50,6 +50,9 @@ class TrainingOutcome:
 
     history: tuple[EpochRecord, ...] = ()
     """The training curve, of the last stage where a recipe has several; empty in a file of a version that kept none."""
+
+    rounds: tuple[RoundRecord, ...] = ()
+    """Of a recipe that approximates round by round."""
 
 
 _OUTCOME = TypeAdapter(TrainingOutcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from fewbits import data, models
 from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.data import Dataset, Inputs, Split
 from fewbits.errors import DataError, HardwareError
+from fewbits.formats.switched_units import SwitchedUnits
 from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
@@ -23,6 +25,7 @@ from fewbits.study.checks import products_of, refuse_absent_device
 from fewbits.study.declaration import Tested
 from fewbits.study.digest import data_sha256
 from fewbits.study.figures import kept_of_cost, kept_of_test
+from fewbits.study.front_record import FrontPoint
 from fewbits.study.networks import (
     TrainingOutcome,
     checkpoint_folder,
@@ -99,6 +102,8 @@ class Workshop:
             float_training=float_outcome,
             cost=figures,
             baseline_uj=baseline_uj,
+            assumed_uj=_cost(network, images, technology, run, from_operands=False).energy_uj,
+            front=_front(module, outcome, tuple(images[:1].shape[1:]), technology, run),
         )
         began = float_outcome.notices if run.training.start is not None else ()
         one_class = one_class_notice(dataset, dataset.test, "test images")
@@ -273,6 +278,7 @@ class Workshop:
             notices=(*notices, *record.notices),
             wall_time_s=record.wall_time_s,
             history=record.history,
+            rounds=record.rounds,
         )
         save_network(path, network, outcome)
         remove_checkpoints(self._checkpoints(training))
@@ -328,6 +334,31 @@ def _cost(
         datapaths=datapaths,
         multiplier=product or DEFAULT_MULTIPLIER,
     )
+
+
+def _front(
+    module: QuantizedModel, outcome: TrainingOutcome, shape: tuple[int, ...], technology: Technology, run: Run
+) -> tuple[FrontPoint, ...]:
+    """What the network of each round costs, at the assumed activity: only what is switched tells them apart."""
+    points: list[FrontPoint] = []
+    costed = copy.deepcopy(module) if outcome.rounds else module
+    for one in outcome.rounds:
+        for name, layer in costed.layers.items():
+            layer.switch(SwitchedUnits.parse(one.layers[name]) if name in one.layers else None)
+        figures = cost(costed, input_shape=shape, technology=technology, accelerator=run.accelerator)
+        points.append(
+            FrontPoint(
+                round=one.number,
+                switched=one.switched,
+                units=one.units,
+                validation_accuracy_percent=one.validation_accuracy_percent,
+                energy_uj=figures.energy_uj,
+                cycles=figures.cycles,
+                area_mm2=figures.area_mm2,
+                is_taken_back=one.is_taken_back,
+            )
+        )
+    return tuple(points)
 
 
 def _tested(network: nn.Module, dataset: Dataset, split: Split, device: str) -> Evaluation:

@@ -45,10 +45,13 @@ def approximate_synapses(run: RecipeRun) -> TrainRecord:
 
 
 def _rounds(run: RecipeRun, granularity: Granularity) -> TrainRecord:
-    """The network is first fine-tuned with exact products. A round then switches `share_a_round` of all units, ranked
-    anew, and trains an equal part of the epochs. If the validation accuracy is then more than `error_margin_points`
-    below the float network's, the network goes back to what it was, and half as many units are tried. It ends when an
-    eighth of them, or one, is too much, or all are switched. A record a round is the recipe's front.
+    """Rounds with units of a granularity.
+
+    The network is first fine-tuned with exact products, in half of the epochs. A round then switches `share_a_round`
+    of all units, ranked anew, and trains an equal part of the other half, at least one epoch. If the validation accuracy
+    is then more than `error_margin_points` below the float network's, the network goes back to what it was, and half as
+    many units are tried. It ends when an eighth of them, or one, is too much, or all are switched. A record a round is
+    the recipe's front.
     """
     model, options = run.model, run.options
     _refuse_products(run.name, model)
@@ -57,7 +60,8 @@ def _rounds(run: RecipeRun, granularity: Granularity) -> TrainRecord:
     _try_tables(model, options.approximation, units)
     total = _count(units)
     first_size = at_a_time = max(1, math.ceil(options.share_a_round * total))
-    first, *settings = share_epochs(run.settings, 1 + math.ceil(total / at_a_time))
+    first, later = share_epochs(run.settings, 2)
+    settings = share_epochs(later, math.ceil(total / at_a_time))
     float_network = evaluate(run.float_model.to(run.device), run.data, run.data.validation, device=run.device)
     floor = float_network.accuracy_percent - options.error_margin_points
     record = _retrain(run, "", first)

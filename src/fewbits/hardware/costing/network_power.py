@@ -239,10 +239,10 @@ def power_from_operands(
 ) -> NetworkPower | None:
     """`network_power` with the compiled netlist that belongs to a technology table; None where there is none.
 
-    There is none of a network whose layers need several datapaths, on a dataflow without an order of operands, or of
-    neurons of a size that the table has no netlist of; the cost then says that it is at a uniform activity. A
-    table scaled to another process node, or at a corner, has none either: the netlist's energies are those of the
-    typical library.
+    There is none of a network whose layers need several datapaths or make products in several ways, on a dataflow
+    without an order of operands, or of neurons of a size that the table has no netlist of; the cost then says that it
+    is at a uniform activity. A table scaled to another process node, or at a corner, has none either: the netlist's
+    energies are those of the typical library.
     images: of which IMAGES, evenly spaced, are taken. technology: as read from `table`, a file or a shipped name.
     """
     made_for = accelerator or Accelerator()
@@ -256,7 +256,7 @@ def power_from_operands(
         return None
     workload = workload_of(network)
     tiles = tiles_of(workload, main)
-    if any(tiles.of(layer) is not main for layer in workload.layers):
+    if any(tiles.of(layer) is not main or layer.part_of for layer in workload.layers):
         return None
     netlist = read_compiled_netlist(path)
     expected = (technology.provenance.get(f"rtlil_sha256 {precision}"), technology.provenance.get("liberty_sha256"))
