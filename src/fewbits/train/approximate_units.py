@@ -48,10 +48,10 @@ def _rounds(run: RecipeRun, granularity: Granularity) -> TrainRecord:
     """Rounds with units of a granularity.
 
     The network is first fine-tuned with exact products, in half of the epochs. A round then switches `share_a_round`
-    of all units, ranked anew, and trains an equal part of the other half, at least one epoch. If the validation accuracy
-    is then more than `error_margin_points` below the float network's, the network goes back to what it was, and half as
-    many units are tried. It ends when an eighth of them, or one, is too much, or all are switched. A record a round is
-    the recipe's front.
+    of all units, ranked anew, and trains an equal part of the other half, at least one epoch. If the validation
+    accuracy is then more than `error_margin_points` below the float network's, the network goes back to what it was,
+    and half as many units are tried. It ends when an eighth of them, or one, is too much, or all are switched. A record
+    a round is the recipe's front.
     """
     model, options = run.model, run.options
     _refuse_products(run.name, model)
