@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fewbits import StudyError
 from fewbits.report import write_report
 from fewbits.study import read_results, run_study
 from fewbits.study.plan import make_plan
@@ -70,3 +71,23 @@ def test_the_second_version_of_a_recipe_is_another_training(tiny, monkeypatch: p
     before = {run.recipe: run.training.key for run in make_plan(tiny(**QUICK)).runs}
     assert CATALOG["approximate-neurons"].version == 2
     assert [recipe for recipe in RECIPES if keys[recipe] != before[recipe]] == ["approximate-neurons"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"methods": {"approximation": "fixed12"}},
+            "key 'methods': .*at fixed8: .* fixed12 is not the top bits",
+        ),
+        ({"methods": {"error_margin_points": -1.0}}, "error_margin_points must be from 0 to 100"),
+        ({"methods": {"share_a_round": 0.0}}, "share_a_round must be above 0 to 1"),
+        (
+            {"methods": {"approximation": "dropped"}, "accelerator": {"neurons": 32}},
+            "give DianNao's tile of 16 neurons of 16 synapses",
+        ),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_trained(tiny, changes: dict[str, object], message: str):
+    with pytest.raises(StudyError, match=message):
+        make_plan(tiny(**(QUICK | changes)))

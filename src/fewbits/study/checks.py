@@ -14,6 +14,7 @@ from fewbits.data import Dataset
 from fewbits.errors import FewbitsError, ModelError, StudyError
 from fewbits.formats import Precision, ProductTable, parse_precision
 from fewbits.formats.assignment import Assignment
+from fewbits.formats.switched_units import SwitchedUnits
 from fewbits.hardware import AnyAccelerator, Technology, cost
 from fewbits.hardware.datapath.interpolation import can_interpolate
 from fewbits.hardware.datapath.strategies import strategy_for
@@ -23,7 +24,7 @@ from fewbits.models import ModelSource
 from fewbits.quantization import calibrate, fold_batch_norm, quantize
 from fewbits.study.sections import PrecisionSection
 from fewbits.study.tasks import BASELINE
-from fewbits.train import RecipeOptions, TrainSettings
+from fewbits.train import RECIPES, RecipeOptions, TrainSettings
 from fewbits.train.operating_point import kept
 from fewbits.train.recipes import refuse_precisions
 from fewbits.train.temporary_batch_norm import refuse_unfit
@@ -67,6 +68,31 @@ def refuse_recipe(recipe: str, asked: Sequence[Assignment]) -> None:
             refuse_precisions(recipe, one.precisions, has_layers=bool(one.layers))
         except ModelError as error:
             raise StudyError(str(error) if one.is_uniform else f"{one.name!r}: {error}") from None
+
+
+def try_switching(
+    recipes: Iterable[str],
+    asked: Sequence[Assignment],
+    options: RecipeOptions,
+    technology: Technology,
+    machines: Iterable[AnyAccelerator],
+) -> None:
+    """Raise StudyError if an approximation is none of a precision's products, or a machine does not switch it.
+
+    recipes: those that approximate nothing pass. Tried with a layer of two units, before anything is trained.
+    """
+    recipe = next((name for name in sorted(recipes) if "approximation" in RECIPES[name].options), None)
+    precisions = dict.fromkeys(each for one in asked if one.name != BASELINE for each in one.precisions)
+    for precision in precisions if recipe is not None else ():
+        try:
+            tried = quantize(torch.nn.Sequential(torch.nn.Linear(32, 32)), precision)
+            tried.layers["0"].switch(SwitchedUnits(options.approximation, (0,)))
+            for machine in machines:
+                cost(tried, input_shape=(32,), technology=technology, accelerator=machine)
+        except FewbitsError as error:
+            raise StudyError(
+                f"recipe {recipe!r} with approximation {options.approximation!r} at {precision.name}: {error}"
+            ) from None
 
 
 def products_of(one: Assignment) -> ProductTable | None:

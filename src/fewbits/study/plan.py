@@ -25,6 +25,7 @@ from fewbits.study.checks import (
     refuse_unstarted,
     try_assignment,
     try_model,
+    try_switching,
 )
 from fewbits.study.digest import data_sha256, json_sha256
 from fewbits.study.result import FLOAT_RECIPE
@@ -93,6 +94,7 @@ def make_plan(spec: StudySpec, *, trains_here: bool = True) -> Plan:
     names = {name for by_recipe in trained.values() for name in by_recipe.values()}
     settings = {name: _settings(spec, name) for name in (FLOAT_RECIPE, *sorted(names))}
     options = _checked(spec, "methods", lambda: RecipeOptions(**spec.methods.given()))
+    _checked(spec, "methods", lambda: try_switching(names, asked, options, technology, tuple(machines.values())))
     sources = {model: ModelSource(spec.folder) for model in spec.networks}
     starts = _checked(spec, "start", lambda: starts_of(spec, sources))
     _checked(spec, "float_training", lambda: refuse_unstarted(settings[FLOAT_RECIPE], spec.networks, starts))
