@@ -12,6 +12,7 @@ from fewbits.lazy import lazily
 if TYPE_CHECKING:
     from fewbits.graph.kind import Codes, KindOfOperation, LayerWork, Lowering
     from fewbits.graph.refusals import Skipped, UnsupportedError
+    from fewbits.graph.signs import Sign
     from fewbits.graph.spelling import Application, SettingError, spelled
 
 _HOLDERS = {
@@ -19,6 +20,7 @@ _HOLDERS = {
     for module, names in {
         "kind": ("Codes", "KindOfOperation", "LayerWork", "Lowering"),
         "refusals": ("Skipped", "UnsupportedError"),
+        "signs": ("Sign",),
         "spelling": ("Application", "SettingError", "spelled"),
     }.items()
     for name in names
@@ -31,6 +33,7 @@ __all__ = [
     "LayerWork",
     "Lowering",
     "SettingError",
+    "Sign",
     "Skipped",
     "UnsupportedError",
     "spelled",
