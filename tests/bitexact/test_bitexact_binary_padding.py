@@ -48,3 +48,19 @@ def test_padding_of_other_inputs_is_zero():
     (layer,) = quantized.layers.values()
     expected = nn.functional.conv2d(images.double(), layer.quantized_weight().double(), padding=2)
     assert torch.equal(fb.lower(quantized, images).run(images), expected)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(64, 4)),
+        nn.Sequential(nn.Conv2d(1, 2, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 4)),
+        nn.Sequential(nn.Conv2d(1, 2, 1), nn.AvgPool2d(2), nn.ReLU(), nn.Conv2d(2, 2, 1)),
+    ],
+    ids=["images", "pooled", "averaged"],
+)
+def test_a_relu_of_signs_is_refused_since_they_have_no_zero(model: nn.Module):
+    images = torch.randn(2, 1, 8, 8)
+    quantized = fb.calibrate(fb.quantize(model, "binary"), images)
+    with pytest.raises(fb.ModelError, match="rounded to binary, which has no code for its zeros: put it directly"):
+        fb.lower(quantized, images)
