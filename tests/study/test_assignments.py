@@ -119,6 +119,20 @@ def test_a_bad_entry_is_refused_before_any_training(entry, words, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_relu_of_signs_is_refused_before_any_training(tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\ndef make(first, second):\n"
+        "    layers = [nn.Conv2d(1, 4, 3), first, second, nn.Flatten(), nn.Linear(676, 10)]\n"
+        "    return nn.Sequential(*layers)\n\n\n"
+        "def behind():\n    return make(nn.MaxPool2d(2), nn.ReLU())\n\n\n"
+        "def before():\n    return make(nn.ReLU(), nn.MaxPool2d(2))\n"
+    )
+    study = _study(precisions=["binary"], recipes=["post-training"])
+    make_plan(parse_study(study | {"models": ["net.py:before"]}, "s.toml", tmp_path))
+    with pytest.raises(fb.StudyError, match="'binary' on model 'net.py:behind': '2' is a ReLU of values"):
+        make_plan(parse_study(study | {"models": ["net.py:behind"]}, "s.toml", tmp_path))
+
+
 def test_a_name_is_listed_once():
     with pytest.raises(fb.StudyError, match="listed twice"):
         parse_study(_study(precisions=[MIXED, MIXED]), "s.toml")

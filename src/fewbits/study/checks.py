@@ -121,8 +121,11 @@ def products_of(one: Assignment) -> ProductTable | None:
 
 
 def is_tried(one: Assignment) -> bool:
-    """Whether it takes the network and the data to tell if a precision can be used: of layers, of unsigned inputs."""
-    return not one.is_uniform or any(not precision.inputs.is_signed for precision in one.precisions)
+    """Whether it takes the network and the data to tell if a precision can be used: of layers, of unsigned inputs, of
+    signs, which have no zero.
+    """
+    inputs = [precision.inputs for precision in one.precisions]
+    return not one.is_uniform or any(not each.is_signed or not each.has_zero for each in inputs)
 
 
 def try_assignment(
