@@ -129,7 +129,7 @@ def test_a_relu_of_signs_is_refused_before_any_training(tmp_path):
     )
     study = _study(precisions=["binary"], recipes=["post-training"])
     make_plan(parse_study(study | {"models": ["net.py:before"]}, "s.toml", tmp_path))
-    with pytest.raises(fb.StudyError, match="'binary' on model 'net.py:behind': '2' is a ReLU of values"):
+    with pytest.raises(fb.StudyError, match=r"'binary' on model 'net\.py:behind': '2' is a ReLU of values"):
         make_plan(parse_study(study | {"models": ["net.py:behind"]}, "s.toml", tmp_path))
 
 
