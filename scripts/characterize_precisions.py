@@ -1,8 +1,9 @@
 """Put precisions into the shipped technology table: a neuron of each, and the control around it.
 
-Usage: python scripts/characterize_precisions.py LIBERTY PRECISION...
+Usage: python scripts/characterize_precisions.py LIBERTY PRECISION... [slow=LIBERTY fast=LIBERTY]
 Synthesizes as `fewbits characterize` does, on the library that the table is of, and writes the entries, their compiled
-netlists and what they were made from. Everything else in the table stays. Can be run again.
+netlists and what they were made from; then, where libraries of corners are given, their figures there. Everything else
+in the table stays. Can be run again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import pickle
 import sys
 from pathlib import Path
 
+from fewbits.hardware.characterization.corners import CornerFiles, characterize_corners
 from fewbits.hardware.characterization.netlists import CLOCK_SLEW_NS, TOGGLES_PER_CYCLE
 from fewbits.hardware.characterization.neuron_options import build_neuron
 from fewbits.hardware.characterization.precisions import Assumptions, make_control, make_neuron
@@ -33,12 +35,17 @@ def main() -> None:
         Conditions(CLOCK_SLEW_NS, CLOCK_SLEW_NS, wire=library.wire_load), table.target_clock_mhz, TOGGLES_PER_CYCLE
     )
     pickled = pickle.dumps(library)
-    for precision in sys.argv[2:]:
+    precisions = [one for one in sys.argv[2:] if "=" not in one]
+    for precision in precisions:
         made = make_neuron(print, pickled, [build_neuron(precision)], given)
         table = made.into(load_technology(TABLE))
         table = make_control(print, pickled, made.neuron, None, given).into(table)
         made.netlist.save(compiled_netlist_path(TABLE, made.neuron.precision))
         table.save(TABLE)
+    corners = dict(one.split("=", 1) for one in sys.argv[2:] if "=" in one)
+    if corners:
+        files = {name: CornerFiles((Path(path),)) for name, path in corners.items()}
+        characterize_corners(TABLE, Path(sys.argv[1]), files, precisions, progress=print)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Added(nn.Module):
 
 def test_a_signed_operand_on_a_datapath_of_unsigned_inputs_is_refused():
     network = lowered(Added(), (2, 4, 4), "fixed4/ufixed4:auto-sign")
-    with pytest.raises(HardwareError, match=r"rounds to fixed4: this accelerator stores ufixed4 alone"):
+    with pytest.raises(HardwareError, match=r"rounds to fixed4, which the outputs of fixed4/ufixed4 are not"):
         compile_network(network, design("fixed4/ufixed4"), TILE)
 
 

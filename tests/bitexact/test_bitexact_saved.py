@@ -235,7 +235,7 @@ FORGERIES: dict[str, tuple[Callable[[Record, dict[str, Tensor]], object], str]] 
     "another format": (lambda r, t: _weight(r).update(number_format="fixed4"), "no code of its format"),
     "a scale of blocks": (
         lambda r, t: _weight(r)["scale"]["fields"].update(granularity={"class": "Block", "fields": {"size": 4}}),
-        "scales of blocks have no arithmetic yet",
+        "blocks have codes of a scale format",
     ),
     "a far scale": (
         lambda r, t: _weight(r)["scale"]["fields"]["factors"]["fields"].update(points=[10**9]),

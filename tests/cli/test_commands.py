@@ -19,7 +19,7 @@ COST_FIELDS = {
     *("multiplier", "interpolated", "energy_uj_by_part", "leakage_uj", "layers", "off_chip_uj"),
     *("energy_with_off_chip_uj", "clock_limited_by", "longest_paths_ns", "clock_notes", "own_datapaths"),
     *("bandwidth_gb_s", "needed_bandwidth_gb_s", "transfer_stall_cycles"),
-    *("narrower_layers", "layer_datapaths", "notes"),
+    *("narrower_layers", "layer_datapaths", "conversions", "notes"),
     *("products_per_cycle", "operations", "gops", "peak_gops", "gops_per_w", "gops_per_mm2"),
 }
 RUN_FIELDS = {

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import invalidate_caches
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -292,7 +293,7 @@ def test_an_exporter_that_fails_leaves_the_old_file(write: str, message: str, in
     install("one", "fewbits.exporters", "theirs = one:exporter", _EXPORTER.replace("WRITE", write))
     (tmp_path / "net.h").write_text("old")
     with pytest.raises(fb.ModelError, match=message):
-        export_network(None, "theirs", tmp_path / "net.h")  # pyright: ignore[reportArgumentType]
+        export_network(SimpleNamespace(layers=()), "theirs", tmp_path / "net.h")  # pyright: ignore[reportArgumentType]
     assert (tmp_path / "net.h").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.h", "one"]
 

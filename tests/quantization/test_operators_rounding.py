@@ -42,6 +42,7 @@ def cases() -> dict[str, tuple[Any, tuple[Any, ...]]]:
         ),
         "round, float64": (ops.round, (drawn(3).double(), POINT, None, "pow2-6", False)),
         "round, empty": (ops.round, (drawn(0, 3), POINT, None, "fixed8", False)),
+        "round_blocks": (ops.round_blocks, (drawn(3, 32), POINT, "mxfp4", False, 1, 1)),
         "round_bias": (ops.round_bias, (drawn(3), POINT, None)),
         "round_bias, channels": (ops.round_bias, (drawn(3), POINT, SHIFTS)),
         "limits": (ops.limits, (POINT, "fixed8")),

@@ -9,6 +9,7 @@ from torch import nn
 
 from fewbits import ModelError, parse_format
 from fewbits.data import Dataset
+from fewbits.graph.float_layer import OF_WEIGHTS
 from fewbits.quantization.methods.learned_step import learned
 
 SETTINGS = {"epochs": 3, "batch_size": 32, "calibration_method": "maximum"}
@@ -30,7 +31,7 @@ def test_the_steps_gradient_is_that_of_the_paper(name: str):
     x = torch.linspace(-2, 2, 41, dtype=torch.float64)
     log2_step = torch.tensor(-2.0, dtype=torch.float64, requires_grad=True)
     upstream = torch.linspace(1, 3, 41, dtype=torch.float64)
-    (learned(x, log2_step, number_format, 2) * upstream).sum().backward()
+    (learned(x, log2_step, number_format, 2, OF_WEIGHTS) * upstream).sum().backward()
     low, high = number_format.limits(0)
     of_step = [  # equation 3, an element at a time
         float(number_format.quantize_scalar(v)) - (v if low <= v <= high else 0) for v in (x / step).tolist()

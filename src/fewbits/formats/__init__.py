@@ -9,7 +9,7 @@ from fewbits.formats.blocks import BlockFormat
 from fewbits.formats.exact_floats import ExactFloat
 from fewbits.formats.fixed import FixedPoint, UnsignedFixedPoint
 from fewbits.formats.floating import FloatFormat
-from fewbits.formats.format import Description, Format, FormatFamily, FusedPass
+from fewbits.formats.format import Description, Format, FormatFamily, FusedPass, MagnitudeCodes
 from fewbits.formats.power_of_two import PowerOfTwo
 from fewbits.formats.registry import (
     STUDY_PRECISIONS,
@@ -48,6 +48,7 @@ __all__ = [
     "FormatFamily",
     "FusedPass",
     "LayerProducts",
+    "MagnitudeCodes",
     "Multipliers",
     "PackedBlocks",
     "PowerOfTwo",

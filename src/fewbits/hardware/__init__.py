@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fewbits.hardware.costing.breakdown import Breakdown, LayerCost, MemoryCost
 from fewbits.hardware.costing.clock import Clock
+from fewbits.hardware.costing.conversions import ConversionFigures
 from fewbits.hardware.costing.layer_costs import LayerCosts, LayerFigures, PairCosts, Prediction, layer_costs
 from fewbits.hardware.costing.layer_power import LayerPower, NetworkPower
 from fewbits.hardware.costing.network_cost import Cost, cost
@@ -19,11 +20,18 @@ from fewbits.hardware.dataflow.plan import Accesses, AnyAccelerator, LayerSchedu
 from fewbits.hardware.dataflow.registry import accelerator_from, accelerator_named, dataflow_of, dataflows
 from fewbits.hardware.datapath.neuron_design import NeuronDesign
 from fewbits.hardware.multipliers.kinds import MultiplierKind
-from fewbits.hardware.process.corners import ControlAtCorner, Corner, DatapathAtCorner, MacroAtCorner
+from fewbits.hardware.process.corners import (
+    ControlAtCorner,
+    ConversionAtCorner,
+    Corner,
+    DatapathAtCorner,
+    MacroAtCorner,
+)
 from fewbits.hardware.process.datapath_key import DatapathKey
 from fewbits.hardware.process.technology import (
     ComponentCost,
     ControlCost,
+    ConversionCost,
     DatapathCost,
     MacroCost,
     NeuronShare,
@@ -58,6 +66,9 @@ __all__ = [
     "ComponentCost",
     "ControlAtCorner",
     "ControlCost",
+    "ConversionAtCorner",
+    "ConversionCost",
+    "ConversionFigures",
     "Corner",
     "Cost",
     "CostPoint",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TaskProgress,
         TaskStarted,
     )
+    from fewbits.study.front_record import FrontPoint
     from fewbits.study.layer_record import LayerRecord, MemoryRecord
     from fewbits.study.networks import TrainingOutcome
     from fewbits.study.result import FLOAT_RECIPE, FailedRun, RunResult, StudyRecord
@@ -60,6 +61,7 @@ __all__ = [
     "FineTuneSection",
     "FloatNetworkTrained",
     "FloatTrainingSection",
+    "FrontPoint",
     "LayerRecord",
     "MachineSection",
     "Measured",
@@ -103,6 +105,7 @@ _NAMES = {
     ),
     "declaration": ("Figure", "Tested"),
     "defect_record": ("DefectRecord", "DefectRowRecord", "DrawnAccuracies", "RepairRecord"),
+    "front_record": ("FrontPoint",),
     "layer_record": ("LayerRecord", "MemoryRecord"),
     "networks": ("TrainingOutcome",),
     "events": (

@@ -16,7 +16,7 @@ from fewbits.bitexact import BitExactNetwork, lower
 from fewbits.data import Dataset, Inputs, Split
 from fewbits.errors import DataError, HardwareError
 from fewbits.formats.switched_units import SwitchedUnits
-from fewbits.hardware import Cost, Technology, cost, dataflow_of, load_technology
+from fewbits.hardware import Cost, NetworkPower, Technology, cost, dataflow_of, load_technology
 from fewbits.hardware.costing.network_power import power_from_operands
 from fewbits.hardware.process.datapath_key import DEFAULT_MULTIPLIER
 from fewbits.quantization import QuantizedModel, batch_norms, calibrate, fold_batch_norm, quantize
@@ -104,7 +104,7 @@ class Workshop:
             float_training=float_outcome,
             cost=figures,
             baseline_uj=baseline_uj,
-            assumed_uj=_cost(network, images, technology, run, from_operands=False).energy_uj,
+            assumed_uj=_costed(network, technology, run).energy_uj,
             front=_front(module, outcome, tuple(images[:1].shape[1:]), technology, run),
             defects=measured(run, module, network, dataset, self.folder, self.progress),
         )
@@ -324,14 +324,18 @@ def _cost(
     """The cost, with the activity of the network's own operands where that is asked for and the technology has a
     compiled netlist.
     """
-    datapaths = "one" if network.precision.name == _BASELINE else run.datapaths  # float32 is one whatever is built
-    product = run.training.computes_at.product if network.precision.name != _BASELINE else None
-    multiplier = product or DEFAULT_MULTIPLIER
     # no netlist runs a network's operands in two modes or on two datapaths
     formats = {(layer.weight_format, layer.input_format) for layer in network.layers}
+    datapaths, multiplier = _built(network, run)
     activity = None
     if from_operands and (datapaths == "one" or (datapaths == "each" and len(formats) == 1)):
         activity = power_from_operands(network, images, technology, run.technology, run.accelerator, multiplier)
+    return _costed(network, technology, run, activity)
+
+
+def _costed(network: BitExactNetwork, technology: Technology, run: Run, activity: NetworkPower | None = None) -> Cost:
+    """The cost on the machine that a run asks for. activity: None is the table's assumed one."""
+    datapaths, multiplier = _built(network, run)
     return cost(
         network,
         technology=technology,
@@ -340,6 +344,13 @@ def _cost(
         datapaths=datapaths,
         multiplier=multiplier,
     )
+
+
+def _built(network: BitExactNetwork, run: Run) -> tuple[str, str]:
+    """Datapaths and multiplier of a network's machine; those of float32 are one, and exact, whatever is asked for."""
+    if network.precision.name == _BASELINE:
+        return "one", DEFAULT_MULTIPLIER
+    return run.datapaths, run.training.computes_at.product or DEFAULT_MULTIPLIER
 
 
 def _front(

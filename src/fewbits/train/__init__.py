@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fewbits.train.progress import Progress, ProgressCallback
     from fewbits.train.recipe_run import RecipeRun
     from fewbits.train.recipes import prepare_recipe, run_recipe, train_float
-    from fewbits.train.record import EpochRecord, TrainRecord
+    from fewbits.train.record import EpochRecord, RoundRecord, TrainRecord
     from fewbits.train.settings import TrainSettings
 
 _HOLDERS = {
@@ -34,7 +34,7 @@ _HOLDERS = {
         "loop": ("Loss", "cross_entropy"),
         "recipe_run": ("RecipeRun",),
         "recipes": ("prepare_recipe", "run_recipe", "train_float"),
-        "record": ("EpochRecord", "TrainRecord"),
+        "record": ("EpochRecord", "RoundRecord", "TrainRecord"),
         "settings": ("TrainSettings",),
     }.items()
     for name in names
@@ -53,6 +53,7 @@ __all__ = [
     "Recipe",
     "RecipeOptions",
     "RecipeRun",
+    "RoundRecord",
     "TrainRecord",
     "TrainSettings",
     "TrainingHooks",

@@ -227,12 +227,11 @@ class NetworkCompiler(ABC):
         return shift
 
     def _check_format(self, rounding: Rounding | InputRounding) -> None:
-        """Raise HardwareError if values are rounded to another format than the datapath takes."""
-        own = self._design.precision.inputs
-        if rounding.number_format != own:
+        """Raise HardwareError if values are rounded to a format that the datapath's outputs do not have."""
+        if not self._design.rounds_to(rounding.number_format):
             raise HardwareError(
-                f"operation {rounding.name!r} rounds to {rounding.number_format.name}: this accelerator stores "
-                f"{own.name} alone; give all layers one format of inputs"
+                f"operation {rounding.name!r} rounds to {rounding.number_format.name}, which the outputs of "
+                f"{self._design.name} are not: give the layer that takes it a precision of the datapath"
             )
 
     def _check_factors(self, addition: Addition) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from fewbits.hardware.datapath.accumulate import OutputStage
-from fewbits.hardware.datapath.narrow_float_circuits import largest_code, operand
+from fewbits.hardware.datapath.narrow_float_circuits import operand
 from fewbits.hardware.rtl.bit_heap import registered, shared
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ExactFloatOutputStage(OutputStage):
         up = registered(m, up, "up")
         sign = registered(m, sign, "sign3")
         rounded = shared(m, pattern + up, "rounded")
-        largest = largest_code(self.number_format)
+        largest = self.number_format.magnitude_codes.largest
         limited = Mux(rounded > largest, largest, rounded)[: self.number_format.bits - 1]
         m.d.sync += self.output.eq(Mux(sign & self.relu, 0, Cat(limited, sign & limited.any())))
         return m

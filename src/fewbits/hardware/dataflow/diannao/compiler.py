@@ -71,11 +71,6 @@ class _TileCompiler(NetworkCompiler):
         """Sums neither come from memory nor go there."""
         rounding = steps.rounding
         output = None if rounding is None else rounding.number_format
-        if rounding is not None and output is not None and not self._design.rounds_to(output):
-            raise HardwareError(
-                f"operation {rounding.name!r} rounds to {output.name}, which the outputs of {self._design.name} "
-                "are not: give the layer that takes it a precision of the datapath"
-            )
         settings = self._design.settings_for(output)
         return {
             "relu": int(steps.relu),
