@@ -7,6 +7,7 @@ import subprocess
 import sys
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
@@ -180,3 +181,16 @@ def test_a_name_that_is_no_text_is_refused(name: object):
 def test_a_precision_with_a_missing_part_is_refused_as_one(name: str):
     with pytest.raises(FormatError, match="is not a precision: give weights/inputs"):
         parse_precision(name)
+
+
+@pytest.mark.parametrize("text", ["fixed4/ufixed4", "binary/fixed16", "a/b/c"])
+def test_a_precision_is_not_taken_for_a_format(text: str) -> None:
+    with pytest.raises(FormatError, match="reads as a precision, weights/inputs"):
+        parse_format(text)
+
+
+@pytest.mark.parametrize("numbers", [[1.0, 2.0], (1.0,), 3.0, np.ones(2)], ids=["list", "tuple", "number", "array"])
+@pytest.mark.parametrize("name", ["fixed8", "fp8-e4m3", "mxfp4"])
+def test_what_is_no_tensor_is_refused(name: str, numbers: object) -> None:
+    with pytest.raises(FormatError, match="a tensor, not"):
+        parse_format(name).quantize(numbers)  # pyright: ignore[reportArgumentType]

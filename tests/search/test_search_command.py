@@ -89,6 +89,7 @@ def test_the_written_study_tests_the_chosen_assignment_beside_the_uniform_precis
     names = [one if isinstance(one, str) else one.name for one in spec.precisions]
     assert set(names) == {"float32", "fixed8", "fixed2", chosen}
     assert spec.recipes == ("post-training",)
+    assert (spec.datapaths, spec.technology) == ("each", "ihp-sg13g2")  # what the search's costs are of
 
 
 def test_a_search_without_an_answer_ends_with_1_and_says_what_to_do(folder: Path, capfd: pytest.CaptureFixture[str]):

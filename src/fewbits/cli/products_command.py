@@ -48,7 +48,7 @@ def _table(name: str, precision: Precision) -> tuple[ProductTable, str, str | No
     from fewbits.hardware.multipliers import multiplier_kind, product_table
 
     try:
-        kind, _ = parse_approximation(name)
+        kind, parameters = parse_approximation(name)
     except FormatError as unnamed:
         from fewbits.hardware.multipliers.registry import is_named
 
@@ -56,4 +56,4 @@ def _table(name: str, precision: Precision) -> tuple[ProductTable, str, str | No
             raise FormatError(f"{unnamed}; or a Verilog file, FILE.v, or ariths:NAME") from None
         return product_table(name, precision), multiplier_kind(name).words, None
     table = approximation(name, precision.weights, precision.inputs)
-    return table, kind.words, None if kind.source == "-" else kind.source
+    return table, kind.words_for(*parameters), None if kind.source == "-" else kind.source

@@ -9,6 +9,7 @@ zero so gives zero.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -53,6 +54,13 @@ class ApproximationKind:
     def pattern(self) -> str:
         """How its names look, for lists and errors: `truncated-COLUMNS`."""
         return "-".join((self.name, *(parameter.words.upper().replace(" ", "_") for parameter in self.parameters)))
+
+    def words_for(self, *values: int) -> str:
+        """What it does with the parameters' values."""
+        words = self.words
+        for parameter, value in zip(self.parameters, values, strict=True):
+            words = re.sub(rf"\b{parameter.words.upper()}\b", str(value), words)
+        return words
 
     def refusal(self, weights: Format, inputs: Format) -> str | None:
         """Why it does not multiply two formats, as a sentence's end; None if it does."""

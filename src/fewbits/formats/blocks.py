@@ -166,6 +166,7 @@ class BlockFormat(Format):
         from fewbits.formats.capture import is_captured
 
         if is_captured(x):
+            self.require_tensor(x)
             from fewbits.formats.operators import quantize_blocks_captured
 
             return quantize_blocks_captured(self, x, self._given(scale), out, rectified, along)

@@ -267,6 +267,7 @@ class Format(ABC):
         from fewbits.formats.kernels import is_captured, quantize_scaled, quantize_tensor
 
         if is_captured(x):
+            self.require_tensor(x)
             from fewbits.formats.operators import quantize_captured
 
             return quantize_captured(self, x, scale, out, rectified)
@@ -280,6 +281,11 @@ class Format(ABC):
 
         fitting = scale if isinstance(scale, Scale) else Scale.power_of_two(scale)
         return Encoded(self.encode(x.detach().cpu(), fitting).numpy(), self, fitting)
+
+    def require_tensor(self, x: object) -> None:
+        """Raise FormatError for what is neither a tensor nor stands for one, as torch's and fx's proxies do."""
+        if not hasattr(x, "detach"):
+            raise FormatError(f"{self.name} rounds a tensor, not {type(x).__name__}: give torch.tensor(...)")
 
     def encode(self, x: Tensor, scale: Scale | int = 0) -> Tensor:
         """Codes (int64, from 0 to 2**bits - 1, same shape) of the nearest values. Raises what `quantize` raises."""

@@ -146,6 +146,11 @@ def parse_format(text: str) -> Format:
     for family in format_families():
         if family.takes(text):
             return _made(text, family)
+    if "/" in text:
+        raise FormatError(
+            f"{text!r} is no format but reads as a precision, weights/inputs: give one of the two, or ask for a "
+            "precision"
+        )
     suggestion = suggest(text)
     raise FormatError(
         f"unknown format {text!r}: give one of {allowed_formats()}"

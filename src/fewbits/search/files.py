@@ -24,19 +24,27 @@ STUDY_NAME = "study.toml"
 
 
 def write_files(
-    folder: Path, result: SearchResult, model: str | None, data: str, weights: Path | None, accelerator: str | None
+    folder: Path,
+    result: SearchResult,
+    model: str | None,
+    data: str,
+    weights: Path | None,
+    accelerator: str | None,
+    technology: str | None,
 ) -> tuple[Path, ...]:
     """Write them whole; their paths.
 
-    model: its name; None for a module, of which no study can be written. data, accelerator: as they were given.
-    weights: the float network's file. Raises SearchError for files of these names that are somebody else's.
+    model: its name; None for a module, of which no study can be written. data, accelerator, technology: as they were
+    given. weights: the float network's file. Raises SearchError for files of these names that are somebody else's.
     """
     contents = {RESULT_NAME: json.dumps(result.as_json(), indent=1, allow_nan=False) + "\n"}
     if result.chosen is not None:
         chosen = result.by_name[result.chosen]
         contents[BEST_NAME] = assignment_text(chosen)
         if model is not None:
-            contents[STUDY_NAME] = "\n".join(_study(folder, result, chosen, model, data, weights, accelerator)) + "\n"
+            contents[STUDY_NAME] = (
+                "\n".join(_study(folder, result, chosen, model, data, weights, accelerator, technology)) + "\n"
+            )
     return search_folder(folder).write({name: text.encode() for name, text in contents.items()})
 
 
@@ -58,6 +66,7 @@ def _study(
     data: str,
     weights: Path | None,
     accelerator: str | None,
+    technology: str | None,
 ) -> Iterator[str]:
     basis, epochs = result.basis, chosen.fine_tuned_epochs
     uniform = [name for name in basis.formats if chosen.layers or name != chosen.precision]
@@ -72,6 +81,9 @@ def _study(
         yield f"start = {_text(_within(folder, weights))}"
     if accelerator is not None:
         yield f"accelerators = [{_text(_from_anywhere(accelerator))}]"
+    if technology is not None:
+        yield f"technology = {_text(_from_anywhere(technology))}"
+    yield f"datapaths = {_text(basis.datapaths)}  # what the search's costs are of"
     yield from ("", "[float_training]", "epochs = 0")
     if epochs:
         yield from ("", "[fine_tune]", f"epochs = {epochs}")

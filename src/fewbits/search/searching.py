@@ -194,7 +194,8 @@ def _search(
     if folder is not None:
         named = model if isinstance(model, str) and not isinstance(data, Dataset) else None
         machine_name = None if settings.accelerator is None else str(settings.accelerator)
-        write_files(folder, result, named, str(data), prepared.network.file, machine_name)
+        table = None if settings.technology is None else str(settings.technology)
+        write_files(folder, result, named, str(data), prepared.network.file, machine_name, table)
     return result
 
 

@@ -132,6 +132,9 @@ class NetworkCompiler(ABC):
 
     def compile(self) -> Program:
         """The program. Raises HardwareError, naming the layer, for what the accelerator does not compute or hold."""
+        for operation in self._operations:
+            if isinstance(operation, (InputRounding, Rounding)):
+                self._check_format(operation)
         first = input_rounding_of(self._operations)
         steps = output_steps(first, self._operations)
         if steps.relu or steps.rounding is not None:  # the images are stored as they come
@@ -155,9 +158,6 @@ class NetworkCompiler(ABC):
 
     def _program(self, first: InputRounding, last: Operation, compiled: Compiled, values: int) -> Program:
         """last: what ends the network, and what it was compiled to."""
-        for operation in self._operations:
-            if isinstance(operation, (InputRounding, Rounding)):
-                self._check_format(operation)
         if values > 1 << ADDRESS_BITS:
             raise HardwareError(f"the network keeps {values} values, the accelerator addresses {1 << ADDRESS_BITS}")
         if compiled.result_groups is None:

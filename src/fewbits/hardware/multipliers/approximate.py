@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,10 +92,7 @@ def approximate_multiplier(name: str) -> ApproximateMultiplier | None:
         else:
             break
     plain = "-".join([kind.name, *map(str, given)])  # a default that was given is left out: one name a circuit
-    words = kind.words
-    for parameter, value in zip(kind.parameters, parameters, strict=True):
-        words = re.sub(rf"\b{parameter.words.upper()}\b", str(value), words)
-    return ApproximateMultiplier(plain, f"{plain}: {words}", kind, parameters)
+    return ApproximateMultiplier(plain, f"{plain}: {kind.words_for(*parameters)}", kind, parameters)
 
 
 def approximate_patterns() -> tuple[str, ...]:
