@@ -85,9 +85,18 @@ def test_faults_change_the_outputs_of_their_neuron_alone(images: torch.Tensor) -
     assert bool((faulty[:, [1, 17]] < 0).all())  # the sign of their sums is stuck at one
 
 
+LARGE = ("fixed16", "fixed32", "bfloat16", "fp8-e4m3")
+"""Large netlists, which Icarus simulates for minutes."""
+
+
 @pytest.mark.parametrize(
     "precision",
-    [name if name == "fixed4" else pytest.param(name, marks=pytest.mark.slow) for name in MAPPED],
+    [
+        name
+        if name == "fixed4"
+        else pytest.param(name, marks=pytest.mark.nightly if name in LARGE else pytest.mark.slow)
+        for name in MAPPED
+    ],
 )
 def test_a_faulty_netlist_equals_icarus_with_force_net_for_net(tmp_path: Path, precision: str) -> None:
     if shutil.which("iverilog") is None:
